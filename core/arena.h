@@ -1,0 +1,24 @@
+/* arena.h - bump allocation for what lives exactly as long as one request or one batch.
+ *
+ * Nothing is freed alone; arena_reset() keeps the first block. A maximum is mandatory: past it, or without
+ * memory, arena_alloc() returns NULL. Thread: one owner at a time. */
+#pragma once
+#include "core/buf.h"
+#include <stdarg.h>
+
+struct arena_block;
+struct arena {
+    struct arena_block *head;
+    size_t used; /* bytes handed out since init or reset, alignment included */
+    size_t max;
+};
+
+void arena_init(struct arena *a, size_t max_bytes);
+void arena_done(struct arena *a);
+void arena_reset(struct arena *a);
+
+void *arena_alloc(struct arena *a, size_t size);  /* aligned for any type; contents undefined */
+void *arena_zalloc(struct arena *a, size_t size); /* zeroed */
+char *arena_strndup(struct arena *a, const char *s, size_t len); /* NUL-terminated copy */
+char *arena_strdup(struct arena *a, const char *s);
+char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));

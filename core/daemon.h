@@ -1,0 +1,65 @@
+/* daemon.h - what all three programs do alike: command line, signals, health, metrics, logs.
+ *
+ *   int main(int argc, char **argv) {
+ *       struct daemon_program p = {...};
+ *       int code;
+ *       if (!daemon_start(&p, argc, argv, &code)) return code;    // --help, --version, --check-config, bad options
+ *       ... build loops ...; daemon_watch_signals(loop, on_stop, on_reload, ctx); loop_run(loop);
+ *       daemon_finish(&p);
+ *   }
+ */
+#pragma once
+#include "core/conf.h"
+#include "core/http_server.h"
+#include "core/log.h"
+
+#ifndef READSIDE_VERSION
+#define READSIDE_VERSION "0.1.0"
+#endif
+
+/* [core]: every program has it. */
+struct core_conf {
+    int log_level;  /* enum log_level */
+    int log_format; /* enum log_format */
+};
+extern const struct option core_option_table[];
+extern const size_t core_option_count;
+
+struct daemon_program {
+    const char *name;    /* "projector" */
+    const char *summary; /* one line for --help */
+    const char *commands; /* further usage text for --help, or NULL */
+    const struct conf_group *groups;
+    size_t group_count;
+    struct core_conf *core;
+    int argc;            /* out: what is left after the options, argv[0] excluded */
+    char **argv;
+};
+
+/* Parses options (--config FILE or READSIDE_CONFIG, --<section>.<key>=V, --help, --version, --check-config,
+ * --print-config, --print-options markdown), loads the configuration, starts the log, ignores SIGPIPE, blocks
+ * the signals that daemon_watch_signals reads. False: exit now with *ret_code (0, or 2 for a usage or
+ * configuration error already said on stderr). */
+bool daemon_start(struct daemon_program *program, int argc, char **argv, int *ret_code);
+void daemon_finish(struct daemon_program *program);
+
+/* SIGTERM and SIGINT call on_stop (a second one exits at once with 130), SIGHUP on_reload (may be NULL), on the
+ * loop's thread through signalfd. */
+bool daemon_watch_signals(struct loop *loop, void (*on_stop)(void *ctx), void (*on_reload)(void *ctx), void *ctx,
+                          struct error *reterr);
+
+/* /healthz, /readyz and /metrics for a route table: put DAEMON_ROUTES into it. readyz answers 503 with the
+ * reasons while any condition is false. */
+void daemon_handle_healthz(struct http_request *request, void *ctx);
+void daemon_handle_readyz(struct http_request *request, void *ctx);
+void daemon_handle_metrics(struct http_request *request, void *ctx);
+#define DAEMON_ROUTES                                                                              \
+    {.method = "GET", .path = "/healthz", .handler = daemon_handle_healthz, .summary = "Is the process alive?"}, \
+    {.method = "GET", .path = "/readyz", .handler = daemon_handle_readyz, .summary = "Is it fit for traffic? 503 with the reasons if not"}, \
+    {.method = "GET", .path = "/metrics", .handler = daemon_handle_metrics, .summary = "Metrics in Prometheus text format"}
+
+/* A readiness condition, set from any thread; `name` is unique and static. reason is copied; NULL keeps it. */
+struct daemon_condition;
+struct daemon_condition *daemon_condition_new(const char *name, bool ready, const char *reason);
+void daemon_condition_set(struct daemon_condition *condition, bool ready, const char *reason);
+bool daemon_ready(void);

@@ -1,0 +1,8 @@
+/* hash.h - XXH3 (libxxhash), 64 bits, seed 0. Stable on every machine: stored in the index as content_hash. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+uint64_t hash_bytes(const void *data, size_t len);
+/* FNV-style combination of two hashes, order matters. */
+uint64_t hash_combine(uint64_t a, uint64_t b);

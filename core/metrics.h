@@ -1,0 +1,30 @@
+/* metrics.h - counters, gauges and histograms in Prometheus text format 0.0.4.
+ *
+ * Register at start (not thread-safe against metrics_write before the first scrape; registration takes a lock,
+ * updates are relaxed atomics and never block). The same name and labels give the same metric back. Names
+ * follow the conventions: readside_<program>_<what>_<unit>[_total]. labels is "" or `a="b",c="d"`; values must
+ * be escaped already and of bounded variety. */
+#pragma once
+#include "core/buf.h"
+#include "core/clock.h"
+
+struct metric;
+
+struct metric *metrics_counter(const char *name, const char *help, const char *labels);
+struct metric *metrics_gauge(const char *name, const char *help, const char *labels);
+/* Durations in microseconds, exported in seconds; 0.5 ms to 60 s in 1-2-5 steps. */
+struct metric *metrics_histogram(const char *name, const char *help, const char *labels);
+/* A gauge read at scrape time, on the scraping thread. */
+struct metric *metrics_gauge_fn(const char *name, const char *help, const char *labels, double (*fn)(void *ctx),
+                                void *ctx);
+
+void metric_add(struct metric *m, uint64_t n);
+void metric_inc(struct metric *m);
+void metric_set(struct metric *m, double v);
+void metric_observe(struct metric *m, usec_t usec);
+double metric_value(const struct metric *m); /* counter or gauge: value; histogram: count */
+/* The quantile (0..1) of a histogram in microseconds, interpolated within its bucket; 0 if empty. */
+double metric_quantile_usec(const struct metric *m, double q);
+
+void metrics_write(struct buf *out);
+void metrics_done(void); /* frees everything, at exit */
