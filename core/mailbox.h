@@ -3,6 +3,7 @@
  * posts bounds what it has under way (a worker's queue, a source's window). */
 #pragma once
 #include "core/error.h"
+#include <stddef.h>
 
 struct mail {
     struct mail *next;                    /* owned by the mailbox while posted */

@@ -2,7 +2,8 @@
  *
  * Each worker owns one session, made on its own thread by session_new and handed to every job it runs.
  * Protocol: workers_submit from a loop; run() on a worker thread; done() back on that loop. A full queue
- * answers false at once (the caller says 503): a loop never blocks. workers_free lets queued jobs finish. */
+ * answers false at once (the caller says 503): a loop never blocks. workers_free lets queued jobs finish and
+ * posts their done(): whoever frees a pool runs its loops once more (loop_run_once) before freeing them. */
 #pragma once
 #include "core/loop.h"
 
@@ -18,7 +19,7 @@ struct job {
 struct workers_options {
     const char *name; /* thread name, at most 15 bytes */
     unsigned threads;
-    unsigned queue_max; /* jobs waiting, beyond those that run */
+    unsigned queue_max; /* jobs waiting, beyond those that run; at least 1 */
     /* NULL: jobs get ctx itself as session. A session_new that returns NULL makes workers_new fail. Sessions
      * connect lazily and repair themselves, so that a server that is down does not stop the start. */
     void *(*session_new)(void *ctx, struct error *reterr);
