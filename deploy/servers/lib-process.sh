@@ -1,0 +1,170 @@
+# shellcheck shell=bash
+# Starting and stopping servers by process id.
+#
+# A pid file holds "PID START SESSION BOOT". A pid alone says nothing after the number was used
+# again; pid + start time + boot id names one process for ever. Each server gets a session of its
+# own, so the processes it forks are found by session, and no terminal signal reaches them.
+
+# Fields of /proc/PID/stat after the command name, which may itself hold spaces and brackets.
+proc_stat() {
+    local text
+    text=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    printf '%s' "${text##*) }"
+}
+
+# Start time in clock ticks since boot; fails for a process that is gone or a zombie.
+proc_start_time() {
+    local text fields
+    text=$(proc_stat "$1") || return 1
+    read -ra fields <<<"$text"
+    [ "${fields[0]}" != Z ] && [ "${fields[0]}" != X ] && printf '%s' "${fields[19]}"
+}
+
+write_pid() { # NAME PID SESSION
+    local start
+    start=$(proc_start_time "$2") || return 1
+    printf '%s %s %s %s\n' "$2" "$start" "$3" "$(cat /proc/sys/kernel/random/boot_id)" \
+        >"$SERVERS/$1/pid.new"
+    mv -f -- "$SERVERS/$1/pid.new" "$SERVERS/$1/pid"
+}
+
+# Sets PID and SESSION; fails if the server that the pid file names is not running.
+server_alive() {
+    local start boot
+    PID='' SESSION=''
+    [ -r "$SERVERS/$1/pid" ] || return 1
+    read -r PID start SESSION boot <"$SERVERS/$1/pid" || return 1
+    [ "$boot" = "$(cat /proc/sys/kernel/random/boot_id)" ] || return 1
+    [ "$(proc_start_time "$PID")" = "$start" ]
+}
+
+# Process ids in a session, zombies left out.
+session_members() {
+    awk -v session="$1" '
+        { line = $0; pid = $1; sub(/^.*\) /, "", line); split(line, f, " ") }
+        f[4] == session && f[1] != "Z" && f[1] != "X" { print pid }' \
+        /proc/[0-9]*/stat 2>/dev/null || true
+}
+
+close_inherited_fds() {
+    local path fd
+    for path in "/proc/$BASHPID/fd/"*; do
+        fd=${path##*/}
+        if [ "$fd" -gt 2 ]; then eval "exec $fd>&-"; fi
+    done
+}
+
+# launch NAME [KEY=value…] COMMAND…: starts COMMAND as the server's user, detached: own session,
+# no inherited descriptors or environment, output to console.log. The pid file is written before
+# a TERM is acted upon, so an interrupted `up` always knows what it has to stop.
+launch() {
+    local name=$1 dir=$SERVERS/$1 pid interrupted=''
+    shift
+    trap 'interrupted=1' TERM INT HUP
+    (
+        trap - TERM INT HUP
+        close_inherited_fds
+        if [ -s "$dir/console.log" ]; then mv -f -- "$dir/console.log" "$dir/console.log.1"; fi
+        exec </dev/null >"$dir/console.log" 2>&1
+        cd -- "$dir/tmp" || exit
+        raise_file_limit
+        umask 027
+        local user=()
+        if is_root; then
+            user=(setpriv --reuid="$SERVER_USER" --regid="$SERVER_USER" --init-groups)
+        fi
+        exec setsid env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$dir/tmp" TMPDIR="$dir/tmp" \
+            LANG=C.UTF-8 "${user[@]}" env "$@"
+    ) &
+    pid=$!
+    write_pid "$name" "$pid" "$pid" || true
+    trap - TERM INT HUP
+    if [ -n "$interrupted" ]; then exit 143; fi
+}
+
+# Servers want many files; a hard limit of a billion, usual in containers, makes some of them
+# walk through a billion descriptors.
+raise_file_limit() {
+    local hard
+    hard=$(ulimit -Hn)
+    if [ "$hard" = unlimited ] || [ "$hard" -gt 65536 ]; then hard=65536; fi
+    ulimit -n "$hard" 2>/dev/null || true
+}
+
+# stop_process NAME: SIGTERM to the main process, then to what is left of its session, SIGKILL
+# when the deadline has passed.
+stop_process() {
+    local name=$1 seconds=${READSIDE_STOP_SECONDS:-30} deadline members asked=''
+    if ! server_alive "$name"; then
+        rm -f -- "$SERVERS/$name/pid"
+        return 0
+    fi
+    if ! kill -TERM "$PID" 2>/dev/null && server_alive "$name"; then
+        note "$name: pid $PID belongs to another user, not stopped"
+        return 1
+    fi
+    deadline=$((SECONDS + seconds))
+    while members=$(session_members "$SESSION") && [ -n "$members" ]; do
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            note "$name: still there after $seconds s, killed"
+            # shellcheck disable=SC2086  # a list of numbers
+            kill -KILL $members 2>/dev/null || true
+        elif [ -z "$asked" ] && ! server_alive "$name"; then
+            asked=1
+            # shellcheck disable=SC2086
+            kill -TERM $members 2>/dev/null || true
+        fi
+        sleep 0.1
+    done
+    rm -f -- "$SERVERS/$name/pid"
+}
+
+server_stop() {
+    if declare -F "$1_stop" >/dev/null; then "$1_stop"; else stop_process "$1"; fi
+}
+
+# wait_ready NAME: until NAME_ready or the deadline; a server that ends meanwhile is an error at
+# once, with its last words.
+wait_ready() {
+    local name=$1 seconds=${READSIDE_START_SECONDS:-180} deadline
+    deadline=$((SECONDS + seconds))
+    until "$1_ready" 2>"$SERVERS/$name/ready.err"; do
+        if ! server_alive "$name"; then
+            last_words "$name"
+            progress "$name" "failed: ended while it started, see $SERVERS/$name/console.log"
+            return 1
+        fi
+        if [ "$SECONDS" -ge "$deadline" ]; then
+            last_words "$name"
+            progress "$name" "failed: not ready after $seconds s (READSIDE_START_SECONDS)," \
+                "see $SERVERS/$name/console.log"
+            return 1
+        fi
+        sleep 0.2
+    done
+    rm -f -- "$SERVERS/$name/ready.err"
+}
+
+# Kept for the end of `up`, which prints it below the table.
+last_words() {
+    { tail -n 8 -- "$SERVERS/$1/console.log"; cat "$SERVERS/$1/ready.err"; } \
+        >"$SERVERS/$1/failure" 2>/dev/null || true
+}
+
+# progress NAME TEXT…: what the server is doing now, shown by `up`.
+progress() {
+    local name=$1
+    shift
+    printf '%s\n' "$*" >"$SERVERS/$name/progress.new"
+    mv -f -- "$SERVERS/$name/progress.new" "$SERVERS/$name/progress"
+}
+
+# Resident memory of a whole session in MiB.
+session_memory_mib() {
+    local pid total=0 pages
+    for pid in $(session_members "$1"); do
+        read -r _ pages _ <"/proc/$pid/statm" 2>/dev/null || continue
+        total=$((total + pages))
+    done
+    printf '%s' $((total * $(getconf PAGESIZE) / 1048576))
+}
