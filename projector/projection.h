@@ -1,0 +1,86 @@
+/* projection.h - the projection as data: which source field becomes which search field, and how.
+ *
+ * It stands in the mapping file under "projection" and in the index under mappings._meta.readside.projection, so
+ * that every index is written by the rules it was made with:
+ *
+ *   {"version": 1,
+ *    "languages": {"fields": ["ko", "en"], "hangul": "ko", "other": "en"},
+ *    "code_attributes": ["model", "ean", ...],
+ *    "rules": [{"field": "brand", "from": "brand", "as": "keyword"}, ...]}
+ *
+ * A rule may have "max_bytes" (keyword, text, localized). Unknown members, unknown transforms, a transform
+ * without its source, a search field or sub-field that the mapping lacks, and a field written twice are refused
+ * by name. The transforms are listed in mappings/README.md.
+ * Thread: immutable after projection_new; any thread may read. Pure: no I/O. */
+#pragma once
+#include "core/error.h"
+#include "core/json_read.h"
+
+enum transform {
+    TRANSFORM_KEYWORD,        /* string -> keyword */
+    TRANSFORM_TEXT,           /* string -> text */
+    TRANSFORM_LOCALIZED,      /* string | {lang: string} -> <field>.<lang> text */
+    TRANSFORM_DATE,           /* BSON date -> date */
+    TRANSFORM_LONG,           /* whole number -> long */
+    TRANSFORM_CODES,          /* id, SKUs and code attributes -> keyword[] */
+    TRANSFORM_CATEGORY_IDS,   /* [int] -> integer[] */
+    TRANSFORM_PRIMARY_CATEGORY, /* int, or the first of `categories` -> integer */
+    TRANSFORM_CATEGORY_PATHS, /* [int] -> keyword[] of path prefixes */
+    TRANSFORM_CATEGORY_NAMES, /* [int] -> <field>.<lang> text[] of the categories and their ancestors */
+    TRANSFORM_PRICE_MIN,      /* lowest and highest price over the variants */
+    TRANSFORM_PRICE_MAX,
+    TRANSFORM_IN_STOCK,       /* boolean: any SKU low or in */
+    TRANSFORM_STOCK,          /* "in" | "low" | "out": best of its SKUs */
+    TRANSFORM_SKUS,           /* keyword[] */
+    TRANSFORM_FLAT,           /* {attrs, numbers, price, stock, sku} of a product without differing variants */
+    TRANSFORM_VARIANTS,       /* nested [{sku, attrs, numbers, price, stock}] of all others */
+};
+
+#define PROJECTION_RULES_MAX 64
+#define PROJECTION_SOURCES_MAX 32
+#define PROJECTION_LANGUAGES_MAX 8
+#define PROJECTION_NO_SOURCE UINT8_MAX
+#define PROJECTION_KEYWORD_BYTES 256
+#define PROJECTION_TERM_BYTES_MAX 32766 /* Lucene's limit for one term */
+
+struct projection_rule {
+    enum transform transform;
+    uint8_t source;     /* index into sources, or PROJECTION_NO_SOURCE */
+    uint32_t max_bytes; /* of one value; cut at a code point */
+    struct slice field; /* "name" */
+    struct slice open;  /* what stands before the value in the document: "\"name\":" */
+};
+
+struct projection_language {
+    struct slice name; /* "ko" */
+    struct slice open; /* "\"ko\":" */
+};
+
+struct projection {
+    int64_t version;
+    struct projection_rule rules[PROJECTION_RULES_MAX];
+    unsigned rule_count;
+    struct slice sources[PROJECTION_SOURCES_MAX]; /* top-level fields of the product that are read; NUL-terminated */
+    unsigned source_count;
+    /* Where the well-known sources are in `sources`; PROJECTION_NO_SOURCE where no rule needs them. */
+    uint8_t source_id, source_price, source_attributes, source_variants, source_categories;
+    struct projection_language languages[PROJECTION_LANGUAGES_MAX];
+    unsigned language_count;
+    uint8_t language_hangul, language_other; /* plain text with and without Hangul; other languages */
+    struct slice *code_attributes; /* sorted */
+    unsigned code_attribute_count;
+    struct arena arena;
+};
+
+/* `projection` and `properties` (mappings.properties) are not kept. NULL on failure. */
+struct projection *projection_new(const struct json *projection, const struct json *properties, struct error *reterr);
+/* The same from the text of a mapping file {"settings","mappings","projection"}. `name` stands in messages. */
+struct projection *projection_parse_mapping(const char *name, const char *text, size_t len, struct error *reterr);
+void projection_free(struct projection *projection);
+
+/* Which language field a name in `lang` ("" for a plain string) belongs to; an index into languages. */
+uint8_t projection_language_of(const struct projection *projection, const char *lang, size_t len, bool hangul);
+bool projection_is_code_attribute(const struct projection *projection, struct slice name);
+/* NULL if there is no transform of that name; the reverse never is NULL. */
+bool projection_transform_by_name(struct slice name, enum transform *ret);
+const char *projection_transform_name(enum transform transform);
