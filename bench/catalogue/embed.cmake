@@ -1,0 +1,17 @@
+# Writes OUT, a C file with every DIR/*.txt in it as bytes, sorted by name.
+file(GLOB files "${DIR}/*.txt")
+list(SORT files)
+set(table "")
+file(WRITE "${OUT}.part" "#include \"data.h\"\n")
+set(index 0)
+foreach(file IN LISTS files)
+    file(READ "${file}" hex HEX)
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+    get_filename_component(name "${file}" NAME)
+    file(APPEND "${OUT}.part" "static const unsigned char file_${index}[] = {${bytes}};\n")
+    string(APPEND table "    {\"${name}\", file_${index}, sizeof file_${index}},\n")
+    math(EXPR index "${index} + 1")
+endforeach()
+file(APPEND "${OUT}.part"
+     "const struct data_file data_files[] = {\n${table}};\nconst size_t data_file_count = ${index};\n")
+file(RENAME "${OUT}.part" "${OUT}")
