@@ -31,7 +31,7 @@ struct log_field {
 #define LOG_DOUBLE(n, v) ((struct log_field){.name = (n), .type = LOG_FIELD_DOUBLE, .u.d = (v)})
 #define LOG_USEC(n, v) ((struct log_field){.name = (n), .type = LOG_FIELD_USEC, .u.i = (int64_t)(v)})
 /* Adds error=<CODE> message="..." */
-#define LOG_ERR(e) ((struct log_field){.name = "error", .type = LOG_FIELD_ERROR, .u.e = (e)})
+#define LOG_ERR(err) ((struct log_field){.name = "error", .type = LOG_FIELD_ERROR, .u.e = (err)})
 
 void log_init(const char *program, enum log_level level, enum log_format format);
 void log_set_level(enum log_level level); /* thread-safe, for SIGHUP */

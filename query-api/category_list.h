@@ -1,0 +1,44 @@
+/* category_list.h - the categories of the shop as the query side knows them: an immutable snapshot of the index
+ * `categories`, held in memory so that names are resolved at query time (a rename needs no reindex of products).
+ *
+ * One snapshot belongs to one loop; it is built page by page and then replaces the one before. Pure: no I/O. */
+#pragma once
+#include "core/arena.h"
+#include "core/json_write.h"
+
+struct category {
+    int64_t id;
+    struct slice path; /* "1/4/13", without the last slash */
+    struct slice name; /* of no particular language */
+    const struct json *names; /* object lang -> name, or NULL */
+};
+
+struct category_list;
+
+struct category_list *category_list_new(uint64_t revision);
+void category_list_free(struct category_list *list);
+/* Adds the hits of one search page (hits.hits[]._source). Hits that are no category are skipped. *ret_last_id is
+ * the greatest id, for search_after. False without memory. */
+bool category_list_add(struct category_list *list, const struct json *hits, size_t *ret_added, int64_t *ret_last_id);
+/* Sorts; after this the list is complete and read-only. */
+bool category_list_finish(struct category_list *list);
+
+uint64_t category_list_revision(const struct category_list *list);
+size_t category_list_count(const struct category_list *list);
+const struct category *category_list_at(const struct category_list *list, size_t index); /* in order of path */
+const struct category *category_list_by_id(const struct category_list *list, int64_t id);
+const struct category *category_list_by_path(const struct category_list *list, struct slice path);
+struct slice category_name(const struct category *category, const char *lang);
+
+/* Paths in the order of a tree walk: ids compared as numbers, a parent before its children. */
+int category_path_compare(struct slice a, struct slice b);
+
+/* A node of a tree that is written out: in the order of category_path_compare. */
+struct category_node {
+    struct slice path;
+    uint64_t count;
+    bool selected;
+};
+/* Writes [{"path","id","name","count","children":[...]}]: the forest that the nodes make. list may be NULL. */
+void category_nodes_write(struct json_write *w, const struct category_list *list, const struct category_node *nodes,
+                          size_t count, const char *lang);

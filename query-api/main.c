@@ -1,0 +1,215 @@
+/* query-api: search, facets and product pages for the storefront, from Elasticsearch. */
+#include "core/acceptor.h"
+#include "core/cleanup.h"
+#include "core/daemon.h"
+#include "query-api/query_api.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const struct http_route routes[] = {
+    {.method = "GET", .path = "/v1/search", .handler = handle_search, .summary = "Search with filters and facets"},
+    {.method = "POST", .path = "/v1/search", .handler = handle_search, .summary = "The same with the parameters as a JSON object"},
+    {.method = "GET", .path = "/v1/products/{id}", .handler = handle_product, .summary = "One product as the index has it"},
+    {.method = "GET", .path = "/v1/categories/tree", .handler = handle_category_tree, .summary = "All categories with names and counts"},
+    DAEMON_ROUTES,
+    {.method = NULL},
+};
+
+enum { LOOPS_MAX = 256 };
+
+struct program {
+    struct core_conf core;
+    struct es_conf es;
+    struct query_conf query;
+    struct query_loop loops[LOOPS_MAX];
+    pthread_t threads[LOOPS_MAX];
+    size_t count, started;
+    struct loop *main_loop;
+    struct acceptor *acceptor;
+    struct daemon_condition *condition;
+    struct loop_timer ready_timer;
+    struct es *probe_es;
+    struct http_call *probe;
+    char probe_path[300];
+};
+
+static void *loop_thread(void *arg) {
+    struct query_loop *q = arg;
+    loop_run(q->loop);
+    return NULL;
+}
+
+static bool query_loop_open(struct query_loop *q, const struct program *p, size_t index, struct error *reterr) {
+    char name[16];
+    snprintf(name, sizeof(name), "query-%u", (unsigned)index % 1000);
+    q->conf = &p->query;
+    breaker_init(&q->breaker, 5, 200 * USEC_PER_MSEC, 3 * USEC_PER_SEC);
+    q->upstream_seconds = metrics_histogram("readside_query_api_upstream_seconds", "Elasticsearch's answers as this program sees them", "");
+    q->upstream_failures = metrics_counter("readside_query_api_upstream_failures_total", "Searches that Elasticsearch did not answer with 2xx or 404", "");
+    q->shed = metrics_counter("readside_query_api_shed_total", "Searches refused at once: too many under way, or Elasticsearch known to be down", "");
+    struct http_server_options options = {.name = "query-api",
+                                          .routes = routes,
+                                          .ctx = q,
+                                          .body_max_bytes = (size_t)p->query.body_max_bytes,
+                                          .header_max_bytes = (size_t)p->query.header_max_bytes,
+                                          .connections_max = (unsigned)p->query.connections_max,
+                                          .deadline_usec = p->query.search_timeout_usec + 2 * USEC_PER_SEC,
+                                          .read_timeout_usec = p->query.read_timeout_usec,
+                                          .idle_timeout_usec = p->query.idle_timeout_usec};
+    return (q->loop = loop_new(name, reterr)) &&
+           (q->es = es_new(q->loop, &p->es, (unsigned)p->query.upstream_connections, reterr)) &&
+           (q->server = http_server_new(q->loop, &options, reterr)) && (q->poll = category_poll_new(q, reterr));
+}
+
+/* After its thread has ended. */
+static void query_loop_close(struct query_loop *q) {
+    http_server_free(q->server);
+    category_poll_free(q->poll);
+    es_free(q->es);
+    category_list_free(q->categories);
+    loop_free(q->loop);
+}
+
+static bool open_loops(struct program *p, struct error *reterr) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    p->count = (size_t)(p->query.loops ? p->query.loops : cores > 0 ? cores : 1);
+    if (p->count > LOOPS_MAX)
+        p->count = LOOPS_MAX;
+    for (size_t i = 0; i < p->count; i++)
+        if (!query_loop_open(&p->loops[i], p, i, reterr))
+            return false;
+    return true;
+}
+
+static bool start_threads(struct program *p, struct error *reterr) {
+    for (; p->started < p->count; p->started++)
+        if (pthread_create(&p->threads[p->started], NULL, loop_thread, &p->loops[p->started]) != 0)
+            return error_set(reterr, ERROR_INTERNAL, "cannot start thread %zu", p->started);
+    return true;
+}
+
+static bool listen_all(struct program *p, struct error *reterr) {
+    struct loop *loops[LOOPS_MAX];
+    struct http_server *servers[LOOPS_MAX];
+    for (size_t i = 0; i < p->count; i++) {
+        loops[i] = p->loops[i].loop;
+        servers[i] = p->loops[i].server;
+    }
+    p->acceptor = acceptor_new(p->main_loop, p->query.listen, loops, servers, p->count, reterr);
+    return p->acceptor != NULL;
+}
+
+/* ---- readiness: does Elasticsearch answer, and is there an index? ---- */
+
+static void on_probe(void *ctx, struct http_response *response) {
+    struct program *p = ctx;
+    p->probe = NULL;
+    if (response->error.code != ERROR_NONE)
+        daemon_condition_set(p->condition, false, response->error.message);
+    else if (response->status == 200)
+        daemon_condition_set(p->condition, true, NULL);
+    else if (response->status == 404)
+        daemon_condition_set(p->condition, false, "there is no search index yet: start the projector");
+    else
+        daemon_condition_set(p->condition, false, "Elasticsearch does not answer with 200");
+    loop_timer_set(p->main_loop, &p->ready_timer, clock_now_usec() + (daemon_ready() ? 2000 : 250) * USEC_PER_MSEC);
+}
+
+static void on_ready_timer(struct loop_timer *timer) {
+    struct program *p = CONTAINER_OF(timer, struct program, ready_timer);
+    p->probe = es_start(p->probe_es, "HEAD", p->probe_path, NULL, (struct slice){NULL, 0}, NULL, 0, on_probe, p, NULL);
+    if (!p->probe)
+        loop_timer_set(p->main_loop, timer, clock_now_usec() + USEC_PER_SEC);
+}
+
+static bool watch_ready(struct program *p, struct error *reterr) {
+    struct buf path = BUF_INIT(sizeof(p->probe_path) - 1);
+    p->condition = daemon_condition_new("elasticsearch", false, "not asked yet");
+    p->probe_es = es_new(p->main_loop, &p->es, 1, reterr);
+    buf_append_char(&path, '/');
+    uri_encode(&path, p->query.index, strlen(p->query.index));
+    bool ok = p->condition && p->probe_es;
+    if (!buf_ok(&path))
+        ok = error_set(reterr, ERROR_INVALID, "[query-api] index is too long");
+    else
+        memcpy(p->probe_path, path.data, path.len + 1);
+    buf_done(&path);
+    p->ready_timer.cb = on_ready_timer;
+    if (ok)
+        loop_timer_set(p->main_loop, &p->ready_timer, clock_now_usec());
+    return ok;
+}
+
+static bool write_port_file(const struct program *p, struct error *reterr) {
+    if (!p->query.port_file || !*p->query.port_file)
+        return true;
+    FILE *f = fopen(p->query.port_file, "w");
+    if (!f)
+        return error_set(reterr, ERROR_INVALID, "[query-api] port_file %s cannot be written", p->query.port_file);
+    fprintf(f, "%u\n", acceptor_port(p->acceptor));
+    return fclose(f) == 0 || error_set(reterr, ERROR_INVALID, "[query-api] port_file %s cannot be written", p->query.port_file);
+}
+
+static void on_stop(void *ctx) {
+    struct program *p = ctx;
+    log_info("stopping");
+    loop_stop(p->main_loop);
+}
+
+static bool serve(struct program *p, struct error *reterr) {
+    char address[64];
+    if (!(p->main_loop = loop_new("main", reterr)) || !open_loops(p, reterr) || !watch_ready(p, reterr) ||
+        !daemon_watch_signals(p->main_loop, on_stop, NULL, p, reterr) || !listen_all(p, reterr) ||
+        !start_threads(p, reterr) || !write_port_file(p, reterr))
+        return false;
+    snprintf(address, sizeof(address), "127.0.0.1:%u", acceptor_port(p->acceptor));
+    log_info("listening", LOG_STR("address", address), LOG_STR("configured", p->query.listen), LOG_INT("loops", p->count));
+    loop_run(p->main_loop);
+    return true;
+}
+
+static void shut(struct program *p) {
+    acceptor_free(p->acceptor);
+    for (size_t i = 0; i < p->started; i++)
+        loop_stop(p->loops[i].loop);
+    for (size_t i = 0; i < p->started; i++)
+        pthread_join(p->threads[i], NULL);
+    for (size_t i = 0; i < p->count; i++)
+        query_loop_close(&p->loops[i]);
+    if (p->main_loop) {
+        if (p->probe)
+            es_cancel(p->probe_es, p->probe);
+        loop_timer_cancel(p->main_loop, &p->ready_timer);
+        es_free(p->probe_es);
+        loop_free(p->main_loop);
+    }
+}
+
+int main(int argc, char **argv) {
+    static struct program program;
+    const struct conf_group groups[] = {{core_option_table, core_option_count, &program.core},
+                                        {es_option_table, es_option_count, &program.es},
+                                        {query_option_table, query_option_count, &program.query}};
+    struct daemon_program daemon = {.name = "query-api",
+                                    .summary = "Serves search, facets and product pages from Elasticsearch.",
+                                    .groups = groups,
+                                    .group_count = ARRAY_LEN(groups),
+                                    .core = &program.core};
+    int code = 0;
+    struct error error = {0};
+    if (!daemon_start(&daemon, argc, argv, &code))
+        return code;
+    if (daemon.argc > 0) {
+        fprintf(stderr, "query-api: unexpected argument '%s'; see query-api --help\n", daemon.argv[0]);
+        daemon_finish(&daemon);
+        return 2;
+    }
+    if (!serve(&program, &error)) {
+        log_error("start.failed", LOG_ERR(&error));
+        code = 1;
+    }
+    shut(&program);
+    daemon_finish(&daemon);
+    return code;
+}

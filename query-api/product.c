@@ -1,0 +1,91 @@
+/* GET /v1/products/{id} */
+#include "query-api/product_view.h"
+#include "query-api/query_api.h"
+
+enum { PRODUCT_MAX_BYTES = 16 << 20, ID_MAX_BYTES = 128 };
+
+struct lookup {
+    char lang[4];
+};
+
+static void on_answer(struct query_loop *q, struct http_request *request, void *data, int status,
+                      const struct json *body) {
+    struct lookup *lookup = data;
+    struct error error = {0};
+    const struct json *source = json_get(body, "_source");
+    if (status == 404 || !json_is(source, JSON_OBJECT)) {
+        struct slice id = http_request_param(request, "id");
+        error_set(&error, ERROR_NOT_FOUND, "no product with the id \"%.*s\" is in the search index", (int)id.len, id.data);
+        http_reply_error(request, &error);
+        return;
+    }
+    struct buf out = BUF_INIT(PRODUCT_MAX_BYTES);
+    if (product_view_write(source, q->categories, lookup->lang, &out)) {
+        http_reply(request, 200, NULL, &out);
+        return;
+    }
+    buf_done(&out);
+    error_nomem(&error);
+    http_reply_error(request, &error);
+}
+
+void handle_product(struct http_request *request, void *ctx) {
+    struct query_loop *q = ctx;
+    struct slice id = http_request_param(request, "id");
+    struct error error = {0};
+    struct lookup *lookup = arena_zalloc(http_request_arena(request), sizeof(*lookup));
+    if (!lookup || !request_lang(request, lookup->lang)) {
+        if (!lookup && error_nomem(&error) == false)
+            http_reply_error(request, &error);
+        return;
+    }
+    if (id.len == 0 || id.len > ID_MAX_BYTES) {
+        struct field_error bad = {.field = "id", .message = "must have 1 to 128 bytes"};
+        http_reply_problem(request, 400, "the product id is invalid", &bad, 1);
+        return;
+    }
+    struct buf path = BUF_INIT(1024);
+    buf_append_char(&path, '/');
+    uri_encode(&path, q->conf->index, strlen(q->conf->index));
+    buf_append_str(&path, "/_doc/");
+    uri_encode(&path, id.data, id.len);
+    if (buf_ok(&path)) {
+        upstream_ask(q, request, "GET", path.data, NULL, on_answer, lookup);
+    } else {
+        error_nomem(&error);
+        http_reply_error(request, &error);
+    }
+    buf_done(&path);
+}
+
+bool request_lang(struct http_request *request, char ret[4]) {
+    struct uri_pair *pairs = NULL;
+    size_t count = 0;
+    struct error error = {0};
+    struct slice query = http_request_query(request);
+    struct field_error bad = {.field = "lang", .message = "must be a language code such as ko or en"};
+    memcpy(ret, "ko", 3);
+    if (!uri_parse_query(http_request_arena(request), query.data, query.len, 16, &pairs, &count, &error)) {
+        http_reply_error(request, &error);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct slice v = pairs[i].value;
+        if (!slice_eq(pairs[i].key, SLICE("lang"))) {
+            bad.field = pairs[i].key.len ? arena_strndup(http_request_arena(request), pairs[i].key.data, pairs[i].key.len) : "";
+            bad.message = "is no parameter of this endpoint";
+            http_reply_problem(request, 400, "the request has invalid parameters", &bad, bad.field ? 1 : 0);
+            return false;
+        }
+        bool ok = v.len == 2 || v.len == 3;
+        for (size_t k = 0; ok && k < v.len; k++)
+            ok = v.data[k] >= 'a' && v.data[k] <= 'z';
+        if (!ok) {
+            http_reply_problem(request, 400, "the request has invalid parameters", &bad, 1);
+            return false;
+        }
+        memcpy(ret, v.data, v.len);
+        ret[v.len] = 0;
+    }
+    return true;
+}

@@ -1,0 +1,127 @@
+#include "query-api/product_view.h"
+
+static const struct json *localized(const struct json *object, const char *lang) {
+    const struct json *text = json_get(object, lang);
+    if (!text)
+        text = json_get(object, "ko");
+    if (!text)
+        text = json_get(object, "en");
+    return text ? text : json_is(object, JSON_OBJECT) ? object->child : NULL;
+}
+
+static void write_json_or_null(struct json_write *w, const char *key, const struct json *v) {
+    json_write_key(w, key);
+    if (v)
+        json_write_json(w, v);
+    else
+        json_write_null(w);
+}
+
+void product_view_write_summary(struct json_write *w, const struct json *source, const char *lang) {
+    static const char *const same[] = {"brand", "currency", "in_stock", "stock", "categories", "primary_category"};
+    write_json_or_null(w, "id", json_get(source, "id"));
+    write_json_or_null(w, "name", localized(json_get(source, "name"), lang));
+    json_write_key(w, "price");
+    json_write_object(w);
+    write_json_or_null(w, "min", json_get(source, "price_min"));
+    write_json_or_null(w, "max", json_get(source, "price_max"));
+    json_write_object_end(w);
+    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
+        write_json_or_null(w, same[i], json_get(source, same[i]));
+}
+
+static bool split(const struct json *term, struct slice *ret_name, struct slice *ret_value) {
+    const char *sign = json_is(term, JSON_STRING) && term->text.len ? memchr(term->text.data, '=', term->text.len) : NULL;
+    if (!sign)
+        return false;
+    *ret_name = (struct slice){term->text.data, (size_t)(sign - term->text.data)};
+    *ret_value = (struct slice){sign + 1, term->text.len - ret_name->len - 1};
+    return true;
+}
+
+/* ["color=black","color=red","size=M"], sorted as compose writes it -> {"color":["black","red"],"size":["M"]} */
+static void write_attributes(struct json_write *w, const struct json *terms) {
+    struct slice open = {NULL, 0};
+    json_write_key(w, "attributes");
+    json_write_object(w);
+    for (const struct json *t = json_is(terms, JSON_ARRAY) ? terms->child : NULL; t; t = t->next) {
+        struct slice name, value;
+        if (!split(t, &name, &value))
+            continue;
+        if (!open.data || !slice_eq(open, name)) {
+            if (open.data)
+                json_write_array_end(w);
+            json_write_key_slice(w, name);
+            json_write_array(w);
+            open = name;
+        }
+        json_write_slice(w, value);
+    }
+    if (open.data)
+        json_write_array_end(w);
+    json_write_object_end(w);
+}
+
+static void write_sku(struct json_write *w, const struct json *sku) {
+    json_write_object(w);
+    write_json_or_null(w, "sku", json_get(sku, "sku"));
+    write_json_or_null(w, "price", json_get(sku, "price"));
+    write_json_or_null(w, "stock", json_get(sku, "stock"));
+    write_attributes(w, json_get(sku, "attrs"));
+    json_write_object_end(w);
+}
+
+static void write_variants(struct json_write *w, const struct json *source) {
+    const struct json *flat = json_get(source, "flat"), *variants = json_get(source, "variants");
+    json_write_key(w, "variants");
+    json_write_array(w);
+    if (flat)
+        write_sku(w, flat);
+    for (const struct json *v = json_is(variants, JSON_ARRAY) ? variants->child : NULL; v; v = v->next)
+        write_sku(w, v);
+    json_write_array_end(w);
+}
+
+static void write_category_paths(struct json_write *w, const struct json *source,
+                                 const struct category_list *categories, const char *lang) {
+    const struct json *ids = json_get(source, "categories");
+    json_write_key(w, "category_paths");
+    json_write_array(w);
+    for (const struct json *id = json_is(ids, JSON_ARRAY) ? ids->child : NULL; id; id = id->next) {
+        int64_t n;
+        const struct category *c = json_int64(id, &n) ? category_list_by_id(categories, n) : NULL;
+        if (!c)
+            continue;
+        json_write_object(w);
+        json_write_key(w, "path");
+        json_write_slice(w, c->path);
+        json_write_key(w, "names");
+        json_write_array(w);
+        for (size_t end = 1; end <= c->path.len; end++) {
+            if (end < c->path.len && c->path.data[end] != '/')
+                continue;
+            const struct category *step = category_list_by_path(categories, (struct slice){c->path.data, end});
+            if (step)
+                json_write_slice(w, category_name(step, lang));
+        }
+        json_write_array_end(w);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+}
+
+bool product_view_write(const struct json *source, const struct category_list *categories, const char *lang,
+                        struct buf *out) {
+    struct json_write w;
+    if (!json_write_init(&w, out))
+        return false;
+    json_write_object(&w);
+    product_view_write_summary(&w, source, lang);
+    write_json_or_null(&w, "description", localized(json_get(source, "description"), lang));
+    write_category_paths(&w, source, categories, lang);
+    write_variants(&w, source);
+    write_json_or_null(&w, "created_at", json_get(source, "created_at"));
+    write_json_or_null(&w, "updated_at", json_get(source, "updated_at"));
+    json_write_object_end(&w);
+    return json_write_finish(&w);
+}

@@ -1,0 +1,11 @@
+/* product_view.h - the search document of a product -> what the storefront gets. Pure. Thread: any. */
+#pragma once
+#include "query-api/category_list.h"
+
+/* Members of an open object: id, name (in lang, else another), brand, price {min,max}, currency, in_stock, stock,
+ * categories and primary_category. */
+void product_view_write_summary(struct json_write *w, const struct json *source, const char *lang);
+
+/* Appends the body of GET /v1/products/{id}. attributes are lists of texts by name, for every SKU its own. */
+bool product_view_write(const struct json *source, const struct category_list *categories, const char *lang,
+                        struct buf *out);

@@ -1,0 +1,62 @@
+/* query_api.h - what the files of this program share: options and the state of one loop.
+ *
+ * There is one query_loop per core. Its HTTP server, its connections to Elasticsearch and its snapshot of the
+ * categories all live on its thread, so the request path takes no lock and shares no memory. */
+#pragma once
+#include "core/breaker.h"
+#include "core/conf.h"
+#include "core/es.h"
+#include "core/http_server.h"
+#include "core/metrics.h"
+#include "query-api/category_list.h"
+
+struct query_conf {
+    char *listen;
+    char *port_file;
+    int64_t loops;
+    char *index;
+    char *categories_index;
+    usec_t search_timeout_usec;
+    usec_t categories_poll_usec;
+    int64_t connections_max;
+    int64_t upstream_connections;
+    int64_t upstream_queue;
+    int64_t body_max_bytes;
+    int64_t header_max_bytes;
+    usec_t read_timeout_usec;
+    usec_t idle_timeout_usec;
+};
+extern const struct option query_option_table[]; /* section [query-api] */
+extern const size_t query_option_count;
+
+struct category_poll;
+
+struct query_loop {
+    const struct query_conf *conf;
+    struct loop *loop;
+    struct http_server *server;
+    struct es *es;
+    struct breaker breaker;
+    struct category_poll *poll;
+    struct category_list *categories; /* NULL until the first poll */
+    unsigned upstream_active;
+    struct metric *upstream_seconds, *upstream_failures, *shed;
+};
+
+/* Handlers; ctx is the query_loop. */
+http_handler handle_search, handle_product, handle_category_tree;
+
+/* One question to Elasticsearch on behalf of a request: breaker, limit, deadline, tracing, error mapping and the
+ * life of the request in one place. `answer` gets 2xx and 404 with the parsed body (NULL if a 404's is no JSON) and
+ * must reply; every other outcome is answered with problem+json already. `body` is moved. */
+typedef void upstream_answer(struct query_loop *q, struct http_request *request, void *data, int status,
+                             const struct json *body);
+void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
+                  struct buf *body, upstream_answer *answer, void *data);
+
+/* Keeps q->categories fresh: asks for the revision each second and reloads when it has changed. */
+struct category_poll *category_poll_new(struct query_loop *q, struct error *reterr);
+void category_poll_free(struct category_poll *poll);
+
+/* ?lang= of a request that takes nothing else (allowed may be NULL). Answers 400 and returns false otherwise. */
+bool request_lang(struct http_request *request, char ret[4]);

@@ -1,0 +1,523 @@
+#include "query-api/search_params.h"
+#include "core/utf8.h"
+#include <math.h>
+#include <stdio.h>
+
+/* Parsing state: the arrays grow to fixed maxima, so that they are allocated once. */
+struct parser {
+    struct arena *arena;
+    struct search_params *p;
+    struct search_errors *errors;
+    size_t values;      /* in all filters */
+    bool out_of_memory;
+    unsigned seen;      /* bit per single-valued parameter, see SINGLE_* */
+};
+
+static void fail(struct parser *s, struct slice field, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void fail(struct parser *s, struct slice field, const char *format, ...) {
+    if (s->errors->count == SEARCH_ERRORS_MAX)
+        return;
+    char message[200];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
+    size_t n = utf8_cut(field.data, field.len, 80);
+    char *name = arena_strndup(s->arena, field.len ? field.data : "", n);
+    char *text = arena_strdup(s->arena, message);
+    if (!name || !text) {
+        s->out_of_memory = true;
+        return;
+    }
+    s->errors->items[s->errors->count++] = (struct field_error){.field = name, .message = text};
+}
+
+static struct slice trim(struct slice s) {
+    while (s.len && (unsigned char)s.data[0] <= ' ')
+        s.data++, s.len--;
+    while (s.len && (unsigned char)s.data[s.len - 1] <= ' ')
+        s.len--;
+    return s;
+}
+
+static bool has_control(struct slice s) {
+    for (size_t i = 0; i < s.len; i++)
+        if ((unsigned char)s.data[i] < 0x20 || s.data[i] == 0x7f)
+            return true;
+    return false;
+}
+
+static bool starts_with(struct slice s, const char *prefix) {
+    size_t n = strlen(prefix);
+    return s.len >= n && memcmp(s.data, prefix, n) == 0;
+}
+
+static bool parse_unsigned(struct slice s, unsigned max, unsigned *ret) {
+    if (s.len == 0 || s.len > 9)
+        return false;
+    unsigned v = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.data[i] < '0' || s.data[i] > '9')
+            return false;
+        v = v * 10 + (unsigned)(s.data[i] - '0');
+    }
+    if (v > max)
+        return false;
+    *ret = v;
+    return true;
+}
+
+/* "10..20", "10..", "..20"; false if s is not written as a range of numbers. */
+static bool parse_range(struct slice s, struct range *ret) {
+    const char *dots = memmem(s.data, s.len, "..", 2);
+    if (!dots)
+        return false;
+    struct slice from = {s.data, (size_t)(dots - s.data)};
+    struct slice to = {dots + 2, s.len - from.len - 2};
+    struct range r = {-INFINITY, INFINITY};
+    if (from.len == 0 && to.len == 0)
+        return false;
+    if (from.len && !json_text_double(from, &r.from))
+        return false;
+    if (to.len && !json_text_double(to, &r.to))
+        return false;
+    *ret = r;
+    return true;
+}
+
+static struct filter *filter_for(struct parser *s, enum dimension dim, struct slice name, struct slice field) {
+    struct search_params *p = s->p;
+    for (size_t i = 0; i < p->filter_count; i++)
+        if (p->filters[i].dim == dim && slice_eq(p->filters[i].name, name))
+            return &p->filters[i];
+    if (p->filter_count == SEARCH_FILTERS_MAX) {
+        fail(s, field, "more than %d different filters", SEARCH_FILTERS_MAX);
+        return NULL;
+    }
+    if (!p->filters) {
+        p->filters = arena_alloc(s->arena, SEARCH_FILTERS_MAX * sizeof(*p->filters));
+        if (!p->filters) {
+            s->out_of_memory = true;
+            return NULL;
+        }
+    }
+    struct filter *f = &p->filters[p->filter_count++];
+    *f = (struct filter){.dim = dim, .name = name};
+    return f;
+}
+
+/* Appends to an arena array whose capacity doubles from 4: a full power of two means it is time to grow. */
+static void *array_push(struct parser *s, void *items, size_t count, size_t item_size) {
+    if (count != 0 && (count < 4 || (count & (count - 1)) != 0))
+        return items;
+    size_t capacity = count ? count * 2 : 4;
+    void *grown = arena_alloc(s->arena, capacity * item_size);
+    if (!grown) {
+        s->out_of_memory = true;
+        return NULL;
+    }
+    if (count)
+        memcpy(grown, items, count * item_size);
+    return grown;
+}
+
+static bool count_value(struct parser *s, struct slice field) {
+    if (++s->values <= SEARCH_VALUES_MAX)
+        return true;
+    if (s->values == SEARCH_VALUES_MAX + 1)
+        fail(s, field, "more than %d filter values in all", SEARCH_VALUES_MAX);
+    return false;
+}
+
+static void add_value(struct parser *s, struct filter *f, struct slice value) {
+    for (size_t i = 0; i < f->value_count; i++)
+        if (slice_eq(f->values[i], value))
+            return;
+    struct slice *values = array_push(s, f->values, f->value_count, sizeof(*values));
+    if (!values)
+        return;
+    f->values = values;
+    f->values[f->value_count++] = value;
+}
+
+static void add_range(struct parser *s, struct filter *f, struct range range) {
+    struct range *ranges = array_push(s, f->ranges, f->range_count, sizeof(*ranges));
+    if (!ranges)
+        return;
+    f->ranges = ranges;
+    f->ranges[f->range_count++] = range;
+}
+
+static bool category_path_ok(struct slice v) {
+    bool digit = false;
+    for (size_t i = 0; i < v.len; i++) {
+        if (v.data[i] >= '0' && v.data[i] <= '9')
+            digit = true;
+        else if (v.data[i] == '/' && digit)
+            digit = false;
+        else
+            return false;
+    }
+    return digit;
+}
+
+static void set_category(struct parser *s, struct slice key, struct slice value) {
+    if (value.len && value.data[value.len - 1] == '/')
+        value.len--;
+    if (!category_path_ok(value)) {
+        fail(s, key, "must be a category path of ids such as 1/4");
+        return;
+    }
+    struct filter *f = filter_for(s, DIM_CATEGORY, (struct slice){"", 0}, key);
+    if (f)
+        add_value(s, f, value);
+}
+
+static void set_price(struct parser *s, struct slice key, struct slice value) {
+    struct range r;
+    if (!parse_range(value, &r)) {
+        fail(s, key, "must be a range such as 10000..50000, 10000.. or ..50000");
+        return;
+    }
+    if (r.from > r.to || r.to < 0) {
+        fail(s, key, "the range is empty: its start is above its end, or it ends below 0");
+        return;
+    }
+    struct filter *f = filter_for(s, DIM_PRICE, (struct slice){"", 0}, key);
+    if (f)
+        add_range(s, f, r);
+}
+
+static bool parse_bool(struct slice value, bool *ret) {
+    if (slice_eq(value, SLICE("true")) || slice_eq(value, SLICE("1")) || slice_eq(value, SLICE("on")))
+        *ret = true;
+    else if (slice_eq(value, SLICE("false")) || slice_eq(value, SLICE("0")) || slice_eq(value, SLICE("off")))
+        *ret = false;
+    else
+        return false;
+    return true;
+}
+
+static void set_in_stock(struct parser *s, struct slice key, struct slice value) {
+    bool v;
+    if (!parse_bool(value, &v)) {
+        fail(s, key, "must be true or false");
+        return;
+    }
+    struct filter *f = filter_for(s, DIM_STOCK, (struct slice){"", 0}, key);
+    if (f)
+        add_value(s, f, v ? SLICE("true") : SLICE("false"));
+}
+
+static void set_attr(struct parser *s, struct slice key, struct slice value) {
+    struct slice name = {key.data + 5, key.len - 5};
+    if (name.len == 0 || name.len > SEARCH_ATTR_NAME_MAX_BYTES || memchr(name.data, '=', name.len) ||
+        memchr(name.data, '*', name.len) || has_control(name)) {
+        fail(s, key, "must be attr.NAME with the name of one attribute");
+        return;
+    }
+    struct filter *f = filter_for(s, DIM_ATTR, name, key);
+    struct range r;
+    if (!f)
+        return;
+    if (!parse_range(value, &r))
+        add_value(s, f, value);
+    else if (r.from > r.to)
+        fail(s, key, "the range is empty: its start is above its end");
+    else
+        add_range(s, f, r);
+}
+
+static void set_brand(struct parser *s, struct slice key, struct slice value) {
+    struct filter *f = filter_for(s, DIM_BRAND, (struct slice){"", 0}, key);
+    if (f)
+        add_value(s, f, value);
+}
+
+static void set_sort(struct parser *s, struct slice key, struct slice value) {
+    static const struct {
+        struct slice name;
+        enum sort_order order;
+    } names[] = {{{"relevance", 9}, SORT_RELEVANCE},
+                 {{"price:asc", 9}, SORT_PRICE_ASC},
+                 {{"price:desc", 10}, SORT_PRICE_DESC},
+                 {{"newest", 6}, SORT_NEWEST}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (slice_eq(names[i].name, value)) {
+            s->p->sort = names[i].order;
+            return;
+        }
+    fail(s, key, "must be relevance, price:asc, price:desc or newest");
+}
+
+static void set_lang(struct parser *s, struct slice key, struct slice value) {
+    bool ok = value.len == 2 || value.len == 3;
+    for (size_t i = 0; ok && i < value.len; i++)
+        ok = value.data[i] >= 'a' && value.data[i] <= 'z';
+    if (!ok) {
+        fail(s, key, "must be a language code such as ko or en");
+        return;
+    }
+    memcpy(s->p->lang, value.data, value.len);
+    s->p->lang[value.len] = 0;
+}
+
+static void add_facet(struct parser *s, struct slice key, struct slice name) {
+    struct facet f = {.name = {"", 0}};
+    struct search_params *p = s->p;
+    if (slice_eq(name, SLICE("category")))
+        f.dim = DIM_CATEGORY;
+    else if (slice_eq(name, SLICE("brand")))
+        f.dim = DIM_BRAND;
+    else if (slice_eq(name, SLICE("price")))
+        f.dim = DIM_PRICE;
+    else if (slice_eq(name, SLICE("in_stock")))
+        f.dim = DIM_STOCK;
+    else if (starts_with(name, "attr.") && name.len > 5 && name.len <= 5 + SEARCH_ATTR_NAME_MAX_BYTES &&
+               !memchr(name.data, '=', name.len)) {
+        f.dim = DIM_ATTR;
+        f.name = (struct slice){name.data + 5, name.len - 5};
+    } else {
+        fail(s, key, "facets are category, brand, price, in_stock, attr.NAME and attr.*");
+        return;
+    }
+    for (size_t i = 0; i < p->facet_count; i++)
+        if (p->facets[i].dim == f.dim && slice_eq(p->facets[i].name, f.name))
+            return;
+    if (p->facet_count == SEARCH_FACETS_MAX) {
+        fail(s, key, "more than %d facets", SEARCH_FACETS_MAX);
+        return;
+    }
+    if (!p->facets && !(p->facets = arena_alloc(s->arena, SEARCH_FACETS_MAX * sizeof(*p->facets)))) {
+        s->out_of_memory = true;
+        return;
+    }
+    p->facets[p->facet_count++] = f;
+}
+
+static void add_field(struct parser *s, struct slice key, struct slice name) {
+    bool ok = name.len <= 64;
+    for (size_t i = 0; ok && i < name.len; i++)
+        ok = (name.data[i] >= 'a' && name.data[i] <= 'z') || name.data[i] == '_' || name.data[i] == '.';
+    struct search_params *p = s->p;
+    if (!ok) {
+        fail(s, key, "is a list of names of the search document's fields");
+        return;
+    }
+    if (p->field_count == SEARCH_FIELDS_MAX) {
+        fail(s, key, "more than %d fields", SEARCH_FIELDS_MAX);
+        return;
+    }
+    if (!p->fields && !(p->fields = arena_alloc(s->arena, SEARCH_FIELDS_MAX * sizeof(*p->fields)))) {
+        s->out_of_memory = true;
+        return;
+    }
+    p->fields[p->field_count++] = name;
+}
+
+static void each_comma(struct parser *s, struct slice key, struct slice list,
+                       void (*add)(struct parser *, struct slice, struct slice)) {
+    while (list.len) {
+        const char *comma = memchr(list.data, ',', list.len);
+        size_t n = comma ? (size_t)(comma - list.data) : list.len;
+        struct slice item = trim((struct slice){list.data, n});
+        if (item.len)
+            add(s, key, item);
+        n += comma ? 1 : 0;
+        list.data += n;
+        list.len -= n;
+    }
+}
+
+static void set_facets(struct parser *s, struct slice key, struct slice value) {
+    each_comma(s, key, value, add_facet);
+}
+
+static void set_fields(struct parser *s, struct slice key, struct slice value) {
+    each_comma(s, key, value, add_field);
+}
+
+static void set_q(struct parser *s, struct slice key, struct slice value) {
+    if (value.len > SEARCH_Q_MAX_BYTES)
+        fail(s, key, "is longer than %d bytes", SEARCH_Q_MAX_BYTES);
+    else
+        s->p->q = trim(value);
+}
+
+static void set_number(struct parser *s, struct slice key, struct slice value, unsigned min, unsigned max,
+                       unsigned *ret) {
+    unsigned v;
+    if (!parse_unsigned(value, max, &v) || v < min)
+        fail(s, key, "must be a whole number from %u to %u", min, max);
+    else
+        *ret = v;
+}
+
+static void set_page(struct parser *s, struct slice key, struct slice value) {
+    set_number(s, key, value, 1, SEARCH_WINDOW_MAX, &s->p->page);
+}
+
+static void set_size(struct parser *s, struct slice key, struct slice value) {
+    set_number(s, key, value, 0, SEARCH_SIZE_MAX, &s->p->size);
+}
+
+static void set_facet_size(struct parser *s, struct slice key, struct slice value) {
+    set_number(s, key, value, 1, SEARCH_FACET_SIZE_MAX, &s->p->facet_size);
+}
+
+static void set_typo(struct parser *s, struct slice key, struct slice value) {
+    if (!parse_bool(value, &s->p->typo))
+        fail(s, key, "must be on or off");
+}
+
+static const struct parameter {
+    const char *name;
+    void (*set)(struct parser *s, struct slice key, struct slice value);
+    bool single; /* given twice: an error */
+    bool counted; /* its values count against SEARCH_VALUES_MAX */
+} parameters[] = {
+    {"q", set_q, true, false},           {"lang", set_lang, true, false},
+    {"category", set_category, false, true}, {"brand", set_brand, false, true},
+    {"price", set_price, false, true},   {"in_stock", set_in_stock, false, true},
+    {"sort", set_sort, true, false},     {"page", set_page, true, false},
+    {"size", set_size, true, false},     {"facets", set_facets, false, false},
+    {"facet_size", set_facet_size, true, false}, {"fields", set_fields, false, false},
+    {"typo", set_typo, true, false},
+};
+
+static void set_pair(struct parser *s, struct slice key, struct slice value) {
+    if (value.len > SEARCH_VALUE_MAX_BYTES && !slice_eq(key, SLICE("q")) && !slice_eq(key, SLICE("facets")) &&
+        !slice_eq(key, SLICE("fields"))) {
+        fail(s, key, "a value is longer than %d bytes", SEARCH_VALUE_MAX_BYTES);
+        return;
+    }
+    if (has_control(value)) {
+        fail(s, key, "holds a control character");
+        return;
+    }
+    if (starts_with(key, "attr.")) {
+        value = trim(value);
+        if (value.len == 0)
+            fail(s, key, "is empty");
+        else if (count_value(s, key))
+            set_attr(s, key, value);
+        return;
+    }
+    for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++) {
+        const struct parameter *parameter = &parameters[i];
+        if (!slice_eq(key, slice_str(parameter->name)))
+            continue;
+        if (parameter->single && (s->seen & (1u << i))) {
+            fail(s, key, "is given more than once");
+            return;
+        }
+        s->seen |= 1u << i;
+        value = trim(value);
+        if (value.len == 0 && parameter->counted)
+            fail(s, key, "is empty");
+        else if (!parameter->counted || count_value(s, key))
+            parameter->set(s, key, value);
+        return;
+    }
+    fail(s, key, "is no parameter of this endpoint");
+}
+
+static void parser_begin(struct parser *s, struct arena *arena, struct search_params *p, struct search_errors *errors) {
+    *p = (struct search_params){.q = {"", 0}, .lang = "ko", .facet_size = 10, .page = 1, .size = 20, .typo = true};
+    errors->count = 0;
+    *s = (struct parser){.arena = arena, .p = p, .errors = errors};
+}
+
+static bool parser_end(struct parser *s) {
+    struct search_params *p = s->p;
+    if (s->errors->count == 0 && (uint64_t)p->page * (p->size ? p->size : 1) > SEARCH_WINDOW_MAX)
+        fail(s, SLICE("page"), "page times size is past the first %d hits: narrow the search by filters",
+             SEARCH_WINDOW_MAX);
+    return s->errors->count == 0 && !s->out_of_memory;
+}
+
+bool search_params_from_query(struct arena *arena, struct slice query, struct search_params *ret,
+                              struct search_errors *ret_errors) {
+    struct parser s;
+    struct uri_pair *pairs = NULL;
+    size_t count = 0;
+    struct error error = {0};
+    parser_begin(&s, arena, ret, ret_errors);
+    if (!uri_parse_query(arena, query.data, query.len, SEARCH_PAIRS_MAX, &pairs, &count, &error)) {
+        fail(&s, SLICE("query"), "%s", error.message);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++)
+        set_pair(&s, pairs[i].key, pairs[i].value);
+    return parser_end(&s);
+}
+
+/* One JSON value of a parameter as the text that the query string would have. */
+static bool scalar_text(const struct json *v, struct slice *ret) {
+    switch (v->type) {
+    case JSON_STRING:
+    case JSON_NUMBER:
+        *ret = v->text;
+        return true;
+    case JSON_BOOL:
+        *ret = v->boolean ? SLICE("true") : SLICE("false");
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void set_json(struct parser *s, struct slice key, const struct json *v) {
+    struct slice text;
+    if (v->type == JSON_ARRAY) {
+        for (const struct json *item = v->child; item; item = item->next)
+            if (scalar_text(item, &text))
+                set_pair(s, key, text);
+            else
+                fail(s, key, "is a list of strings, numbers or booleans");
+    } else if (scalar_text(v, &text)) {
+        set_pair(s, key, text);
+    } else {
+        fail(s, key, "must be a string, a number, a boolean or a list of these");
+    }
+}
+
+bool search_params_from_json(struct arena *arena, const struct json *body, struct search_params *ret,
+                             struct search_errors *ret_errors) {
+    struct parser s;
+    parser_begin(&s, arena, ret, ret_errors);
+    if (!json_is(body, JSON_OBJECT)) {
+        fail(&s, SLICE("body"), "must be a JSON object such as {\"q\":\"laptop\",\"brand\":[\"LG\"]}");
+        return false;
+    }
+    for (const struct json *m = body->child; m; m = m->next) {
+        if (!slice_eq(m->key, SLICE("attr")) || m->type != JSON_OBJECT) {
+            set_json(&s, m->key, m);
+            continue;
+        }
+        for (const struct json *a = m->child; a; a = a->next) {
+            char *name = arena_alloc(arena, a->key.len + 5);
+            if (!name)
+                return false;
+            memcpy(name, "attr.", 5);
+            memcpy(name + 5, a->key.data, a->key.len);
+            set_json(&s, (struct slice){name, a->key.len + 5}, a);
+        }
+    }
+    return parser_end(&s);
+}
+
+const struct filter *search_params_filter(const struct search_params *p, enum dimension dim, struct slice name) {
+    for (size_t i = 0; i < p->filter_count; i++)
+        if (p->filters[i].dim == dim && slice_eq(p->filters[i].name, name))
+            return &p->filters[i];
+    return NULL;
+}
+
+bool search_params_shows(const struct search_params *p, const struct filter *f) {
+    for (size_t i = 0; i < p->facet_count; i++)
+        if (p->facets[i].dim == f->dim && (slice_eq(p->facets[i].name, f->name) || slice_eq(p->facets[i].name, SLICE("*"))))
+            return true;
+    return false;
+}

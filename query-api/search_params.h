@@ -1,0 +1,86 @@
+/* search_params.h - what a search asks for, validated: the one gate between a client's words and a query.
+ *
+ * GET /v1/search?q=...&brand=LG&attr.color=black and POST /v1/search with {"q":...,"brand":["LG"]} give the same
+ * struct. A repeated key is OR, different keys are AND. Every mistake is collected as a field error that names the
+ * parameter. Pure: no I/O; all memory is in the arena given. Thread: any. */
+#pragma once
+#include "core/arena.h"
+#include "core/error.h"
+#include "core/http_server.h"
+#include "core/json_read.h"
+
+/* What a filter or a facet is about. Price, stock and attributes are dimensions of a variant: all of them must
+ * hold for one and the same variant of a product. Category and brand belong to the product. */
+enum dimension { DIM_CATEGORY, DIM_BRAND, DIM_PRICE, DIM_STOCK, DIM_ATTR };
+static inline bool dimension_is_variant(enum dimension d) {
+    return d >= DIM_PRICE;
+}
+
+struct range {
+    double from, to; /* both inclusive; -INFINITY and INFINITY: open */
+};
+
+/* All values given for one key: any of them may match. */
+struct filter {
+    enum dimension dim;
+    struct slice name;    /* DIM_ATTR: the attribute's name */
+    struct slice *values; /* DIM_STOCK: "true", "false" */
+    size_t value_count;
+    struct range *ranges; /* DIM_PRICE, and DIM_ATTR given as 13..14 */
+    size_t range_count;
+};
+
+struct facet {
+    enum dimension dim;
+    struct slice name; /* DIM_ATTR: the name, or "*" for every attribute */
+};
+
+enum sort_order { SORT_RELEVANCE, SORT_PRICE_ASC, SORT_PRICE_DESC, SORT_NEWEST };
+
+enum {
+    SEARCH_Q_MAX_BYTES = 512,
+    SEARCH_VALUE_MAX_BYTES = 256,
+    SEARCH_ATTR_NAME_MAX_BYTES = 256, /* a flattened name: width of {size:{width}} is size.width */
+    SEARCH_FILTERS_MAX = 32,
+    SEARCH_VALUES_MAX = 256, /* in all filters together */
+    SEARCH_FACETS_MAX = 32,
+    SEARCH_FIELDS_MAX = 32,
+    SEARCH_SIZE_MAX = 100,
+    SEARCH_FACET_SIZE_MAX = 1000,
+    SEARCH_WINDOW_MAX = 10000, /* Elasticsearch's index.max_result_window */
+    SEARCH_PAIRS_MAX = 512,
+    SEARCH_ERRORS_MAX = 16,
+};
+
+struct search_params {
+    struct slice q; /* trimmed; may be empty */
+    char lang[4];   /* "ko", "en", ... */
+    struct filter *filters;
+    size_t filter_count;
+    struct facet *facets;
+    size_t facet_count;
+    unsigned facet_size;
+    enum sort_order sort;
+    unsigned page; /* from 1 */
+    unsigned size;
+    struct slice *fields; /* further fields of the search document wanted in each hit */
+    size_t field_count;
+    bool typo;
+};
+
+struct search_errors {
+    struct field_error items[SEARCH_ERRORS_MAX];
+    size_t count;
+};
+
+/* True if the parameters are fine. False: `ret_errors` says what is wrong (at least one), or it is empty when
+ * the arena is exhausted. */
+bool search_params_from_query(struct arena *arena, struct slice query, struct search_params *ret,
+                              struct search_errors *ret_errors);
+bool search_params_from_json(struct arena *arena, const struct json *body, struct search_params *ret,
+                             struct search_errors *ret_errors);
+
+/* The filter of a dimension (and attribute name), or NULL. */
+const struct filter *search_params_filter(const struct search_params *p, enum dimension dim, struct slice name);
+/* Is the facet of this filter shown, by its own name or as attr.*? */
+bool search_params_shows(const struct search_params *p, const struct filter *f);

@@ -1,0 +1,18 @@
+/* search_result.h - Elasticsearch's answer -> the body that the storefront gets. Pure: no I/O. Thread: any.
+ *
+ * What Elasticsearch sends is checked, not trusted: an answer of another shape is ERROR_CORRUPT, a partial one
+ * (time-out, failed shards) ERROR_UNAVAILABLE; its error texts never reach the client. */
+#pragma once
+#include "query-api/category_list.h"
+#include "query-api/search_params.h"
+
+struct search_result_context {
+    struct arena *arena;                    /* scratch */
+    const struct category_list *categories; /* may be NULL: names are null then */
+    uint64_t took_ms;
+    const char *query_id;
+};
+
+/* Appends the body of GET|POST /v1/search. */
+bool search_result_write(const struct search_params *params, const struct json *answer,
+                         const struct search_result_context *context, struct buf *out, struct error *reterr);

@@ -1,0 +1,132 @@
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "query-api/query_api.h"
+
+struct upstream {
+    struct query_loop *q;
+    struct http_request *request;
+    struct buf body;
+    usec_t begun;
+    upstream_answer *answer;
+    void *data;
+};
+
+enum { ANSWER_MAX_BYTES = 32 << 20 };
+
+static void upstream_free(struct upstream *u) {
+    buf_done(&u->body);
+    http_request_unref(u->request);
+    free(u);
+}
+
+/* An answer of 4xx or garbage says nothing about the server's health; only these do. */
+static bool is_failure(const struct http_response *r) {
+    return r->error.code != ERROR_NONE || r->status == 429 || r->status >= 500;
+}
+
+static void reply_unavailable(struct http_request *request, enum error_code code) {
+    struct error error = {.code = code};
+    if (code == ERROR_TIMEOUT)
+        error_set(&error, ERROR_UNAVAILABLE, "the search engine did not answer in time; try again shortly");
+    else
+        error_set(&error, code, "the search engine cannot be reached or is overloaded; try again shortly");
+    http_reply_error(request, &error);
+}
+
+static void handle_failure(struct upstream *u, const struct http_response *response) {
+    struct error error = {0};
+    if (response->error.code != ERROR_NONE)
+        error = response->error;
+    else
+        es_error(response, &error);
+    metric_inc(u->q->upstream_failures);
+    log_warn("upstream.failed", LOG_INT("status", response->status), LOG_ERR(&error),
+             LOG_STR("request_id", http_request_id(u->request)));
+    if (error_is_retriable(&error)) {
+        reply_unavailable(u->request, error.code);
+        return;
+    }
+    error_set(&error, ERROR_INTERNAL, "the search engine refused the query; the log of this server says why under %s",
+              http_request_id(u->request));
+    http_reply_error(u->request, &error);
+}
+
+static void on_response(void *ctx, struct http_response *response) {
+    struct upstream *u = ctx;
+    struct query_loop *q = u->q;
+    q->upstream_active--;
+    metric_observe(q->upstream_seconds, clock_now_usec() - u->begun);
+    if (is_failure(response))
+        breaker_failure(&q->breaker, loop_now(q->loop));
+    else
+        breaker_success(&q->breaker);
+    if (response->error.code != ERROR_NONE || (response->status / 100 != 2 && response->status != 404)) {
+        handle_failure(u, response);
+        upstream_free(u);
+        return;
+    }
+    static const struct json_limits limits = {.depth_max = 64, .values_max = 2000000};
+    struct error error = {0};
+    const struct json *body = json_parse(http_request_arena(u->request), response->body->data ? response->body->data : "",
+                                         response->body->len, &limits, &error);
+    if (body || response->status == 404) {
+        u->answer(q, u->request, u->data, response->status, body);
+    } else {
+        log_warn("upstream.garbage", LOG_INT("status", response->status), LOG_ERR(&error));
+        reply_unavailable(u->request, ERROR_UNAVAILABLE);
+    }
+    upstream_free(u);
+}
+
+/* May another question go out now? If not, the request is answered. */
+static bool admit(struct query_loop *q, struct http_request *request) {
+    if (q->upstream_active >= (unsigned)(q->conf->upstream_connections + q->conf->upstream_queue)) {
+        metric_inc(q->shed);
+        struct error error = {0};
+        error_set(&error, ERROR_OVERLOADED, "too many searches at once; try again shortly");
+        http_reply_error(request, &error);
+        return false;
+    }
+    if (!breaker_allow(&q->breaker, loop_now(q->loop))) {
+        metric_inc(q->shed);
+        reply_unavailable(request, ERROR_UNAVAILABLE);
+        return false;
+    }
+    return true;
+}
+
+void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
+                  struct buf *body, upstream_answer *answer, void *data) {
+    struct error error = {0};
+    if (!admit(q, request)) {
+        if (body)
+            buf_done(body);
+        return;
+    }
+    struct upstream *u = malloc(sizeof(*u));
+    if (!u) {
+        if (body)
+            buf_done(body);
+        breaker_success(&q->breaker);
+        error_nomem(&error);
+        http_reply_error(request, &error);
+        return;
+    }
+    *u = (struct upstream){.q = q, .request = http_request_ref(request), .begun = clock_now_usec(), .answer = answer,
+                           .data = data};
+    if (body)
+        u->body = *body;
+    struct trace child;
+    char traceparent[TRACEPARENT_SIZE];
+    trace_child(http_request_trace(request), &child);
+    trace_format(&child, traceparent);
+    q->upstream_active++;
+    if (!es_start(q->es, method, path, NULL, (struct slice){u->body.data, u->body.len}, traceparent,
+                  q->conf->search_timeout_usec, on_response, u, &error)) {
+        q->upstream_active--;
+        breaker_failure(&q->breaker, loop_now(q->loop));
+        log_warn("upstream.failed", LOG_ERR(&error));
+        reply_unavailable(request, ERROR_UNAVAILABLE);
+        upstream_free(u);
+    }
+}
