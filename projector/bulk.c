@@ -1,0 +1,161 @@
+#include "projector/bulk.h"
+#include "core/hash.h"
+#include "core/json_write.h"
+#include "core/utf8.h"
+#include <stdlib.h>
+
+/* The longest possible pieces around a document: an id of 512 bytes grows sixfold when it is all control
+ * characters (\u0001). */
+enum { ACTION_BYTES_MAX = BULK_ID_BYTES_MAX * 6 + 128, CLOSE_BYTES_MAX = 80, ITEMS_FIRST = 64 };
+
+bool bulk_init(struct bulk *b, const char *index, size_t bytes_soft, size_t bytes_max, size_t items_max) {
+    *b = (struct bulk){.body = BUF_INIT(bytes_max), .bytes_soft = bytes_soft, .items_max = items_max};
+    size_t len = strlen(index);
+    if (len > BULK_INDEX_NAME_MAX)
+        return false;
+    memcpy(b->index, index, len + 1);
+    return true;
+}
+
+void bulk_done(struct bulk *b) {
+    buf_done(&b->body);
+    free(b->items);
+    b->items = NULL;
+    b->count = b->capacity = 0;
+    b->open = false;
+}
+
+void bulk_reset(struct bulk *b) {
+    buf_reset(&b->body);
+    b->count = 0;
+    b->open = false;
+}
+
+void bulk_shrink(struct bulk *b, size_t keep_bytes) {
+    buf_shrink(&b->body, keep_bytes);
+}
+
+bool bulk_ok(const struct bulk *b) {
+    return buf_ok(&b->body);
+}
+
+bool bulk_full(const struct bulk *b) {
+    return b->body.len >= b->bytes_soft || b->count >= b->items_max;
+}
+
+/* Room for `bytes` more and for one item more, without ever pushing the buffer over its maximum (that would lose
+ * what is in it). */
+static bool make_room(struct bulk *b, size_t bytes) {
+    if (!bulk_ok(b) || bytes > b->body.max - b->body.len)
+        return false;
+    if (b->count == b->capacity) {
+        size_t capacity = b->capacity ? b->capacity * 2 : ITEMS_FIRST;
+        struct bulk_item *items = realloc(b->items, capacity * sizeof(*items));
+        if (!items)
+            return false;
+        b->items = items;
+        b->capacity = capacity;
+    }
+    return buf_reserve(&b->body, bytes);
+}
+
+static bool action(struct bulk *b, enum bulk_op op, struct slice id, uint64_t version, void *ctx) {
+    if (id.len == 0 || id.len > BULK_ID_BYTES_MAX || !utf8_valid(id.data, id.len))
+        return false;
+    if (b->open || !make_room(b, ACTION_BYTES_MAX))
+        return false;
+    struct buf *out = &b->body;
+    b->items[b->count] = (struct bulk_item){
+        .offset = out->len, .id_hash = hash_bytes(id.data, id.len), .version = version, .ctx = ctx, .op = op};
+    buf_append_str(out, op == BULK_INDEX ? "{\"index\":{\"_id\":" : "{\"delete\":{\"_id\":");
+    json_append_string(out, id.data, id.len);
+    buf_append_str(out, ",\"version\":");
+    buf_append_u64(out, version);
+    return buf_append_str(out, ",\"version_type\":\"external_gte\"}}\n");
+}
+
+bool bulk_begin(struct bulk *b, struct slice id, uint64_t version, void *ctx) {
+    if (!action(b, BULK_INDEX, id, version, ctx))
+        return false;
+    b->open = true;
+    return true;
+}
+
+bool bulk_delete(struct bulk *b, struct slice id, uint64_t version, void *ctx) {
+    if (!action(b, BULK_DELETE, id, version, ctx))
+        return false;
+    struct bulk_item *item = &b->items[b->count++];
+    item->len = b->body.len - item->offset;
+    return true;
+}
+
+bool bulk_commit(struct bulk *b, uint64_t content_hash) {
+    struct bulk_item *item = &b->items[b->count];
+    struct buf *out = &b->body;
+    if (!buf_ok(out) || CLOSE_BYTES_MAX > out->max - out->len) {
+        bulk_drop(b);
+        return false;
+    }
+    buf_append_str(out, ",\"content_hash\":");
+    buf_append_i64(out, (int64_t)content_hash);
+    buf_append_str(out, ",\"version\":");
+    buf_append_u64(out, item->version);
+    b->open = false;
+    if (!buf_append_str(out, "}\n"))
+        return false;
+    item->content_hash = content_hash;
+    item->len = out->len - item->offset;
+    b->count++;
+    return true;
+}
+
+void bulk_drop(struct bulk *b) {
+    if (b->open && buf_ok(&b->body))
+        buf_truncate(&b->body, b->items[b->count].offset);
+    b->open = false;
+}
+
+struct slice bulk_document(const struct bulk *b, size_t item) {
+    const struct bulk_item *i = &b->items[item];
+    if (i->op == BULK_DELETE || !bulk_ok(b))
+        return (struct slice){"", 0};
+    const char *start = b->body.data + i->offset;
+    const char *line_end = memchr(start, '\n', i->len);
+    size_t head = (size_t)(line_end - start) + 1;
+    return (struct slice){start + head, i->len - head - 1};
+}
+
+bool bulk_copy(struct bulk *dst, const struct bulk *src, size_t item) {
+    const struct bulk_item *from = &src->items[item];
+    if (!bulk_ok(src) || dst->open || !make_room(dst, from->len))
+        return false;
+    struct bulk_item *to = &dst->items[dst->count];
+    *to = *from;
+    to->offset = dst->body.len;
+    if (!buf_append(&dst->body, src->body.data + from->offset, from->len))
+        return false;
+    dst->count++;
+    return true;
+}
+
+bool bulk_split(struct bulk *src, struct bulk *dst) {
+    if (src->count < 2 || !bulk_ok(src))
+        return false;
+    size_t keep = src->count / 2;
+    for (size_t i = keep; i < src->count; i++)
+        if (!bulk_copy(dst, src, i)) {
+            bulk_reset(dst);
+            return false;
+        }
+    buf_truncate(&src->body, src->items[keep].offset);
+    src->count = keep;
+    return true;
+}
+
+bool bulk_path(const struct bulk *b, struct buf *ret) {
+    buf_append_char(ret, '/');
+    buf_append_str(ret, b->index);
+    /* error.* and status: the answer to a request that is refused as a whole has only these. */
+    return buf_append_str(ret, "/_bulk?filter_path=took,errors,items.*.status,items.*.error.type,items.*.error.reason,"
+                               "error.type,error.reason,status");
+}
