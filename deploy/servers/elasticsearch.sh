@@ -38,7 +38,6 @@ elasticsearch_install() {
     jar_pid=$!
     cached "elasticsearch-$ELASTICSEARCH_VERSION" elasticsearch_build_distribution
     wait "$jar_pid"
-    progress elasticsearch build nori
     cached "$home" elasticsearch_build_home
 }
 

@@ -34,9 +34,9 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
-# One broker that was killed must not wait for a session of its own former self.
-broker.session.timeout.ms=9000
-controlled.shutdown.enable=false
+# A broker that was killed is let in again when the session of its former self has ended.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 END
     write_conf kafka log4j.properties <<END
 log4j.rootLogger=INFO, stdout

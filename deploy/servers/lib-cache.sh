@@ -3,6 +3,8 @@
 # rename when it is complete: what was cut off half way stays in CACHE/.tmp-* and is swept away.
 # One flock per artefact, so that two stacks that come up together download once.
 
+CURRENT_SERVER='' # whose progress line tells about it
+
 # cached NAME BUILD [ARG…]: ensures CACHE/NAME, calling `BUILD FOLDER ARG…` if it is not there.
 # Up to three attempts, 2 and 6 seconds apart, each in a fresh folder.
 cached() {
@@ -15,7 +17,8 @@ cached() {
         exec {lock}>&-
         return 0
     fi
-    rm -rf -- "$CACHE/.tmp-$name" "$CACHE/.trash-$name"
+    progress "$CURRENT_SERVER" "fetching $name"
+    rm -rf -- "$CACHE/.tmp-$name"
     while :; do
         mkdir -p -- "$CACHE/.tmp-$name"
         # A subshell with its own `set -e`: a condition would switch it off inside.

@@ -41,18 +41,21 @@ wanted_port() { # NAME
 
 is_port() { [[ $1 =~ ^[0-9]{1,5}$ ]] && [ "$1" -ge 1024 ] && [ "$1" -le 65535 ]; }
 
+# Inodes of the sockets that listen on a port; state 0A is LISTEN. tcp6 is not everywhere.
+listening_inodes() {
+    { cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || true; } |
+        awk -v want="$(printf '%04X' "$1")" '
+            $4 == "0A" { n = split($2, a, ":"); if (a[n] == want) print $10 }'
+}
+
 port_taken() {
-    awk -v want="$(printf '%04X' "$1")" '
-        $4 == "0A" { n = split($2, a, ":"); if (a[n] == want) found = 1 }
-        END { exit !found }' /proc/net/tcp /proc/net/tcp6 2>/dev/null
+    [ -n "$(listening_inodes "$1")" ]
 }
 
 # "by pid 12 (mongod, user x)", as far as we may know.
 port_holder() {
     local inodes inode path pid
-    inodes=$(awk -v want="$(printf '%04X' "$1")" '
-        $4 == "0A" { n = split($2, a, ":"); if (a[n] == want) print $10 }' \
-        /proc/net/tcp /proc/net/tcp6 2>/dev/null || true)
+    inodes=$(listening_inodes "$1")
     for inode in $inodes; do
         for path in /proc/[0-9]*/fd/*; do
             if [ "$(readlink "$path" 2>/dev/null)" = "socket:[$inode]" ]; then

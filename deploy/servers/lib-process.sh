@@ -38,12 +38,25 @@ server_alive() {
     [ "$(proc_start_time "$PID")" = "$start" ]
 }
 
-# Process ids in a session, zombies left out.
-session_members() {
-    awk -v session="$1" '
-        { line = $0; pid = $1; sub(/^.*\) /, "", line); split(line, f, " ") }
-        f[4] == session && f[1] != "Z" && f[1] != "X" { print pid }' \
-        /proc/[0-9]*/stat 2>/dev/null || true
+# Process ids in a session or a process group, zombies left out. cat goes on when a process ends
+# between the listing and the reading; awk would give up.
+session_members() { list_processes 4 "$1"; }
+group_members() { list_processes 3 "$1"; }
+
+list_processes() { # FIELD VALUE
+    { cat /proc/[0-9]*/stat 2>/dev/null || true; } | awk -v field="$1" -v value="$2" '
+        { pid = $1; sub(/^.*\) /, ""); split($0, f, " ") }
+        f[field] == value && f[1] != "Z" && f[1] != "X" { print pid }'
+}
+
+# Ends a process group of ours: SIGTERM, and SIGKILL after three seconds.
+end_group() {
+    local members deadline=$((SECONDS + 3))
+    kill -TERM -- "-$1" 2>/dev/null || true
+    while members=$(group_members "$1") && [ -n "$members" ]; do
+        if [ "$SECONDS" -ge "$deadline" ]; then kill -KILL -- "-$1" 2>/dev/null || true; fi
+        sleep 0.05
+    done
 }
 
 close_inherited_fds() {
