@@ -4,6 +4,7 @@
 #include "core/error.h"
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
 #pragma GCC diagnostic ignored "-Wshadow"
 #include <mongoc/mongoc.h>
 #pragma GCC diagnostic pop

@@ -7,7 +7,12 @@
  *   mysql_session_exec(s, &r, &err, "UPDATE stock SET available=? WHERE sku=?", MYSQL_I64(12), MYSQL_STR(sku));
  * (client-side expansion with mysql_real_escape_string_quote, one round trip; '?' inside quotes is not a place).
  *
- * A lost connection inside a transaction fails that transaction with UNAVAILABLE; nothing is repeated silently. */
+ * A lost connection inside a transaction fails that transaction with UNAVAILABLE; nothing is repeated silently.
+ * Between transactions an idle connection that the server has closed is noticed before it is used (one poll), so
+ * that a restarted server costs no failed statement.
+ *
+ * No call blocks longer than `timeout`: ask GET_LOCK for less and try again. A table, a database or a right that is
+ * missing is UNAVAILABLE, as it may come while we wait (see mysql_error.c for the whole table). */
 #pragma once
 #include "core/buf.h"
 #include "core/conf.h"
@@ -45,12 +50,13 @@ struct mysql_value {
 #define MYSQL_I64(v) ((struct mysql_value){.type = MYSQL_VALUE_I64, .i = (v)})
 #define MYSQL_U64(v) ((struct mysql_value){.type = MYSQL_VALUE_U64, .u = (v)})
 #define MYSQL_SLICE(v) ((struct mysql_value){.type = MYSQL_VALUE_STR, .s = (v)})
+/* A slice or string whose pointer is NULL is SQL NULL. */
 #define MYSQL_STR(v) MYSQL_SLICE(slice_str(v))
 #define MYSQL_NULL_VALUE ((struct mysql_value){.type = MYSQL_VALUE_NULL})
 
 /* What a statement did. */
 struct mysql_result {
-    uint64_t affected;
+    uint64_t affected; /* rows changed: a row that had the new values already does not count */
     uint64_t insert_id;
 };
 
