@@ -1,8 +1,9 @@
-/* json_write.h - writing JSON into a buf (yajl_gen underneath, the only place that includes it).
+/* json_write.h - writing JSON into a buf.
  *
  * Failure is sticky like buf's: write everything, ask json_write_ok() once. Doubles are written in the shortest
  * form that reads back the same (19.99, not 19.989999999999998437); NaN and infinities fail. Strings must be
- * valid UTF-8. Commas and colons come by themselves.
+ * valid UTF-8. Commas and colons come by themselves. What would not be JSON fails too: a value without a key in
+ * an object, a second value at the top, a bracket that does not match, more than JSON_WRITE_DEPTH_MAX levels.
  *
  *   struct json_write w; json_write_init(&w, &buf);
  *   json_write_object(&w); json_write_key(&w, "id"); json_write_string(&w, id, len); json_write_object_end(&w);
@@ -13,16 +14,23 @@
 #include "core/buf.h"
 #include "core/json_read.h"
 
+#define JSON_WRITE_DEPTH_MAX 128
+
 struct json_write {
     struct buf *out;
-    void *gen; /* yajl_gen */
+    uint64_t objects[JSON_WRITE_DEPTH_MAX / 64]; /* bit i: level i is an object, not an array */
+    unsigned depth;
+    bool comma;     /* something stands before in this object or array */
+    bool value_due; /* after a key */
     bool failed;
 };
 
-bool json_write_init(struct json_write *w, struct buf *out);
-/* Frees the generator. True if everything was written and all objects and arrays are closed. Must be called. */
+bool json_write_init(struct json_write *w, struct buf *out); /* always true; owns no memory */
+/* True if everything was written and all objects and arrays are closed. */
 bool json_write_finish(struct json_write *w);
-void json_write_restart(struct json_write *w, struct buf *out); /* for the next document, memory kept */
+/* For the next document, into the same buf or another one. Forgets a failure of the document before (the buf
+ * does not forget its own). */
+void json_write_restart(struct json_write *w, struct buf *out);
 bool json_write_ok(const struct json_write *w);
 
 void json_write_object(struct json_write *w);

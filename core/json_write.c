@@ -1,0 +1,271 @@
+#include "core/json_write.h"
+#include "core/utf8.h"
+#include <math.h>
+
+enum { WORD_BITS = 64 };
+
+bool json_write_init(struct json_write *w, struct buf *out) {
+    *w = (struct json_write){.out = out};
+    return true;
+}
+
+void json_write_restart(struct json_write *w, struct buf *out) {
+    *w = (struct json_write){.out = out};
+}
+
+bool json_write_ok(const struct json_write *w) {
+    return !w->failed && buf_ok(w->out);
+}
+
+bool json_write_finish(struct json_write *w) {
+    return json_write_ok(w) && w->depth == 0 && !w->value_due;
+}
+
+static bool in_object(const struct json_write *w) {
+    unsigned i = w->depth - 1;
+    return w->depth > 0 && (w->objects[i / WORD_BITS] >> (i % WORD_BITS) & 1);
+}
+
+/* May a value stand here? Then *ret_comma says whether a comma has to stand before it. */
+static bool next_value(struct json_write *w, bool *ret_comma) {
+    if (!(w->depth == 0 ? !w->comma : w->value_due || !in_object(w)))
+        w->failed = true;
+    if (w->failed)
+        return false;
+    *ret_comma = w->comma && !w->value_due;
+    w->comma = true;
+    w->value_due = false;
+    return true;
+}
+
+static bool begin_value(struct json_write *w) {
+    bool comma;
+    if (next_value(w, &comma) && comma && !buf_append_char(w->out, ','))
+        w->failed = true;
+    return !w->failed;
+}
+
+static void check(struct json_write *w, bool ok) {
+    if (!ok)
+        w->failed = true;
+}
+
+static void open_container(struct json_write *w, char bracket, bool object) {
+    if (w->depth == JSON_WRITE_DEPTH_MAX)
+        w->failed = true;
+    if (!begin_value(w))
+        return;
+    unsigned i = w->depth++;
+    uint64_t bit = UINT64_C(1) << (i % WORD_BITS);
+    if (object)
+        w->objects[i / WORD_BITS] |= bit;
+    else
+        w->objects[i / WORD_BITS] &= ~bit;
+    w->comma = false;
+    check(w, buf_append_char(w->out, bracket));
+}
+
+static void close_container(struct json_write *w, char bracket, bool object) {
+    if (w->depth == 0 || w->value_due || in_object(w) != object)
+        w->failed = true;
+    if (w->failed)
+        return;
+    w->depth--;
+    w->comma = true;
+    check(w, buf_append_char(w->out, bracket));
+}
+
+void json_write_object(struct json_write *w) {
+    open_container(w, '{', true);
+}
+
+void json_write_object_end(struct json_write *w) {
+    close_container(w, '}', true);
+}
+
+void json_write_array(struct json_write *w) {
+    open_container(w, '[', false);
+}
+
+void json_write_array_end(struct json_write *w) {
+    close_container(w, ']', false);
+}
+
+/* Bytes that cannot stand in a JSON string as they are (RFC 8259 section 7). */
+static inline bool needs_escape(unsigned char c) {
+    return c < 0x20 || c == '"' || c == '\\';
+}
+
+/* No byte of the word needs an escape or is outside ASCII ("Determine if a word has a byte less than n",
+ * https://graphics.stanford.edu/~seander/bithacks.html). */
+static inline bool plain_word(uint64_t w) {
+    const uint64_t ones = UINT64_MAX / 255;
+    uint64_t quote = w ^ (ones * '"'), backslash = w ^ (ones * '\\');
+    return !((w | (w - ones * 0x20) | (quote - ones) | (backslash - ones)) & (ones * 0x80));
+}
+
+/* Copies the plain ASCII at the start of s; returns how much that is, short of a word's rest. */
+static inline size_t copy_plain_words(char *to, const char *s, size_t len) {
+    size_t i = 0;
+    for (; len - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+        uint64_t w;
+        memcpy(&w, s + i, sizeof(w));
+        if (!plain_word(w))
+            break;
+        memcpy(to + i, &w, sizeof(w));
+    }
+    return i;
+}
+
+static size_t put_escape(char *to, unsigned char c) {
+    static const char digits[] = "0123456789abcdef";
+    static const char letters[0x20] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    char letter = c < 0x20 ? letters[c] : (char)c;
+    if (letter) {
+        memcpy(to, (char[2]){'\\', letter}, 2);
+        return 2;
+    }
+    memcpy(to, (char[6]){'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]}, 6);
+    return 6;
+}
+
+/* Appends s, for which there is room already, escaped; keeps room for tail more bytes. */
+static bool append_escaped(struct buf *out, const char *s, size_t len, size_t tail) {
+    if (!utf8_valid(s, len))
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (!needs_escape(c)) {
+            out->data[out->len++] = (char)c;
+            continue;
+        }
+        char escape[6];
+        size_t n = put_escape(escape, c);
+        if (!buf_reserve(out, n + (len - i - 1) + tail))
+            return false;
+        memcpy(out->data + out->len, escape, n);
+        out->len += n;
+    }
+    return true;
+}
+
+/* [,]"s"[:] with one look at the room. */
+static bool append_quoted(struct buf *out, bool comma, const char *s, size_t len, bool colon) {
+    size_t tail = colon ? 2 : 1, before = out->len;
+    if (len > SIZE_MAX / 2 || !buf_reserve(out, comma + 1 + len + tail))
+        return false;
+    char *to = out->data + out->len;
+    if (comma)
+        *to++ = ',';
+    *to++ = '"';
+    size_t i = copy_plain_words(to, s, len);
+    to += i;
+    for (; i < len && !needs_escape((unsigned char)s[i]) && (unsigned char)s[i] < 0x80; i++)
+        *to++ = s[i];
+    out->len = (size_t)(to - out->data);
+    bool ok = i == len || append_escaped(out, s + i, len - i, tail);
+    if (out->failed)
+        return false;
+    memcpy(out->data + out->len, "\":", 2);
+    out->len = ok ? out->len + tail : before;
+    out->data[out->len] = '\0';
+    return ok;
+}
+
+bool json_append_string(struct buf *out, const char *s, size_t len) {
+    return append_quoted(out, false, s, len, false);
+}
+
+void json_write_key_slice(struct json_write *w, struct slice key) {
+    if (!in_object(w) || w->value_due)
+        w->failed = true;
+    if (w->failed)
+        return;
+    check(w, append_quoted(w->out, w->comma, key.data, key.len, true));
+    w->value_due = true;
+}
+
+void json_write_key(struct json_write *w, const char *key) {
+    json_write_key_slice(w, slice_str(key));
+}
+
+void json_write_string(struct json_write *w, const char *s, size_t len) {
+    bool comma;
+    if (next_value(w, &comma))
+        check(w, append_quoted(w->out, comma, s, len, false));
+}
+
+void json_write_str(struct json_write *w, const char *s) {
+    if (s)
+        json_write_string(w, s, strlen(s));
+    else
+        json_write_null(w);
+}
+
+void json_write_slice(struct json_write *w, struct slice s) {
+    json_write_string(w, s.data, s.len);
+}
+
+void json_write_int(struct json_write *w, int64_t v) {
+    if (begin_value(w))
+        check(w, buf_append_i64(w->out, v));
+}
+
+void json_write_uint(struct json_write *w, uint64_t v) {
+    if (begin_value(w))
+        check(w, buf_append_u64(w->out, v));
+}
+
+void json_write_double(struct json_write *w, double v) {
+    char text[JSON_DOUBLE_SIZE];
+    if (!isfinite(v))
+        w->failed = true;
+    if (begin_value(w))
+        check(w, buf_append(w->out, text, json_format_double(v, text)));
+}
+
+void json_write_bool(struct json_write *w, bool v) {
+    json_write_raw(w, v ? "true" : "false", v ? 4 : 5);
+}
+
+void json_write_null(struct json_write *w) {
+    json_write_raw(w, "null", 4);
+}
+
+void json_write_raw(struct json_write *w, const char *json, size_t len) {
+    if (len == 0)
+        w->failed = true;
+    if (begin_value(w))
+        check(w, buf_append(w->out, json, len));
+}
+
+/* Calls itself once per level, at most JSON_WRITE_DEPTH_MAX times: deeper the writer has failed. */
+void json_write_json(struct json_write *w, const struct json *v) {
+    if (w->failed)
+        return;
+    switch (v->type) {
+    case JSON_NULL:
+        json_write_null(w);
+        return;
+    case JSON_BOOL:
+        json_write_bool(w, v->boolean);
+        return;
+    case JSON_NUMBER:
+        json_write_raw(w, v->text.data, v->text.len);
+        return;
+    case JSON_STRING:
+        json_write_slice(w, v->text);
+        return;
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        break;
+    }
+    bool object = v->type == JSON_OBJECT;
+    open_container(w, object ? '{' : '[', object);
+    for (const struct json *m = v->child; m && !w->failed; m = m->next) {
+        if (object)
+            json_write_key_slice(w, m->key);
+        json_write_json(w, m);
+    }
+    close_container(w, object ? '}' : ']', object);
+}
