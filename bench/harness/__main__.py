@@ -1,0 +1,36 @@
+"""bench/run NAME [options]: a table for people, and a last line of JSON for machines."""
+import argparse
+import importlib
+import json
+import sys
+
+BENCHES = {
+    "sync": "first full projection, beside a replay of the same bulk bodies by curl",
+    "lag": "100 updates/s: commit -> indexed",
+    "search": "the same Elasticsearch query directly and through the query-api",
+    "write": "product writes and import lines, beside the plain driver",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
+    parser.add_argument("name", choices=BENCHES, metavar="NAME",
+                        help="; ".join(f"{k}: {v}" for k, v in BENCHES.items()))
+    parser.add_argument("--products", type=int, default=200000, help="catalogue size (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds; medians are reported (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=10, help="length of one load phase (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the catalogue (default %(default)s)")
+    parser.add_argument("--keep", action="store_true", help="leave the servers running for the next bench")
+    args = parser.parse_args()
+    from harness.environment import Environment
+    bench = importlib.import_module(f"harness.bench_{args.name}")
+    with Environment(args) as env:
+        result = bench.run(env, args)
+    print(json.dumps({"bench": args.name, "products": args.products, **result}))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

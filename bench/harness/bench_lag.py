@@ -1,0 +1,98 @@
+"""100 updates/s against the whole catalogue: how long after its commit is a change in the index? Measured from
+outside: the moment the majority write is acknowledged until a realtime _mget shows the new price."""
+import json
+import random
+import threading
+import time
+
+from harness.bench_sync import indexed
+from harness.environment import call, median, percentile, say, table, until
+
+RATE = 100
+
+
+class Watch:
+    """Polls the documents that are under way; the time a change is seen is late by one poll at most."""
+
+    def __init__(self, env):
+        self.url = f"{env.es}/products/_mget?_source_includes=price_min,price_max&realtime=true"
+        self.lock = threading.Lock()
+        self.waiting = {}
+        self.lags = []
+        self.polls = []
+        self.stopped = False
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def add(self, product, price, committed):
+        with self.lock:
+            self.waiting[product] = (price, committed)
+
+    def _run(self):
+        while not self.stopped:
+            with self.lock:
+                waiting = dict(self.waiting)
+            if not waiting:
+                time.sleep(0.0005)
+                continue
+            begun = time.monotonic()
+            status, text = call(self.url, "POST", {"ids": list(waiting)})
+            seen = time.monotonic()
+            self.polls.append(seen - begun)
+            for document in json.loads(text)["docs"] if status == 200 else []:
+                price, committed = waiting[document["_id"]]
+                if price in (document.get("_source", {}).get("price_min"), document.get("_source", {}).get("price_max")):
+                    self.lags.append(max(0.0, seen - committed))
+                    with self.lock:
+                        if self.waiting.get(document["_id"]) == (price, committed):
+                            del self.waiting[document["_id"]]
+
+    def close(self):
+        self.stopped = True
+        self.thread.join()
+
+
+def measure(env, products, watch, seconds, rng):
+    """Updates at a steady rate; an id is used again only when its last change was seen."""
+    begun = time.monotonic()
+    first = len(watch.lags)
+    for n in range(int(RATE * seconds)):
+        time.sleep(max(0.0, begun + n / RATE - time.monotonic()))
+        product = rng.choice(IDS)
+        if product in watch.waiting:
+            continue
+        price = rng.randrange(1_000_000_000, 2_000_000_000)
+        products.update_one({"_id": product}, {"$set": {"price": price}, "$inc": {"version": 1}})
+        watch.add(product, price, time.monotonic())
+    until(lambda: not watch.waiting, 30, "end of the lag phase", 0.01)
+    return watch.lags[first:]
+
+
+IDS = []
+
+
+def run(env, args):
+    env.load(env.program("write-api").wait_ready())
+    env.forget_projection()
+    projector = env.projector()
+    say("projecting the catalogue")
+    until(lambda: indexed(projector) >= args.products, 600, "end of the projection", 0.1)
+    projector.wait_ready()
+    products = env.mongo().readside.products
+    # Products without variants: their price is the document's price.
+    IDS.extend(d["_id"] for d in products.find({"variants.0": {"$exists": False}}, {"_id": 1}).limit(50000))
+    rng = random.Random(args.seed)
+    watch = Watch(env)
+    measure(env, products, watch, 5, rng)
+    rounds = []
+    for n in range(args.rounds):
+        rounds.append(measure(env, products, watch, max(args.seconds, 20), rng))
+        say(f"round {n + 1}: p50 {percentile(rounds[-1], 50) * 1000:.1f} ms, p99 {percentile(rounds[-1], 99) * 1000:.1f} ms of {len(rounds[-1])}")
+    watch.close()
+    env.mongo().readside_bench.state.delete_one({"_id": "catalogue"})  # prices are no longer the catalogue's
+    p50, p99 = (median([percentile(r, p) * 1000 for r in rounds]) for p in (50, 99))
+    poll = percentile(watch.polls, 50) * 1000
+    table(f"{RATE} updates/s against {args.products:,} products, medians of {args.rounds}",
+          [["commit -> indexed", f"{p50:.1f}", f"{p99:.1f}"], ["(of which up to one poll of the watcher)", f"{poll:.1f}", ""]],
+          ["", "p50 ms", "p99 ms"])
+    return {"rate": RATE, "p50_ms": round(p50, 2), "p99_ms": round(p99, 2), "poll_p50_ms": round(poll, 2)}

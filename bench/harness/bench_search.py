@@ -1,0 +1,74 @@
+"""The same Elasticsearch query asked directly and through the query-api (it has no cache), at 1 and 8 connections.
+The two alternate; wrk loads both with the same list of searches in rotation."""
+import os
+import random
+import subprocess
+import urllib.parse
+
+from harness.bench_sync import indexed
+from harness.environment import BUILD, get_json, median, say, table, until
+from harness.wrk import wrk
+
+WORDS = ["노트북", "무선 이어폰", "운동화", "냉장고", "커피", "원피스", "laptop", "wireless earphones", "running shoes",
+         "refrigerator", "coffee", "dress", "monitor", "샴푸", "캠핑 의자", "book"]
+
+
+def searches(env, rng, count=200):
+    """Query strings as a storefront sends them: words, category pages, filters, always with facets."""
+    tree = get_json(f"{env.query}/v1/categories/tree")["nodes"]
+    paths = [n["path"] for n in tree] + [c["path"] for n in tree for c in n["children"]]
+    brands = [v["value"] for v in get_json(f"{env.query}/v1/search?size=0&facets=brand&facet_size=50")["facets"]["brand"]["values"]]
+    result = []
+    for _ in range(count):
+        pairs = [("facets", "brand,category,price"), ("size", "20")]
+        if rng.random() < 0.7:
+            pairs.append(("q", rng.choice(WORDS)))
+        else:
+            pairs.append(("category", rng.choice(paths)))
+        if rng.random() < 0.3:
+            pairs.append(("brand", rng.choice(brands)))
+        if rng.random() < 0.3:
+            low = rng.choice([1000, 10000, 50000, 200000])
+            pairs.append(("price", f"{low}..{low * 5}"))
+        if rng.random() < 0.2:
+            pairs.append(("in_stock", "true"))
+        if rng.random() < 0.2:
+            pairs.append(("sort", rng.choice(["price:asc", "newest"])))
+        result.append(urllib.parse.urlencode(pairs))
+    return result
+
+
+def run(env, args):
+    env.load(env.program("write-api").wait_ready())
+    projector = env.projector()
+    say("projecting the catalogue")
+    until(lambda: env.count() >= args.products, 600, "end of the projection", 0.5)
+    projector.stop()
+    query = env.program("query-api").wait_ready()
+    env.query = query.url
+    until(lambda: get_json(f"{query.url}/v1/categories/tree")["nodes"], 30, "categories")
+    strings = searches(env, random.Random(args.seed))
+    bodies = subprocess.run([os.path.join(BUILD, "bin/search_dsl")], input="\n".join(strings), stdout=subprocess.PIPE,
+                            text=True, check=True).stdout.splitlines()
+    direct = (env.es, [("POST", "/products/_search", b) for b in bodies])
+    through = (query.url, [("GET", "/v1/search?" + s, None) for s in strings])
+    for side in (direct, through):
+        wrk(*side, 8, 5)
+    rows, result = [], {}
+    for connections in (1, 8):
+        pairs = []
+        for n in range(args.rounds):
+            a, b = wrk(*direct, connections, args.seconds), wrk(*through, connections, args.seconds)
+            if a["errors"] or b["errors"]:
+                raise RuntimeError(f"errors: direct {a['errors']}, through the query-api {b['errors']}")
+            pairs.append((a, b))
+            say(f"{connections} connections, round {n + 1}: direct {a['rate']:.0f}/s, query-api {b['rate']:.0f}/s")
+        for title, i in (("direct", 0), ("query-api", 1)):
+            rows.append([f"{title}, {connections}", f"{median([p[i]['rate'] for p in pairs]):.0f}",
+                         f"{median([p[i]['p50_ms'] for p in pairs]):.2f}", f"{median([p[i]['p99_ms'] for p in pairs]):.2f}"])
+        result[f"throughput_ratio_{connections}"] = round(median([b["rate"] / a["rate"] for a, b in pairs]), 3)
+        result[f"p50_overhead_ms_{connections}"] = round(median([b["p50_ms"] - a["p50_ms"] for a, b in pairs]), 3)
+    table(f"{len(strings)} searches with 3 facets over {args.products:,} products, medians of {args.rounds}", rows,
+          ["side, connections", "searches/s", "p50 ms", "p99 ms"])
+    return {"throughput_ratio": min(result["throughput_ratio_1"], result["throughput_ratio_8"]),
+            "p50_overhead_ms": result["p50_overhead_ms_1"], **result, "rss_mib": round(query.peak_mib(), 1)}

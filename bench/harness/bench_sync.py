@@ -1,0 +1,92 @@
+"""First full projection of the catalogue. The ceiling: the same composed bulk bodies, replayed by curl over 4
+connections into an empty index of the same name and mapping. The two alternate, after a warm-up round of both."""
+import os
+import subprocess
+import tempfile
+import time
+
+from harness.environment import VAR, call, get_json, median, say, table, until
+from harness.recorder import Recorder
+
+CONNECTIONS = 4
+
+
+def project(env, settings=None):
+    """One full projection from nothing: (seconds, cpu seconds, peak MiB)."""
+    env.forget_projection()
+    projector = env.projector(settings)
+
+    def done():
+        if projector.process.poll() is not None:
+            raise RuntimeError(f"the projector ended, see {projector.log.name}")
+        return indexed(projector) >= env.args.products
+    until(done, 600, "end of the projection", 0.02)
+    seconds = time.monotonic() - projector.begun
+    cpu, peak = projector.cpu_seconds(), projector.peak_mib()
+    projector.stop()
+    return seconds, cpu, peak
+
+
+def indexed(projector):
+    return sum(v for k, v in projector.metrics().items()
+               if k.startswith("readside_projector_documents_total") and 'op="index"' in k and 'outcome="done"' in k)
+
+
+def replay(env, bodies, definition, index):
+    """Posts the recorded bodies into an empty index: seconds."""
+    call(f"{env.es}/{index}", "DELETE")
+    get_json(f"{env.es}/{index}", "PUT", definition)
+    with tempfile.NamedTemporaryFile("w", dir=VAR, suffix=".curl") as config:
+        for i, (name, path) in enumerate(bodies):
+            config.write(("next\n" if i else "") + f'url = "{env.es}{path}"\nrequest = POST\n'
+                         'header = "Content-Type: application/x-ndjson"\noutput = /dev/null\nsilent\nfail\n'
+                         f'data-binary = "@{name}"\n')
+        config.flush()
+        begun = time.monotonic()
+        command = ["curl", "--no-progress-meter", "-Z", "--parallel-max", str(CONNECTIONS), "--noproxy", "*", "-K", config.name]
+        if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+            raise RuntimeError("the replay failed")
+        seconds = time.monotonic() - begun
+    call(f"{env.es}/{index}/_refresh", "POST")
+    found = env.count(index)
+    if found != env.args.products:
+        raise RuntimeError(f"the replay left {found} documents of {env.args.products}")
+    return seconds
+
+
+def run(env, args):
+    env.load(env.program("write-api").wait_ready())
+    env.forget_projection()
+    with tempfile.TemporaryDirectory(dir=VAR) as folder:
+        say("recording the bulk bodies (and warming up)")
+        recorder = Recorder(env.es, folder)
+        project(env, {"READSIDE_ELASTICSEARCH_URL": recorder.url})
+        recorder.close()
+        index = env.index()
+        definition = get_json(f"{env.es}/{index}")[index]
+        definition = {"mappings": definition["mappings"], "settings": portable(definition["settings"]["index"])}
+        size = sum(os.path.getsize(name) for name, _ in recorder.bodies)
+        say(f"{len(recorder.bodies)} bodies, {size / 1e6:.0f} MB")
+        replay(env, recorder.bodies, definition, index)
+        ours, ceiling = [], []
+        for n in range(args.rounds):
+            ours.append(project(env))
+            env.forget_projection()
+            ceiling.append(replay(env, recorder.bodies, definition, index))
+            say(f"round {n + 1}: {args.products / ours[-1][0]:,.0f} docs/s, ceiling {args.products / ceiling[-1]:,.0f} docs/s")
+        env.forget_projection()
+    n = args.products
+    rate, top = median([n / s for s, _, _ in ours]), median([n / s for s in ceiling])
+    cpu = median([c / n * 1e6 for _, c, _ in ours])
+    peak = max(p for _, _, p in ours)
+    ratio = median([c / s for (s, _, _), c in zip(ours, ceiling)])
+    table(f"first full projection of {n:,} products, medians of {args.rounds}",
+          [["projector", f"{rate:,.0f}", f"{cpu:.1f}", f"{peak:.0f}"], [f"curl replay, {CONNECTIONS} connections", f"{top:,.0f}", "", ""]],
+          ["", "docs/s", "us CPU/doc", "peak MiB"])
+    return {"docs_per_s": round(rate), "ceiling_docs_per_s": round(top), "ratio_to_ceiling": round(ratio, 3),
+            "cpu_us_per_doc": round(cpu, 2), "rss_mib": round(peak, 1), "bulks": len(recorder.bodies),
+            "bulk_mb": round(size / 1e6, 1)}
+
+
+def portable(settings):
+    return {k: v for k, v in settings.items() if k not in ("creation_date", "uuid", "version", "provided_name")}

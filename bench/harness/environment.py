@@ -1,0 +1,227 @@
+"""Servers, programs and data of one bench: its own stack on free ports below var/bench, release builds, and the
+catalogue loaded once and used again."""
+import http.client
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+
+PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+VAR = os.path.join(PROJECT, "var/bench")
+BUILD = os.path.join(PROJECT, "build/release")
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def until(condition, seconds, what, pause=0.05):
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no {what} within {seconds} s")
+        time.sleep(pause)
+
+
+def call(url, method="GET", body=None, timeout=60, content_type="application/json"):
+    """(status, bytes) of one request."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+    try:
+        path = parts.path + ("?" + parts.query if parts.query else "")
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body).encode()
+        connection.request(method, path, body, {"Content-Type": content_type} if body is not None else {})
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+    finally:
+        connection.close()
+
+
+def get_json(url, method="GET", body=None, timeout=60):
+    status, text = call(url, method, body, timeout)
+    if status // 100 != 2:
+        raise RuntimeError(f"{method} {url}: {status} {text[:300]!r}")
+    return json.loads(text)
+
+
+class Program:
+    """One of our programs, started on a free port."""
+
+    def __init__(self, env, name, settings=None, arguments=()):
+        self.name = name
+        self.folder = tempfile.mkdtemp(prefix=name + "-", dir=VAR)
+        self.port_file = os.path.join(self.folder, "port")
+        prefix = "READSIDE_" + name.upper().replace("-", "_")
+        environment = {**os.environ, **env.servers, f"{prefix}_LISTEN": "127.0.0.1:0", f"{prefix}_PORT_FILE": self.port_file,
+                       **(settings or {})}
+        self.log = open(os.path.join(self.folder, "log"), "wb")
+        self.begun = time.monotonic()
+        self.process = subprocess.Popen([os.path.join(BUILD, "bin", name), *arguments], env=environment, cwd="/",
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        try:
+            self.url = "http://127.0.0.1:" + until(self._port, 30, f"port of {name}", 0.005)
+        except TimeoutError:
+            self.kill()
+            raise
+
+    def _port(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self.name} ended with {self.process.returncode}, see {self.log.name}")
+        try:
+            with open(self.port_file) as f:
+                return f.read().strip()
+        except FileNotFoundError:
+            return None
+
+    def wait_ready(self, seconds=60):
+        def ready():
+            try:
+                return call(self.url + "/readyz", timeout=5)[0] == 200
+            except OSError:
+                return False
+        until(ready, seconds, f"readiness of {self.name} (see {self.log.name})", 0.02)
+        return self
+
+    def metrics(self):
+        """name{labels} -> value"""
+        text = call(self.url + "/metrics", timeout=10)[1].decode()
+        return {m[1]: float(m[2]) for m in re.finditer(r"^([^#\s]\S*(?:\{.*\})?) (\S+)$", text, re.M)}
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak_mib(self):
+        with open(f"/proc/{self.process.pid}/status") as f:
+            return int(re.search(r"VmHWM:\s+(\d+)", f.read())[1]) / 1024
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self.log.close()
+
+
+class Environment:
+    def __init__(self, args):
+        self.args = args
+        self.programs = []
+
+    def __enter__(self):
+        os.makedirs(VAR, exist_ok=True)
+        self._build()
+        try:
+            self._stack("up", "--free-ports")
+            text = self._stack("env", capture=True)
+        except BaseException:
+            self._stop_stack()
+            raise
+        self.servers = dict(m.groups() for m in re.finditer(r"^export (\w+)='(.*)'$", text, re.M))
+        self.es = self.servers["READSIDE_ELASTICSEARCH_URL"]
+        return self
+
+    def __exit__(self, *_):
+        for program in self.programs:
+            program.stop()
+        self._stop_stack()
+
+    def _stop_stack(self):
+        if not self.args.keep:
+            self._stack("down")
+
+    def _build(self):
+        log = os.path.join(VAR, "build.log")
+        with open(log, "wb") as f:
+            for command in (["cmake", "-S", PROJECT, "--preset", "release"], ["cmake", "--build", BUILD]):
+                if subprocess.run(command, cwd=PROJECT, stdout=f, stderr=f).returncode:
+                    sys.exit(f"bench: the build failed, see {log}")
+
+    def _stack(self, command, *options, capture=False):
+        names = ["mongodb", "mysql", "elasticsearch"]
+        process = subprocess.run([os.path.join(PROJECT, "deploy/stack"), command, "--var", VAR, *options, *names],
+                                 stdout=subprocess.PIPE if capture else sys.stderr, text=True)
+        if process.returncode:
+            sys.exit(f"bench: deploy/stack {command} failed")
+        return process.stdout
+
+    def program(self, name, settings=None, arguments=()):
+        program = Program(self, name, settings, arguments)
+        self.programs.append(program)
+        return program
+
+    def projector(self, settings=None):
+        return self.program("projector", settings, ["run"])
+
+    def mongo(self):
+        import pymongo
+        return pymongo.MongoClient(self.servers["READSIDE_MONGO_URI"], w="majority")
+
+    def load(self, write_api, products=None):
+        """The catalogue in MongoDB and MySQL, through the write-api; once for a size and seed."""
+        wanted = {"_id": "catalogue", "products": products or self.args.products, "seed": self.args.seed}
+        client = self.mongo()
+        if client.readside_bench.state.find_one({"_id": "catalogue"}) == wanted:
+            return
+        client.drop_database("readside")
+        write_api.stop()
+        write_api = self.program("write-api").wait_ready()
+        say(f"loading {wanted['products']:,} products")
+        command = [os.path.join(PROJECT, "deploy/load-catalogue"), "--url", write_api.url, "--products",
+                   str(wanted["products"]), "--seed", str(wanted["seed"])]
+        if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+            sys.exit("bench: loading the catalogue failed: " + shlex.join(command))
+        client.readside_bench.state.replace_one({"_id": "catalogue"}, wanted, upsert=True)
+
+    def forget_projection(self):
+        """As if no projector had ever run: no indexes, no position, no queue."""
+        for alias in ("products", "categories"):
+            names = get_json(f"{self.es}/_cat/indices/{alias}*?format=json&h=index")
+            for name in names:
+                call(f"{self.es}/{name['index']}", "DELETE")
+        database = self.mongo().readside
+        for name in ("projector_state", "projector_jobs", "dead_letters"):
+            database.drop_collection(name)
+
+    def index(self, alias="products"):
+        return next(iter(get_json(f"{self.es}/{alias}/_alias")))
+
+    def count(self, index="products"):
+        status, text = call(f"{self.es}/{index}/_count")
+        return json.loads(text)["count"] if status == 200 else 0
+
+
+def table(title, rows, header):
+    widths = [max(len(str(r[i])) for r in [header, *rows]) for i in range(len(header))]
+    print(f"\n{title}")
+    for row in [header, *rows]:
+        print("  " + "  ".join(str(v).ljust(w) if i == 0 else str(v).rjust(w) for i, (v, w) in enumerate(zip(row, widths))))
+    print(flush=True)
+
+
+def median(values):
+    ordered = sorted(values)
+    n = len(ordered)
+    return ordered[n // 2] if n % 2 else (ordered[n // 2 - 1] + ordered[n // 2]) / 2
+
+
+def percentile(values, p):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * p / 100))]
