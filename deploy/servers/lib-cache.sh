@@ -43,6 +43,18 @@ cached() {
     exec {lock}>&-
 }
 
+# Removes what was cut off, unless another stack is at it.
+sweep_cache() {
+    local folder name lock
+    for folder in "$CACHE"/.tmp-*; do
+        if [ ! -d "$folder" ]; then continue; fi
+        name=${folder##*/.tmp-}
+        exec {lock}>"$CACHE/locks/$name"
+        if flock -n "$lock"; then rm -rf -- "$folder" "$CACHE/$name.log"; fi
+        exec {lock}>&-
+    done
+}
+
 MAVEN_DEPENDENCY=org.apache.maven.plugins:maven-dependency-plugin:3.6.1
 
 # Each call has a local repository of its own, in the folder that is being built: Maven remembers

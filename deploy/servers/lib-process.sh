@@ -168,8 +168,8 @@ last_words() {
 progress() {
     local name=$1
     shift
-    printf '%s\n' "$*" >"$SERVERS/$name/progress.new"
-    mv -f -- "$SERVERS/$name/progress.new" "$SERVERS/$name/progress"
+    printf '%s\n' "$*" >"$SERVERS/$name/progress.$BASHPID"
+    mv -f -- "$SERVERS/$name/progress.$BASHPID" "$SERVERS/$name/progress"
 }
 
 # Resident memory of a whole session in MiB.
