@@ -8,16 +8,20 @@
  *    "code_attributes": ["model", "ean", ...],
  *    "rules": [{"field": "brand", "from": "brand", "as": "keyword"}, ...]}
  *
- * A rule may have "max_bytes" (keyword, text, localized). Unknown members, unknown transforms, a transform
- * without its source, a search field or sub-field that the mapping lacks, and a field written twice are refused
- * by name. The transforms are listed in mappings/README.md.
+ * Plain transforms read the one source field that "from" names. The others have sources of their own (the table
+ * in mappings/README.md); "from" may repeat them, as a string or a list, and is refused if it says otherwise.
+ * A rule may have "max_bytes" (keyword, text, localized) and "default" (keyword). Unknown members, unknown
+ * transforms, a search field or sub-field that the mapping lacks, and a field written twice are refused by name.
+ * There must be a rule {"field": "id", "as": "id"}: verify walks an index by it.
  * Thread: immutable after projection_new; any thread may read. Pure: no I/O. */
 #pragma once
 #include "core/error.h"
 #include "core/json_read.h"
+#include <stdint.h>
 
 enum transform {
-    TRANSFORM_KEYWORD,        /* string -> keyword */
+    TRANSFORM_ID,             /* the product's _id as it is -> keyword */
+    TRANSFORM_KEYWORD,        /* string, trimmed -> keyword */
     TRANSFORM_TEXT,           /* string -> text */
     TRANSFORM_LOCALIZED,      /* string | {lang: string} -> <field>.<lang> text */
     TRANSFORM_DATE,           /* BSON date -> date */
@@ -40,20 +44,22 @@ enum transform {
 #define PROJECTION_SOURCES_MAX 32
 #define PROJECTION_LANGUAGES_MAX 8
 #define PROJECTION_NO_SOURCE UINT8_MAX
-#define PROJECTION_KEYWORD_BYTES 256
+#define PROJECTION_KEYWORD_BYTES 256 /* default max_bytes of a keyword, and the limit of a value in a term */
+#define PROJECTION_TEXT_BYTES 65536  /* default max_bytes of a text */
 #define PROJECTION_TERM_BYTES_MAX 32766 /* Lucene's limit for one term */
 
 struct projection_rule {
     enum transform transform;
-    uint8_t source;     /* index into sources, or PROJECTION_NO_SOURCE */
+    uint8_t source;     /* plain transforms: index into sources; else PROJECTION_NO_SOURCE */
     uint32_t max_bytes; /* of one value; cut at a code point */
     struct slice field; /* "name" */
-    struct slice open;  /* what stands before the value in the document: "\"name\":" */
+    struct slice open;  /* what stands before the value in the document: ,"name": */
+    struct slice fallback; /* "default" as a quoted JSON string, or empty */
 };
 
 struct projection_language {
     struct slice name; /* "ko" */
-    struct slice open; /* "\"ko\":" */
+    struct slice open; /* "ko": */
 };
 
 struct projection {
@@ -63,12 +69,13 @@ struct projection {
     struct slice sources[PROJECTION_SOURCES_MAX]; /* top-level fields of the product that are read; NUL-terminated */
     unsigned source_count;
     /* Where the well-known sources are in `sources`; PROJECTION_NO_SOURCE where no rule needs them. */
-    uint8_t source_id, source_price, source_attributes, source_variants, source_categories;
+    uint8_t source_id, source_price, source_attributes, source_variants, source_categories, source_primary;
     struct projection_language languages[PROJECTION_LANGUAGES_MAX];
     unsigned language_count;
     uint8_t language_hangul, language_other; /* plain text with and without Hangul; other languages */
-    struct slice *code_attributes; /* sorted */
+    struct slice *code_attributes; /* sorted by length, then bytes */
     unsigned code_attribute_count;
+    uint64_t code_lengths; /* bit n: some code attribute has n bytes (n < 64) */
     struct arena arena;
 };
 
