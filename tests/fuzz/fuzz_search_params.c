@@ -1,0 +1,30 @@
+/* Query string -> search parameters -> Elasticsearch request: whatever is accepted must give valid JSON. */
+#include "query-api/search_query.h"
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_query(const struct search_params *params) {
+    struct buf out = BUF_INIT(4 << 20);
+    struct arena scratch;
+    arena_init(&scratch, 16 << 20);
+    if (search_query_write(params, &out) && !json_parse(&scratch, out.data, out.len, &(struct json_limits){64, 1000000}, NULL))
+        abort();
+    arena_done(&scratch);
+    buf_done(&out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct arena arena;
+    struct search_params params;
+    struct search_errors errors;
+    arena_init(&arena, 1 << 20);
+    if (search_params_from_query(&arena, (struct slice){(const char *)data, size}, &params, &errors))
+        check_query(&params);
+    arena_reset(&arena);
+    const struct json *json = json_parse(&arena, (const char *)data, size, &(struct json_limits){8, 4096}, NULL);
+    if (json && search_params_from_json(&arena, json, &params, &errors))
+        check_query(&params);
+    arena_done(&arena);
+    return 0;
+}
