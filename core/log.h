@@ -5,7 +5,8 @@
  *
  * One write(2) per line, so that lines of threads never mix. The trace id of the current thread
  * (log_set_trace) is added as trace_id. Values are escaped; secrets are never passed in.
- * A flood is held back: the same event more than 20 times a second is counted and the count said once.
+ * A flood is held back: the same event more than 20 times a second is counted and the count said once
+ * (event=log.held_back held_event=... count=...) with the first line after that second, or by log_flush.
  * Thread: any, after log_init. Only entry points log, library code returns errors. */
 #pragma once
 #include "core/error.h"
@@ -37,6 +38,7 @@ void log_init(const char *program, enum log_level level, enum log_format format)
 void log_set_level(enum log_level level); /* thread-safe, for SIGHUP */
 void log_set_trace(const char *trace_id_hex); /* of the calling thread; NULL clears; copied */
 bool log_enabled(enum log_level level);
+void log_flush(void); /* says the counts that are still held back; before exit */
 
 void log_event(enum log_level level, const char *event, const struct log_field *fields, int count);
 #define log_fields_(level, event, ...)                                                             \

@@ -3,7 +3,9 @@
  * Register at start (not thread-safe against metrics_write before the first scrape; registration takes a lock,
  * updates are relaxed atomics and never block). The same name and labels give the same metric back. Names
  * follow the conventions: readside_<program>_<what>_<unit>[_total]. labels is "" or `a="b",c="d"`; values must
- * be escaped already and of bounded variety. */
+ * be escaped already (metrics_append_label does) and of bounded variety.
+ * Without memory, for a bad name or for a name that has another type, NULL comes back, and every function takes
+ * NULL and does nothing: counting never fails its caller. */
 #pragma once
 #include "core/buf.h"
 #include "core/clock.h"
@@ -14,7 +16,8 @@ struct metric *metrics_counter(const char *name, const char *help, const char *l
 struct metric *metrics_gauge(const char *name, const char *help, const char *labels);
 /* Durations in microseconds, exported in seconds; 0.5 ms to 60 s in 1-2-5 steps. */
 struct metric *metrics_histogram(const char *name, const char *help, const char *labels);
-/* A gauge read at scrape time, on the scraping thread. */
+/* A gauge read at scrape time, on the scraping thread, under the registry's lock: fn must not register metrics.
+ * Registering it again replaces fn and ctx; fn NULL takes it away (NaN from then on), before ctx goes. */
 struct metric *metrics_gauge_fn(const char *name, const char *help, const char *labels, double (*fn)(void *ctx),
                                 void *ctx);
 
@@ -25,6 +28,9 @@ void metric_observe(struct metric *m, usec_t usec);
 double metric_value(const struct metric *m); /* counter or gauge: value; histogram: count */
 /* The quantile (0..1) of a histogram in microseconds, interpolated within its bucket; 0 if empty. */
 double metric_quantile_usec(const struct metric *m, double q);
+
+/* Appends name="value" with value escaped, after a comma if out holds labels already. */
+bool metrics_append_label(struct buf *out, const char *name, const char *value);
 
 void metrics_write(struct buf *out);
 void metrics_done(void); /* frees everything, at exit */
