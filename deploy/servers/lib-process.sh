@@ -149,6 +149,7 @@ wait_ready() {
         fi
         if [ "$SECONDS" -ge "$deadline" ]; then
             last_words "$name"
+            cat "$SERVERS/$name/ready.err" >>"$SERVERS/$name/failure"
             progress "$name" "failed: not ready after $seconds s (READSIDE_START_SECONDS)," \
                 "see $SERVERS/$name/console.log"
             return 1
@@ -158,10 +159,14 @@ wait_ready() {
     rm -f -- "$SERVERS/$name/ready.err"
 }
 
-# Kept for the end of `up`, which prints it below the table.
+# What the server said about its end, for the last lines of `up`: those that name an error, and
+# the very last.
 last_words() {
-    { tail -n 8 -- "$SERVERS/$1/console.log"; cat "$SERVERS/$1/ready.err"; } \
-        >"$SERVERS/$1/failure" 2>/dev/null || true
+    awk '/ERROR|FATAL|Caused by|Exception/ { said[++n] = $0 }
+        { last3 = last2; last2 = last1; last1 = $0 }
+        END { for (i = (n > 6 ? n - 5 : 1); i <= n; i++) print said[i]
+              if (n == 0) { print last3; print last2; print last1 } }' \
+        "$SERVERS/$1/console.log" 2>/dev/null | cut -c 1-300 >"$SERVERS/$1/failure" || true
 }
 
 # progress NAME TEXT…: what the server is doing now, shown by `up`.
