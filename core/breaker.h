@@ -16,6 +16,8 @@ struct breaker {
 void breaker_init(struct breaker *b, unsigned failures_to_open, usec_t open_min_usec, usec_t open_max_usec);
 /* May a call go out now? In half-open exactly one may, until its result is reported. */
 bool breaker_allow(struct breaker *b, usec_t now);
+/* Every call that was allowed reports one of these. While it is open both are ignored: they come from calls that
+ * went out before, and only the probe decides. */
 void breaker_success(struct breaker *b);
 void breaker_failure(struct breaker *b, usec_t now);
 /* Until when it refuses, for Retry-After; 0 if closed. */
