@@ -67,7 +67,8 @@ static bool is_always_there(struct slice field) {
 /* The further fields asked for, as they stand in the search document. */
 static void write_fields(struct result *r, const struct json *source) {
     for (size_t i = 0; i < r->p->field_count; i++) {
-        const struct json *v = json_get(source, r->p->fields[i].data ? r->p->fields[i].data : "");
+        const char *path = arena_strndup(r->context->arena, r->p->fields[i].data, r->p->fields[i].len);
+        const struct json *v = path ? json_path(source, path) : NULL;
         bool again = is_always_there(r->p->fields[i]);
         for (size_t k = 0; k < i && !again; k++)
             again = slice_eq(r->p->fields[k], r->p->fields[i]);

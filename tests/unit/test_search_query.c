@@ -1,0 +1,177 @@
+/* search_query: where each filter goes, and what each facet leaves out. */
+#include "query-api/search_query.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct arena arena;
+static struct buf body;
+static struct search_params params;
+
+static int setup(void **state) {
+    (void)state;
+    arena_init(&arena, 4 << 20);
+    buf_init(&body, 1 << 20);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    arena_done(&arena);
+    buf_done(&body);
+    return 0;
+}
+
+static const struct json *build(const char *query) {
+    struct search_errors errors;
+    struct error error = {0};
+    arena_reset(&arena);
+    buf_reset(&body);
+    assert_true(search_params_from_query(&arena, slice_str(query), &params, &errors));
+    assert_true(search_query_write(&params, &body));
+    const struct json *json = json_parse(&arena, body.data, body.len, &(struct json_limits){64, 100000}, &error);
+    if (!json)
+        fail_msg("%s: %s", query, error.message);
+    return json;
+}
+
+/* The part of the request as text, to look for what must and must not be in it. */
+static char text[1 << 16];
+static const char *part(const struct json *root, const char *path) {
+    const struct json *v = json_path(root, path);
+    struct buf out = BUF_INIT(sizeof(text) - 1);
+    struct json_write w;
+    if (!v)
+        return "";
+    assert_true(json_write_init(&w, &out));
+    json_write_json(&w, v);
+    assert_true(json_write_finish(&w));
+    memcpy(text, out.data, out.len + 1);
+    buf_done(&out);
+    return text;
+}
+
+#define HAS(root, path, needle) assert_non_null(strstr(part(root, path), needle))
+#define HAS_NOT(root, path, needle) assert_null(strstr(part(root, path), needle))
+
+static void test_hidden_filters_go_into_the_query(void **state) {
+    (void)state;
+    const struct json *q = build("brand=LG&attr.color=red&category=1/4");
+    HAS(q, "query.bool.filter", "{\"terms\":{\"brand\":[\"LG\"]}}");
+    HAS(q, "query.bool.filter", "{\"terms\":{\"category_paths\":[\"1/4\"]}}");
+    HAS(q, "query.bool.filter", "{\"terms\":{\"flat.attrs\":[\"color=red\"]}}");
+    HAS(q, "query.bool.filter", "{\"terms\":{\"variants.attrs\":[\"color=red\"]}}");
+    HAS(q, "query.bool.filter", "inner_hits");
+    assert_null(json_get(q, "post_filter"));
+    assert_null(json_get(q, "aggs"));
+}
+
+static void test_shown_filters_go_into_the_post_filter(void **state) {
+    (void)state;
+    const struct json *q = build("brand=LG&attr.color=red&in_stock=true&facets=brand,attr.color");
+    HAS_NOT(q, "query", "LG");
+    HAS_NOT(q, "query", "color=red");
+    HAS(q, "query", "\"flat.stock\":[\"in\",\"low\"]");
+    HAS(q, "post_filter", "LG");
+    /* one variant must match all of it, the hidden stock included */
+    HAS(q, "post_filter", "{\"terms\":{\"variants.stock\":[\"in\",\"low\"]}}");
+    HAS(q, "post_filter", "{\"terms\":{\"variants.attrs\":[\"color=red\"]}}");
+    HAS(q, "post_filter", "inner_hits");
+    HAS_NOT(q, "query", "inner_hits");
+}
+
+static void test_a_facet_leaves_out_its_own_selection_only(void **state) {
+    (void)state;
+    const struct json *q = build("brand=LG&attr.color=red&attr.size=M&price=1..9&facets=brand,attr.color,attr.size,price");
+    HAS_NOT(q, "aggs.f0.filter", "LG");
+    HAS(q, "aggs.f0.filter", "color=red");
+    HAS(q, "aggs.f0.filter", "size=M");
+    HAS(q, "aggs.f0.filter", "variants.price");
+    HAS(q, "aggs.f1.filter", "LG");
+    HAS_NOT(q, "aggs.f1.aggs.flat.aggs.o.filter", "color=red");
+    HAS(q, "aggs.f1.aggs.flat.aggs.o.filter", "size=M");
+    HAS(q, "aggs.f1.aggs.varied.aggs.o.filter", "size=M");
+    HAS(q, "aggs.f1.aggs.varied.aggs.o.filter", "variants.price");
+    HAS(q, "aggs.f1.aggs.varied.aggs.o.aggs.v", "reverse_nested");
+    HAS_NOT(q, "aggs.f3.aggs.varied.aggs.o.filter", "variants.price");
+    HAS(q, "aggs.f3.aggs.varied.aggs.o.filter", "color=red");
+}
+
+static void test_selected_attributes_of_the_star_count_apart(void **state) {
+    (void)state;
+    const struct json *q = build("attr.color=red&facets=attr.*");
+    HAS(q, "aggs.f0.aggs.flat.aggs.o.filter", "color=red");
+    assert_non_null(json_path(q, "aggs.s0"));
+    HAS_NOT(q, "aggs.s0.aggs.flat.aggs.o.filter", "color=red");
+    HAS(q, "aggs.s0.aggs.flat.aggs.o.aggs.v", "\"include\":\"color=.*\"");
+}
+
+static void test_regular_expressions_are_escaped(void **state) {
+    (void)state;
+    const struct json *q = build("facets=attr.a.b%7C%5B%5C");
+    HAS(q, "aggs.f0.aggs.flat.aggs.o.aggs.v", "\"include\":\"a\\\\.b\\\\|\\\\[\\\\\\\\=.*\"");
+}
+
+static void test_words_cannot_leave_their_string(void **state) {
+    (void)state;
+    build("q=%22%7D%7D%2C%22script%22%3A%7B%22x%22&brand=%22%5D%7D&attr.a%22b=c%22");
+    assert_null(strstr(body.data, "\"script\""));
+}
+
+static void test_paging_and_sorting(void **state) {
+    (void)state;
+    const struct json *q = build("page=3&size=25&sort=price:desc");
+    int64_t n;
+    assert_true(json_int64(json_get(q, "from"), &n) && n == 50);
+    assert_true(json_int64(json_get(q, "size"), &n) && n == 25);
+    HAS(q, "sort", "[{\"in_stock\":\"desc\"},{\"price_max\":\"desc\"},{\"id\":\"asc\"}]");
+    HAS_NOT(q, "query", "must");
+    HAS(build("q=tv"), "query.bool.must", "\"tv\"");
+}
+
+static void test_typo_switch(void **state) {
+    (void)state;
+    HAS(build("q=tv"), "query", "fuzziness");
+    HAS_NOT(build("q=tv&typo=off"), "query", "fuzziness");
+}
+
+static void test_number_keys_keep_the_order(void **state) {
+    (void)state;
+    static const double numbers[] = {-INFINITY, -1e300, -2.5, -2, -1e-300, 0, 1e-300, 0.1, 1, 1.5, 13.3, 55, 1e15, INFINITY};
+    char before[17], now[17], negative_zero[17];
+    search_number_key(numbers[0], before);
+    for (size_t i = 1; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        search_number_key(numbers[i], now);
+        assert_true(strcmp(before, now) < 0);
+        memcpy(before, now, sizeof(now));
+    }
+    search_number_key(0.0, now);
+    search_number_key(-0.0, negative_zero);
+    assert_string_equal(now, negative_zero);
+}
+
+static void test_a_full_buffer_fails(void **state) {
+    (void)state;
+    struct buf small = BUF_INIT(64);
+    build("q=tv&facets=attr.*");
+    assert_false(search_query_write(&params, &small));
+    buf_done(&small);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hidden_filters_go_into_the_query),
+        cmocka_unit_test(test_shown_filters_go_into_the_post_filter),
+        cmocka_unit_test(test_a_facet_leaves_out_its_own_selection_only),
+        cmocka_unit_test(test_selected_attributes_of_the_star_count_apart),
+        cmocka_unit_test(test_regular_expressions_are_escaped),
+        cmocka_unit_test(test_words_cannot_leave_their_string),
+        cmocka_unit_test(test_paging_and_sorting),
+        cmocka_unit_test(test_typo_switch),
+        cmocka_unit_test(test_number_keys_keep_the_order),
+        cmocka_unit_test(test_a_full_buffer_fails),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

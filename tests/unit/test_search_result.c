@@ -1,0 +1,161 @@
+/* search_result and facet_result: sums of flat and varied counts, selections that stay, answers that are refused. */
+#include "query-api/search_result.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct arena arena;
+static struct buf out;
+static struct error error;
+
+static int setup(void **state) {
+    (void)state;
+    arena_init(&arena, 16 << 20);
+    buf_init(&out, 1 << 20);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    arena_done(&arena);
+    buf_done(&out);
+    return 0;
+}
+
+static struct category_list *categories(void) {
+    static const char hits[] =
+        "[{\"_source\":{\"id\":1,\"path\":\"1/\",\"name\":\"가전\",\"names\":{\"ko\":\"가전\",\"en\":\"Appliances\"}}},"
+        "{\"_source\":{\"id\":4,\"path\":\"1/4/\",\"name\":\"TV\"}},{\"_source\":{\"revision\":9}},"
+        "{\"_source\":{\"id\":13,\"path\":\"1/13/\",\"name\":\"오디오\"}}]";
+    struct category_list *list = category_list_new(9);
+    size_t added = 0;
+    int64_t last = 0;
+    assert_true(category_list_add(list, json_parse(&arena, hits, strlen(hits), NULL, NULL), &added, &last));
+    assert_int_equal(added, 3);
+    assert_true(category_list_finish(list));
+    return list;
+}
+
+static bool answer(const char *query, const char *text) {
+    struct search_params params;
+    struct search_errors errors;
+    struct category_list *list = categories();
+    struct search_result_context context = {.arena = &arena, .categories = list, .took_ms = 5, .query_id = "q1"};
+    buf_reset(&out);
+    assert_true(search_params_from_query(&arena, slice_str(query), &params, &errors));
+    const struct json *json = json_parse(&arena, text, strlen(text), &(struct json_limits){64, 100000}, NULL);
+    assert_non_null(json);
+    error = (struct error){0};
+    bool ok = search_result_write(&params, json, &context, &out, &error);
+    category_list_free(list);
+    if (ok)
+        assert_non_null(json_parse(&arena, out.data, out.len, &(struct json_limits){64, 100000}, NULL));
+    return ok;
+}
+
+#define ENVELOPE(aggs) "{\"timed_out\":false,\"hits\":{\"total\":{\"value\":7},\"hits\":[]},\"aggregations\":{" aggs "}}"
+#define SAYS(needle) do { if (!strstr(out.data, needle)) fail_msg("%s\nis not in\n%s", needle, out.data); } while (0)
+
+static void test_flat_and_varied_counts_are_added(void **state) {
+    (void)state;
+    assert_true(answer("facets=attr.color&attr.color=pink&facet_size=2",
+        ENVELOPE("\"f0\":{\"doc_count\":7,\"flat\":{\"o\":{\"v\":{\"sum_other_doc_count\":0,\"buckets\":["
+                 "{\"key\":\"color=red\",\"doc_count\":2},{\"key\":\"color=blue\",\"doc_count\":1},{\"key\":\"color=a=b\",\"doc_count\":1}]}}},"
+                 "\"varied\":{\"o\":{\"v\":{\"sum_other_doc_count\":0,\"buckets\":["
+                 "{\"key\":\"color=red\",\"doc_count\":9,\"p\":{\"doc_count\":3}},{\"key\":\"color=green\",\"doc_count\":8,\"p\":{\"doc_count\":4}}]}}}}")));
+    SAYS("\"attr.color\":{\"type\":\"value\",\"values\":[{\"value\":\"red\",\"count\":5},{\"value\":\"green\",\"count\":4},"
+         "{\"value\":\"pink\",\"count\":0,\"selected\":true}],\"other\":2}");
+}
+
+static void test_star_groups_by_name(void **state) {
+    (void)state;
+    assert_true(answer("facets=attr.*&attr.size=M",
+        ENVELOPE("\"f0\":{\"flat\":{\"o\":{\"v\":{\"buckets\":[{\"key\":\"color=red\",\"doc_count\":2},{\"key\":\"size=L\",\"doc_count\":1},"
+                 "{\"key\":\"weight=1\",\"doc_count\":9}]}}}},"
+                 "\"s0\":{\"flat\":{\"o\":{\"v\":{\"buckets\":[{\"key\":\"size=L\",\"doc_count\":6},{\"key\":\"size=M\",\"doc_count\":5}]}}}}")));
+    SAYS("\"facets\":{\"attr.size\":{\"type\":\"value\",\"values\":[{\"value\":\"L\",\"count\":6},{\"value\":\"M\",\"count\":5,\"selected\":true}]"
+         ",\"other\":0},\"attr.weight\"");
+    SAYS("\"attr.color\"");
+}
+
+static void test_a_selected_brand_outside_the_top_stays(void **state) {
+    (void)state;
+    assert_true(answer("facets=brand&brand=Zeta",
+        ENVELOPE("\"f0\":{\"v\":{\"sum_other_doc_count\":10,\"buckets\":[{\"key\":\"LG\",\"doc_count\":50}]},"
+                 "\"sel\":{\"buckets\":[{\"key\":\"Zeta\",\"doc_count\":3}]}}")));
+    SAYS("[{\"value\":\"LG\",\"count\":50},{\"value\":\"Zeta\",\"count\":3,\"selected\":true}],\"other\":7");
+}
+
+static void test_price_folds_both_forms(void **state) {
+    (void)state;
+    assert_true(answer("facets=price&price=..500",
+        ENVELOPE("\"f0\":{\"flat\":{\"o\":{\"min\":{\"value\":150.0},\"max\":{\"value\":900.0},\"v\":{\"buckets\":[{\"doc_count\":0},{\"doc_count\":2}]}}},"
+                 "\"varied\":{\"o\":{\"min\":{\"value\":null},\"max\":{\"value\":1200.0},\"v\":{\"buckets\":[{\"doc_count\":0},{\"doc_count\":8,\"p\":{\"doc_count\":1}}]}}}}")));
+    SAYS("\"price\":{\"type\":\"range\",\"min\":150,\"max\":1200,\"histogram\":[{\"from\":100,\"to\":200,\"count\":3}],"
+         "\"selected\":[{\"from\":null,\"to\":500}]}");
+}
+
+static void test_category_tree_with_names(void **state) {
+    (void)state;
+    assert_true(answer("facets=category&lang=en&category=1/4",
+        ENVELOPE("\"f0\":{\"v\":{\"buckets\":[{\"key\":\"1/13\",\"doc_count\":2},{\"key\":\"1\",\"doc_count\":9},{\"key\":\"1/4\",\"doc_count\":7},{\"key\":\"2\",\"doc_count\":1}]}}")));
+    SAYS("\"nodes\":[{\"path\":\"1\",\"id\":1,\"name\":\"Appliances\",\"count\":9,\"children\":["
+         "{\"path\":\"1/4\",\"id\":4,\"name\":\"TV\",\"count\":7,\"selected\":true,\"children\":[]},"
+         "{\"path\":\"1/13\",\"id\":13,\"name\":\"오디오\",\"count\":2,\"children\":[]}]},"
+         "{\"path\":\"2\",\"id\":2,\"name\":null,\"count\":1,\"children\":[]}]");
+}
+
+static void test_hits(void **state) {
+    (void)state;
+    assert_true(answer("lang=en&in_stock=true&fields=skus,skus,brand",
+        "{\"hits\":{\"total\":{\"value\":2},\"hits\":["
+        "{\"_source\":{\"id\":\"a\",\"name\":{\"ko\":\"가\"},\"price_min\":5,\"price_max\":9,\"flat\":{\"sku\":\"a\"},\"skus\":[\"a\"]},"
+        "\"highlight\":{\"name.ko\":[\"<em>가</em>\"]}},"
+        "{\"_source\":{\"id\":\"b\",\"name\":{\"ko\":\"나\",\"en\":\"B\"}},\"inner_hits\":{\"matched\":{\"hits\":{\"hits\":["
+        "{\"fields\":{\"variants.sku\":[\"b-1\"]}},{\"fields\":{\"variants.sku\":[\"b-2\"]}}]}}}}]}}"));
+    SAYS("\"id\":\"a\",\"name\":\"가\",\"price\":{\"min\":5,\"max\":9}");
+    SAYS("\"matched_variants\":[\"a\"],\"highlight\":{\"name\":\"<em>가</em>\"},\"skus\":[\"a\"]}");
+    SAYS("\"name\":\"B\"");
+    SAYS("\"matched_variants\":[\"b-1\",\"b-2\"]");
+    SAYS("\"total\":{\"value\":2,\"relation\":\"eq\"}");
+}
+
+static void test_answers_that_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        enum error_code code;
+    } cases[] = {
+        {"{}", ERROR_CORRUPT},
+        {"[]", ERROR_CORRUPT},
+        {"{\"hits\":{\"total\":{\"value\":\"x\"},\"hits\":[]}}", ERROR_CORRUPT},
+        {"{\"hits\":{\"total\":{\"value\":1},\"hits\":[{}]}}", ERROR_CORRUPT},
+        {"{\"timed_out\":true,\"hits\":{\"total\":{\"value\":1},\"hits\":[]}}", ERROR_UNAVAILABLE},
+        {"{\"_shards\":{\"failed\":1},\"hits\":{\"total\":{\"value\":1},\"hits\":[]}}", ERROR_UNAVAILABLE},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_false(answer("q=a", cases[i].text));
+        assert_int_equal(error.code, cases[i].code);
+    }
+}
+
+static void test_missing_aggregations_give_empty_facets(void **state) {
+    (void)state;
+    assert_true(answer("facets=brand,price,category,in_stock,attr.a,attr.*", "{\"hits\":{\"total\":{\"value\":0},\"hits\":[]}}"));
+    SAYS("\"price\":{\"type\":\"range\",\"min\":null,\"max\":null,\"histogram\":[],\"selected\":[]}");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flat_and_varied_counts_are_added),
+        cmocka_unit_test(test_star_groups_by_name),
+        cmocka_unit_test(test_a_selected_brand_outside_the_top_stays),
+        cmocka_unit_test(test_price_folds_both_forms),
+        cmocka_unit_test(test_category_tree_with_names),
+        cmocka_unit_test(test_hits),
+        cmocka_unit_test(test_answers_that_are_refused),
+        cmocka_unit_test(test_missing_aggregations_give_empty_facets),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
