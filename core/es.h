@@ -31,7 +31,7 @@ void es_cancel(struct es *es, struct http_call *call);
 bool es_call(const struct es_conf *conf, const char *method, const char *path, struct slice body, usec_t timeout_usec,
              int *ret_status, struct buf *ret_body, struct error *reterr);
 
-/* Maps an answer to an error: 404 NOT_FOUND, 409 CONFLICT, 400 INVALID, 401/403 UNAVAILABLE (with the way out),
+/* Maps an answer to an error: 404 NOT_FOUND, 409 CONFLICT, 400 INVALID (but CONFLICT for an index that exists), 401/403 UNAVAILABLE (with the way out),
  * 413 INVALID, 429 OVERLOADED, 5xx UNAVAILABLE, no answer: the transport's error. The message holds
  * Elasticsearch's type and reason, cut. False always; for answers that are not 2xx. */
 bool es_error(const struct http_response *response, struct error *reterr);
