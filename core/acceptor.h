@@ -11,5 +11,7 @@ struct acceptor;
  * `servers[i]`. The arrays are copied. */
 struct acceptor *acceptor_new(struct loop *loop, const char *listen, struct loop *const *loops,
                               struct http_server *const *servers, size_t count, struct error *reterr);
-void acceptor_free(struct acceptor *acceptor); /* stops listening; on its loop's thread or after it stopped */
+/* Stops listening; on its loop's thread or after it stopped. Connections that are on their way to another loop are
+ * still delivered: free the servers after their loops have run once more. */
+void acceptor_free(struct acceptor *acceptor);
 unsigned acceptor_port(const struct acceptor *acceptor);

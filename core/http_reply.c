@@ -1,0 +1,174 @@
+/* Replies: what the handlers answer, turned into MHD's responses. */
+#include "core/cleanup.h"
+#include "core/http_server_internal.h"
+#include "core/json_write.h"
+#include "core/utf8.h"
+#include <stdio.h>
+#include <unistd.h>
+
+#define PROBLEM_MAX_BYTES ((size_t)256 << 10)
+#define RETRY_AFTER_SEC "1"
+
+void http_request_count(struct http_request *r, enum http_status_class status_class) {
+    metric_inc(r->metrics->requests[status_class]);
+    if (r->completed_at)
+        metric_observe(r->metrics->duration, clock_now_usec() - r->completed_at);
+}
+
+static enum http_status_class class_of(int status) {
+    return status < 300 ? STATUS_2XX : status < 400 ? STATUS_3XX : status < 500 ? STATUS_4XX : STATUS_5XX;
+}
+
+static bool add_headers(struct http_request *r, struct MHD_Response *response, const char *content_type) {
+    char traceparent[TRACEPARENT_SIZE];
+    trace_format(&r->trace, traceparent);
+    bool ok = (!content_type || MHD_add_response_header(response, "Content-Type", content_type) == MHD_YES) &&
+              MHD_add_response_header(response, "X-Request-Id", r->id) == MHD_YES &&
+              MHD_add_response_header(response, "traceparent", traceparent) == MHD_YES;
+    if (ok && r->server->draining)
+        ok = MHD_add_response_header(response, "Connection", "close") == MHD_YES;
+    for (size_t i = 0; ok && i < r->reply_header_count; i++)
+        /* MHD refuses what is no valid header (a value of only blanks): left out rather than failing the reply. */
+        (void)MHD_add_response_header(response, r->reply_headers[i].key.data, r->reply_headers[i].value.data);
+    return ok;
+}
+
+void http_request_set_response(struct http_request *r, int status, const char *content_type,
+                               struct MHD_Response *response) {
+    struct http_server *server = r->server;
+    if (!response || !add_headers(r, response, content_type)) {
+        if (response)
+            MHD_destroy_response(response);
+        response = server->no_memory;
+        status = 503;
+    }
+    r->replied = true;
+    r->status = status;
+    r->response = response;
+    http_request_count(r, class_of(status));
+    if (r->counted) {
+        r->counted = false;
+        server->active--;
+    }
+    loop_timer_cancel(server->loop, &r->timer);
+    if (r->suspended || r->paused) {
+        r->suspended = r->paused = false;
+        MHD_resume_connection(r->conn->mhd);
+        http_server_wake(server);
+    }
+}
+
+/* False: a later reply, or one that nobody waits for. */
+static bool may_reply(const struct http_request *r) {
+    return !r->replied && r->conn && !r->gone;
+}
+
+void http_reply(struct http_request *r, int status, const char *content_type, struct buf *body) {
+    if (!may_reply(r)) {
+        buf_done(body);
+        return;
+    }
+    size_t len = body->len;
+    char *data = buf_ok(body) ? buf_steal(body) : NULL;
+    struct MHD_Response *response =
+        data ? MHD_create_response_from_buffer(len, data, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (!response)
+        free(data);
+    buf_done(body);
+    r->reply_bytes = len;
+    http_request_set_response(r, status, content_type ? content_type : "application/json", response);
+}
+
+void http_reply_static(struct http_request *r, int status, const char *content_type, const char *data, size_t len) {
+    if (!may_reply(r))
+        return;
+    r->reply_bytes = len;
+    union {
+        const char *constant;
+        void *plain;
+    } bytes = {.constant = data}; /* MHD takes a void pointer and only reads */
+    http_request_set_response(r, status, content_type ? content_type : "application/json",
+                              MHD_create_response_from_buffer(len, bytes.plain, MHD_RESPMEM_PERSISTENT));
+}
+
+void http_reply_empty(struct http_request *r, int status) {
+    if (!may_reply(r))
+        return;
+    http_request_set_response(r, status, NULL, MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
+}
+
+void http_reply_file(struct http_request *r, int status, const char *content_type, int fd, uint64_t size) {
+    if (!may_reply(r)) {
+        close(fd);
+        return;
+    }
+    r->reply_bytes = size;
+    struct MHD_Response *response = MHD_create_response_from_fd64(size, fd);
+    if (!response)
+        close(fd);
+    http_request_set_response(r, status, content_type ? content_type : "application/octet-stream", response);
+}
+
+/* -- problem+json -- */
+
+/* Text from a request may be anything; JSON is UTF-8. */
+static void write_text(struct json_write *w, const char *s) {
+    if (utf8_valid(s, strlen(s)))
+        json_write_str(w, s);
+    else
+        json_write_str(w, "(not UTF-8)");
+}
+
+static bool write_problem(const struct http_request *r, struct buf *out, int status, const char *detail,
+                          const struct field_error *errors, size_t count) {
+    struct json_write w;
+    if (!json_write_init(&w, out))
+        return false;
+    json_write_object(&w);
+    json_write_key(&w, "type");
+    json_write_str(&w, "about:blank");
+    json_write_key(&w, "title");
+    json_write_str(&w, MHD_get_reason_phrase_for((unsigned)status));
+    json_write_key(&w, "status");
+    json_write_int(&w, status);
+    if (detail && *detail) {
+        json_write_key(&w, "detail");
+        write_text(&w, detail);
+    }
+    json_write_key(&w, "request_id");
+    json_write_str(&w, r->id);
+    if (count) {
+        json_write_key(&w, "errors");
+        json_write_array(&w);
+        for (size_t i = 0; i < count; i++) {
+            json_write_object(&w);
+            json_write_key(&w, "field");
+            write_text(&w, errors[i].field);
+            json_write_key(&w, "message");
+            write_text(&w, errors[i].message);
+            json_write_object_end(&w);
+        }
+        json_write_array_end(&w);
+    }
+    json_write_object_end(&w);
+    return json_write_finish(&w) && buf_append_char(out, '\n');
+}
+
+void http_reply_problem(struct http_request *r, int status, const char *detail, const struct field_error *errors,
+                        size_t count) {
+    if (!may_reply(r))
+        return;
+    struct buf out = BUF_INIT(PROBLEM_MAX_BYTES);
+    if (!write_problem(r, &out, status, detail, errors, count)) {
+        buf_done(&out);
+        http_request_set_response(r, status, NULL, NULL);
+        return;
+    }
+    http_reply(r, status, "application/problem+json", &out);
+}
+
+void http_reply_error(struct http_request *r, const struct error *error) {
+    if (error_is_retriable(error))
+        http_reply_header(r, "Retry-After", RETRY_AFTER_SEC);
+    http_reply_problem(r, error_http_status(error->code), error->message, NULL, 0);
+}
