@@ -38,7 +38,7 @@ elasticsearch_install() {
     jar_pid=$!
     cached "elasticsearch-$ELASTICSEARCH_VERSION" elasticsearch_build_distribution
     wait "$jar_pid"
-    cached "$home" elasticsearch_build_home
+    CACHE_LABEL="building nori" cached "$home" elasticsearch_build_home
 }
 
 elasticsearch_build_lucene_nori() {
@@ -109,6 +109,7 @@ END
 -Xmx$2
 -XX:+UseG1GC
 -Djava.io.tmpdir=$dir/tmp
+-Djna.tmpdir=$dir/tmp
 -XX:+ExitOnOutOfMemoryError
 -XX:ErrorFile=$dir/log/hs_err_pid%p.log
 20-:--add-modules=jdk.incubator.vector
@@ -137,4 +138,4 @@ elasticsearch_ready() {
 
 elasticsearch_env() { say "READSIDE_ELASTICSEARCH_URL=http://127.0.0.1:$1"; }
 
-elasticsearch_facts() { say "Elasticsearch $ELASTICSEARCH_VERSION with nori, heap $(elasticsearch_heap)"; }
+elasticsearch_facts() { say "Elasticsearch $ELASTICSEARCH_VERSION, nori"; }

@@ -11,13 +11,13 @@ cached() {
     local name=$1 build=$2 attempt=1 log=$CACHE/$1.log lock
     shift 2
     if [ -d "$CACHE/$name" ]; then return 0; fi
+    progress "$CURRENT_SERVER" "${CACHE_LABEL:-fetching $name}"
     exec {lock}>"$CACHE/locks/$name"
     flock "$lock"
     if [ -d "$CACHE/$name" ]; then
         exec {lock}>&-
         return 0
     fi
-    progress "$CURRENT_SERVER" "fetching $name"
     rm -rf -- "$CACHE/.tmp-$name"
     while :; do
         mkdir -p -- "$CACHE/.tmp-$name"

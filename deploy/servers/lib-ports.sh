@@ -39,7 +39,7 @@ wanted_port() { # NAME
     printf '%s' "${!variable:-${PORT[$1]:-$(fact "$1" port)}}"
 }
 
-is_port() { [[ $1 =~ ^[0-9]{1,5}$ ]] && [ "$1" -ge 1024 ] && [ "$1" -le 65535 ]; }
+is_port() { [[ $1 =~ ^[1-9][0-9]{3,4}$ ]] && [ "$1" -ge 1024 ] && [ "$1" -le 65535 ]; }
 
 # Inodes of the sockets that listen on a port; state 0A is LISTEN. tcp6 is not everywhere.
 listening_inodes() {

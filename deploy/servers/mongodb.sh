@@ -33,4 +33,4 @@ mongodb_ready() { python3 "$DEPLOY/servers/mongodb_replica_set.py" "${PORT[mongo
 
 mongodb_env() { say "READSIDE_MONGO_URI=mongodb://127.0.0.1:$1/?replicaSet=rs0"; }
 
-mongodb_facts() { say "MongoDB 6.0.5, replica set rs0"; }
+mongodb_facts() { say "MongoDB 6.0.5, set rs0"; }

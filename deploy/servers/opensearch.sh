@@ -17,7 +17,7 @@ opensearch_main() {
 
 opensearch_install() {
     cached "opensearch-$OPENSEARCH_VERSION" opensearch_build
-    cached "$(opensearch_main)" opensearch_build_main
+    CACHE_LABEL="building its main" cached "$(opensearch_main)" opensearch_build_main
 }
 
 opensearch_build() {
