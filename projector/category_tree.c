@@ -4,6 +4,7 @@
 #include "core/json_read.h"
 #include "core/json_write.h"
 #include "core/utf8.h"
+#include "projector/projection.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -68,17 +69,6 @@ static bool copy(struct arena *arena, struct slice s, struct slice *ret) {
     return data != NULL;
 }
 
-/* Hangul syllables and jamo (U+1100.., U+3130.., U+A960.., U+AC00..D7FF), by their UTF-8 bytes. */
-static bool has_hangul(struct slice s) {
-    for (size_t i = 0; i + 2 < s.len; i++) {
-        unsigned char a = (unsigned char)s.data[i], b = (unsigned char)s.data[i + 1];
-        if ((a == 0xE1 && b >= 0x84 && b <= 0x87) || (a == 0xE3 && b >= 0x84 && b <= 0x86) ||
-            (a == 0xEA && (b == 0xA5 || b >= 0xB0)) || a == 0xEB || a == 0xEC || (a == 0xED && b <= 0x9F))
-            return true;
-    }
-    return false;
-}
-
 static bool quote(struct arena *arena, struct slice s, struct slice *ret) {
     struct buf b = BUF_INIT(1 << 20);
     bool ok = json_append_string(&b, s.data, s.len) && copy(arena, (struct slice){b.data, b.len}, ret);
@@ -103,7 +93,7 @@ static unsigned parse_path(struct slice path, int64_t ids[CATEGORY_LEVELS_MAX]) 
 }
 
 static bool add_name(struct category_tree *tree, struct category_name *name, struct slice lang, struct slice text) {
-    *name = (struct category_name){.hangul = has_hangul(text)};
+    *name = (struct category_name){.hangul = projection_has_hangul(text)};
     memcpy(name->lang, lang.data, lang.len);
     return copy(&tree->arena, text, &name->text) && quote(&tree->arena, text, &name->json);
 }
@@ -358,8 +348,6 @@ static void write_document(struct buf *out, const struct category *c, uint64_t r
     buf_append(out, c->path_terms[c->level - 1].data, c->path_terms[c->level - 1].len);
     buf_append_str(out, ",\"level\":");
     buf_append_u64(out, c->level);
-    buf_append_str(out, ",\"position\":");
-    buf_append_u64(out, c->position);
     buf_append_str(out, ",\"name\":");
     json_append_string(out, c->name.data, c->name.len);
     if (c->names_json.len) {
@@ -372,7 +360,7 @@ static void write_document(struct buf *out, const struct category *c, uint64_t r
 }
 
 static bool same(const struct category *a, const struct category *b) {
-    return b && a->parent_id == b->parent_id && a->position == b->position && slice_eq(a->path, b->path) &&
+    return b && a->parent_id == b->parent_id && slice_eq(a->path, b->path) &&
            slice_eq(a->name, b->name) && slice_eq(a->names_json, b->names_json);
 }
 

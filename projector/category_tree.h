@@ -72,7 +72,7 @@ const struct category *const *category_tree_all(const struct category_tree *tree
 const struct category *const *category_tree_subtree(const struct category_tree *tree, int64_t id, size_t *ret_count);
 
 /* Appends the body of a _bulk request that brings the index of categories from `previous` to `tree`: one document
- * per category that is new or differs {id,parent_id,path,level,position,name,names,revision}, one delete per
+ * per category that is new or differs {id,parent_id,path,level,name,names,revision}, one delete per
  * category that is gone, and last the document "_meta" {revision}. previous NULL: all documents. Every action
  * carries `version` with external_gte. Returns how many actions were written, the _meta one included; ask
  * buf_ok(out) afterwards. */

@@ -373,3 +373,14 @@ bool projection_is_code_attribute(const struct projection *projection, struct sl
     return bsearch(&name, projection->code_attributes, projection->code_attribute_count, sizeof(name),
                    compare_names) != NULL;
 }
+
+/* Hangul syllables and jamo (U+1100.., U+3130.., U+A960.., U+AC00..D7FF), by their UTF-8 bytes. */
+bool projection_has_hangul(struct slice s) {
+    for (size_t i = 0; i + 2 < s.len; i++) {
+        unsigned char a = (unsigned char)s.data[i], b = (unsigned char)s.data[i + 1];
+        if ((a == 0xE1 && b >= 0x84 && b <= 0x87) || (a == 0xE3 && b >= 0x84 && b <= 0x86) ||
+            (a == 0xEA && (b == 0xA5 || b >= 0xB0)) || a == 0xEB || a == 0xEC || (a == 0xED && b <= 0x9F))
+            return true;
+    }
+    return false;
+}

@@ -87,6 +87,8 @@ void projection_free(struct projection *projection);
 
 /* Which language field a name in `lang` ("" for a plain string) belongs to; an index into languages. */
 uint8_t projection_language_of(const struct projection *projection, const char *lang, size_t len, bool hangul);
+/* Any Hangul syllable or jamo in the text. */
+bool projection_has_hangul(struct slice text);
 bool projection_is_code_attribute(const struct projection *projection, struct slice name);
 /* NULL if there is no transform of that name; the reverse never is NULL. */
 bool projection_transform_by_name(struct slice name, enum transform *ret);

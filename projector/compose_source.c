@@ -1,0 +1,297 @@
+#include "projector/compose_source.h"
+#include "core/utf8.h"
+#include <stdlib.h>
+
+bool compose_bad(struct composer *c, const char *field, long index, const char *why) {
+    c->status = COMPOSE_BAD;
+    return index < 0 ? error_set(c->reterr, ERROR_INVALID, "%s: %s", field, why)
+                     : error_set(c->reterr, ERROR_INVALID, "%s[%ld]: %s", field, index, why);
+}
+
+bool compose_nomem(struct composer *c) {
+    c->status = COMPOSE_NOMEM;
+    return error_nomem(c->reterr);
+}
+
+const bson_iter_t *compose_value(const struct composer *c, uint8_t source) {
+    return source != PROJECTION_NO_SOURCE && (c->present >> source & 1) ? &c->sources[source].it : NULL;
+}
+
+bool compose_int(const bson_iter_t *it, int64_t *ret) {
+    double d;
+    switch (bson_iter_type(it)) {
+    case BSON_TYPE_INT32:
+    case BSON_TYPE_INT64:
+        *ret = bson_iter_as_int64(it);
+        return *ret >= -COMPOSE_PRICE_MAX && *ret <= COMPOSE_PRICE_MAX;
+    case BSON_TYPE_DOUBLE:
+        d = bson_iter_double(it);
+        if (!(d >= -(double)COMPOSE_PRICE_MAX && d <= (double)COMPOSE_PRICE_MAX) || d != (double)(int64_t)d)
+            return false;
+        *ret = (int64_t)d;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Room for one more item in a growing array that the composer keeps. */
+static bool grow(struct composer *c, void **items, size_t *capacity, size_t count, size_t size) {
+    if (count < *capacity)
+        return true;
+    size_t more = *capacity ? *capacity * 2 : 16;
+    void *grown = realloc(*items, more * size);
+    if (!grown)
+        return compose_nomem(c);
+    *items = grown;
+    *capacity = more;
+    return true;
+}
+
+bool compose_push_slice(struct composer *c, struct slice s) {
+    if (!grow(c, (void **)&c->slices, &c->slice_capacity, c->slice_count, sizeof(*c->slices)))
+        return false;
+    c->slices[c->slice_count++] = s;
+    return true;
+}
+
+static bool read_fields(struct composer *c) {
+    const struct projection *p = c->projection;
+    bson_iter_t it;
+    c->present = 0;
+    if (!bson_iter_init(&it, c->input->product))
+        return compose_bad(c, "product", -1, "is no BSON document");
+    while (bson_iter_next(&it)) {
+        const char *key = bson_iter_key(&it);
+        size_t len = bson_iter_key_len(&it);
+        bson_type_t type = bson_iter_type(&it);
+        if (type == BSON_TYPE_NULL || type == BSON_TYPE_UNDEFINED)
+            continue;
+        for (unsigned i = 0; i < p->source_count; i++)
+            if (p->sources[i].len == len && memcmp(p->sources[i].data, key, len) == 0) {
+                c->sources[i].it = it;
+                c->present |= UINT32_C(1) << i;
+                break;
+            }
+    }
+    return it.err_off == 0 || compose_bad(c, "product", -1, "is damaged BSON");
+}
+
+static bool read_id(struct composer *c) {
+    const bson_iter_t *it = compose_value(c, c->projection->source_id);
+    uint32_t len = 0;
+    if (!it || bson_iter_type(it) != BSON_TYPE_UTF8)
+        return compose_bad(c, "_id", -1, "must be a string");
+    c->id.data = bson_iter_utf8(it, &len);
+    c->id.len = len;
+    if (len == 0 || len > COMPOSE_ID_BYTES_MAX || !utf8_valid(c->id.data, len))
+        return compose_bad(c, "_id", -1, "must be 1 to 512 bytes of UTF-8");
+    return true;
+}
+
+/* ---- categories ---- */
+
+static int compare_ids(const void *a, const void *b) {
+    int64_t x = (*(const struct category *const *)a)->id, y = (*(const struct category *const *)b)->id;
+    return (x > y) - (x < y);
+}
+
+/* By id, each once. */
+static size_t sort_categories(const struct category **items, size_t count) {
+    size_t kept = 0;
+    for (size_t i = 1; i < count && count <= 16; i++) {
+        const struct category *item = items[i];
+        size_t at = i;
+        for (; at > 0 && items[at - 1]->id > item->id; at--)
+            items[at] = items[at - 1];
+        items[at] = item;
+    }
+    if (count > 16)
+        qsort(items, count, sizeof(*items), compare_ids);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || items[kept - 1] != items[i])
+            items[kept++] = items[i];
+    return kept;
+}
+
+static bool add_category(struct composer *c, int64_t id) {
+    const struct category *category = c->input->categories ? category_tree_find(c->input->categories, id) : NULL;
+    if (!category) {
+        if (c->input->skip_unknown_categories) {
+            c->ignored++;
+            return true;
+        }
+        c->status = COMPOSE_UNKNOWN_CATEGORY;
+        c->unknown_category = id;
+        return error_set(c->reterr, ERROR_NOT_FOUND, "categories: there is no category %lld", (long long)id);
+    }
+    if (!grow(c, (void **)&c->categories, &c->category_capacity, c->category_count, sizeof(*c->categories)))
+        return false;
+    c->categories[c->category_count++] = category;
+    c->first_category = c->first_category ? c->first_category : id;
+    return true;
+}
+
+static bool add_lineages(struct composer *c) {
+    for (size_t i = 0; i < c->category_count; i++)
+        for (unsigned k = 0; k < c->categories[i]->lineage_count; k++) {
+            if (!grow(c, (void **)&c->lineage, &c->lineage_capacity, c->lineage_count, sizeof(*c->lineage)))
+                return false;
+            c->lineage[c->lineage_count++] = c->categories[i]->lineage[k];
+        }
+    c->lineage_count = sort_categories(c->lineage, c->lineage_count);
+    return true;
+}
+
+static bool read_categories(struct composer *c) {
+    const bson_iter_t *it = compose_value(c, c->projection->source_categories);
+    bson_iter_t element;
+    int64_t id = 0;
+    c->category_count = c->lineage_count = 0;
+    c->first_category = 0;
+    if (!it)
+        return true;
+    if (bson_iter_type(it) != BSON_TYPE_ARRAY || !bson_iter_recurse(it, &element))
+        return compose_bad(c, "categories", -1, "must be an array of category ids");
+    for (long i = 0; bson_iter_next(&element); i++) {
+        if (i == COMPOSE_CATEGORIES_MAX)
+            return compose_bad(c, "categories", -1, "has more than 1000 elements");
+        if (!compose_int(&element, &id) || id <= 0 || id > INT32_MAX)
+            return compose_bad(c, "categories", i, "must be a category id");
+        if (!add_category(c, id))
+            return false;
+    }
+    c->category_count = sort_categories(c->categories, c->category_count);
+    return add_lineages(c) && (element.err_off == 0 || compose_bad(c, "categories", -1, "is damaged BSON"));
+}
+
+/* ---- attributes and variants ---- */
+
+static bool check_terms(struct composer *c, const char *field, long index) {
+    const struct terms *t = &c->terms;
+    if (terms_ok(t))
+        return true;
+    if (t->sink.nomem)
+        return compose_nomem(c);
+    return compose_bad(c, field, index,
+                       t->sink.invalid ? "a name or value is not valid UTF-8"
+                       : t->corrupt    ? "is damaged BSON"
+                                       : "is too large");
+}
+
+static bool read_attributes(struct composer *c) {
+    const bson_iter_t *it = compose_value(c, c->projection->source_attributes);
+    struct terms *t = &c->terms;
+    terms_code(t, c->id);
+    if (it && bson_iter_type(it) != BSON_TYPE_DOCUMENT)
+        return compose_bad(c, "attributes", -1, "must be an object");
+    if (it)
+        terms_walk(t, it);
+    c->attrs = terms_sort(t, &t->attrs, 0);
+    c->numbers = terms_sort(t, &t->numbers, 0);
+    return check_terms(c, "attributes", -1);
+}
+
+static bool read_price(struct composer *c, const bson_iter_t *it, const char *field, long index, int64_t *ret) {
+    if (!compose_int(it, ret) || *ret < 0)
+        return compose_bad(c, field, index, "price must be a whole number from 0 to 9e15, in minor units");
+    return true;
+}
+
+static bool read_variant(struct composer *c, const bson_iter_t *object, long index, struct variant *v) {
+    bson_iter_t it;
+    struct terms *t = &c->terms;
+    uint32_t attrs = t->attrs.count, numbers = t->numbers.count, len = 0;
+    if (bson_iter_type(object) != BSON_TYPE_DOCUMENT || !bson_iter_recurse(object, &it))
+        return compose_bad(c, "variants", index, "must be an object");
+    while (bson_iter_next(&it)) {
+        const char *key = bson_iter_key(&it);
+        bson_type_t type = bson_iter_type(&it);
+        if (type == BSON_TYPE_NULL || type == BSON_TYPE_UNDEFINED)
+            continue;
+        if (strcmp(key, "sku") == 0 && type == BSON_TYPE_UTF8) {
+            v->sku.data = bson_iter_utf8(&it, &len);
+            v->sku.len = len;
+        } else if (strcmp(key, "price") == 0) {
+            if (!read_price(c, &it, "variants", index, &v->price))
+                return false;
+            v->has_price = true;
+        } else if (strcmp(key, "attributes") == 0) {
+            if (type != BSON_TYPE_DOCUMENT)
+                return compose_bad(c, "variants", index, "attributes must be an object");
+            terms_walk(t, &it);
+        }
+    }
+    if (it.err_off)
+        return compose_bad(c, "variants", index, "is damaged BSON");
+    if (v->sku.len == 0 || v->sku.len > COMPOSE_SKU_BYTES_MAX || !utf8_valid(v->sku.data, v->sku.len))
+        return compose_bad(c, "variants", index, "sku must be a string of 1 to 256 bytes of UTF-8");
+    terms_code(t, v->sku);
+    v->attrs = terms_sort(t, &t->attrs, attrs);
+    v->numbers = terms_sort(t, &t->numbers, numbers);
+    return check_terms(c, "variants", index);
+}
+
+static struct variant *add_variant(struct composer *c) {
+    if (!grow(c, (void **)&c->variants, &c->variant_capacity, c->variant_count, sizeof(*c->variants)))
+        return NULL;
+    struct variant *v = &c->variants[c->variant_count++];
+    *v = (struct variant){0};
+    return v;
+}
+
+/* Price and stock of a variant, and what they make of the product's. */
+static void settle_variant(struct composer *c, struct variant *v, bool has_price, int64_t price) {
+    if (!v->has_price && has_price) {
+        v->has_price = true;
+        v->price = price;
+    }
+    if (v->has_price) {
+        c->price_min = c->has_price && c->price_min < v->price ? c->price_min : v->price;
+        c->price_max = c->has_price && c->price_max > v->price ? c->price_max : v->price;
+        c->has_price = true;
+    }
+    v->stock = c->input->stock ? stock_states_get(c->input->stock, v->sku) : STOCK_OUT;
+    c->stock = v->stock > c->stock ? v->stock : c->stock;
+    c->is_flat = c->is_flat && v->attrs.first == v->attrs.end;
+}
+
+static bool read_variants(struct composer *c) {
+    const bson_iter_t *it = compose_value(c, c->projection->source_variants);
+    const bson_iter_t *price_it = compose_value(c, c->projection->source_price);
+    bson_iter_t element;
+    int64_t price = 0;
+    c->variant_count = 0;
+    c->has_price = false;
+    c->stock = STOCK_OUT;
+    if (price_it && !read_price(c, price_it, "product", -1, &price))
+        return false;
+    if (it && (bson_iter_type(it) != BSON_TYPE_ARRAY || !bson_iter_recurse(it, &element)))
+        return compose_bad(c, "variants", -1, "must be an array");
+    for (long i = 0; it && bson_iter_next(&element); i++) {
+        struct variant *v = add_variant(c);
+        if (!v || !read_variant(c, &element, i, v))
+            return false;
+    }
+    if (it && element.err_off)
+        return compose_bad(c, "variants", -1, "is damaged BSON");
+    if (c->variant_count == 0) {
+        struct variant *v = add_variant(c);
+        if (!v)
+            return false;
+        v->sku = c->id; /* the one implicit SKU */
+    }
+    c->is_flat = c->variant_count == 1;
+    for (size_t i = 0; i < c->variant_count; i++)
+        settle_variant(c, &c->variants[i], price_it != NULL, price);
+    return true;
+}
+
+bool compose_read(struct composer *c) {
+    terms_reset(&c->terms);
+    if (!read_fields(c) || !read_id(c) || !read_categories(c) || !read_attributes(c) || !read_variants(c))
+        return false;
+    c->codes = terms_sort(&c->terms, &c->terms.codes, 0);
+    c->ignored += c->terms.ignored;
+    return true;
+}

@@ -1,0 +1,335 @@
+#include "projector/compose_terms.h"
+#include "core/json_read.h"
+#include "core/utf8.h"
+#include <math.h>
+#include <stdlib.h>
+
+enum { ITEMS_FIRST = 64, INSERTION_MAX = 48, KEEP_BYTES = 1 << 20 };
+
+void terms_init(struct terms *t, const struct projection *projection, size_t max_bytes) {
+    *t = (struct terms){.projection = projection, .text = BUF_INIT(max_bytes)};
+    terms_reset(t);
+}
+
+void terms_done(struct terms *t) {
+    buf_done(&t->text);
+    free(t->attrs.items);
+    free(t->numbers.items);
+    free(t->codes.items);
+    *t = (struct terms){.text = t->text};
+}
+
+void terms_reset(struct terms *t) {
+    buf_reset(&t->text);
+    buf_shrink(&t->text, KEEP_BYTES);
+    sink_open(&t->sink, &t->text);
+    t->attrs.count = t->numbers.count = t->codes.count = 0;
+    t->ignored = 0;
+    t->corrupt = false;
+}
+
+bool terms_ok(const struct terms *t) {
+    return sink_ok(&t->sink) && !t->corrupt;
+}
+
+struct slice terms_trim(struct slice s) {
+    while (s.len > 0 && (s.data[0] == ' ' || (s.data[0] >= '\t' && s.data[0] <= '\r'))) {
+        s.data++;
+        s.len--;
+    }
+    while (s.len > 0 && (s.data[s.len - 1] == ' ' || (s.data[s.len - 1] >= '\t' && s.data[s.len - 1] <= '\r')))
+        s.len--;
+    return s;
+}
+
+static bool list_room(struct terms *t, struct term_list *list) {
+    if (list->count < list->capacity)
+        return true;
+    uint32_t capacity = list->capacity ? list->capacity * 2 : ITEMS_FIRST;
+    struct term *items = realloc(list->items, capacity * sizeof(*items));
+    if (!items) {
+        t->sink.nomem = true;
+        return false;
+    }
+    list->items = items;
+    list->capacity = capacity;
+    return true;
+}
+
+/* What was written since `start` becomes a term of the list. */
+static void end_term(struct terms *t, struct term_list *list, size_t start, size_t name_len) {
+    sink_char(&t->sink, '"');
+    if (!sink_ok(&t->sink) || !list_room(t, list))
+        return;
+    const char *text = t->text.data + start;
+    size_t len = sink_len(&t->sink) - start;
+    unsigned char first[8] = {0};
+    memcpy(first, text + 1, len - 1 < 8 ? len - 1 : 8);
+    uint64_t order = 0;
+    memcpy(&order, first, 8);
+    list->items[list->count++] = (struct term){.order = __builtin_bswap64(order),
+                                               .offset = (uint32_t)start,
+                                               .len = (uint32_t)len,
+                                               .name_len = (uint32_t)name_len};
+}
+
+/* Writes "name= and returns where the term starts. */
+static size_t begin_term(struct terms *t, size_t name_len) {
+    size_t start = sink_len(&t->sink);
+    if (sink_room(&t->sink, name_len + 2)) {
+        char *p = t->sink.p;
+        *p++ = '"';
+        memcpy(p, t->name, name_len);
+        p[name_len] = '=';
+        t->sink.p = p + name_len + 1;
+    }
+    return start;
+}
+
+/* A code is found by its letters and digits alone, so one without any is none. */
+static bool has_alphanumeric(struct slice s) {
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.data[i];
+        if (c >= 0x80 || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
+            return true;
+    }
+    return false;
+}
+
+void terms_code(struct terms *t, struct slice code) {
+    code = terms_trim(code);
+    code.len = utf8_cut(code.data, code.len, PROJECTION_KEYWORD_BYTES);
+    if (!has_alphanumeric(code))
+        return;
+    size_t start = sink_len(&t->sink);
+    sink_char(&t->sink, '"');
+    sink_escaped(&t->sink, code);
+    end_term(t, &t->codes, start, 0);
+}
+
+static void add_text(struct terms *t, size_t name_len, bool is_code, struct slice value) {
+    value = terms_trim(value);
+    value.len = utf8_cut(value.data, value.len, PROJECTION_KEYWORD_BYTES);
+    if (value.len == 0)
+        return;
+    size_t start = begin_term(t, name_len);
+    sink_escaped(&t->sink, value);
+    end_term(t, &t->attrs, start, name_len + 2);
+    if (is_code)
+        terms_code(t, value);
+}
+
+/* whole: the exact value of an integer, beyond what a double holds. */
+static void add_number(struct terms *t, size_t name_len, bool is_code, double v, const int64_t *whole) {
+    if (!isfinite(v)) {
+        t->ignored++;
+        return;
+    }
+    size_t start = begin_term(t, name_len), text = sink_len(&t->sink);
+    if (whole)
+        sink_int(&t->sink, *whole);
+    else
+        sink_number(&t->sink, v);
+    size_t text_len = sink_len(&t->sink) - text;
+    end_term(t, &t->attrs, start, name_len + 2);
+    if (is_code && sink_ok(&t->sink)) {
+        char copy[64]; /* the text may move while it is read */
+        text_len = text_len < sizeof(copy) ? text_len : sizeof(copy);
+        memcpy(copy, t->text.data + text, text_len);
+        terms_code(t, (struct slice){copy, text_len});
+    }
+    start = begin_term(t, name_len);
+    sink_ordered_hex(&t->sink, v);
+    end_term(t, &t->numbers, start, name_len + 2);
+}
+
+static void add_decimal128(struct terms *t, size_t name_len, bool is_code, const bson_iter_t *it) {
+    bson_decimal128_t decimal;
+    char text[BSON_DECIMAL128_STRING];
+    double v = NAN;
+    bson_iter_decimal128(it, &decimal);
+    bson_decimal128_to_string(&decimal, text);
+    if (!json_text_double(slice_str(text), &v))
+        v = NAN; /* its NaN and infinities too */
+    add_number(t, name_len, is_code, v, NULL);
+}
+
+static void walk(struct terms *t, bson_iter_t *it, unsigned depth, size_t raw_len, size_t name_len);
+
+/* The elements of an array all have the array's name. */
+static void add_value(struct terms *t, const bson_iter_t *it, unsigned depth, size_t raw_len, size_t name_len,
+                      bool is_code) {
+    bson_iter_t child;
+    int64_t whole;
+    uint32_t len;
+    switch (bson_iter_type(it)) {
+    case BSON_TYPE_UTF8: {
+        const char *s = bson_iter_utf8(it, &len);
+        add_text(t, name_len, is_code, (struct slice){s, len});
+        return;
+    }
+    case BSON_TYPE_INT32:
+    case BSON_TYPE_INT64:
+        whole = bson_iter_as_int64(it);
+        add_number(t, name_len, is_code, (double)whole, &whole);
+        return;
+    case BSON_TYPE_DOUBLE:
+        add_number(t, name_len, is_code, bson_iter_double(it), NULL);
+        return;
+    case BSON_TYPE_DECIMAL128:
+        add_decimal128(t, name_len, is_code, it);
+        return;
+    case BSON_TYPE_BOOL:
+        add_text(t, name_len, false, bson_iter_bool(it) ? SLICE("true") : SLICE("false"));
+        return;
+    case BSON_TYPE_NULL:
+    case BSON_TYPE_UNDEFINED:
+        return;
+    case BSON_TYPE_ARRAY:
+    case BSON_TYPE_DOCUMENT:
+        if (depth >= TERMS_DEPTH_MAX || !bson_iter_recurse(it, &child)) {
+            t->ignored++;
+            return;
+        }
+        if (bson_iter_type(it) == BSON_TYPE_DOCUMENT) {
+            walk(t, &child, depth + 1, raw_len, name_len);
+            return;
+        }
+        while (bson_iter_next(&child) && terms_ok(t))
+            add_value(t, &child, depth + 1, raw_len, name_len, is_code);
+        t->corrupt = t->corrupt || child.err_off;
+        return;
+    default:
+        t->ignored++;
+    }
+}
+
+static bool is_name(const char *key, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)key[i] < 0x20 || key[i] == '=' || key[i] == 0x7F)
+            return false;
+    return len > 0;
+}
+
+/* Puts the key behind the name at hand, escaped. Returns the new escaped length. */
+static size_t extend_name(struct terms *t, size_t name_len, const char *key, size_t key_len) {
+    if (name_len > 0)
+        t->name[name_len++] = '.';
+    bool plain = true;
+    for (size_t i = 0; i < key_len && plain; i++)
+        plain = (unsigned char)key[i] < 0x80 && key[i] != '"' && key[i] != '\\';
+    if (plain) {
+        memcpy(t->name + name_len, key, key_len);
+        return name_len + key_len;
+    }
+    size_t start = sink_len(&t->sink);
+    sink_escaped(&t->sink, (struct slice){key, key_len});
+    if (!sink_ok(&t->sink))
+        return name_len;
+    size_t len = sink_len(&t->sink) - start;
+    memcpy(t->name + name_len, t->text.data + start, len);
+    t->sink.p -= len;
+    return name_len + len;
+}
+
+static void walk(struct terms *t, bson_iter_t *it, unsigned depth, size_t raw_len, size_t name_len) {
+    while (bson_iter_next(it) && terms_ok(t)) {
+        const char *key = bson_iter_key(it);
+        size_t key_len = bson_iter_key_len(it), raw = raw_len + key_len + (raw_len > 0);
+        if (raw > TERMS_NAME_BYTES_MAX || !is_name(key, key_len)) {
+            t->ignored++;
+            continue;
+        }
+        bool is_code = projection_is_code_attribute(t->projection, (struct slice){key, key_len});
+        size_t extended = extend_name(t, name_len, key, key_len);
+        if (terms_ok(t))
+            add_value(t, it, depth, raw, extended, is_code);
+    }
+    t->corrupt = t->corrupt || it->err_off;
+}
+
+void terms_walk(struct terms *t, const bson_iter_t *object) {
+    bson_iter_t child;
+    if (!bson_iter_recurse(object, &child))
+        t->corrupt = true;
+    else
+        walk(t, &child, 0, 0, 0);
+}
+
+static int compare(const struct term *a, const struct term *b, const char *text) {
+    if (a->order != b->order)
+        return a->order < b->order ? -1 : 1;
+    uint32_t len = a->len < b->len ? a->len : b->len;
+    int order = memcmp(text + a->offset, text + b->offset, len);
+    return order ? order : (a->len > b->len) - (a->len < b->len);
+}
+
+static int compare_r(const void *a, const void *b, void *text) {
+    return compare(a, b, text);
+}
+
+static void insertion_sort(struct term *items, uint32_t count, const char *text) {
+    for (uint32_t i = 1; i < count; i++) {
+        struct term item = items[i];
+        uint32_t at = i;
+        for (; at > 0 && compare(&item, &items[at - 1], text) < 0; at--)
+            items[at] = items[at - 1];
+        items[at] = item;
+    }
+}
+
+struct term_range terms_sort(struct terms *t, struct term_list *list, uint32_t first) {
+    uint32_t count = list->count - first, kept = 0;
+    struct term *items = count ? list->items + first : NULL;
+    if (count > INSERTION_MAX)
+        qsort_r(items, count, sizeof(*items), compare_r, t->text.data);
+    else
+        insertion_sort(items, count, t->text.data);
+    for (uint32_t i = 0; i < count; i++)
+        if (kept == 0 || compare(&items[kept - 1], &items[i], t->text.data) != 0)
+            items[kept++] = items[i];
+    list->count = first + kept;
+    return (struct term_range){first, first + kept};
+}
+
+static void write_one(const struct terms *t, const struct term *term, struct sink *out) {
+    if (!sink_room(out, term->len + 1))
+        return;
+    memcpy(out->p, t->text.data + term->offset, term->len);
+    out->p += term->len;
+    *out->p++ = ',';
+}
+
+void terms_write(const struct terms *t, const struct term_list *list, struct term_range range, struct sink *out) {
+    for (uint32_t i = range.first; i < range.end; i++)
+        write_one(t, &list->items[i], out);
+    if (range.end > range.first && sink_ok(out))
+        out->p--; /* the last comma */
+}
+
+static bool same_name(const char *text, const struct term *a, const struct term *b) {
+    return a->name_len == b->name_len && memcmp(text + a->offset, text + b->offset, a->name_len) == 0;
+}
+
+void terms_write_merged(const struct terms *t, const struct term_list *list, struct term_range base,
+                        struct term_range own, struct term_range names, struct sink *out) {
+    const char *text = t->text.data;
+    const struct term *items = list->items, *replaced = t->attrs.items;
+    const size_t before = sink_len(out);
+    uint32_t o = own.first, n = names.first;
+    for (uint32_t b = base.first; b < base.end; b++) {
+        while (n < names.end && compare(&replaced[n], &items[b], text) < 0)
+            n++;
+        /* Terms of one name stand together in the common order: right beside this place, or nowhere. */
+        if ((n > names.first && same_name(text, &replaced[n - 1], &items[b])) ||
+            (n < names.end && same_name(text, &replaced[n], &items[b])))
+            continue;
+        while (o < own.end && compare(&items[o], &items[b], text) < 0)
+            write_one(t, &items[o++], out);
+        write_one(t, &items[b], out);
+    }
+    while (o < own.end)
+        write_one(t, &items[o++], out);
+    if (sink_ok(out) && sink_len(out) != before)
+        out->p--; /* the last comma */
+}
