@@ -32,16 +32,28 @@ struct daemon_program {
     const struct conf_group *groups;
     size_t group_count;
     struct core_conf *core;
-    int argc;            /* out: what is left after the options, argv[0] excluded */
+    int argc;            /* out: what is left after the options, argv[0] excluded; see daemon_start */
     char **argv;
 };
 
 /* Parses options (--config FILE or READSIDE_CONFIG, --<section>.<key>=V, --help, --version, --check-config,
  * --print-config, --print-options markdown), loads the configuration, starts the log, ignores SIGPIPE, blocks
- * the signals that daemon_watch_signals reads. False: exit now with *ret_code (0, or 2 for a usage or
+ * the signals that daemon_watch_signals reads. Arguments of a command are left to the program: from the first
+ * argument without dashes on, what is none of the options above goes to program->argv; and all after "--".
+ * False: exit now with *ret_code (0, or 2 for a usage or
  * configuration error already said on stderr). */
 bool daemon_start(struct daemon_program *program, int argc, char **argv, int *ret_code);
+/* Frees the configuration, the conditions and the metrics; the other threads have ended by then. */
 void daemon_finish(struct daemon_program *program);
+
+/* Reads the configuration again from the same sources and takes over the options with `reload` that are numbers,
+ * durations, flags or enums (texts need a restart: other threads hold their pointers), and the log level. On an
+ * error nothing changes. For on_reload; *ret_changed counts what is different now. */
+bool daemon_reload(struct daemon_program *program, unsigned *ret_changed, struct error *reterr);
+
+/* Says that the program accepts connections: logs event=listening address=<host of listen>:<port> and writes the
+ * port into port_file (NULL or "": none), in one step, so that a reader sees the whole number or no file. */
+bool daemon_announce(const char *listen, unsigned port, const char *port_file, struct error *reterr);
 
 /* SIGTERM and SIGINT call on_stop (a second one exits at once with 130), SIGHUP on_reload (may be NULL), on the
  * loop's thread through signalfd. */

@@ -577,3 +577,7 @@ bool http_client_call_blocking(const struct http_client_options *options, const 
     free_options(&client);
     return ok;
 }
+
+const char *http_client_library_version(void) {
+    return curl_version();
+}

@@ -55,3 +55,6 @@ void http_client_cancel(struct http_client *client, struct http_call *call);
  * of any status arrived. */
 bool http_client_call_blocking(const struct http_client_options *options, const struct http_client_request *request,
                                int *ret_status, struct buf *ret_body, struct error *reterr);
+
+/* "libcurl/7.88.1 OpenSSL/3.0 ...": of the library that runs. */
+const char *http_client_library_version(void);

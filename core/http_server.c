@@ -517,3 +517,7 @@ unsigned http_server_active(const struct http_server *server) {
 void http_server_drain(struct http_server *server) {
     server->draining = true;
 }
+
+const char *http_server_library_version(void) {
+    return MHD_get_version();
+}

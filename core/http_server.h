@@ -66,6 +66,9 @@ unsigned http_server_active(const struct http_server *server);
 /* From now on replies carry Connection: close. */
 void http_server_drain(struct http_server *server);
 
+/* "0.9.75": of the libmicrohttpd that runs. */
+const char *http_server_library_version(void);
+
 /* -- the request; every slice is valid as long as the request -- */
 struct http_request *http_request_ref(struct http_request *request);
 void http_request_unref(struct http_request *request);
