@@ -34,7 +34,9 @@ elasticsearch_install() {
     local home jar_pid
     home=$(elasticsearch_home)
     if [ -d "$CACHE/$home" ]; then return 0; fi
-    cached lucene-nori elasticsearch_build_lucene_nori &
+    # Beside the large download, under its name.
+    CACHE_LABEL="fetching elasticsearch-$ELASTICSEARCH_VERSION" \
+        cached lucene-nori elasticsearch_build_lucene_nori &
     jar_pid=$!
     cached "elasticsearch-$ELASTICSEARCH_VERSION" elasticsearch_build_distribution
     wait "$jar_pid"
