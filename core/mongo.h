@@ -1,5 +1,6 @@
 /* mongo.h - MongoDB sessions over libmongoc: the home of its header. */
 #pragma once
+#include "core/bson.h"
 #include "core/conf.h"
 #include "core/error.h"
 #pragma GCC diagnostic push
