@@ -54,4 +54,10 @@ mariadb_ready() { sql_greets "${PORT[mariadb]}"; }
 
 mariadb_env() { sql_env READSIDE_MARIADB "$1"; }
 
-mariadb_facts() { say "MariaDB $(dpkg-query -W -f '${Version}' mariadb-server-core 2>/dev/null || true)"; }
+# "1:10.11.19-0+deb12u1" without epoch and revision.
+mariadb_facts() {
+    local version
+    version=$(dpkg-query -W -f '${Version}' mariadb-server-core 2>/dev/null || true)
+    version=${version#*:}
+    say "MariaDB ${version%%-*}"
+}
