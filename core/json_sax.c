@@ -11,13 +11,13 @@ enum { DEFAULT_DEPTH = 32, SCRATCH_BYTES = 4096 };
 
 /* yajl 2.1 writes through the pointers of allocations that failed (yajl_lex_alloc, yajl_buf_alloc). So its memory
  * comes from here: from a scratch on the stack (enough for most texts: no malloc at all), then from malloc'ed
- * blocks, and without memory parsing is left by longjmp. No callback of ours is on the stack at that time,
- * because yajl does not allocate around a callback. Nothing is freed alone; all goes after the parse. */
+ * blocks, and without memory parsing is left by longjmp, after which all blocks are freed. No callback of ours is
+ * on the stack at that time, because yajl does not allocate around a callback. */
 struct block {
-    struct block *next;
+    struct block *next, **link; /* link: the pointer that points here */
     alignas(max_align_t) char bytes[];
 };
-struct allocation {
+struct piece {
     size_t size;
     alignas(max_align_t) char bytes[];
 };
@@ -28,42 +28,73 @@ struct scratch {
     alignas(max_align_t) char bytes[SCRATCH_BYTES];
 };
 
+static bool in_scratch(const struct scratch *s, const void *p) {
+    return (uintptr_t)p >= (uintptr_t)s->bytes && (uintptr_t)p < (uintptr_t)s->bytes + sizeof(s->bytes);
+}
+
+static struct block *block_of(void *p) {
+    return (struct block *)(void *)((char *)p - offsetof(struct block, bytes));
+}
+
+static void block_link(struct scratch *s, struct block *b) {
+    b->next = s->blocks;
+    b->link = &s->blocks;
+    if (b->next)
+        b->next->link = &b->next;
+    s->blocks = b;
+}
+
+static void block_unlink(struct block *b) {
+    *b->link = b->next;
+    if (b->next)
+        b->next->link = b->link;
+}
+
 static void *scratch_malloc(void *ctx, size_t size) {
     struct scratch *s = ctx;
     size_t align = alignof(max_align_t);
     if (size > SIZE_MAX / 2)
         longjmp(s->no_memory, 1);
-    size_t total = sizeof(struct allocation) + (size + align - 1) / align * align;
-    struct allocation *a;
+    size_t total = sizeof(struct piece) + (size + align - 1) / align * align;
     if (total <= sizeof(s->bytes) - s->used) {
-        a = (struct allocation *)(void *)(s->bytes + s->used);
+        struct piece *piece = (struct piece *)(void *)(s->bytes + s->used);
+        piece->size = size;
         s->used += total;
-    } else {
-        struct block *b = malloc(sizeof(*b) + total);
-        if (!b)
-            longjmp(s->no_memory, 1);
-        b->next = s->blocks;
-        s->blocks = b;
-        a = (struct allocation *)(void *)b->bytes;
+        return piece->bytes;
     }
-    a->size = size;
-    return a->bytes;
-}
-
-static void *scratch_realloc(void *ctx, void *p, size_t size) {
-    if (!p)
-        return scratch_malloc(ctx, size);
-    struct allocation *a = (struct allocation *)(void *)((char *)p - offsetof(struct allocation, bytes));
-    if (size <= a->size)
-        return p;
-    void *moved = scratch_malloc(ctx, size);
-    memcpy(moved, p, a->size);
-    return moved;
+    struct block *b = malloc(sizeof(*b) + size);
+    if (!b)
+        longjmp(s->no_memory, 1);
+    block_link(s, b);
+    return b->bytes;
 }
 
 static void scratch_free(void *ctx, void *p) {
-    (void)ctx;
-    (void)p;
+    if (!p || in_scratch(ctx, p))
+        return;
+    struct block *b = block_of(p);
+    block_unlink(b);
+    free(b);
+}
+
+static void *scratch_realloc(void *ctx, void *p, size_t size) {
+    struct scratch *s = ctx;
+    if (!p || in_scratch(s, p)) {
+        size_t had = p ? ((struct piece *)(void *)((char *)p - offsetof(struct piece, bytes)))->size : 0;
+        if (p && size <= had)
+            return p;
+        void *moved = scratch_malloc(s, size);
+        return had ? memcpy(moved, p, had) : moved;
+    }
+    struct block *b = block_of(p);
+    block_unlink(b);
+    struct block *moved = size <= SIZE_MAX / 2 ? realloc(b, sizeof(*b) + size) : NULL;
+    if (!moved) {
+        free(b);
+        longjmp(s->no_memory, 1);
+    }
+    block_link(s, moved);
+    return moved->bytes;
 }
 
 static void scratch_done(struct scratch *s) {
