@@ -14,6 +14,7 @@
  * read_timeout), X-Request-Id and traceparent in and out, Content-Length and chunked bodies, keep-alive,
  * access metrics per route and status, problem+json for all of the server's own errors. */
 #pragma once
+#include "core/field_error.h"
 #include "core/arena.h"
 #include "core/buf.h"
 #include "core/error.h"
@@ -107,10 +108,6 @@ void http_reply_static(struct http_request *request, int status, const char *con
 void http_reply_file(struct http_request *request, int status, const char *content_type, int fd, uint64_t size);
 
 /* RFC 9457 problem+json. Each field error names the bad field and says what is wrong. */
-struct field_error {
-    const char *field; /* "price", "variants[2].sku", "q" */
-    const char *message;
-};
 void http_reply_problem(struct http_request *request, int status, const char *detail,
                         const struct field_error *errors, size_t count);
 /* From an error: status by error_http_status(), Retry-After for retriable codes. */

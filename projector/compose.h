@@ -15,7 +15,7 @@
 #pragma once
 #include "core/buf.h"
 #include "core/error.h"
-#include "core/mongo.h"
+#include "core/bson.h"
 #include "projector/category_tree.h"
 #include "projector/projection.h"
 #include "projector/stock_states.h"

@@ -5,7 +5,7 @@
  * variants: once per variant) is a copy. Quoting is injective: sorting and removing duplicates work on it.
  * Memory is kept from product to product. Thread: one owner. */
 #pragma once
-#include "core/mongo.h"
+#include "core/bson.h"
 #include "projector/compose_sink.h"
 #include "projector/projection.h"
 

@@ -1,4 +1,5 @@
 #include "query-api/search_params.h"
+#include "core/uri.h"
 #include "core/utf8.h"
 #include <math.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #pragma once
 #include "core/arena.h"
 #include "core/error.h"
-#include "core/http_server.h"
+#include "core/field_error.h"
 #include "core/json_read.h"
 
 /* What a filter or a facet is about. Price, stock and attributes are dimensions of a variant: all of them must
