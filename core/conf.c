@@ -204,6 +204,13 @@ static bool check_section(struct loader *l, struct slice line) {
     return unknown_section(l, origin, section);
 }
 
+static bool has_control_character(struct slice s) {
+    for (size_t i = 0; i < s.len; i++)
+        if (((unsigned char)s.data[i] < 0x20 && s.data[i] != '\t') || s.data[i] == 0x7F)
+            return true;
+    return false;
+}
+
 static struct slice next_line(struct loader *l) {
     const char *newline = memchr(l->rest.data, '\n', l->rest.len);
     struct slice line = {l->rest.data, newline ? (size_t)(newline - l->rest.data) : l->rest.len};
@@ -231,6 +238,10 @@ static char *read_line(char *str, int size, void *stream) {
         snprintf(what, sizeof(what), "the line has %zu bytes, more than %d; give a long value by environment", line.len,
                  size - 3);
         line_error(l, what);
+        return NULL;
+    }
+    if (has_control_character(line)) {
+        line_error(l, "a control character; give such a value by environment");
         return NULL;
     }
     if (line.len && line.data[0] == '[' && !check_section(l, line))

@@ -105,6 +105,7 @@ static void test_refused(void **state) {
         {"[projector]\nfast = maybe", "expected true|false"},
         {"[core]\nformat = xml", "expected logfmt|json"},
         {"[core]\nformat = log", "expected logfmt|json"},
+        {"[core]\nnote = a\rb", "test.ini:2: a control character"},
         {"[core]\nnote = \xFF", "is not a text in UTF-8"},
         {"[projector]\npassword_file = /nonexistent/secret", "test.ini:2: [projector] password_file: cannot open"},
     };
