@@ -1,0 +1,218 @@
+/* Answers of bulks: each item by itself. */
+#include "core/cleanup.h"
+#include "projector/engine_internal.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum {
+    PROBE_MIN_USEC = 200 * 1000,
+    PROBE_MAX_USEC = 5 * 1000 * 1000,
+};
+
+/* -- a target that refuses everything -- */
+
+static void probe_done(void *ctx, struct http_response *response) {
+    struct engine *e = ctx;
+    e->target.probe = NULL;
+    if (response->status == 200) {
+        e->target.trial = true;
+        pump_all(e);
+        return;
+    }
+    e->target.failures++;
+    loop_timer_set(e->loop, &e->target.probe_timer,
+                   engine_now(e) + clock_backoff_usec(e->target.failures, PROBE_MIN_USEC, PROBE_MAX_USEC));
+}
+
+static void probe(struct loop_timer *timer) {
+    struct engine *e = CONTAINER_OF(timer, struct engine, target.probe_timer);
+    if (e->target.probe || e->ending)
+        return;
+    buf_reset(&e->path);
+    buf_printf(&e->path, "/%s?filter_path=*.aliases", e->conf.index);
+    e->target.probe = es_start(e->es, "GET", e->path.data, NULL, (struct slice){0}, NULL, 5 * USEC_PER_SEC, probe_done,
+                               e, NULL);
+    if (!e->target.probe)
+        loop_timer_set(e->loop, timer, engine_now(e) + PROBE_MAX_USEC);
+}
+
+void answer_target_init(struct engine *e) {
+    e->target.probe_timer.cb = probe;
+}
+
+static void target_pause(struct engine *e, const struct bulk_item_result *r) {
+    if (!e->target.paused)
+        log_error("target.paused", LOG_STR("index", e->conf.index), LOG_INT("status", r->status),
+                  LOG_STR("type", r->type), LOG_STR("reason", r->reason),
+                  LOG_STR("advice", r->outcome == BULK_NO_INDEX ? "restore the index or its alias"
+                                                                 : "check credentials and privileges"));
+    e->target.paused = true;
+    e->target.trial = false;
+    e->target.failures++;
+    metric_set(lag_metrics.target_paused, 1);
+    loop_timer_set(e->loop, &e->target.probe_timer,
+                   engine_now(e) + clock_backoff_usec(e->target.failures, PROBE_MIN_USEC, PROBE_MAX_USEC));
+}
+
+static void target_works(struct engine *e) {
+    if (!e->target.paused)
+        return;
+    log_info("target.resumed", LOG_STR("index", e->conf.index));
+    e->target.paused = e->target.trial = false;
+    e->target.failures = 0;
+    metric_set(lag_metrics.target_paused, 0);
+}
+
+/* -- items -- */
+
+struct answer {
+    struct engine *engine;
+    struct engine_lane *lane;
+    struct batch *batch;
+    int64_t wall_usec;
+    bool overload, denied, too_large;
+};
+
+static void item_done(struct answer *a, const struct bulk_item *item) {
+    struct engine *e = a->engine;
+    struct lane_entry *entry = item->ctx;
+    if (item->op == BULK_INDEX)
+        hash_cache_put(&e->hashes, hash_cache_key(e->target.number, item->id_hash), item->content_hash);
+    for (int s = 0; s < MARK_JOB; s++) {
+        int64_t wall = entry->flight.commit_wall_usec[s];
+        if (wall == 0)
+            continue;
+        lag_observe(lag_metrics.commit_to_indexed[s], wall, a->wall_usec);
+        if (s == MARK_STREAM && item->op == BULK_INDEX)
+            sample_offer(e, entry, item->version, wall);
+    }
+    store_dead_letter_gone(e, entry);
+    lane_done(&a->lane->lane, entry);
+}
+
+/* "version conflict, current version [123] is higher or equal than the one provided [122]" */
+static uint64_t conflicting_version(const char *reason) {
+    static const char before[] = "current version [";
+    const char *at = strstr(reason, before);
+    return at ? strtoull(at + sizeof(before) - 1, NULL, 10) : 0;
+}
+
+static void item_conflict(struct answer *a, const struct bulk_item *item, const struct bulk_item_result *r) {
+    struct engine *e = a->engine;
+    uint64_t version = conflicting_version(r->reason);
+    if (!e->raising)
+        log_warn("version.conflict", LOG_STR("reason", r->reason), LOG_INT("ours", item->version));
+    e->raising = true;
+    if (version > e->conflict_version)
+        e->conflict_version = version;
+    engine_retry_later(e, a->lane, item->ctx);
+}
+
+static void item_dead(struct answer *a, size_t i, const struct bulk_item_result *r) {
+    const struct bulk_item *item = &a->batch->bulk.items[i];
+    struct buf reason = BUF_INIT(4096);
+    buf_printf(&reason, "%d %s: %s", r->status, r->type, r->reason);
+    if (!store_dead_letter(a->lane, item->ctx, buf_ok(&reason) ? reason.data : "rejected", r->status, item->version,
+                           bulk_document(&a->batch->bulk, i)))
+        engine_retry_later(a->engine, a->lane, item->ctx);
+    buf_done(&reason);
+}
+
+static void item_retry(struct answer *a, size_t i, const struct bulk_item_result *r) {
+    struct lane_entry *entry = a->batch->bulk.items[i].ctx;
+    int64_t max = a->engine->options->max_attempts;
+    a->overload = true;
+    if (max > 0 && entry->attempts >= max && r->status >= 500)
+        item_dead(a, i, r);
+    else
+        engine_retry_later(a->engine, a->lane, entry);
+}
+
+static void item_answer(struct answer *a, size_t i, const struct bulk_item_result *r) {
+    const struct bulk_item *item = &a->batch->bulk.items[i];
+    metric_inc(lag_metrics.outcomes[item->op][r->outcome]);
+    if (r->outcome != BULK_DONE && r->outcome != BULK_GONE)
+        metric_inc(lag_metrics.retries[r->outcome]);
+    switch (r->outcome) {
+    case BULK_DONE:
+    case BULK_GONE:
+        item_done(a, item);
+        break;
+    case BULK_CONFLICT:
+        item_conflict(a, item, r);
+        break;
+    case BULK_TOO_LARGE:
+        if (a->batch->bulk.count == 1) {
+            item_dead(a, i, r);
+            break;
+        }
+        a->too_large = true;
+        lane_fail(&a->lane->lane, item->ctx, 0);
+        break;
+    case BULK_RETRY:
+        item_retry(a, i, r);
+        break;
+    case BULK_REJECTED:
+        item_dead(a, i, r);
+        break;
+    case BULK_DENIED:
+    case BULK_NO_INDEX:
+        if (!a->denied)
+            target_pause(a->engine, r);
+        a->denied = true;
+        lane_fail(&a->lane->lane, item->ctx, 0);
+        break;
+    }
+}
+
+static const struct bulk_item_result *read_answer(struct engine *e, struct batch *batch,
+                                                  const struct http_response *response) {
+    struct error error = {.code = ERROR_NONE};
+    struct slice body = {response->body ? response->body->data : NULL, response->body ? response->body->len : 0};
+    if (!bulk_result_read(&e->result, &batch->bulk, response->status, body, &error))
+        log_warn("bulk.failed", LOG_INT("lane", batch->lane->number), LOG_INT("documents", batch->bulk.count),
+                 LOG_INT("status", response->status),
+                 LOG_ERR(response->error.code != ERROR_NONE ? &response->error : &error));
+    return e->result.count == batch->bulk.count ? e->result.items : NULL;
+}
+
+static void adapt(struct answer *a, struct engine_pipe *p) {
+    struct engine *e = a->engine;
+    if (a->too_large) {
+        p->docs_cap = a->batch->bulk.count > 1 ? a->batch->bulk.count / 2 : 1;
+    } else if (p->docs_cap < (size_t)e->options->bulk_max_docs) {
+        size_t doubled = p->docs_cap * 2, max = (size_t)e->options->bulk_max_docs;
+        p->docs_cap = doubled < max ? doubled : max;
+    }
+    if (!a->overload) {
+        concurrency_success(&e->concurrency);
+    } else if (concurrency_overload(&e->concurrency, engine_now(e))) {
+        log_warn("bulk.concurrency", LOG_INT("limit", e->concurrency.limit));
+    }
+    if (!a->denied && !a->overload)
+        target_works(e);
+    metric_set(lag_metrics.bulk_concurrency, e->concurrency.limit);
+}
+
+void answer_arrived(void *ctx, struct http_response *response) {
+    struct batch *batch = ctx;
+    struct engine_lane *l = batch->lane;
+    struct engine *e = l->engine;
+    struct engine_pipe *p = &l->pipes[batch->pipe];
+    struct answer a = {.engine = e, .lane = l, .batch = batch, .wall_usec = clock_wall_usec()};
+    p->flight = NULL;
+    e->in_flight--;
+    e->batches_out--;
+    metric_inc(lag_metrics.bulks);
+    metric_observe(lag_metrics.bulk_seconds, clock_now_usec() - batch->sent_at);
+    const struct bulk_item_result *results = read_answer(e, batch, response);
+    static const struct bulk_item_result unknown = {.outcome = BULK_RETRY, .type = "", .reason = ""};
+    for (size_t i = batch->bulk.count; i-- > 0;)
+        item_answer(&a, i, results ? &results[i] : &unknown);
+    adapt(&a, p);
+    pump_batch_release(e, batch);
+    if (e->raising)
+        store_raise(e);
+    pump_lane(l);
+    pump_slot_free(e);
+}

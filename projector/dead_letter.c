@@ -1,0 +1,69 @@
+#include "projector/dead_letter.h"
+#include "core/utf8.h"
+#include "projector/state.h"
+
+enum { DOCUMENT_MAX = 1 << 20 };
+
+bool dead_letter_store(mongoc_client_t *client, const char *database, const struct dead_letter *letter,
+                       struct error *reterr) {
+    bson_t query = BSON_INITIALIZER, update = BSON_INITIALIZER, set;
+    bson_append_utf8(&query, "_id", -1, letter->id.data, (int)letter->id.len);
+    struct buf replay = BUF_INIT(1024);
+    buf_append_str(&replay, "projector dead-letters replay ");
+    buf_append(&replay, letter->id.data, letter->id.len);
+    BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
+    BSON_APPEND_UTF8(&set, "index", letter->index);
+    BSON_APPEND_UTF8(&set, "reason", letter->reason);
+    BSON_APPEND_INT32(&set, "status", letter->status);
+    BSON_APPEND_INT64(&set, "version", (int64_t)letter->version);
+    BSON_APPEND_INT64(&set, "epoch", (int64_t)letter->epoch);
+    BSON_APPEND_UTF8(&set, "replay", buf_ok(&replay) ? replay.data : "projector dead-letters replay");
+    if (letter->document.len) {
+        size_t len = utf8_cut(letter->document.data, letter->document.len, DOCUMENT_MAX);
+        bson_append_utf8(&set, "document", -1, letter->document.data, (int)len);
+    }
+    bson_append_document_end(&update, &set);
+    BCON_APPEND(&update, "$inc", "{", "times", BCON_INT64(1), "}", "$currentDate", "{", "last_at", BCON_BOOL(true), "}",
+                "$setOnInsert", "{", "first_at", BCON_DATE_TIME(clock_wall_usec() / 1000), "}");
+    bool ok = state_update(client, database, DEAD_LETTER_COLLECTION, &query, &update, true, NULL, reterr);
+    buf_done(&replay);
+    bson_destroy(&query);
+    bson_destroy(&update);
+    return ok;
+}
+
+bool dead_letter_list(mongoc_client_t *client, const char *database, size_t max,
+                      bool (*fn)(void *ctx, struct slice id), void *ctx, struct error *reterr) {
+    mongoc_collection_t *c = mongoc_client_get_collection(client, database, DEAD_LETTER_COLLECTION);
+    bson_t query = BSON_INITIALIZER;
+    bson_t *opts = BCON_NEW("projection", "{", "_id", BCON_INT32(1), "}", "limit", BCON_INT64((int64_t)max));
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(c, &query, opts, NULL);
+    const bson_t *doc;
+    bson_error_t error;
+    bool go = true;
+    while (go && mongoc_cursor_next(cursor, &doc)) {
+        bson_iter_t at;
+        uint32_t len;
+        if (!bson_iter_init_find(&at, doc, "_id") || !BSON_ITER_HOLDS_UTF8(&at))
+            continue;
+        const char *id = bson_iter_utf8(&at, &len);
+        go = fn(ctx, (struct slice){id, len});
+    }
+    bool failed = mongoc_cursor_error(cursor, &error);
+    mongoc_cursor_destroy(cursor);
+    mongoc_collection_destroy(c);
+    bson_destroy(opts);
+    bson_destroy(&query);
+    return failed ? mongo_error("list dead letters", &error, NULL, reterr) : true;
+}
+
+bool dead_letter_remove(mongoc_client_t *client, const char *database, struct slice id, struct error *reterr) {
+    mongoc_collection_t *c = mongoc_client_get_collection(client, database, DEAD_LETTER_COLLECTION);
+    bson_t query = BSON_INITIALIZER;
+    bson_error_t error;
+    bson_append_utf8(&query, "_id", -1, id.data, (int)id.len);
+    bool ok = mongoc_collection_delete_one(c, &query, NULL, NULL, &error);
+    bson_destroy(&query);
+    mongoc_collection_destroy(c);
+    return ok ? true : mongo_error("remove a dead letter", &error, NULL, reterr);
+}

@@ -1,0 +1,26 @@
+/* dead_letter.h - products that cannot be written as they are: kept with the reason, so that the pipe goes on.
+ *
+ * dead_letters: {_id: product id, index, reason, status, version, epoch, document (the search document as text, if
+ * there is one), first_at, last_at, times, replay: the command that tries again}. The next change of the product
+ * tries again by itself; a write that succeeds then removes the entry.
+ * Thread: any, with a client of its own. */
+#pragma once
+#include "core/buf.h"
+#include "core/mongo.h"
+
+#define DEAD_LETTER_COLLECTION "dead_letters"
+
+struct dead_letter {
+    struct slice id;
+    const char *index, *reason;
+    int status; /* of the answer; 0: it never was sent */
+    uint64_t version, epoch;
+    struct slice document; /* may be empty; cut at 1 MiB */
+};
+
+bool dead_letter_store(mongoc_client_t *client, const char *database, const struct dead_letter *letter,
+                       struct error *reterr);
+/* The ids of up to max entries; fn false stops. */
+bool dead_letter_list(mongoc_client_t *client, const char *database, size_t max,
+                      bool (*fn)(void *ctx, struct slice id), void *ctx, struct error *reterr);
+bool dead_letter_remove(mongoc_client_t *client, const char *database, struct slice id, struct error *reterr);

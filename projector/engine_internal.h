@@ -1,0 +1,155 @@
+/* engine_internal.h - the engine's state, shared by its parts: engine.c (term, mail, ticks), pump.c (batches out),
+ * answer.c (answers in), store.c (what the store worker does), sample.c (commit to searchable). Engine loop only,
+ * where nothing else is said. */
+#pragma once
+#include "core/es.h"
+#include "core/workers.h"
+#include "projector/batch.h"
+#include "projector/checkpoint.h"
+#include "projector/concurrency.h"
+#include "projector/engine.h"
+#include "projector/hash_cache.h"
+#include "projector/job_runner.h"
+#include "projector/lag.h"
+#include "projector/load.h"
+#include "projector/source_mongo.h"
+#include "projector/source_mysql.h"
+#include <stdatomic.h>
+
+/* Each priority of a lane has bulks of its own, so that a live change never waits behind a large background
+ * bulk: one batch that fills, one in flight. */
+struct engine_pipe {
+    struct batch *next;   /* composing, or ready and waiting for the flight or a slot */
+    struct batch *flight;
+    bool composing;       /* the worker has `next` */
+    bool waits_for_slot;
+    size_t docs_cap;      /* halved by 413, doubles again with each good answer */
+};
+
+struct engine_lane {
+    struct engine *engine;
+    unsigned number;
+    struct lane lane;
+    struct workers *worker;
+    struct engine_pipe pipes[MARK_PRIORITY_COUNT];
+    size_t document_bytes; /* moving average of a composed document */
+    struct loop_timer retry_timer;
+    usec_t retry_at;
+    struct lag_lane_metrics metrics;
+};
+
+/* The index that is written. Reindex will make this two. */
+struct engine_target {
+    uint64_t number; /* of its name, for the hash cache */
+    bool paused;     /* it refuses everything; probed */
+    bool trial;      /* a probe went well: one bulk may try */
+    unsigned failures;
+    struct loop_timer probe_timer;
+    struct http_call *probe;
+};
+
+struct engine_sample {
+    bool active;
+    char id[MARK_ID_MAX];
+    size_t id_len;
+    uint64_t version;
+    int64_t commit_wall_usec;
+    usec_t started_at, next_at;
+    struct loop_timer timer;
+    struct http_call *call;
+    struct buf body;
+};
+
+struct engine {
+    struct engine_conf conf;
+    const struct projector_conf *options;
+    struct loop *loop;
+    struct loop_hook hook;
+    struct loop_timer tick_timer;
+    struct es *es;
+    struct buf path; /* scratch */
+    struct bulk_result result;
+
+    struct engine_lane *lanes;
+    unsigned lane_count;
+    struct lane_entry **scratch; /* bulk_max_docs entries */
+    struct batch *spare;         /* batches with warm buffers */
+    unsigned spare_count, batches_out; /* out: composing or in flight */
+    struct concurrency concurrency;
+    unsigned in_flight, slot_turn;
+    struct hash_cache hashes;
+    struct engine_target target;
+
+    struct checkpoint checkpoints[MARK_SOURCE_COUNT];
+    struct window windows[MARK_SOURCE_COUNT];
+    struct source_mongo *source_mongo;
+    struct source_mysql *source_mysql;
+    struct job_runner *job_runner;
+
+    struct workers *store;
+    unsigned store_jobs;     /* submitted and not done */
+    struct segment *acked;   /* newest popped segment of the change stream, not stored yet */
+    bool checkpoint_saving;
+    usec_t checkpoint_at;    /* when it may be stored next */
+    uint64_t *queue_done;    /* row ids to delete */
+    size_t queue_done_count, queue_done_capacity;
+    bool queue_deleting;
+    usec_t queue_delete_at;
+
+    struct category_tree *tree;
+    uint32_t tree_refreshes; /* begun */
+    bool tree_refreshing, tree_wanted;
+    usec_t tree_retry_at;
+
+    bool raising;            /* a 409 was seen: nothing new is read or sent until the epoch is above it */
+    bool raise_submitted;
+    usec_t raise_at;
+    uint64_t conflict_version;
+
+    struct hash_cache dead;  /* ids that have a dead letter */
+    usec_t headroom_at;
+    struct engine_sample sample;
+    struct error failure;
+    bool ending;
+    enum engine_end end;
+    usec_t drain_until;
+    struct mail stop_mail, lost_mail;
+    atomic_bool stop_posted, lost_posted;
+};
+
+static inline usec_t engine_now(const struct engine *e) {
+    return loop_now(e->loop);
+}
+
+/* engine.c */
+void engine_finish(struct engine *e, enum engine_end end); /* begins the end; a lost lease beats a stop */
+void engine_fail(struct engine *e, const struct error *error);
+void engine_retry_later(struct engine *e, struct engine_lane *l, struct lane_entry *entry);
+void engine_delay(struct engine_lane *l, struct lane_entry *entry, usec_t due);
+struct engine_lane *engine_lane_of(struct engine *e, uint64_t id_hash);
+
+/* pump.c */
+void pump_lane(struct engine_lane *l);
+void pump_all(struct engine *e);
+void pump_slot_free(struct engine *e);
+void pump_batch_release(struct engine *e, struct batch *batch);
+void pump_cancel_all(struct engine *e);
+
+/* answer.c */
+void answer_arrived(void *ctx, struct http_response *response); /* ctx: the batch */
+void answer_target_init(struct engine *e);
+
+/* store.c */
+bool store_start(struct engine *e, struct error *reterr);
+void store_save_checkpoint(struct engine *e);
+void store_delete_rows(struct engine *e);
+bool store_dead_letter(struct engine_lane *l, struct lane_entry *entry, const char *reason, int status,
+                       uint64_t version, struct slice document); /* false: try later */
+void store_dead_letter_gone(struct engine *e, const struct lane_entry *entry);
+void store_refresh_tree(struct engine *e);
+void store_raise(struct engine *e);
+void store_headroom(struct engine *e);
+
+/* sample.c */
+void sample_offer(struct engine *e, const struct lane_entry *entry, uint64_t version, int64_t commit_wall_usec);
+void sample_cancel(struct engine *e);

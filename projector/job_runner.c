@@ -1,0 +1,399 @@
+#include "projector/job_runner.h"
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "projector/job_scan.h"
+#include "projector/lag.h"
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    RELOAD_USEC = 1000 * 1000,
+    SAVE_USEC = 1000 * 1000,
+    SAY_USEC = 5 * 1000 * 1000,
+    IDLE_USEC = 500 * 1000,
+    BACKOFF_MAX_USEC = 3 * 1000 * 1000,
+    SEGMENT_MAX_BYTES = 16 << 20,
+    ORPHAN_PAGE = 1000,
+};
+
+/* One active job: how far it has been read (ahead), and how far it is done (record). */
+struct job_run {
+    struct job_run *next;
+    struct job_record record; /* as far as it is acked; cursor, done and acked_phase under the runner's lock */
+    struct job_cursor ahead;
+    bool produced;    /* all pages of this phase are out */
+    bool phase_acked; /* and finished */
+    bool changed;     /* since it was stored */
+    bool gone;        /* done or superseded: kept for the segments that point here */
+    bool seen;        /* in the last reload */
+    int64_t walked;   /* documents of the index looked at, in this phase */
+    usec_t saved_at, said_at, started_at;
+    int64_t started_done;
+};
+
+struct job_position {
+    struct job_run *run;
+    struct job_cursor cursor;
+    unsigned marks;
+    bool last;
+};
+
+struct job_runner {
+    struct engine *engine;
+    const struct engine_conf *conf;
+    struct window *window;
+    mongoc_client_t *client;
+    pthread_mutex_t lock;
+    struct job_run *runs;
+    usec_t reload_at;
+    unsigned failures;
+    pthread_t thread;
+};
+
+void job_runner_poke(struct job_runner *r) {
+    if (!r)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->reload_at = 0;
+    pthread_mutex_unlock(&r->lock);
+    window_poke(r->window);
+}
+
+void job_runner_acked(struct job_runner *r, const struct segment *segment) {
+    const struct job_position *position = segment->position;
+    struct job_run *run = position->run;
+    pthread_mutex_lock(&r->lock);
+    run->record.cursor = position->cursor;
+    run->record.done += position->marks;
+    run->changed = true;
+    if (position->last)
+        run->phase_acked = true;
+    pthread_mutex_unlock(&r->lock);
+    if (position->last)
+        window_poke(r->window);
+}
+
+/* -- which jobs there are -- */
+
+static void add_or_update(void *ctx, struct job_record *job) {
+    struct job_runner *r = ctx;
+    for (struct job_run *run = r->runs; run; run = run->next) {
+        if (run->gone || strcmp(run->record.id, job->id) != 0)
+            continue;
+        run->seen = true;
+        if (job->confirmed && !run->record.confirmed) {
+            run->record.confirmed = true;
+            run->record.state = JOB_RUNNING;
+        }
+        job_record_done(job);
+        return;
+    }
+    struct job_run *run = calloc(1, sizeof(*run));
+    if (!run) {
+        job_record_done(job);
+        return;
+    }
+    run->record = *job;
+    run->ahead = job->cursor;
+    run->seen = true;
+    run->started_at = run->said_at = clock_now_usec();
+    run->started_done = job->done;
+    if (job->total == 0 && job->phase == JOB_PHASE_MARK)
+        run->record.total = job_scan_estimate(r->client, r->conf->options->mongo.database,
+                                              job->type == JOB_FANOUT ? job->categories : NULL, job->category_count);
+    run->next = r->runs;
+    r->runs = run;
+    log_info("job.running", LOG_STR("job", job->id), LOG_STR("phase", job_phase_names[job->phase]),
+             LOG_INT("done", job->done), LOG_INT("total", run->record.total));
+}
+
+static int64_t done_of(struct job_runner *r, const struct job_run *run) {
+    pthread_mutex_lock(&r->lock);
+    int64_t done = run->record.done;
+    pthread_mutex_unlock(&r->lock);
+    return done;
+}
+
+static bool reload(struct job_runner *r, struct error *reterr) {
+    pthread_mutex_lock(&r->lock);
+    bool due = clock_now_usec() >= r->reload_at;
+    if (due)
+        r->reload_at = clock_now_usec() + RELOAD_USEC;
+    pthread_mutex_unlock(&r->lock);
+    if (!due)
+        return true;
+    for (struct job_run *run = r->runs; run; run = run->next)
+        run->seen = false;
+    if (!jobs_active(r->client, r->conf->options->mongo.database, add_or_update, r, reterr))
+        return false;
+    int running = 0, waiting = 0;
+    int64_t done = 0, total = 0;
+    for (struct job_run *run = r->runs; run; run = run->next) {
+        if (!run->seen && !run->gone) {
+            run->gone = true;
+            log_info("job.superseded", LOG_STR("job", run->record.id));
+        }
+        if (run->gone)
+            continue;
+        *(run->record.state == JOB_WAITING ? &waiting : &running) += 1;
+        done += done_of(r, run);
+        total += run->record.total;
+    }
+    metric_set(lag_metrics.jobs_running, running);
+    metric_set(lag_metrics.jobs_waiting, waiting);
+    metric_set(lag_metrics.job_done, (double)done);
+    metric_set(lag_metrics.job_total, (double)total);
+    return true;
+}
+
+/* -- progress -- */
+
+static bool save(struct job_runner *r, struct job_run *run, struct error *reterr) {
+    pthread_mutex_lock(&r->lock);
+    struct job_record record = run->record;
+    run->changed = false;
+    pthread_mutex_unlock(&r->lock);
+    run->saved_at = clock_now_usec();
+    if (jobs_save(r->client, r->conf->options->mongo.database, lease_epoch(r->conf->lease), &record, reterr))
+        return true;
+    if (reterr->code == ERROR_CONFLICT) { /* superseded; or not our epoch, which the lease's own checks find */
+        run->gone = true;
+        return true;
+    }
+    pthread_mutex_lock(&r->lock);
+    run->changed = true;
+    pthread_mutex_unlock(&r->lock);
+    return false;
+}
+
+static void say(struct job_runner *r, struct job_run *run) {
+    usec_t now = clock_now_usec();
+    if (now - run->said_at < SAY_USEC)
+        return;
+    run->said_at = now;
+    double seconds = (double)(now - run->started_at) / 1e6;
+    int64_t done = done_of(r, run), left = run->record.total - done;
+    double rate = seconds > 0 ? (double)(done - run->started_done) / seconds : 0;
+    log_info("job.progress", LOG_STR("job", run->record.id), LOG_STR("phase", job_phase_names[run->record.phase]),
+             LOG_INT("done", done), LOG_INT("total", run->record.total), LOG_INT("docs_per_second", (int64_t)rate),
+             LOG_INT("eta_seconds", rate > 0 && left > 0 ? (int64_t)((double)left / rate) : 0));
+}
+
+static bool finish(struct job_runner *r, struct job_run *run, struct error *reterr) {
+    run->record.state = JOB_DONE;
+    if (!save(r, run, reterr)) {
+        run->record.state = JOB_RUNNING;
+        return false;
+    }
+    run->gone = true;
+    double seconds = (double)(clock_now_usec() - run->started_at) / 1e6;
+    log_info("job.done", LOG_STR("job", run->record.id), LOG_INT("done", done_of(r, run)),
+             LOG_INT("orphans", run->record.orphans), LOG_DOUBLE("seconds", seconds));
+    return true;
+}
+
+static bool enter_phase(struct job_runner *r, struct job_run *run, enum job_phase phase, struct error *reterr) {
+    pthread_mutex_lock(&r->lock);
+    run->record.phase = phase;
+    run->record.cursor = run->ahead = (struct job_cursor){0};
+    run->produced = run->phase_acked = false;
+    run->walked = 0;
+    if (phase == JOB_PHASE_COUNT)
+        run->record.orphans = 0;
+    pthread_mutex_unlock(&r->lock);
+    return save(r, run, reterr);
+}
+
+static bool after_count(struct job_runner *r, struct job_run *run, struct error *reterr) {
+    if (run->record.orphans == 0)
+        return finish(r, run, reterr);
+    if (run->record.orphans * 2 > run->walked && !run->record.confirmed) {
+        run->record.state = JOB_WAITING;
+        log_error("job.waits", LOG_STR("job", run->record.id), LOG_INT("orphans", run->record.orphans),
+                  LOG_INT("documents", run->walked),
+                  LOG_STR("advice", "more than half of the index has no product; if that is right, POST "
+                                    "/v1/jobs/{id}:confirm"));
+    }
+    return enter_phase(r, run, JOB_PHASE_SWEEP, reterr);
+}
+
+static bool phase_over(struct job_runner *r, struct job_run *run, struct error *reterr) {
+    switch (run->record.phase) {
+    case JOB_PHASE_MARK:
+        return run->record.sweep ? enter_phase(r, run, JOB_PHASE_COUNT, reterr) : finish(r, run, reterr);
+    case JOB_PHASE_COUNT:
+        return after_count(r, run, reterr);
+    case JOB_PHASE_SWEEP:
+        return finish(r, run, reterr);
+    }
+    return true;
+}
+
+/* -- pages -- */
+
+static bool post(struct job_runner *r, struct job_run *run, struct segment *segment, bool last, struct error *reterr) {
+    struct job_position *position = calloc(1, sizeof(*position));
+    if (!position)
+        return error_nomem(reterr);
+    *position = (struct job_position){.run = run, .cursor = run->ahead, .marks = segment->count, .last = last};
+    segment->position = position;
+    segment->position_free = free;
+    segment->category_revision = run->record.revision;
+    run->produced = last;
+    window_add(r->window, segment->count + 1);
+    engine_post_segment(r->engine, segment);
+    return true;
+}
+
+static bool scan_page(struct job_runner *r, struct job_run *run, struct segment *segment, bool *ret_last,
+                      struct error *reterr) {
+    const struct job_record *job = &run->record;
+    const int64_t *category = NULL;
+    if (job->type == JOB_FANOUT) {
+        if (run->ahead.category >= job->category_count) {
+            *ret_last = true;
+            return true;
+        }
+        category = &job->categories[run->ahead.category];
+    }
+    if (!job_scan_products(r->client, r->conf->options->mongo.database, category, job->after,
+                           r->conf->options->projector.scan_page, &run->ahead, segment, ret_last, reterr))
+        return false;
+    if (*ret_last && category) {
+        run->ahead = (struct job_cursor){.category = run->ahead.category + 1};
+        *ret_last = run->ahead.category >= job->category_count;
+    }
+    return true;
+}
+
+static bool refresh_index(struct job_runner *r, struct error *reterr) {
+    _cleanup_(buf_done) struct buf path = BUF_INIT(512);
+    _cleanup_(buf_done) struct buf answer = BUF_INIT(1 << 20);
+    buf_printf(&path, "/%s/_refresh", r->conf->index);
+    return buf_ok(&path) && es_call(&r->conf->options->es, "POST", path.data, (struct slice){0}, 30 * USEC_PER_SEC, NULL,
+                                    &answer, reterr);
+}
+
+/* Counting looks at the index while nothing is marked: its pages need no ack. */
+static bool count_page(struct job_runner *r, struct job_run *run, struct segment *segment, bool *ret_last,
+                       struct error *reterr) {
+    size_t seen;
+    if (run->walked == 0 && !refresh_index(r, reterr)) /* what was just written shall be seen */
+        return false;
+    if (!job_scan_orphans(r->client, r->conf->options->mongo.database, &r->conf->options->es, r->conf->index,
+                          run->record.after, ORPHAN_PAGE, &run->ahead, segment, &seen, ret_last, reterr))
+        return false;
+    run->walked += (int64_t)seen;
+    if (run->record.phase == JOB_PHASE_COUNT) {
+        run->record.orphans += segment->count;
+        if (*ret_last)
+            run->phase_acked = true;
+    }
+    return true;
+}
+
+static bool produce(struct job_runner *r, struct job_run *run, struct error *reterr) {
+    struct job_cursor before = run->ahead;
+    struct segment *segment = segment_new(MARK_JOB, MARK_BACKGROUND, SEGMENT_MAX_BYTES);
+    if (!segment)
+        return error_nomem(reterr);
+    bool last = false;
+    enum job_phase phase = run->record.phase;
+    bool ok = phase == JOB_PHASE_MARK ? scan_page(r, run, segment, &last, reterr)
+                                      : count_page(r, run, segment, &last, reterr);
+    if (ok && phase == JOB_PHASE_COUNT) {
+        segment_free(segment);
+        return true;
+    }
+    if (ok && post(r, run, segment, last, reterr))
+        return true;
+    run->ahead = before;
+    segment_free(segment);
+    return false;
+}
+
+/* -- the thread -- */
+
+static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct error *reterr) {
+    if (run->gone)
+        return true;
+    pthread_mutex_lock(&r->lock);
+    bool changed = run->changed;
+    pthread_mutex_unlock(&r->lock);
+    if (changed && clock_now_usec() - run->saved_at >= SAVE_USEC && !save(r, run, reterr))
+        return false;
+    if (run->gone || run->record.state != JOB_RUNNING)
+        return true;
+    say(r, run);
+    pthread_mutex_lock(&r->lock);
+    bool over = run->phase_acked;
+    pthread_mutex_unlock(&r->lock);
+    if (over) {
+        *busy = true;
+        return phase_over(r, run, reterr);
+    }
+    if (run->produced || !window_wait(r->window))
+        return true;
+    *busy = true;
+    return produce(r, run, reterr);
+}
+
+static void *runner_main(void *arg) {
+    struct job_runner *r = arg;
+    pthread_setname_np(pthread_self(), "jobs");
+    r->client = mongoc_client_pool_pop(r->conf->pool);
+    while (!window_stopped(r->window)) {
+        struct error error = {.code = ERROR_INTERNAL, .message = ""};
+        bool busy = false, ok = reload(r, &error);
+        for (struct job_run *run = r->runs; ok && run; run = run->next)
+            ok = step(r, run, &busy, &error);
+        if (ok) {
+            r->failures = 0;
+            if (!busy)
+                window_sleep(r->window, IDLE_USEC);
+        } else {
+            log_warn("job.failed", LOG_ERR(&error));
+            window_sleep(r->window, clock_backoff_usec(r->failures++, IDLE_USEC, BACKOFF_MAX_USEC));
+        }
+    }
+    for (struct job_run *run = r->runs; run; run = run->next)
+        if (!run->gone && run->changed && lease_is_valid(r->conf->lease))
+            save(r, run, &(struct error){0});
+    mongoc_client_pool_push(r->conf->pool, r->client);
+    return NULL;
+}
+
+struct job_runner *job_runner_start(struct engine *engine, const struct engine_conf *conf, struct error *reterr) {
+    struct job_runner *r = calloc(1, sizeof(*r));
+    if (!r) {
+        error_nomem(reterr);
+        return NULL;
+    }
+    r->engine = engine;
+    r->conf = conf;
+    r->window = engine_window(engine, MARK_JOB);
+    pthread_mutex_init(&r->lock, NULL);
+    if (pthread_create(&r->thread, NULL, runner_main, r) == 0)
+        return r;
+    error_set(reterr, ERROR_INTERNAL, "cannot start the jobs' thread");
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+    return NULL;
+}
+
+void job_runner_stop(struct job_runner *r) {
+    if (r)
+        pthread_join(r->thread, NULL);
+}
+
+void job_runner_free(struct job_runner *r) {
+    if (!r)
+        return;
+    for (struct job_run *run = r->runs, *next; run; run = next) {
+        next = run->next;
+        job_record_done(&run->record);
+        free(run);
+    }
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}

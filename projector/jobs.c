@@ -1,0 +1,172 @@
+#include "projector/jobs.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *const job_type_names[] = {"scan", "fanout", NULL};
+const char *const job_state_names[] = {"running", "waiting", "done", "superseded", NULL};
+const char *const job_phase_names[] = {"mark", "count", "sweep", NULL};
+
+void job_record_done(struct job_record *job) {
+    free(job->categories);
+    job->categories = NULL;
+}
+
+static int name_index(const char *const *names, const char *name) {
+    for (int i = 0; name && names[i]; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+static bool read_categories(const bson_t *doc, struct job_record *job) {
+    bson_iter_t at, each;
+    if (!bson_iter_init_find(&at, doc, "categories") || !BSON_ITER_HOLDS_ARRAY(&at))
+        return true;
+    size_t count = 0;
+    for (bson_iter_recurse(&at, &each); bson_iter_next(&each);)
+        count++;
+    if (count == 0)
+        return true;
+    job->categories = malloc(count * sizeof(*job->categories));
+    if (!job->categories)
+        return false;
+    for (bson_iter_recurse(&at, &each); bson_iter_next(&each);)
+        job->categories[job->category_count++] = bson_iter_as_int64(&each);
+    return true;
+}
+
+static bool read_record(const bson_t *doc, struct job_record *job) {
+    const char *id = state_string(doc, "_id"), *last = state_string(doc, "cursor.id");
+    int type = name_index(job_type_names, state_string(doc, "type"));
+    int state = name_index(job_state_names, state_string(doc, "state"));
+    int phase = name_index(job_phase_names, state_string(doc, "phase"));
+    if (!id || strlen(id) >= JOB_ID_SIZE || type < 0 || state < 0 || phase < 0)
+        return false;
+    *job = (struct job_record){.type = (enum job_type)type, .state = (enum job_state)state,
+                               .phase = (enum job_phase)phase, .sweep = state_bool(doc, "sweep"),
+                               .confirmed = state_bool(doc, "confirmed"), .after = state_timestamp(doc, "after"),
+                               .revision = (uint64_t)state_i64(doc, "revision"), .done = state_i64(doc, "done"),
+                               .total = state_i64(doc, "total"), .orphans = state_i64(doc, "orphans")};
+    snprintf(job->id, sizeof(job->id), "%s", id);
+    job->cursor.category = (uint32_t)state_i64(doc, "cursor.category");
+    size_t len = last ? strlen(last) : 0;
+    if (len <= sizeof(job->cursor.id)) {
+        job->cursor.id_len = (uint8_t)len;
+        if (len)
+            memcpy(job->cursor.id, last, len);
+    }
+    return read_categories(doc, job);
+}
+
+static bson_t *active_query(void) {
+    return BCON_NEW("state", "{", "$in", "[", "running", "waiting", "]", "}");
+}
+
+bool jobs_active(mongoc_client_t *client, const char *database, void (*fn)(void *ctx, struct job_record *job), void *ctx,
+                 struct error *reterr) {
+    mongoc_collection_t *c = mongoc_client_get_collection(client, database, STATE_JOBS);
+    bson_t *query = active_query();
+    bson_t *opts = BCON_NEW("sort", "{", "created_at", BCON_INT32(1), "}", "readConcern", "{", "level", "majority", "}");
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(c, query, opts, NULL);
+    const bson_t *doc;
+    bson_error_t error;
+    while (mongoc_cursor_next(cursor, &doc)) {
+        struct job_record job = {0};
+        if (read_record(doc, &job))
+            fn(ctx, &job);
+        else
+            job_record_done(&job);
+    }
+    bool failed = mongoc_cursor_error(cursor, &error);
+    mongoc_cursor_destroy(cursor);
+    mongoc_collection_destroy(c);
+    bson_destroy(query);
+    bson_destroy(opts);
+    return failed ? mongo_error("read jobs", &error, NULL, reterr) : true;
+}
+
+bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, const struct job_record *job,
+               struct error *reterr) {
+    bson_t query = BSON_INITIALIZER, update = BSON_INITIALIZER, set, cursor;
+    BSON_APPEND_UTF8(&query, "_id", job->id);
+    BSON_APPEND_INT64(&query, "epoch", (int64_t)epoch);
+    BCON_APPEND(&query, "state", "{", "$in", "[", "running", "waiting", "]", "}");
+    BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
+    BSON_APPEND_UTF8(&set, "state", job_state_names[job->state]);
+    BSON_APPEND_UTF8(&set, "phase", job_phase_names[job->phase]);
+    BSON_APPEND_DOCUMENT_BEGIN(&set, "cursor", &cursor);
+    BSON_APPEND_INT64(&cursor, "category", job->cursor.category);
+    bson_append_utf8(&cursor, "id", -1, job->cursor.id, job->cursor.id_len);
+    bson_append_document_end(&set, &cursor);
+    BSON_APPEND_INT64(&set, "done", job->done);
+    BSON_APPEND_INT64(&set, "total", job->total);
+    BSON_APPEND_INT64(&set, "orphans", job->orphans);
+    bson_append_document_end(&update, &set);
+    if (job->state == JOB_DONE)
+        BCON_APPEND(&update, "$currentDate", "{", "updated_at", BCON_BOOL(true), "finished_at", BCON_BOOL(true), "}");
+    else
+        BCON_APPEND(&update, "$currentDate", "{", "updated_at", BCON_BOOL(true), "}");
+    int64_t matched = 0;
+    bool ok = state_update(client, database, STATE_JOBS, &query, &update, false, &matched, reterr);
+    bson_destroy(&query);
+    bson_destroy(&update);
+    if (ok && matched != 1)
+        return error_set(reterr, ERROR_CONFLICT, "job %s is superseded or belongs to another epoch", job->id);
+    return ok;
+}
+
+/* -- fan-out -- */
+
+static bool supersede_covered(mongoc_client_t *client, const char *database, uint64_t epoch, const char *id,
+                              const bson_t *categories, struct error *reterr) {
+    bson_t query = BSON_INITIALIZER;
+    BSON_APPEND_UTF8(&query, "type", "fanout");
+    BCON_APPEND(&query, "_id", "{", "$ne", BCON_UTF8(id), "}", "epoch", BCON_INT64((int64_t)epoch), "state", "{", "$in",
+                "[", "running", "waiting", "]", "}", "categories", "{", "$not", "{", "$elemMatch", "{", "$nin",
+                BCON_ARRAY(categories), "}", "}", "}");
+    bson_t *update = BCON_NEW("$set", "{", "state", "superseded", "}", "$currentDate", "{", "finished_at",
+                              BCON_BOOL(true), "}");
+    mongoc_collection_t *c = mongoc_client_get_collection(client, database, STATE_JOBS);
+    bson_error_t error;
+    bool ok = mongoc_collection_update_many(c, &query, update, NULL, NULL, &error);
+    mongoc_collection_destroy(c);
+    bson_destroy(&query);
+    bson_destroy(update);
+    return ok ? true : mongo_error("supersede jobs", &error, NULL, reterr);
+}
+
+bool jobs_upsert_fanout(mongoc_client_t *client, const char *database, uint64_t epoch, const char *key,
+                        uint64_t revision, const int64_t *categories, size_t count, struct error *reterr) {
+    char id[JOB_ID_SIZE];
+    snprintf(id, sizeof(id), "fanout-%s", key);
+    bson_t list = BSON_INITIALIZER;
+    for (size_t i = 0; i < count; i++) {
+        char scratch[16];
+        const char *index;
+        size_t len = bson_uint32_to_string((uint32_t)i, &index, scratch, sizeof(scratch));
+        bson_append_int64(&list, index, (int)len, categories[i]);
+    }
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id));
+    bson_t *update = BCON_NEW("$setOnInsert", "{", "type", "fanout", "state", "running", "phase", "mark", "epoch",
+                              BCON_INT64((int64_t)epoch), "reason", "categories changed", "revision",
+                              BCON_INT64((int64_t)revision), "categories", BCON_ARRAY(&list), "done", BCON_INT64(0),
+                              "created_at", BCON_DATE_TIME(clock_wall_usec() / 1000), "}");
+    bool ok = state_update(client, database, STATE_JOBS, query, update, true, NULL, reterr) &&
+              supersede_covered(client, database, epoch, id, &list, reterr);
+    bson_destroy(query);
+    bson_destroy(update);
+    bson_destroy(&list);
+    return ok;
+}
+
+bool jobs_confirm(mongoc_client_t *client, const char *database, const char *id, struct error *reterr) {
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id), "state", "waiting");
+    bson_t *update = BCON_NEW("$set", "{", "confirmed", BCON_BOOL(true), "state", "running", "}");
+    int64_t matched = 0;
+    bool ok = state_update(client, database, STATE_JOBS, query, update, false, &matched, reterr);
+    bson_destroy(query);
+    bson_destroy(update);
+    if (ok && matched != 1)
+        return error_set(reterr, ERROR_NOT_FOUND, "no job %s waits for a confirmation", id);
+    return ok;
+}

@@ -1,0 +1,54 @@
+/* jobs.h - long background work as documents in MongoDB: it survives a kill, shows its progress, and is written
+ * only by the owner of its epoch.
+ *
+ * projector_jobs: {_id, type: scan | fanout, state: running | waiting | done | superseded, phase: mark | count | sweep,
+ *   epoch, reason, sweep, confirmed, after (cluster time), revision, categories: [ids], cursor: {category, id},
+ *   done, total, orphans, created_at, updated_at, finished_at}
+ *
+ * scan:   phase mark walks all products; then, if sweep, phase count walks the index for documents that the source
+ *         has not, and phase sweep marks them. More than half of the index: the job waits until it is confirmed.
+ * fanout: phase mark walks the products of its categories (a subtree, resolved when the job was made), category by
+ *         category: cursor.category is the place in `categories`.
+ * Reindex and repair will be two more types.
+ * Thread: any, with a client of its own. */
+#pragma once
+#include "projector/state.h"
+
+enum job_type { JOB_SCAN, JOB_FANOUT };
+enum job_state { JOB_RUNNING, JOB_WAITING, JOB_DONE, JOB_SUPERSEDED };
+enum job_phase { JOB_PHASE_MARK, JOB_PHASE_COUNT, JOB_PHASE_SWEEP };
+extern const char *const job_type_names[], *const job_state_names[], *const job_phase_names[];
+
+#define JOB_ID_SIZE 72
+struct job_cursor {
+    uint32_t category; /* place in categories */
+    uint8_t id_len;    /* 0: from the start */
+    char id[128];
+};
+
+struct job_record {
+    char id[JOB_ID_SIZE];
+    enum job_type type;
+    enum job_state state;
+    enum job_phase phase;
+    bool sweep, confirmed;
+    uint64_t after, revision;
+    int64_t *categories;
+    size_t category_count;
+    struct job_cursor cursor;
+    int64_t done, total, orphans;
+};
+void job_record_done(struct job_record *job);
+
+/* Visits the running and waiting jobs, oldest first; fn takes the record over (job_record_done). */
+bool jobs_active(mongoc_client_t *client, const char *database, void (*fn)(void *ctx, struct job_record *job), void *ctx,
+                 struct error *reterr);
+/* Stores state, phase, cursor, counts. CONFLICT: not our epoch, or the job was superseded. */
+bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, const struct job_record *job,
+               struct error *reterr);
+/* A fan-out over these categories. An active fan-out whose categories are all among them is superseded: the new
+ * one covers it. `key` (of the queue row that asks for it) makes a repetition harmless. */
+bool jobs_upsert_fanout(mongoc_client_t *client, const char *database, uint64_t epoch, const char *key,
+                        uint64_t revision, const int64_t *categories, size_t count, struct error *reterr);
+/* Lets a waiting job go on. NOT_FOUND: no such waiting job. */
+bool jobs_confirm(mongoc_client_t *client, const char *database, const char *id, struct error *reterr);

@@ -1,0 +1,295 @@
+#include "projector/load.h"
+#include "core/cleanup.h"
+#include "core/hash.h"
+#include <stdlib.h>
+
+enum {
+    STOCK_MAX_BYTES = 16 << 20,
+    SQL_MAX_BYTES = 32 << 20,
+    SQL_KEEP_BYTES = 256 << 10,
+};
+
+struct load_session {
+    struct load_conf conf;
+    mongoc_client_t *client;
+    struct mysql_session *mysql;
+    struct composer *composer;
+    struct stock_states stock;
+    struct buf sql;
+    uint32_t *slots; /* id -> item + 1, open addressing */
+    size_t slot_count;
+};
+
+struct load_session *load_session_new(const struct load_conf *conf, struct error *reterr) {
+    struct load_session *s = calloc(1, sizeof(*s));
+    if (!s) {
+        error_nomem(reterr);
+        return NULL;
+    }
+    s->conf = *conf;
+    buf_init(&s->sql, SQL_MAX_BYTES);
+    stock_states_init(&s->stock, STOCK_MAX_BYTES);
+    s->mysql = mysql_session_new(conf->mysql, reterr);
+    s->composer = s->mysql ? composer_new(conf->projection, reterr) : NULL;
+    if (!s->composer) {
+        load_session_free(s);
+        return NULL;
+    }
+    s->client = mongoc_client_pool_pop(conf->pool);
+    return s;
+}
+
+void load_session_free(struct load_session *s) {
+    if (!s)
+        return;
+    if (s->client)
+        mongoc_client_pool_push(s->conf.pool, s->client);
+    mysql_session_free(s->mysql);
+    composer_free(s->composer);
+    stock_states_done(&s->stock);
+    buf_done(&s->sql);
+    free(s->slots);
+    free(s);
+}
+
+/* -- which item a product belongs to -- */
+
+static bool index_items(struct load_session *s, const struct batch *batch) {
+    size_t need = 16;
+    while (need < batch->count * 2)
+        need *= 2;
+    if (need > s->slot_count) {
+        uint32_t *slots = realloc(s->slots, need * sizeof(*slots));
+        if (!slots)
+            return false;
+        s->slots = slots;
+        s->slot_count = need;
+    }
+    memset(s->slots, 0, s->slot_count * sizeof(*s->slots));
+    for (size_t i = 0; i < batch->count; i++) {
+        size_t at = batch->items[i].entry->hash & (s->slot_count - 1);
+        while (s->slots[at])
+            at = (at + 1) & (s->slot_count - 1);
+        s->slots[at] = (uint32_t)i + 1;
+    }
+    return true;
+}
+
+static struct batch_item *find_item(const struct load_session *s, const struct batch *batch, struct slice id) {
+    uint64_t hash = hash_bytes(id.data, id.len);
+    for (size_t at = hash & (s->slot_count - 1); s->slots[at]; at = (at + 1) & (s->slot_count - 1)) {
+        struct batch_item *item = &batch->items[s->slots[at] - 1];
+        if (item->entry->hash == hash && item->entry->id_len == id.len &&
+            memcmp(item->entry->id, id.data, id.len) == 0)
+            return item;
+    }
+    return NULL;
+}
+
+/* -- products -- */
+
+/* More documents than ids, so that the server closes the cursor with its first answer unless the answer is full. */
+static void build_find(const struct load_session *s, const struct batch *batch, bson_t *command) {
+    bson_t filter, id, in, concern;
+    BSON_APPEND_UTF8(command, "find", "products");
+    BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
+    BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &id);
+    BSON_APPEND_ARRAY_BEGIN(&id, "$in", &in);
+    uint64_t after = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct lane_entry *e = batch->items[i].entry;
+        char scratch[16];
+        const char *key;
+        size_t key_len = bson_uint32_to_string((uint32_t)i, &key, scratch, sizeof(scratch));
+        bson_append_utf8(&in, key, (int)key_len, e->id, e->id_len);
+        if (e->flight.cluster_time > after)
+            after = e->flight.cluster_time;
+    }
+    bson_append_array_end(&id, &in);
+    bson_append_document_end(&filter, &id);
+    bson_append_document_end(command, &filter);
+    BSON_APPEND_INT32(command, "batchSize", (int32_t)batch->count + 1);
+    BSON_APPEND_INT64(command, "maxTimeMS", (int64_t)(s->conf.timeout_usec / USEC_PER_MSEC));
+    BSON_APPEND_DOCUMENT_BEGIN(command, "readConcern", &concern);
+    BSON_APPEND_UTF8(&concern, "level", "majority");
+    if (after)
+        BSON_APPEND_TIMESTAMP(&concern, "afterClusterTime", (uint32_t)(after >> 32), (uint32_t)after);
+    bson_append_document_end(command, &concern);
+}
+
+static void kill_cursor(struct load_session *s, int64_t cursor_id) {
+    bson_t command = BSON_INITIALIZER, cursors;
+    BSON_APPEND_UTF8(&command, "killCursors", "products");
+    BSON_APPEND_ARRAY_BEGIN(&command, "cursors", &cursors);
+    BSON_APPEND_INT64(&cursors, "0", cursor_id);
+    bson_append_array_end(&command, &cursors);
+    mongoc_client_command_simple(s->client, s->conf.database, &command, NULL, NULL, NULL);
+    bson_destroy(&command);
+}
+
+/* On success *ret_docs iterates cursor.firstBatch of *reply; *ret_complete: every product that exists is in it. */
+static bool find_products(struct load_session *s, const struct batch *batch, bson_t *reply, bson_iter_t *ret_docs,
+                          bool *ret_complete, struct error *reterr) {
+    bson_t command = BSON_INITIALIZER;
+    build_find(s, batch, &command);
+    bson_error_t error;
+    bool ok = mongoc_client_command_simple(s->client, s->conf.database, &command, NULL, reply, &error);
+    bson_destroy(&command);
+    if (!ok)
+        return mongo_error("find products", &error, reply, reterr);
+    bson_iter_t at, id, docs;
+    if (!bson_iter_init(&at, reply) || !bson_iter_find_descendant(&at, "cursor.id", &id) ||
+        !bson_iter_init(&at, reply) || !bson_iter_find_descendant(&at, "cursor.firstBatch", &docs) ||
+        !BSON_ITER_HOLDS_ARRAY(&docs) || !bson_iter_recurse(&docs, ret_docs))
+        return error_set(reterr, ERROR_UNAVAILABLE, "find products: the answer has no cursor");
+    int64_t cursor_id = bson_iter_as_int64(&id);
+    *ret_complete = cursor_id == 0;
+    if (cursor_id != 0)
+        kill_cursor(s, cursor_id);
+    return true;
+}
+
+static bool next_product(bson_iter_t *docs, bson_t *ret) {
+    while (bson_iter_next(docs)) {
+        uint32_t len;
+        const uint8_t *data;
+        if (!BSON_ITER_HOLDS_DOCUMENT(docs))
+            continue;
+        bson_iter_document(docs, &len, &data);
+        if (bson_init_static(ret, data, len))
+            return true;
+    }
+    return false;
+}
+
+/* -- stock -- */
+
+static bool want_sku(void *ctx, struct slice sku) {
+    return stock_states_want(ctx, sku);
+}
+
+static bool stock_row(void *ctx, char **columns, const unsigned long *lengths, unsigned count) {
+    if (count < 2 || !columns[0] || !columns[1])
+        return true;
+    int64_t state = lengths[1] == 1 ? columns[1][0] - '0' : -1;
+    stock_states_set(ctx, (struct slice){columns[0], lengths[0]}, state);
+    return true;
+}
+
+static bool read_stock(struct load_session *s, struct error *reterr) {
+    size_t count;
+    const struct stock_entry *skus = stock_states_skus(&s->stock, &count);
+    if (count == 0)
+        return true;
+    if (!mysql_session_connect(s->mysql, reterr))
+        return false;
+    buf_reset(&s->sql);
+    buf_append_str(&s->sql, "SELECT sku, state FROM stock WHERE sku IN (");
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            buf_append_char(&s->sql, ',');
+        if (!mysql_session_quote(s->mysql, &s->sql, skus[i].sku.data, skus[i].sku.len))
+            return error_nomem(reterr);
+    }
+    buf_append_char(&s->sql, ')');
+    if (!buf_ok(&s->sql))
+        return error_nomem(reterr);
+    bool ok = mysql_session_query_raw(s->mysql, (struct slice){s->sql.data, s->sql.len}, stock_row, &s->stock, reterr);
+    buf_reset(&s->sql);
+    buf_shrink(&s->sql, SQL_KEEP_BYTES);
+    return ok;
+}
+
+/* -- composing -- */
+
+static void compose_bad(struct batch_item *item, const char *reason) {
+    item->state = ITEM_BAD;
+    item->reason = strdup(reason);
+}
+
+static bool tree_is_stale(const struct batch *batch, const struct lane_entry *entry) {
+    return !entry->tree_is_fresh && entry->flight.category_revision > category_tree_revision(batch->tree);
+}
+
+static void compose_item(struct load_session *s, struct batch *batch, struct batch_item *item, const bson_t *product) {
+    struct lane_entry *entry = item->entry;
+    struct slice id = {entry->id, entry->id_len};
+    if (tree_is_stale(batch, entry)) {
+        item->state = ITEM_STALE_TREE;
+        return;
+    }
+    if (bulk_full(&batch->bulk) || !bulk_begin(&batch->bulk, id, batch->version, entry)) {
+        item->state = ITEM_UNLOADED;
+        return;
+    }
+    struct compose_input input = {.product = product, .categories = batch->tree, .stock = &s->stock,
+                                  .skip_unknown_categories = entry->tree_is_fresh};
+    struct compose_result result;
+    struct error error;
+    enum compose_status status = compose_product(s->composer, &input, &batch->bulk.body, &result, &error);
+    if (status == COMPOSE_OK && item->has_known && !entry->flight.force && item->known_hash == result.content_hash) {
+        item->state = ITEM_SUPPRESSED;
+        bulk_drop(&batch->bulk);
+        return;
+    }
+    if (status == COMPOSE_OK) {
+        item->state = bulk_commit(&batch->bulk, result.content_hash) ? ITEM_COMPOSED : ITEM_UNLOADED;
+        return;
+    }
+    bulk_drop(&batch->bulk);
+    if (status == COMPOSE_UNKNOWN_CATEGORY)
+        item->state = ITEM_STALE_TREE;
+    else if (status == COMPOSE_BAD)
+        compose_bad(item, error.message);
+    else if (status == COMPOSE_TOO_LARGE) /* a bulk that is not full has room for the largest document allowed */
+        compose_bad(item, "the search document is larger than [projector] document_max_bytes");
+    else
+        item->state = ITEM_UNLOADED;
+}
+
+static void compose_deletes(struct batch *batch, bool complete) {
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch_item *item = &batch->items[i];
+        if (item->state != ITEM_NEW)
+            continue;
+        struct slice id = {item->entry->id, item->entry->id_len};
+        bool written = complete && !bulk_full(&batch->bulk) &&
+                       bulk_delete(&batch->bulk, id, batch->version, item->entry);
+        item->state = written ? ITEM_COMPOSED : ITEM_UNLOADED;
+    }
+}
+
+static bool load_and_compose(struct load_session *s, struct batch *batch, bson_t *reply, struct error *reterr) {
+    bson_iter_t docs;
+    bool complete;
+    if (!index_items(s, batch))
+        return error_nomem(reterr);
+    if (!find_products(s, batch, reply, &docs, &complete, reterr))
+        return false;
+    stock_states_reset(&s->stock);
+    bson_iter_t walk = docs;
+    bson_t product;
+    while (next_product(&walk, &product))
+        if (!compose_collect_skus(&product, want_sku, &s->stock))
+            return error_nomem(reterr);
+    if (!read_stock(s, reterr))
+        return false;
+    while (next_product(&docs, &product)) {
+        struct slice id;
+        struct batch_item *item = compose_product_id(&product, &id) ? find_item(s, batch, id) : NULL;
+        if (item && item->state == ITEM_NEW)
+            compose_item(s, batch, item, &product);
+    }
+    compose_deletes(batch, complete);
+    return true;
+}
+
+void load_round(struct load_session *s, struct batch *batch) {
+    usec_t begun = clock_now_usec();
+    bson_t reply = BSON_INITIALIZER;
+    batch->error.code = ERROR_NONE;
+    if (!load_and_compose(s, batch, &reply, &batch->error) && batch->error.code == ERROR_NONE)
+        batch->error.code = ERROR_INTERNAL;
+    bson_destroy(&reply);
+    batch->took_usec = clock_now_usec() - begun;
+}

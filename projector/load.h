@@ -1,0 +1,28 @@
+/* load.h - one round of a lane's worker: read the products, then their stock, and compose.
+ *
+ * Products: one find({_id: {$in: ...}}) with read concern majority after the newest cluster time of the round's
+ * marks. Stock: one SELECT for the SKUs of those products. Both may be newer than the mark that asked; never older.
+ * A product that is gone becomes a delete.
+ *
+ * Thread: a session belongs to its worker thread. */
+#pragma once
+#include "core/mongo.h"
+#include "core/mysql.h"
+#include "projector/batch.h"
+#include "projector/compose.h"
+
+struct load_conf {
+    mongoc_client_pool_t *pool;
+    const struct mysql_conf *mysql;
+    const char *database;
+    const struct projection *projection; /* outlives the sessions */
+    usec_t timeout_usec; /* of the find */
+};
+
+struct load_session;
+struct load_session *load_session_new(const struct load_conf *conf, struct error *reterr);
+void load_session_free(struct load_session *session);
+
+/* Fills the items' states and the bulk. batch->error is set if a source could not be read: then the items stay
+ * ITEM_NEW and the bulk is as before. */
+void load_round(struct load_session *session, struct batch *batch);

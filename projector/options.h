@@ -1,0 +1,39 @@
+/* options.h - what [projector] configures. Filled before threads start, read-only afterwards. */
+#pragma once
+#include "core/daemon.h"
+#include "core/es.h"
+#include "core/mongo.h"
+#include "core/mysql.h"
+
+struct projector_conf {
+    char *listen, *port_file;
+    char *index, *categories_index, *mapping;
+    int64_t lanes;
+    int64_t bulk_max_bytes, bulk_max_docs, document_max_bytes;
+    usec_t bulk_timeout_usec;
+    int64_t window_marks, background_window_marks;
+    int64_t hash_cache_entries;
+    usec_t checkpoint_interval_usec;
+    usec_t lease_ttl_usec, lease_renew_usec;
+    usec_t stream_await_usec;
+    int64_t stream_batch;
+    usec_t queue_poll_min_usec, queue_poll_max_usec, queue_rescan_usec;
+    int64_t scan_page;
+    usec_t retry_min_usec, retry_max_usec;
+    int64_t max_attempts;
+    usec_t drain_timeout_usec;
+    usec_t ready_lag_usec;
+    usec_t searchable_sample_usec;
+};
+
+extern const struct option projector_option_table[];
+extern const size_t projector_option_count;
+
+/* Everything that `projector` reads its configuration into. */
+struct projector_options {
+    struct core_conf core;
+    struct mongo_conf mongo;
+    struct mysql_conf mysql;
+    struct es_conf es;
+    struct projector_conf projector;
+};

@@ -1,0 +1,332 @@
+#include "projector/owner.h"
+#include "core/cleanup.h"
+#include "projector/category_load.h"
+#include "projector/engine.h"
+#include "projector/lag.h"
+#include <pthread.h>
+#include <stdlib.h>
+
+enum {
+    WAIT_MIN_USEC = 100 * 1000,
+    WAIT_MAX_USEC = 2 * 1000 * 1000,
+    EXTRA_CLIENTS = 12, /* store, lease, three sources, this thread, and some at the change of terms */
+};
+
+struct owner {
+    const struct projector_options *options;
+    struct loop *loop;
+    void (*on_end)(void *ctx, int code);
+    void *ctx;
+    pthread_t thread;
+    struct window stop; /* its pauses end when we are told to stop */
+    mongoc_client_pool_t *pool;
+    mongoc_client_t *client;
+    struct mysql_session *mysql;
+    struct lease *lease;
+    struct daemon_condition *condition;
+    pthread_mutex_t lock;
+    struct engine *engine; /* under the lock: the one to stop */
+    struct mail end_mail;
+    int code;
+};
+
+/* What a term needs. */
+struct term {
+    char *index;
+    struct projection *projection;
+    struct category_tree *tree;
+    struct stream_position position;
+};
+
+static void term_done(struct term *term) {
+    free(term->index);
+    projection_free(term->projection);
+    category_tree_unref(term->tree);
+    stream_position_done(&term->position);
+    *term = (struct term){0};
+}
+
+/* -- waiting -- */
+
+typedef bool owner_attempt(struct owner *o, struct error *reterr);
+
+/* Tries until it works; false: told to stop. What is waited for is said at once and then at times. */
+static bool wait_for(struct owner *o, const char *what, owner_attempt *attempt) {
+    for (unsigned n = 0; !window_stopped(&o->stop); n++) {
+        struct error error = {.code = ERROR_INTERNAL, .message = "no reason given"};
+        if (attempt(o, &error)) {
+            if (n > 0)
+                log_info("reached", LOG_STR("server", what));
+            return true;
+        }
+        if (n == 0 || n % 10 == 9)
+            log_warn("waiting", LOG_STR("server", what), LOG_ERR(&error));
+        daemon_condition_set(o->condition, false, error.message);
+        window_sleep(&o->stop, clock_backoff_usec(n < 6 ? n : 6, WAIT_MIN_USEC, WAIT_MAX_USEC));
+    }
+    return false;
+}
+
+static bool attempt_mongo(struct owner *o, struct error *reterr) {
+    bson_t *hello = BCON_NEW("hello", BCON_INT32(1));
+    bson_t reply;
+    bool ok = state_command(o->client, "admin", hello, "hello", &reply, reterr);
+    if (ok && !state_bool(&reply, "isWritablePrimary"))
+        ok = error_set(reterr, ERROR_UNAVAILABLE, "MongoDB has no primary yet; a change stream needs a replica set");
+    bson_destroy(&reply);
+    bson_destroy(hello);
+    return ok;
+}
+
+static bool ignore_row(void *ctx, char **columns, const unsigned long *lengths, unsigned count) {
+    (void)ctx, (void)columns, (void)lengths, (void)count;
+    return true;
+}
+
+/* The tables are made by the write-api's migrations. */
+static bool attempt_mysql(struct owner *o, struct error *reterr) {
+    static const char *const probes[] = {
+        "SELECT 1",
+        "SELECT id, kind, ref, revision, created_at FROM projection_queue LIMIT 1",
+        "SELECT epoch FROM projector_fence LIMIT 1",
+        "SELECT revision FROM category_revision LIMIT 1",
+        "SELECT id, parent_id, path, name, names FROM categories LIMIT 1",
+        "SELECT sku, state FROM stock LIMIT 1",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(probes); i++)
+        if (!mysql_session_query(o->mysql, ignore_row, NULL, reterr, probes[i]))
+            return i == 0 ? false : error_prefix(reterr, "start the write-api once, it makes the tables");
+    return true;
+}
+
+static bool attempt_es(struct owner *o, struct error *reterr) {
+    struct buf answer = BUF_INIT(1 << 20);
+    bool ok = es_call(&o->options->es, "GET", "/_cluster/health?filter_path=status", (struct slice){0}, 5 * USEC_PER_SEC,
+                      NULL, &answer, reterr);
+    buf_done(&answer);
+    return ok;
+}
+
+/* -- standing by -- */
+
+/* False: told to stop. */
+static bool stand_by(struct owner *o) {
+    bool said = false;
+    for (unsigned failures = 0; !window_stopped(&o->stop);) {
+        struct error error;
+        if (lease_try(o->lease, o->client, &error))
+            return true;
+        usec_t pause = o->options->projector.lease_renew_usec / 4;
+        daemon_condition_set(o->condition, false, error.message);
+        if (error.code == ERROR_CONFLICT) {
+            if (!said)
+                log_info("standby", LOG_STR("reason", error.message));
+            said = true;
+        } else {
+            log_warn("lease.failed", LOG_ERR(&error));
+            pause = clock_backoff_usec(failures++, WAIT_MIN_USEC, WAIT_MAX_USEC);
+        }
+        window_sleep(&o->stop, pause);
+    }
+    return false;
+}
+
+/* -- preparing a term -- */
+
+static bool prepare_index(struct owner *o, struct term *term, bool *ret_empty, struct error *reterr) {
+    const struct projector_options *options = o->options;
+    struct index_mapping mapping = {0};
+    if (!index_mapping_load(&options->es, options->projector.mapping, &mapping, reterr))
+        return false;
+    enum index_guard guard;
+    bool created = false, ok = index_admin_guard(&options->es, options->projector.index, &guard, reterr) &&
+                               index_admin_ensure(&options->es, options->projector.index, &mapping, &term->index,
+                                                  &created, reterr);
+    if (ok && guard == INDEX_GUARD_NONE)
+        log_warn("index.no_guard", LOG_STR("advice", "set action.auto_create_index to false for the product indexes"));
+    if (ok && created)
+        log_info("index.created", LOG_STR("index", term->index), LOG_STR("mapping", mapping.name));
+    index_mapping_done(&mapping);
+    uint64_t highest = 0;
+    ok = ok && index_admin_projection(&options->es, term->index, &term->projection, reterr) &&
+         index_admin_categories_ensure(&options->es, options->projector.categories_index, reterr) &&
+         index_admin_highest_version(&options->es, term->index, &highest, reterr) &&
+         lease_raise(o->lease, o->client, o->mysql, highest >> LEASE_COUNTER_BITS, reterr);
+    *ret_empty = highest == 0;
+    return ok;
+}
+
+static bool prepare_categories(struct owner *o, struct term *term, struct error *reterr) {
+    size_t refused = 0;
+    term->tree = category_load(o->mysql, &refused, reterr);
+    if (!term->tree)
+        return false;
+    if (refused)
+        log_warn("categories.refused", LOG_INT("rows", refused), LOG_STR("advice", "their path or names are damaged"));
+    return index_admin_categories_write(&o->options->es, o->options->projector.categories_index, term->tree, NULL,
+                                        lease_next_version(o->lease), reterr);
+}
+
+static bool prepare_position(struct owner *o, struct term *term, bool index_is_empty, struct error *reterr) {
+    const char *database = o->options->mongo.database;
+    bool found;
+    if (!state_ensure_indexes(o->client, database, reterr) ||
+        !state_checkpoint_load(o->client, database, &term->position, &found, reterr))
+        return false;
+    /* An empty index beside a checkpoint was made anew: what is behind the position is missing in it. */
+    if (found && !index_is_empty)
+        return true;
+    const char *reason = found ? "the index is empty" : "there is no checkpoint";
+    log_info("start.full_scan", LOG_STR("reason", reason));
+    stream_position_done(&term->position);
+    return state_start_over(o->client, database, lease_epoch(o->lease), reason, !index_is_empty, &term->position, reterr);
+}
+
+static bool prepare(struct owner *o, struct term *term, struct error *reterr) {
+    bool index_is_empty;
+    return prepare_index(o, term, &index_is_empty, reterr) && prepare_categories(o, term, reterr) &&
+           prepare_position(o, term, index_is_empty, reterr);
+}
+
+/* False: the lease went away, or we are told to stop. */
+static bool prepare_until(struct owner *o, struct term *term) {
+    for (unsigned n = 0; !window_stopped(&o->stop) && lease_is_valid(o->lease); n++) {
+        struct error error = {.code = ERROR_INTERNAL, .message = "no reason given"};
+        if (prepare(o, term, &error))
+            return true;
+        term_done(term);
+        log_warn("start.failed", LOG_ERR(&error));
+        daemon_condition_set(o->condition, false, error.message);
+        window_sleep(&o->stop, clock_backoff_usec(n < 6 ? n : 6, WAIT_MIN_USEC, WAIT_MAX_USEC));
+    }
+    return false;
+}
+
+/* -- a term -- */
+
+static void set_engine(struct owner *o, struct engine *engine) {
+    pthread_mutex_lock(&o->lock);
+    o->engine = engine;
+    if (engine && window_stopped(&o->stop))
+        engine_stop(engine);
+    pthread_mutex_unlock(&o->lock);
+}
+
+static enum engine_end serve(struct owner *o, const struct term *term, struct error *reterr) {
+    struct engine_conf conf = {.options = o->options, .pool = o->pool, .lease = o->lease, .index = term->index,
+                               .projection = term->projection, .tree = term->tree, .position = term->position};
+    struct engine *engine = engine_new(&conf, reterr);
+    if (!engine)
+        return ENGINE_FAILED;
+    metric_set(lag_metrics.lease_owner, 1);
+    metric_set(lag_metrics.lease_epoch, (double)lease_epoch(o->lease));
+    daemon_condition_set(o->condition, true, NULL);
+    log_info("owner", LOG_INT("epoch", lease_epoch(o->lease)), LOG_STR("index", term->index),
+             LOG_INT("categories", category_tree_count(term->tree)),
+             LOG_INT("category_revision", category_tree_revision(term->tree)));
+    set_engine(o, engine);
+    enum engine_end end = engine_run(engine, reterr);
+    set_engine(o, NULL);
+    metric_set(lag_metrics.lease_owner, 0);
+    daemon_condition_set(o->condition, false, "not the owner of the lease");
+    engine_free(engine);
+    return end;
+}
+
+static bool one_term(struct owner *o) {
+    struct term term = {0};
+    struct error error = {.code = ERROR_NONE};
+    enum engine_end end = prepare_until(o, &term) ? serve(o, &term, &error) : ENGINE_LEASE_LOST;
+    term_done(&term);
+    if (end == ENGINE_FAILED)
+        log_error("engine.failed", LOG_ERR(&error));
+    if (lease_is_valid(o->lease) && (end != ENGINE_LEASE_LOST || window_stopped(&o->stop)))
+        lease_release(o->lease, o->client);
+    else
+        lease_drop(o->lease);
+    if (end == ENGINE_FAILED)
+        o->code = 1;
+    return end == ENGINE_LEASE_LOST;
+}
+
+static bool open_sessions(struct owner *o, struct error *reterr) {
+    const struct projector_options *options = o->options;
+    o->pool = mongo_pool_new(&options->mongo, "projector", (unsigned)options->projector.lanes + EXTRA_CLIENTS, reterr);
+    if (!o->pool)
+        return false;
+    o->client = mongoc_client_pool_pop(o->pool);
+    o->mysql = mysql_session_new(&options->mysql, reterr);
+    struct lease_conf lease = {.pool = o->pool, .database = options->mongo.database,
+                               .ttl_usec = options->projector.lease_ttl_usec,
+                               .renew_usec = options->projector.lease_renew_usec};
+    return o->mysql && (o->lease = lease_new(&lease, reterr));
+}
+
+static void close_sessions(struct owner *o) {
+    lease_free(o->lease);
+    mysql_session_free(o->mysql);
+    if (o->client)
+        mongoc_client_pool_push(o->pool, o->client);
+    if (o->pool)
+        mongoc_client_pool_destroy(o->pool);
+}
+
+static void end_arrived(struct mail *mail) {
+    struct owner *o = CONTAINER_OF(mail, struct owner, end_mail);
+    o->on_end(o->ctx, o->code);
+}
+
+static void *owner_main(void *arg) {
+    struct owner *o = arg;
+    pthread_setname_np(pthread_self(), "owner");
+    struct error error;
+    if (open_sessions(o, &error)) {
+        while (wait_for(o, "MongoDB", attempt_mongo) && wait_for(o, "MySQL", attempt_mysql) &&
+               wait_for(o, "Elasticsearch", attempt_es) && stand_by(o) && one_term(o))
+            ;
+    } else {
+        log_error("start.failed", LOG_ERR(&error));
+        o->code = 1;
+    }
+    close_sessions(o);
+    loop_post(o->loop, &o->end_mail);
+    return NULL;
+}
+
+struct owner *owner_start(const struct projector_options *options, struct loop *loop, void (*on_end)(void *ctx, int code),
+                          void *ctx, struct error *reterr) {
+    struct owner *o = calloc(1, sizeof(*o));
+    if (!o) {
+        error_nomem(reterr);
+        return NULL;
+    }
+    *o = (struct owner){.options = options, .loop = loop, .on_end = on_end, .ctx = ctx,
+                        .end_mail.deliver = end_arrived};
+    o->condition = daemon_condition_new("owner", false, "starting");
+    window_init(&o->stop, 1);
+    pthread_mutex_init(&o->lock, NULL);
+    if (pthread_create(&o->thread, NULL, owner_main, o) == 0)
+        return o;
+    error_set(reterr, ERROR_INTERNAL, "cannot start the owner's thread");
+    window_done(&o->stop);
+    pthread_mutex_destroy(&o->lock);
+    free(o);
+    return NULL;
+}
+
+void owner_stop(struct owner *o) {
+    pthread_mutex_lock(&o->lock);
+    window_stop(&o->stop);
+    if (o->engine)
+        engine_stop(o->engine);
+    pthread_mutex_unlock(&o->lock);
+}
+
+void owner_free(struct owner *o) {
+    if (!o)
+        return;
+    pthread_join(o->thread, NULL);
+    window_done(&o->stop);
+    pthread_mutex_destroy(&o->lock);
+    free(o);
+}
