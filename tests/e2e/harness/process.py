@@ -1,0 +1,153 @@
+"""One of the three programs as a process of a test."""
+import ctypes
+import os
+import re
+import signal
+import subprocess
+import time
+
+import requests
+
+from .wait import eventually
+
+REPORT = re.compile(r"ERROR: (Address|Leak|Thread|Memory)Sanitizer|WARNING: ThreadSanitizer|runtime error: |definitely lost: [1-9]")
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def _die_with_parent():
+    """Nothing that a test starts outlives pytest, even if that is killed."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Program:
+    """Starts NAME from READSIDE_BIN_DIR with a free port, keeps its log, and on stop() expects a clean end.
+
+    settings: {"section.key": value}, given as READSIDE_<SECTION>_<KEY>, so that they win over the stack's.
+    """
+
+    def __init__(self, name, folder, environment, settings=None, bin_dir=None, wrapper=(), arguments=None):
+        self.name, self.folder = name, folder
+        self.binary = os.path.join(bin_dir or os.environ["READSIDE_BIN_DIR"], name)
+        self.environment, self.settings = environment, dict(settings or {})
+        self.wrapper, self.arguments = list(wrapper), arguments
+        self.log_path = os.path.join(folder, f"{name}.log")
+        self.port_path = os.path.join(folder, f"{name}.port")
+        self.process, self.port, self.starts = None, None, 0
+
+    def __repr__(self):
+        return f"<{self.name} pid {self.process.pid if self.process else None} port {self.port}>"
+
+    # ---- life ------------------------------------------------------------------------------------------------
+
+    def _environment(self):
+        made = dict(os.environ)
+        made.update(self.environment)
+        settings = {f"{self.name}.listen": "127.0.0.1:0", f"{self.name}.port_file": self.port_path, **self.settings}
+        for key, value in settings.items():
+            made["READSIDE_" + re.sub(r"[.-]", "_", key).upper()] = str(value)
+        return made
+
+    def start(self, wait="ready", deadline=90.0):
+        """wait: "ready" (/readyz), "alive" (/healthz), "port" (it listens) or None."""
+        assert self.process is None, f"{self.name} runs already"
+        if os.path.exists(self.port_path):
+            os.unlink(self.port_path)
+        arguments = self.arguments if self.arguments is not None else (["run"] if self.name == "projector" else [])
+        self.starts += 1
+        with open(self.log_path, "ab") as log:
+            log.write(f"--- start {self.starts}\n".encode())
+            log.flush()
+            self.process = subprocess.Popen([*self.wrapper, self.binary, *arguments], env=self._environment(), cwd=self.folder,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent)
+        if wait:
+            self.port = eventually(self._read_port, deadline, f"{self.name} listens")
+        if wait in ("ready", "alive"):
+            self.wait_for("/readyz" if wait == "ready" else "/healthz", deadline)
+        return self
+
+    def _read_port(self):
+        self.assert_runs()
+        try:
+            with open(self.port_path, encoding="ascii") as f:
+                return int(f.read().strip() or 0)
+        except FileNotFoundError:
+            return 0
+
+    def wait_for(self, path, deadline=60.0):
+        def answers():
+            self.assert_runs()
+            reply = requests.get(self.url + path, timeout=5)
+            assert reply.status_code == 200, f"{path} says {reply.status_code}: {reply.text[:300]}"
+            return True
+
+        eventually(answers, deadline, f"{self.name}{path}")
+
+    def assert_runs(self):
+        if self.process is None or self.process.poll() is None:
+            return
+        code = self.process.returncode
+        raise ProgramEnded(f"{self.name} ended with {code}; the end of its log:\n{self.log_tail()}")
+
+    def stop(self, deadline=60.0, expect=0):
+        """SIGTERM; expects this exit code and no word of a sanitizer."""
+        if self.process is None:
+            return
+        self.assert_runs()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(deadline)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"{self.name} did not stop within {deadline} s of SIGTERM:\n{self.log_tail()}") from None
+        self.process = None
+        assert code == expect, f"{self.name} stopped with {code}, not {expect}:\n{self.log_tail()}"
+        self.assert_no_report()
+
+    def kill(self):
+        """SIGKILL, and gone when this returns."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def restart(self, **how):
+        self.stop()
+        return self.start(**how)
+
+    # ---- looking ---------------------------------------------------------------------------------------------
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def log_tail(self, lines=40):
+        return "\n".join(self.log().splitlines()[-lines:])
+
+    def assert_no_report(self):
+        found = REPORT.search(self.log())
+        assert not found, f"{self.name}:\n{self.log()[found.start():][:6000]}"
+
+    def metric(self, name, labels=""):
+        """The value of a metric, or None."""
+        text = requests.get(self.url + "/metrics", timeout=5).text
+        wanted = name + (f"{{{labels}}}" if labels else "")
+        for line in text.splitlines():
+            if line.startswith(wanted + " "):
+                return float(line.rsplit(" ", 1)[1])
+        return None
+
+    def rss_kib(self):
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+
+    def uptime(self):
+        return time.time() - os.stat(f"/proc/{self.process.pid}").st_ctime
+
+
+class ProgramEnded(Exception):
+    """Not an AssertionError: waiting on does not help."""

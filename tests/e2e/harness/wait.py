@@ -1,0 +1,20 @@
+"""Waiting on conditions, never on the clock alone."""
+import time
+
+
+def eventually(check, deadline=30.0, what=None, pause=0.05):
+    """Calls check() until it returns something true, and returns that. An assertion or a refused connection inside
+    check() counts as "not yet". Fails with the last reason once `deadline` seconds have passed."""
+    end = time.monotonic() + deadline
+    reason = "it was false"
+    while True:
+        try:
+            result = check()
+            if result:
+                return result
+            reason = f"it was {result!r}"
+        except (AssertionError, OSError) as e:
+            reason = f"{type(e).__name__}: {e}"
+        if time.monotonic() >= end:
+            raise AssertionError(f"{what or getattr(check, '__name__', 'condition')}: not within {deadline} s; {reason}")
+        time.sleep(pause)

@@ -1,0 +1,18 @@
+"""Runs e2e_core_stores: core's sessions for each store against the real server. One test here for each there."""
+import os
+import re
+import subprocess
+
+import pytest
+
+GROUPS = ("mysql", "mongo", "elasticsearch", "kafka")
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_sessions(stack, group):
+    binary = os.path.join(os.environ["READSIDE_BIN_DIR"], "e2e_core_stores")
+    done = subprocess.run([binary, group], capture_output=True, text=True, errors="replace", timeout=240)
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output[-6000:]
+    assert "SKIPPED" not in output and not re.search(r"Sanitizer|runtime error", output), output[-6000:]
+    assert len(re.findall(r"^\[       OK \]", output, re.MULTILINE)) >= 4, output[-2000:]
