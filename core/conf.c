@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-const char *const conf_known_sections[] = {"core",  "mongo",     "mysql",     "elasticsearch",
-                                           "kafka", "write-api", "projector", "query-api", NULL};
+const char *const conf_known_sections[] = {"core",      "mongo",     "mysql", "elasticsearch", "kafka", "write-api",
+                                           "projector", "query-api", NULL};
 
 enum { FILE_MAX_BYTES = 1 << 20, SECRET_MAX_BYTES = 64 << 10, ORIGIN_BYTES = 160, NAME_BYTES = 128 };
 enum rank { RANK_DEFAULT, RANK_FILE, RANK_ENVIRONMENT, RANK_OVERRIDE };

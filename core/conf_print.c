@@ -34,7 +34,8 @@ static const char *default_text(const struct option *o) {
 /* inih strips spaces at both ends, takes " ;" for a comment and has a limit for lines. */
 static bool fits_in_a_line(const struct option *o, const char *value, size_t len) {
     for (size_t i = 0; i < len; i++)
-        if (value[i] == '\n' || value[i] == '\r' || (value[i] == ';' && (i == 0 || isspace((unsigned char)value[i - 1]))))
+        if (value[i] == '\n' || value[i] == '\r' ||
+            (value[i] == ';' && (i == 0 || isspace((unsigned char)value[i - 1]))))
             return false;
     if (len && (isspace((unsigned char)value[0]) || isspace((unsigned char)value[len - 1])))
         return false;

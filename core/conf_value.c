@@ -8,10 +8,13 @@ struct unit {
     int64_t factor;
 };
 /* From small to large: the largest that divides a value is the one it is printed in. */
-static const struct unit duration_units[] = {{"us", 1},        {"ms", 1000},         {"s", 1000000},
-                                             {"m", 60000000},  {"h", 3600000000},    {"d", 86400000000}};
+static const struct unit duration_units[] = {{"us", 1},       {"ms", 1000},      {"s", 1000000},
+                                             {"m", 60000000}, {"h", 3600000000}, {"d", 86400000000}};
 static const struct unit bytes_units[] = {{"", 1}, {"k", 1 << 10}, {"m", 1 << 20}, {"g", 1 << 30}};
-enum { DURATION_UNITS = sizeof(duration_units) / sizeof(struct unit), BYTES_UNITS = sizeof(bytes_units) / sizeof(struct unit) };
+enum {
+    DURATION_UNITS = sizeof(duration_units) / sizeof(struct unit),
+    BYTES_UNITS = sizeof(bytes_units) / sizeof(struct unit)
+};
 
 /* [-]digits at the start of text; *ret_rest is what follows. */
 static bool scan_int(const char *text, int64_t *ret, const char **ret_rest) {
@@ -69,12 +72,13 @@ static bool has_range(const struct option *option) {
 
 bool conf_value_describe(const struct option *option, struct buf *out) {
     static const char *const names[] = {
-        [OPTION_STRING] = "text",      [OPTION_SECRET] = "secret",     [OPTION_INT] = "whole number",
-        [OPTION_BOOL] = "true|false",  [OPTION_DURATION] = "duration", [OPTION_BYTES] = "bytes",
+        [OPTION_STRING] = "text",     [OPTION_SECRET] = "secret",     [OPTION_INT] = "whole number",
+        [OPTION_BOOL] = "true|false", [OPTION_DURATION] = "duration", [OPTION_BYTES] = "bytes",
         [OPTION_ENUM] = "",
     };
     buf_append_str(out, option->type == OPTION_ENUM ? option->values : names[option->type]);
-    if (has_range(option) && (option->type == OPTION_INT || option->type == OPTION_DURATION || option->type == OPTION_BYTES)) {
+    if (has_range(option) &&
+        (option->type == OPTION_INT || option->type == OPTION_DURATION || option->type == OPTION_BYTES)) {
         buf_append_char(out, ' ');
         format_number(option, out, option->min);
         buf_append_str(out, " to ");
@@ -85,7 +89,8 @@ bool conf_value_describe(const struct option *option, struct buf *out) {
 
 static bool expected(const struct option *option, struct error *reterr) {
     static const char *const examples[] = {
-        [OPTION_DURATION] = ", written as 500us 20ms 3s 5m 2h or 1d", [OPTION_BYTES] = ", written as 4096 64k 16m or 1g",
+        [OPTION_DURATION] = ", written as 500us 20ms 3s 5m 2h or 1d",
+        [OPTION_BYTES] = ", written as 4096 64k 16m or 1g",
         [OPTION_ENUM] = NULL,
     };
     struct buf b = BUF_INIT(1024);

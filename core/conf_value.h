@@ -3,7 +3,7 @@
 #include "core/conf.h"
 
 union conf_value {
-    char *string; /* STRING, SECRET: malloc'ed */
+    char *string;    /* STRING, SECRET: malloc'ed */
     int64_t integer; /* INT, BYTES */
     usec_t duration;
     bool boolean;

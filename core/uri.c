@@ -77,8 +77,8 @@ static bool parse_pair(struct arena *arena, struct slice piece, size_t number, s
     return true;
 }
 
-bool uri_parse_query(struct arena *arena, const char *query, size_t len, size_t max_pairs,
-                     struct uri_pair **ret_pairs, size_t *ret_count, struct error *reterr) {
+bool uri_parse_query(struct arena *arena, const char *query, size_t len, size_t max_pairs, struct uri_pair **ret_pairs,
+                     size_t *ret_count, struct error *reterr) {
     size_t count = count_pieces(query, len);
     if (count > max_pairs)
         return error_set(reterr, ERROR_INVALID, "the query has %zu parameters, more than the %zu that are allowed",

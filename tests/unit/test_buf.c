@@ -24,7 +24,8 @@ static void test_numbers(void **state) {
     static const struct {
         int64_t v;
         const char *text;
-    } cases[] = {{0, "0"}, {7, "7"}, {-1, "-1"}, {INT64_MAX, "9223372036854775807"}, {INT64_MIN, "-9223372036854775808"}};
+    } cases[] = {
+        {0, "0"}, {7, "7"}, {-1, "-1"}, {INT64_MAX, "9223372036854775807"}, {INT64_MIN, "-9223372036854775808"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         _cleanup_(buf_done) struct buf b = BUF_INIT(64);
         assert_true(buf_append_i64(&b, cases[i].v));
@@ -128,10 +129,14 @@ static void test_slices(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_appends),      cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_limit),        cmocka_unit_test(test_printf_grows),
-        cmocka_unit_test(test_reserve_keeps_pointer), cmocka_unit_test(test_reset_and_shrink),
-        cmocka_unit_test(test_steal),        cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_appends),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_printf_grows),
+        cmocka_unit_test(test_reserve_keeps_pointer),
+        cmocka_unit_test(test_reset_and_shrink),
+        cmocka_unit_test(test_steal),
+        cmocka_unit_test(test_slices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,14 +13,18 @@ struct target {
     char *note;
 };
 static const struct option table[] = {
-    {"projector", "listen", OPTION_STRING, "127.0.0.1:8081", 0, 0, NULL, "Where to listen.", offsetof(struct target, listen), false},
+    {"projector", "listen", OPTION_STRING, "127.0.0.1:8081", 0, 0, NULL, "Where to listen.",
+     offsetof(struct target, listen), false},
     {"projector", "password", OPTION_SECRET, "", 0, 0, NULL, "The secret.", offsetof(struct target, password), false},
     {"projector", "threads", OPTION_INT, "2", 1, 64, NULL, "How many.", offsetof(struct target, threads), false},
     {"projector", "any", OPTION_INT, "0", 0, 0, NULL, "Any number.", offsetof(struct target, any), false},
-    {"projector", "bulk-bytes", OPTION_BYTES, "4m", 1024, 1 << 30, NULL, "How large.", offsetof(struct target, bytes), false},
+    {"projector", "bulk-bytes", OPTION_BYTES, "4m", 1024, 1 << 30, NULL, "How large.", offsetof(struct target, bytes),
+     false},
     {"projector", "fast", OPTION_BOOL, "true", 0, 0, NULL, "Faster.", offsetof(struct target, fast), true},
-    {"projector", "wait", OPTION_DURATION, "5s", 1000, 3600000000, NULL, "How long.", offsetof(struct target, wait), true},
-    {"core", "format", OPTION_ENUM, "logfmt", 0, 0, "logfmt|json", "Log lines.", offsetof(struct target, format), false},
+    {"projector", "wait", OPTION_DURATION, "5s", 1000, 3600000000, NULL, "How long.", offsetof(struct target, wait),
+     true},
+    {"core", "format", OPTION_ENUM, "logfmt", 0, 0, "logfmt|json", "Log lines.", offsetof(struct target, format),
+     false},
     {"core", "note", OPTION_STRING, NULL, 0, 0, NULL, "Anything | at all.", offsetof(struct target, note), false},
 };
 static struct target t;
@@ -53,12 +57,13 @@ static void test_defaults(void **state) {
 static void test_file(void **state) {
     (void)state;
     struct error e = {0};
-    const char *text = "\xEF\xBB\xBF# comment\r\n; another, longer than a line of inih may be: "
-                       "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123"
-                       "4567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567\n"
-                       "[projector]\r\n  listen = [::1]:0  \r\n\tthreads=64 ; inline\n"
-                       "fast: off\nwait = 20ms\nbulk-bytes = 64K\nany = -9223372036854775808\n"
-                       "[mysql]\nhost = elsewhere\nport = what\n[core]\nformat = json\nnote =\n[query-api]\n";
+    const char *text =
+        "\xEF\xBB\xBF# comment\r\n; another, longer than a line of inih may be: "
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123"
+        "4567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567\n"
+        "[projector]\r\n  listen = [::1]:0  \r\n\tthreads=64 ; inline\n"
+        "fast: off\nwait = 20ms\nbulk-bytes = 64K\nany = -9223372036854775808\n"
+        "[mysql]\nhost = elsewhere\nport = what\n[core]\nformat = json\nnote =\n[query-api]\n";
     if (!load_text(text, &e))
         fail_msg("%s", e.message);
     assert_string_equal(t.listen, "[::1]:0");
@@ -82,7 +87,8 @@ static void test_refused(void **state) {
         {"[projektor]\n", "test.ini:1: there is no section [projektor]; did you mean [projector]?"},
         {"[nothing-like-it]\na=b", "test.ini:1: there is no section [nothing-like-it]"},
         {"[ projector ]\n", "there is no section [ projector ]"},
-        {"[projector]\nthreads = 1\n\nthreads = 2", "test.ini:4: [projector] threads is given twice, first at test.ini:2"},
+        {"[projector]\nthreads = 1\n\nthreads = 2",
+         "test.ini:4: [projector] threads is given twice, first at test.ini:2"},
         {"[projector]\npassword = 1\npassword_file = 2", "test.ini:3: [projector] password_file is given twice"},
         {"threads = 1", "test.ini:1: a key before the first [section]"},
         {"[projector]\nthreads", "test.ini:2: neither [section] nor key = value"},
@@ -157,8 +163,12 @@ static void test_precedence_and_secrets(void **state) {
     write_file(file, "[projector]\nthreads = 3\nwait = 3s\nlisten = file\npassword = from-file\n");
     write_file(secret, "from a secret file\n");
     snprintf(line, sizeof(line), "READSIDE_PROJECTOR_PASSWORD_FILE=%s", secret);
-    char *environment[] = {"READSIDE_PROJECTOR_WAIT=4s", "READSIDE_PROJECTOR_THREADS=4", "READSIDE_PROJECTOR_THREADSX=9",
-                           "READSIDE_PROJECTOR_BULK_BYTES=2k", line, NULL};
+    char *environment[] = {"READSIDE_PROJECTOR_WAIT=4s",
+                           "READSIDE_PROJECTOR_THREADS=4",
+                           "READSIDE_PROJECTOR_THREADSX=9",
+                           "READSIDE_PROJECTOR_BULK_BYTES=2k",
+                           line,
+                           NULL};
     const char *overrides[] = {"projector.threads=5", "projector.threads=6", "core.note=a=b.c", NULL};
     struct conf_sources sources = {file, environment, overrides};
     struct error e = {0};
@@ -215,9 +225,10 @@ static void test_sources_refused(void **state) {
 static void test_print_loads_back(void **state) {
     (void)state;
     struct error e = {0};
-    assert_true(load_text("[projector]\nthreads = 7\nwait = 90s\nbulk-bytes = 1536\npassword = hush\n[core]\nformat = json\n"
-                          "note = two words\n",
-                          &e));
+    assert_true(
+        load_text("[projector]\nthreads = 7\nwait = 90s\nbulk-bytes = 1536\npassword = hush\n[core]\nformat = json\n"
+                  "note = two words\n",
+                  &e));
     _cleanup_(buf_done) struct buf printed = BUF_INIT(1 << 20), again = BUF_INIT(1 << 20);
     conf_print(groups, GROUPS, &printed);
     assert_true(buf_ok(&printed));
@@ -236,10 +247,15 @@ static void test_print_loads_back(void **state) {
 
 static void test_print_of_what_no_file_can_hold(void **state) {
     (void)state;
-    static const char *const values[] = {" x", "x ", "a ; b", ";", "a\nb",
-                                         "0123456789012345678901234567890123456789012345678901234567890123456789012345678"
-                                         "9012345678901234567890123456789012345678901234567890123456789012345678901234567"
-                                         "89012345678901234567890123456789012345678901234567890123456789"};
+    static const char *const values[] = {
+        " x",
+        "x ",
+        "a ; b",
+        ";",
+        "a\nb",
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345678"
+        "9012345678901234567890123456789012345678901234567890123456789012345678901234567"
+        "89012345678901234567890123456789012345678901234567890123456789"};
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
         char override[512];
         snprintf(override, sizeof(override), "core.note=%s", values[i]);

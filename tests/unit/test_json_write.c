@@ -115,7 +115,7 @@ enum step { OBJECT = '{', OBJECT_END = '}', ARRAY = '[', ARRAY_END = ']', KEY = 
 
 static void run_steps(struct json_write *w, const char *steps) {
     for (; *steps; steps++) {
-        switch ((enum step)*steps) {
+        switch ((enum step) * steps) {
         case OBJECT:
             json_write_object(w);
             break;

@@ -42,8 +42,8 @@ static size_t count_lines(const char *s) {
 static void log_everything(void) {
     struct error e;
     error_set(&e, ERROR_TIMEOUT, "no \"answer\"");
-    log_info("test.all", LOG_STR("plain", "abc"), LOG_STR("spaced", "a b"), LOG_STR("empty", ""),
-             LOG_STR("none", NULL), LOG_STR("special", "a=\"b\"\\\n\t\x01\x7F"), LOG_STR("hangul", "\xED\x95\x9C"),
+    log_info("test.all", LOG_STR("plain", "abc"), LOG_STR("spaced", "a b"), LOG_STR("empty", ""), LOG_STR("none", NULL),
+             LOG_STR("special", "a=\"b\"\\\n\t\x01\x7F"), LOG_STR("hangul", "\xED\x95\x9C"),
              LOG_STR("broken", "x\xFFy"), LOG_INT("n", -5), LOG_DOUBLE("d", 0.25), LOG_DOUBLE("nan", NAN),
              LOG_DOUBLE("inf", -INFINITY), LOG_USEC("took", 3200), LOG_ERR(&e));
 }
@@ -194,9 +194,9 @@ static void test_lines_of_threads_stay_whole(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_logfmt),     cmocka_unit_test(test_json),
-        cmocka_unit_test(test_levels),     cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_flood),      cmocka_unit_test(test_lines_of_threads_stay_whole),
+        cmocka_unit_test(test_logfmt), cmocka_unit_test(test_json),
+        cmocka_unit_test(test_levels), cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_flood),  cmocka_unit_test(test_lines_of_threads_stay_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,8 +51,9 @@ static void test_same_and_grouped(void **state) {
     metrics_counter("x_total", "X.", "k=\"2\"");
     assert_ptr_equal(metrics_counter("x_total", "X.", "k=\"1\""), a);
     _cleanup_(buf_done) struct buf b = BUF_INIT(1 << 20);
-    assert_string_equal(scrape(&b), "# HELP x_total X.\n# TYPE x_total counter\nx_total{k=\"1\"} 0\nx_total{k=\"2\"} 0\n"
-                                    "# HELP y_total Y.\n# TYPE y_total counter\ny_total 0\n");
+    assert_string_equal(scrape(&b),
+                        "# HELP x_total X.\n# TYPE x_total counter\nx_total{k=\"1\"} 0\nx_total{k=\"2\"} 0\n"
+                        "# HELP y_total Y.\n# TYPE y_total counter\ny_total 0\n");
 }
 
 static void test_bad_names_give_null(void **state) {

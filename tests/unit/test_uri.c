@@ -127,8 +127,12 @@ static void test_round_trip(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_query),   cmocka_unit_test(test_query_refused), cmocka_unit_test(test_long_query_is_excerpted),
-        cmocka_unit_test(test_segment), cmocka_unit_test(test_encode),        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_query),
+        cmocka_unit_test(test_query_refused),
+        cmocka_unit_test(test_long_query_is_excerpted),
+        cmocka_unit_test(test_segment),
+        cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
