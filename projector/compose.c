@@ -1,6 +1,7 @@
 #include "projector/compose.h"
 #include "core/hash.h"
 #include "core/utf8.h"
+#include "projector/compose_bson.h"
 #include "projector/compose_source.h"
 #include <stdalign.h>
 #include <stdlib.h>
@@ -33,11 +34,9 @@ void composer_free(struct composer *composer) {
 
 /* The bytes of a string value, trimmed and cut. */
 static bool text_of(const bson_iter_t *it, size_t max_bytes, struct slice *ret) {
-    uint32_t len = 0;
-    if (bson_iter_type(it) != BSON_TYPE_UTF8)
+    if (element_type(it) != BSON_TYPE_UTF8)
         return false;
-    const char *s = bson_iter_utf8(it, &len);
-    *ret = terms_trim((struct slice){s, len});
+    *ret = terms_trim(element_text(it));
     ret->len = utf8_cut(ret->data, ret->len, max_bytes);
     return true;
 }
@@ -84,9 +83,9 @@ static unsigned read_translations(struct composer *c, const bson_iter_t *object,
     if (!bson_iter_recurse(object, &it))
         return 0;
     while (bson_iter_next(&it)) {
-        struct translation t = {.lang = {bson_iter_key(&it), bson_iter_key_len(&it)}};
+        struct translation t = {.lang = element_key(&it)};
         if (count == TRANSLATIONS_MAX || t.lang.len == 0 || !text_of(&it, max_bytes, &t.text)) {
-            c->ignored += bson_iter_type(&it) != BSON_TYPE_NULL;
+            c->ignored += element_type(&it) != BSON_TYPE_NULL;
             continue;
         }
         if (t.text.len == 0)
@@ -129,7 +128,7 @@ static bool put_localized(struct composer *c, const struct projection_rule *rule
     struct translation list[TRANSLATIONS_MAX];
     if (!it)
         return true;
-    if (bson_iter_type(it) == BSON_TYPE_DOCUMENT) {
+    if (element_type(it) == BSON_TYPE_DOCUMENT) {
         unsigned count = read_translations(c, it, rule->max_bytes, list);
         put_translations(c, rule, list, count, out);
         return true;
@@ -147,7 +146,7 @@ static bool put_date(struct composer *c, const struct projection_rule *rule, str
     const bson_iter_t *it = compose_value(c, rule->source);
     if (!it)
         return true;
-    int64_t msec = bson_iter_type(it) == BSON_TYPE_DATE_TIME ? bson_iter_date_time(it) : INT64_MAX;
+    int64_t msec = element_type(it) == BSON_TYPE_DATE_TIME ? bson_iter_date_time(it) : INT64_MAX;
     if (msec < SINK_DATE_MIN || msec > SINK_DATE_MAX) {
         c->ignored++;
         return true;
@@ -281,20 +280,26 @@ static void put_skus(const struct composer *c, const struct projection_rule *rul
     sink_char(out, ']');
 }
 
+static void put_terms(const struct composer *c, const struct term_list *list, struct term_range base,
+                      struct term_range own, const struct variant *v, struct sink *out) {
+    if (c->is_flat)
+        terms_write(&c->terms, list, base, out);
+    else
+        terms_write_merged(&c->terms, list, base, own, v->attrs, out);
+    sink_char(out, ']');
+}
+
 /* The members of one place where filters look: flat, or one of variants[]. */
 static void put_dimensions(const struct composer *c, const struct variant *v, struct sink *out) {
-    const struct terms *t = &c->terms;
     SINK_LITERAL(out, "{\"sku\":");
     sink_string(out, v->sku);
     if (c->attrs.first < c->attrs.end || v->attrs.first < v->attrs.end) {
         SINK_LITERAL(out, ",\"attrs\":[");
-        terms_write_merged(t, &t->attrs, c->attrs, v->attrs, v->attrs, out);
-        sink_char(out, ']');
+        put_terms(c, &c->terms.attrs, c->attrs, v->attrs, v, out);
     }
     if (c->numbers.first < c->numbers.end || v->numbers.first < v->numbers.end) {
         SINK_LITERAL(out, ",\"numbers\":[");
-        terms_write_merged(t, &t->numbers, c->numbers, v->numbers, v->attrs, out);
-        sink_char(out, ']');
+        put_terms(c, &c->terms.numbers, c->numbers, v->numbers, v, out);
     }
     if (v->has_price) {
         SINK_LITERAL(out, ",\"price\":");
@@ -441,32 +446,29 @@ enum compose_status compose_product(struct composer *composer, const struct comp
 
 bool compose_product_id(const bson_t *product, struct slice *ret) {
     bson_iter_t it;
-    uint32_t len = 0;
-    if (!bson_iter_init_find(&it, product, "_id") || bson_iter_type(&it) != BSON_TYPE_UTF8)
+    if (!bson_iter_init_find(&it, product, "_id") || element_type(&it) != BSON_TYPE_UTF8)
         return false;
-    const char *s = bson_iter_utf8(&it, &len);
-    if (len == 0 || len > COMPOSE_ID_BYTES_MAX || !utf8_valid(s, len))
+    struct slice id = element_text(&it);
+    if (id.len == 0 || id.len > COMPOSE_ID_BYTES_MAX || !utf8_valid(id.data, id.len))
         return false;
-    *ret = (struct slice){s, len};
+    *ret = id;
     return true;
 }
 
 static bool sku_of(const bson_iter_t *variant, struct slice *ret) {
     bson_iter_t it;
-    uint32_t len = 0;
-    if (bson_iter_type(variant) != BSON_TYPE_DOCUMENT || !bson_iter_recurse(variant, &it) ||
-        !bson_iter_find(&it, "sku") || bson_iter_type(&it) != BSON_TYPE_UTF8)
+    if (element_type(variant) != BSON_TYPE_DOCUMENT || !bson_iter_recurse(variant, &it) ||
+        !bson_iter_find(&it, "sku") || element_type(&it) != BSON_TYPE_UTF8)
         return false;
-    const char *s = bson_iter_utf8(&it, &len);
-    *ret = (struct slice){s, len};
-    return len > 0 && len <= COMPOSE_SKU_BYTES_MAX;
+    *ret = element_text(&it);
+    return ret->len > 0 && ret->len <= COMPOSE_SKU_BYTES_MAX;
 }
 
 bool compose_collect_skus(const bson_t *product, bool (*fn)(void *ctx, struct slice sku), void *ctx) {
     bson_iter_t it, element;
     struct slice sku;
     bool any = false;
-    if (bson_iter_init_find(&it, product, "variants") && bson_iter_type(&it) == BSON_TYPE_ARRAY &&
+    if (bson_iter_init_find(&it, product, "variants") && element_type(&it) == BSON_TYPE_ARRAY &&
         bson_iter_recurse(&it, &element))
         while (bson_iter_next(&element)) {
             any = true;

@@ -40,45 +40,16 @@ bool sink_grow(struct sink *s, size_t n) {
     return true;
 }
 
-/* Bytes that stand for themselves in a JSON string: ASCII but controls, quote and backslash. */
+/* Marks (bit 7 of each byte) where a byte does not stand for itself in a JSON string: controls, quote, backslash and
+ * non-ASCII. The lowest mark is exact (Bit Twiddling Hacks, "haszero" and "hasless"). */
+static inline uint64_t odd_bytes(uint64_t w) {
+    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+    uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
+    return (w | ((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & high;
+}
+
 static inline bool is_plain(unsigned char c) {
     return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
-}
-
-/* How many of the first bytes are plain, eight at a time (Bit Twiddling Hacks, "haszero" and "hasless"). */
-static inline size_t plain_run(const unsigned char *p, size_t len) {
-    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    size_t i = 0;
-    for (; i + 8 <= len; i += 8) {
-        uint64_t w;
-        memcpy(&w, p + i, 8);
-        uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
-        uint64_t odd = w | ((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
-        odd &= high;
-        if (odd)
-            return i + (size_t)__builtin_ctzll(odd) / 8;
-    }
-    while (i < len && is_plain(p[i]))
-        i++;
-    return i;
-}
-
-/* Bytes of the well-formed multi-byte characters at the start. */
-static inline size_t wide_run(const unsigned char *p, size_t len) {
-    size_t i = 0;
-    while (i < len && p[i] >= 0x80) {
-        /* U+1000..CFFF: most of Korean, Japanese and Chinese text; no overlong form or surrogate among them. */
-        if (p[i] >= 0xE1 && p[i] <= 0xEC && len - i >= 3 && (p[i + 1] & 0xC0) == 0x80 && (p[i + 2] & 0xC0) == 0x80) {
-            i += 3;
-            continue;
-        }
-        uint32_t cp;
-        size_t n = utf8_decode((const char *)p + i, len - i, &cp);
-        if (n == 0)
-            break;
-        i += n;
-    }
-    return i;
 }
 
 static char *put_escape(char *out, unsigned char c) {
@@ -98,24 +69,59 @@ static char *put_escape(char *out, unsigned char c) {
     return out;
 }
 
+/* Copies the plain bytes at the start of [in, end) and returns how many. There is room for end - in + 8 bytes. */
+static inline size_t copy_plain(char *out, const unsigned char *in, const unsigned char *end) {
+    const unsigned char *start = in;
+    while (end - in >= 8) {
+        uint64_t w;
+        memcpy(&w, in, 8);
+        memcpy(out, &w, 8);
+        uint64_t odd = odd_bytes(w);
+        if (odd)
+            return (size_t)(in - start) + (size_t)__builtin_ctzll(odd) / 8;
+        in += 8;
+        out += 8;
+    }
+    while (in < end && is_plain(*in))
+        *out++ = (char)*in++;
+    return (size_t)(in - start);
+}
+
+/* Copies the well-formed multi-byte characters at the start of [in, end) and returns their bytes. */
+static inline size_t copy_wide(char *out, const unsigned char *in, const unsigned char *end) {
+    const unsigned char *start = in;
+    while (in < end && *in >= 0x80) {
+        uint32_t cp;
+        size_t n = 3;
+        /* U+1000..CFFF: most of Korean, Japanese and Chinese text; no overlong form or surrogate among them. */
+        if (*in >= 0xE1 && *in <= 0xEC && end - in >= 3 && (in[1] & 0xC0) == 0x80 && (in[2] & 0xC0) == 0x80) {
+            memcpy(out, in, 3);
+        } else {
+            n = utf8_decode((const char *)in, (size_t)(end - in), &cp);
+            if (n == 0)
+                break;
+            memcpy(out, in, n);
+        }
+        in += n;
+        out += n;
+    }
+    return (size_t)(in - start);
+}
+
 void sink_escaped(struct sink *s, struct slice text) {
-    const unsigned char *in = (const unsigned char *)text.data;
-    size_t left = text.len;
-    while (left > 0) {
-        size_t run = in[0] >= 0x80 ? wide_run(in, left) : plain_run(in, left);
-        if (run > 0) {
-            sink_put(s, in, run);
-        } else if (in[0] >= 0x80) {
+    const unsigned char *in = (const unsigned char *)text.data, *end = in + text.len;
+    while (in < end) {
+        if (!sink_room(s, (size_t)(end - in) + 8))
+            return;
+        size_t run = *in >= 0x80 ? copy_wide(s->p, in, end) : copy_plain(s->p, in, end);
+        if (run == 0 && *in >= 0x80) {
             s->invalid = true;
             return;
-        } else {
-            if (!sink_room(s, 6))
-                return;
-            s->p = put_escape(s->p, in[0]);
-            run = 1;
         }
+        s->p += run;
+        if (run == 0)
+            s->p = put_escape(s->p, in[run++]);
         in += run;
-        left -= run;
     }
 }
 

@@ -1,5 +1,6 @@
 #include "projector/compose_source.h"
 #include "core/utf8.h"
+#include "projector/compose_bson.h"
 #include <stdlib.h>
 
 bool compose_bad(struct composer *c, const char *field, long index, const char *why) {
@@ -19,7 +20,7 @@ const bson_iter_t *compose_value(const struct composer *c, uint8_t source) {
 
 bool compose_int(const bson_iter_t *it, int64_t *ret) {
     double d;
-    switch (bson_iter_type(it)) {
+    switch (element_type(it)) {
     case BSON_TYPE_INT32:
     case BSON_TYPE_INT64:
         *ret = bson_iter_as_int64(it);
@@ -62,13 +63,11 @@ static bool read_fields(struct composer *c) {
     if (!bson_iter_init(&it, c->input->product))
         return compose_bad(c, "product", -1, "is no BSON document");
     while (bson_iter_next(&it)) {
-        const char *key = bson_iter_key(&it);
-        size_t len = bson_iter_key_len(&it);
-        bson_type_t type = bson_iter_type(&it);
-        if (type == BSON_TYPE_NULL || type == BSON_TYPE_UNDEFINED)
+        struct slice key = element_key(&it);
+        if (element_is_null(&it))
             continue;
         for (unsigned i = 0; i < p->source_count; i++)
-            if (p->sources[i].len == len && memcmp(p->sources[i].data, key, len) == 0) {
+            if (slice_eq(p->sources[i], key)) {
                 c->sources[i].it = it;
                 c->present |= UINT32_C(1) << i;
                 break;
@@ -79,12 +78,10 @@ static bool read_fields(struct composer *c) {
 
 static bool read_id(struct composer *c) {
     const bson_iter_t *it = compose_value(c, c->projection->source_id);
-    uint32_t len = 0;
-    if (!it || bson_iter_type(it) != BSON_TYPE_UTF8)
+    if (!it || element_type(it) != BSON_TYPE_UTF8)
         return compose_bad(c, "_id", -1, "must be a string");
-    c->id.data = bson_iter_utf8(it, &len);
-    c->id.len = len;
-    if (len == 0 || len > COMPOSE_ID_BYTES_MAX || !utf8_valid(c->id.data, len))
+    c->id = element_text(it);
+    if (c->id.len == 0 || c->id.len > COMPOSE_ID_BYTES_MAX || !utf8_valid(c->id.data, c->id.len))
         return compose_bad(c, "_id", -1, "must be 1 to 512 bytes of UTF-8");
     return true;
 }
@@ -151,7 +148,7 @@ static bool read_categories(struct composer *c) {
     c->first_category = 0;
     if (!it)
         return true;
-    if (bson_iter_type(it) != BSON_TYPE_ARRAY || !bson_iter_recurse(it, &element))
+    if (element_type(it) != BSON_TYPE_ARRAY || !bson_iter_recurse(it, &element))
         return compose_bad(c, "categories", -1, "must be an array of category ids");
     for (long i = 0; bson_iter_next(&element); i++) {
         if (i == COMPOSE_CATEGORIES_MAX)
@@ -183,7 +180,7 @@ static bool read_attributes(struct composer *c) {
     const bson_iter_t *it = compose_value(c, c->projection->source_attributes);
     struct terms *t = &c->terms;
     terms_code(t, c->id);
-    if (it && bson_iter_type(it) != BSON_TYPE_DOCUMENT)
+    if (it && element_type(it) != BSON_TYPE_DOCUMENT)
         return compose_bad(c, "attributes", -1, "must be an object");
     if (it)
         terms_walk(t, it);
@@ -201,22 +198,21 @@ static bool read_price(struct composer *c, const bson_iter_t *it, const char *fi
 static bool read_variant(struct composer *c, const bson_iter_t *object, long index, struct variant *v) {
     bson_iter_t it;
     struct terms *t = &c->terms;
-    uint32_t attrs = t->attrs.count, numbers = t->numbers.count, len = 0;
-    if (bson_iter_type(object) != BSON_TYPE_DOCUMENT || !bson_iter_recurse(object, &it))
+    uint32_t attrs = t->attrs.count, numbers = t->numbers.count;
+    if (element_type(object) != BSON_TYPE_DOCUMENT || !bson_iter_recurse(object, &it))
         return compose_bad(c, "variants", index, "must be an object");
     while (bson_iter_next(&it)) {
-        const char *key = bson_iter_key(&it);
-        bson_type_t type = bson_iter_type(&it);
-        if (type == BSON_TYPE_NULL || type == BSON_TYPE_UNDEFINED)
+        struct slice key = element_key(&it);
+        bson_type_t type = element_type(&it);
+        if (element_is_null(&it))
             continue;
-        if (strcmp(key, "sku") == 0 && type == BSON_TYPE_UTF8) {
-            v->sku.data = bson_iter_utf8(&it, &len);
-            v->sku.len = len;
-        } else if (strcmp(key, "price") == 0) {
+        if (slice_eq(key, SLICE("sku")) && type == BSON_TYPE_UTF8) {
+            v->sku = element_text(&it);
+        } else if (slice_eq(key, SLICE("price"))) {
             if (!read_price(c, &it, "variants", index, &v->price))
                 return false;
             v->has_price = true;
-        } else if (strcmp(key, "attributes") == 0) {
+        } else if (slice_eq(key, SLICE("attributes"))) {
             if (type != BSON_TYPE_DOCUMENT)
                 return compose_bad(c, "variants", index, "attributes must be an object");
             terms_walk(t, &it);
@@ -266,7 +262,7 @@ static bool read_variants(struct composer *c) {
     c->stock = STOCK_OUT;
     if (price_it && !read_price(c, price_it, "product", -1, &price))
         return false;
-    if (it && (bson_iter_type(it) != BSON_TYPE_ARRAY || !bson_iter_recurse(it, &element)))
+    if (it && (element_type(it) != BSON_TYPE_ARRAY || !bson_iter_recurse(it, &element)))
         return compose_bad(c, "variants", -1, "must be an array");
     for (long i = 0; it && bson_iter_next(&element); i++) {
         struct variant *v = add_variant(c);
@@ -284,7 +280,11 @@ static bool read_variants(struct composer *c) {
     c->is_flat = c->variant_count == 1;
     for (size_t i = 0; i < c->variant_count; i++)
         settle_variant(c, &c->variants[i], price_it != NULL, price);
-    return true;
+    if (c->is_flat)
+        return true;
+    terms_join(&c->terms, &c->terms.attrs, c->attrs);
+    terms_join(&c->terms, &c->terms.numbers, c->numbers);
+    return check_terms(c, "variants", -1);
 }
 
 bool compose_read(struct composer *c) {

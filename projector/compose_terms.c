@@ -1,6 +1,7 @@
 #include "projector/compose_terms.h"
 #include "core/json_read.h"
 #include "core/utf8.h"
+#include "projector/compose_bson.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -56,20 +57,26 @@ static bool list_room(struct terms *t, struct term_list *list) {
     return true;
 }
 
+static uint64_t load_order(const char *text) {
+    uint64_t v;
+    memcpy(&v, text, sizeof(v));
+    return __builtin_bswap64(v);
+}
+
 /* What was written since `start` becomes a term of the list. */
 static void end_term(struct terms *t, struct term_list *list, size_t start, size_t name_len) {
-    sink_char(&t->sink, '"');
+    /* 16 zero bytes behind the term: the order of a short one reads them. */
+    static const char close[17] = {'"'};
+    if (!sink_room(&t->sink, sizeof(close)))
+        return;
+    memcpy(t->sink.p, close, sizeof(close));
+    t->sink.p++;
     if (!sink_ok(&t->sink) || !list_room(t, list))
         return;
     const char *text = t->text.data + start;
-    size_t len = sink_len(&t->sink) - start;
-    unsigned char first[8] = {0};
-    memcpy(first, text + 1, len - 1 < 8 ? len - 1 : 8);
-    uint64_t order = 0;
-    memcpy(&order, first, 8);
-    list->items[list->count++] = (struct term){.order = __builtin_bswap64(order),
+    list->items[list->count++] = (struct term){.order = {load_order(text + 1), load_order(text + 9)},
                                                .offset = (uint32_t)start,
-                                               .len = (uint32_t)len,
+                                               .len = (uint32_t)(sink_len(&t->sink) - start),
                                                .name_len = (uint32_t)name_len};
 }
 
@@ -161,13 +168,10 @@ static void add_value(struct terms *t, const bson_iter_t *it, unsigned depth, si
                       bool is_code) {
     bson_iter_t child;
     int64_t whole;
-    uint32_t len;
-    switch (bson_iter_type(it)) {
-    case BSON_TYPE_UTF8: {
-        const char *s = bson_iter_utf8(it, &len);
-        add_text(t, name_len, is_code, (struct slice){s, len});
+    switch (element_type(it)) {
+    case BSON_TYPE_UTF8:
+        add_text(t, name_len, is_code, element_text(it));
         return;
-    }
     case BSON_TYPE_INT32:
     case BSON_TYPE_INT64:
         whole = bson_iter_as_int64(it);
@@ -191,7 +195,7 @@ static void add_value(struct terms *t, const bson_iter_t *it, unsigned depth, si
             t->ignored++;
             return;
         }
-        if (bson_iter_type(it) == BSON_TYPE_DOCUMENT) {
+        if (element_type(it) == BSON_TYPE_DOCUMENT) {
             walk(t, &child, depth + 1, raw_len, name_len);
             return;
         }
@@ -204,28 +208,39 @@ static void add_value(struct terms *t, const bson_iter_t *it, unsigned depth, si
     }
 }
 
-static bool is_name(const char *key, size_t len) {
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)key[i] < 0x20 || key[i] == '=' || key[i] == 0x7F)
-            return false;
-    return len > 0;
+/* Bytes that may stand in a name and need no escape in JSON. */
+static bool is_plain_name(struct slice key) {
+    static const uint8_t special[256] = {
+        [0 ... 0x1F] = 1, ['"'] = 1, ['='] = 1, ['\\'] = 1, [0x7F ... 0xFF] = 1,
+    };
+    unsigned any = 0;
+    for (size_t i = 0; i < key.len; i++)
+        any |= special[(unsigned char)key.data[i]];
+    return any == 0 && key.len > 0;
 }
 
-/* Puts the key behind the name at hand, escaped. Returns the new escaped length. */
-static size_t extend_name(struct terms *t, size_t name_len, const char *key, size_t key_len) {
+static bool is_name(struct slice key) {
+    for (size_t i = 0; i < key.len; i++)
+        if ((unsigned char)key.data[i] < 0x20 || key.data[i] == '=' || key.data[i] == 0x7F)
+            return false;
+    return key.len > 0;
+}
+
+/* Puts the key behind the name at hand, escaped. Returns the new escaped length; 0 if it is no name. */
+static size_t extend_name(struct terms *t, size_t name_len, struct slice key) {
+    bool plain = is_plain_name(key);
+    if (!plain && !is_name(key))
+        return 0;
     if (name_len > 0)
         t->name[name_len++] = '.';
-    bool plain = true;
-    for (size_t i = 0; i < key_len && plain; i++)
-        plain = (unsigned char)key[i] < 0x80 && key[i] != '"' && key[i] != '\\';
     if (plain) {
-        memcpy(t->name + name_len, key, key_len);
-        return name_len + key_len;
+        memcpy(t->name + name_len, key.data, key.len);
+        return name_len + key.len;
     }
     size_t start = sink_len(&t->sink);
-    sink_escaped(&t->sink, (struct slice){key, key_len});
+    sink_escaped(&t->sink, key);
     if (!sink_ok(&t->sink))
-        return name_len;
+        return 0;
     size_t len = sink_len(&t->sink) - start;
     memcpy(t->name + name_len, t->text.data + start, len);
     t->sink.p -= len;
@@ -234,16 +249,13 @@ static size_t extend_name(struct terms *t, size_t name_len, const char *key, siz
 
 static void walk(struct terms *t, bson_iter_t *it, unsigned depth, size_t raw_len, size_t name_len) {
     while (bson_iter_next(it) && terms_ok(t)) {
-        const char *key = bson_iter_key(it);
-        size_t key_len = bson_iter_key_len(it), raw = raw_len + key_len + (raw_len > 0);
-        if (raw > TERMS_NAME_BYTES_MAX || !is_name(key, key_len)) {
+        struct slice key = element_key(it);
+        size_t raw = raw_len + key.len + (raw_len > 0);
+        size_t extended = raw > TERMS_NAME_BYTES_MAX ? 0 : extend_name(t, name_len, key);
+        if (extended > 0)
+            add_value(t, it, depth, raw, extended, projection_is_code_attribute(t->projection, key));
+        else
             t->ignored++;
-            continue;
-        }
-        bool is_code = projection_is_code_attribute(t->projection, (struct slice){key, key_len});
-        size_t extended = extend_name(t, name_len, key, key_len);
-        if (terms_ok(t))
-            add_value(t, it, depth, raw, extended, is_code);
     }
     t->corrupt = t->corrupt || it->err_off;
 }
@@ -256,9 +268,11 @@ void terms_walk(struct terms *t, const bson_iter_t *object) {
         walk(t, &child, 0, 0, 0);
 }
 
-static int compare(const struct term *a, const struct term *b, const char *text) {
-    if (a->order != b->order)
-        return a->order < b->order ? -1 : 1;
+static inline int compare(const struct term *a, const struct term *b, const char *text) {
+    if (a->order[0] != b->order[0])
+        return a->order[0] < b->order[0] ? -1 : 1;
+    if (a->order[1] != b->order[1])
+        return a->order[1] < b->order[1] ? -1 : 1;
     uint32_t len = a->len < b->len ? a->len : b->len;
     int order = memcmp(text + a->offset, text + b->offset, len);
     return order ? order : (a->len > b->len) - (a->len < b->len);
@@ -292,6 +306,28 @@ struct term_range terms_sort(struct terms *t, struct term_list *list, uint32_t f
     return (struct term_range){first, first + kept};
 }
 
+/* The terms of a range, put behind each other with commas in the text: written often, they are few copies then. */
+void terms_join(struct terms *t, struct term_list *list, struct term_range range) {
+    size_t bytes = 0;
+    for (uint32_t i = range.first; i < range.end; i++)
+        bytes += list->items[i].len + 1;
+    if (!sink_room(&t->sink, bytes))
+        return;
+    for (uint32_t i = range.first; i < range.end; i++) {
+        struct term *term = &list->items[i];
+        memcpy(t->sink.p, t->text.data + term->offset, term->len);
+        term->offset = (uint32_t)sink_len(&t->sink);
+        t->sink.p += term->len;
+        *t->sink.p++ = ',';
+    }
+}
+
+/* Terms from..to, which were joined, with a comma behind each. */
+static void write_run(const struct terms *t, const struct term *from, const struct term *to, struct sink *out) {
+    if (from < to)
+        sink_put(out, t->text.data + from->offset, to[-1].offset + to[-1].len + 1 - from->offset);
+}
+
 static void write_one(const struct terms *t, const struct term *term, struct sink *out) {
     if (!sink_room(out, term->len + 1))
         return;
@@ -316,18 +352,25 @@ void terms_write_merged(const struct terms *t, const struct term_list *list, str
     const char *text = t->text.data;
     const struct term *items = list->items, *replaced = t->attrs.items;
     const size_t before = sink_len(out);
-    uint32_t o = own.first, n = names.first;
+    uint32_t o = own.first, n = names.first, run = base.first;
     for (uint32_t b = base.first; b < base.end; b++) {
         while (n < names.end && compare(&replaced[n], &items[b], text) < 0)
             n++;
         /* Terms of one name stand together in the common order: right beside this place, or nowhere. */
-        if ((n > names.first && same_name(text, &replaced[n - 1], &items[b])) ||
-            (n < names.end && same_name(text, &replaced[n], &items[b])))
+        bool drop = (n > names.first && same_name(text, &replaced[n - 1], &items[b])) ||
+                    (n < names.end && same_name(text, &replaced[n], &items[b]));
+        bool insert = o < own.end && compare(&items[o], &items[b], text) < 0;
+        if (!drop && !insert) {
+            if (n == names.end && o == own.end)
+                break; /* nothing of its own beyond this place */
             continue;
+        }
+        write_run(t, items + run, items + b, out);
+        run = drop ? b + 1 : b;
         while (o < own.end && compare(&items[o], &items[b], text) < 0)
             write_one(t, &items[o++], out);
-        write_one(t, &items[b], out);
     }
+    write_run(t, items + run, items + base.end, out);
     while (o < own.end)
         write_one(t, &items[o++], out);
     if (sink_ok(out) && sink_len(out) != before)

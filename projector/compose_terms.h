@@ -12,7 +12,7 @@
 enum { TERMS_NAME_BYTES_MAX = 256, TERMS_DEPTH_MAX = 16 };
 
 struct term {
-    uint64_t order;     /* the first eight bytes behind the quote: most comparisons end here */
+    uint64_t order[2];  /* the first 16 bytes behind the quote: most comparisons end here */
     uint32_t offset, len; /* in text, quotes included */
     uint32_t name_len;  /* of the quote, the name and '=' */
 };
@@ -46,8 +46,11 @@ void terms_code(struct terms *t, struct slice code);
 /* Sorts list items from `first` on, drops duplicates, and returns their range. */
 struct term_range terms_sort(struct terms *t, struct term_list *list, uint32_t first);
 
+/* Makes writing a range with terms_write_merged() cheap; for ranges that are written more than once. */
+void terms_join(struct terms *t, struct term_list *list, struct term_range range);
+
 /* "a","b",... of a range, and of two where a name that stands in `names` (a range of attrs) replaces everything
- * of that name in `base`. */
+ * of that name in `base`, which must be joined. */
 void terms_write(const struct terms *t, const struct term_list *list, struct term_range range, struct sink *out);
 void terms_write_merged(const struct terms *t, const struct term_list *list, struct term_range base,
                         struct term_range own, struct term_range names, struct sink *out);
