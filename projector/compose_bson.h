@@ -3,7 +3,7 @@
  * Internal to compose. */
 #pragma once
 #include "core/buf.h"
-#include "core/mongo.h"
+#include "core/bson.h"
 
 static inline bson_type_t element_type(const bson_iter_t *it) {
     return (bson_type_t)it->raw[it->type];
