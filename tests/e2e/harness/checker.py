@@ -70,9 +70,10 @@ class Checker:
         assert count >= at_least, f"only {count} products in the database, {at_least} expected"
         return count
 
-    def assert_queue_drained(self):
+    def queue_is_drained(self):
         rows = self.corner.sql("SELECT COUNT(*) AS n FROM projection_queue")[0]["n"]
         assert rows == 0, f"{rows} rows left in projection_queue"
+        return True
 
 
 def field_differences(expected, actual):
