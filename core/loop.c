@@ -12,8 +12,8 @@
 #define EVENTS_PER_ROUND 64
 #define FD_ADDED (1u << 27) /* in loop_fd.events; not an epoll bit */
 
-/* The events of a round that are not dispatched yet. Rounds nest when a callback runs the loop itself; a removed
- * descriptor is struck out of all of them. */
+/* The events of a round that are not dispatched yet. Rounds nest when a callback runs the loop itself; a descriptor
+ * that is removed, or served by an inner round, is struck out of the others. */
 struct round {
     struct epoll_event events[EVENTS_PER_ROUND];
     int count;
@@ -110,6 +110,14 @@ static bool control(struct loop *loop, int operation, struct loop_fd *f, uint32_
     return true;
 }
 
+/* Drops the events of f that are not dispatched yet. */
+static void strike_out(struct round *round, const struct loop_fd *f) {
+    for (; round; round = round->outer)
+        for (int i = 0; i < round->count; i++)
+            if (round->events[i].data.ptr == f)
+                round->events[i].data.ptr = NULL;
+}
+
 bool loop_fd_add(struct loop *loop, struct loop_fd *f, uint32_t events, struct error *reterr) {
     return control(loop, EPOLL_CTL_ADD, f, events, reterr);
 }
@@ -127,10 +135,7 @@ void loop_fd_remove(struct loop *loop, struct loop_fd *f) {
     /* Fails only if the descriptor was closed before, and then the kernel has removed it by itself. */
     struct epoll_event unused = {0};
     (void)epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, f->fd, &unused);
-    for (struct round *round = loop->round; round; round = round->outer)
-        for (int i = 0; i < round->count; i++)
-            if (round->events[i].data.ptr == f)
-                round->events[i].data.ptr = NULL;
+    strike_out(loop->round, f);
 }
 
 /* -- timers: a pairing heap (Fredman et al. 1986). back is the parent of a first child, else the left sibling. -- */
@@ -265,6 +270,7 @@ static void dispatch(struct loop *loop, struct round *round) {
         if (!f)
             continue; /* removed by an earlier callback of this round */
         round->events[i].data.ptr = NULL;
+        strike_out(round->outer, f); /* this call answers the same readiness */
         f->cb(f, round->events[i].events);
     }
     loop->round = round->outer;
