@@ -1,0 +1,138 @@
+/* write-api: the only writer of products, categories and stock. */
+#include "core/acceptor.h"
+#include "core/cleanup.h"
+#include "core/daemon.h"
+#include "write-api/routes.h"
+#include "write-api/service.h"
+#include <stdio.h>
+#include <unistd.h>
+
+#define DRAIN_USEC (30 * USEC_PER_SEC)
+#define DRAIN_LOOK_USEC (20 * USEC_PER_MSEC)
+
+struct program {
+    struct core_conf core;
+    struct mongo_conf mongo;
+    struct mysql_conf mysql;
+    struct write_conf conf;
+    struct service service;
+    struct loop *loop;
+    struct http_server *server;
+    struct acceptor *acceptor;
+    struct loop_timer drain;
+    usec_t drain_until;
+    int code;
+};
+
+static void look_drained(struct loop_timer *timer) {
+    struct program *p = CONTAINER_OF(timer, struct program, drain);
+    usec_t now = clock_now_usec();
+    if (http_server_active(p->server) == 0 || now >= p->drain_until)
+        loop_stop(p->loop);
+    else
+        loop_timer_set(p->loop, timer, now + DRAIN_LOOK_USEC);
+}
+
+/* No new connections; what is under way is finished and answered. */
+static void on_stop(void *ctx) {
+    struct program *p = ctx;
+    if (p->drain_until)
+        return;
+    log_info("stopping", LOG_INT("active", p->server ? http_server_active(p->server) : 0));
+    p->drain_until = clock_now_usec() + DRAIN_USEC;
+    acceptor_free(TAKE(p->acceptor));
+    http_server_drain(p->server);
+    look_drained(&p->drain);
+}
+
+static void on_fatal(void *ctx, const struct error *why) {
+    struct program *p = ctx;
+    log_error("schema.failed", LOG_ERR(why));
+    p->code = 1;
+    on_stop(p);
+}
+
+static bool write_port_file(const char *path, unsigned port, struct error *reterr) {
+    if (!path[0])
+        return true;
+    FILE *f = fopen(path, "we");
+    if (!f)
+        return error_set(reterr, ERROR_INVALID, "[write-api] port_file: cannot write %s: %m", path);
+    bool ok = fprintf(f, "%u\n", port) > 0;
+    return (fclose(f) == 0 && ok) || error_set(reterr, ERROR_INTERNAL, "cannot write %s: %m", path);
+}
+
+static bool open_server(struct program *p, struct error *reterr) {
+    struct http_server_options options = {.name = "write-api",
+                                          .routes = write_routes,
+                                          .ctx = &p->service,
+                                          .body_max_bytes = (size_t)p->conf.body_max_bytes,
+                                          .header_max_bytes = (size_t)p->conf.header_max_bytes,
+                                          .connections_max = (unsigned)p->conf.connections_max,
+                                          .deadline_usec = p->conf.deadline_usec,
+                                          .read_timeout_usec = p->conf.read_timeout_usec};
+    p->server = http_server_new(p->loop, &options, reterr);
+    if (!p->server)
+        return false;
+    p->acceptor = acceptor_new(p->loop, p->conf.listen, &p->loop, &p->server, 1, reterr);
+    if (!p->acceptor)
+        return false;
+    unsigned port = acceptor_port(p->acceptor);
+    char address[64];
+    snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+    const char *colon = strrchr(p->conf.listen, ':');
+    if (colon)
+        snprintf(address, sizeof(address), "%.*s:%u", (int)(colon - p->conf.listen), p->conf.listen, port);
+    log_info("listening", LOG_STR("address", address));
+    return write_port_file(p->conf.port_file, port, reterr);
+}
+
+static bool start(struct program *p, struct error *reterr) {
+    p->drain.cb = look_drained;
+    p->loop = loop_new("http", reterr);
+    if (!p->loop || !daemon_watch_signals(p->loop, on_stop, NULL, p, reterr) ||
+        !service_init(&p->service, &p->conf, &p->mongo, &p->mysql, reterr))
+        return false;
+    p->service.health = health_new(&p->service, p->loop, on_fatal, p, reterr);
+    return p->service.health && open_server(p, reterr);
+}
+
+static void stop(struct program *p) {
+    acceptor_free(p->acceptor);
+    health_free(p->service.health);
+    service_done(&p->service);
+    http_server_free(p->server);
+    loop_free(p->loop);
+}
+
+int main(int argc, char **argv) {
+    struct program p = {0};
+    const struct conf_group groups[] = {
+        {core_option_table, core_option_count, &p.core},
+        {mongo_option_table, mongo_option_count, &p.mongo},
+        {mysql_option_table, mysql_option_count, &p.mysql},
+        {write_option_table, write_option_count, &p.conf},
+    };
+    struct daemon_program program = {.name = "write-api",
+                                     .summary = "Takes products, categories and stock over HTTP",
+                                     .groups = groups,
+                                     .group_count = ARRAY_LEN(groups),
+                                     .core = &p.core};
+    struct error error = {0};
+    if (!daemon_start(&program, argc, argv, &p.code))
+        return p.code;
+    mongo_global_init();
+    mysql_global_init();
+    if (start(&p, &error)) {
+        loop_run(p.loop);
+    } else {
+        log_error("start.failed", LOG_ERR(&error));
+        p.code = 1;
+    }
+    stop(&p);
+    mysql_global_done();
+    mongo_global_done();
+    metrics_done();
+    daemon_finish(&program);
+    return p.code;
+}
