@@ -248,6 +248,11 @@ static bool named_facet(const struct search_params *p, struct slice name) {
     return false;
 }
 
+/* Nearly every product has a value of its own: a code or a measure, and no list to choose from. */
+static bool is_code(const struct facets *s, const struct group *g) {
+    return g->count > s->p->facet_size && g->products < g->count + g->count / 2;
+}
+
 /* attr.*: selected attributes come from their own aggregation, the rest from the common one. */
 static void write_all_attrs(struct facets *s, const struct json *agg) {
     struct values v = {0};
@@ -268,7 +273,8 @@ static void write_all_attrs(struct facets *s, const struct json *agg) {
         qsort(groups, n, sizeof(*groups), by_products);
     size_t written = 0;
     for (size_t i = 0; i < n && written < ATTR_FACETS_MAX; i++) {
-        if (named_facet(s->p, groups[i].name) || search_params_filter(s->p, DIM_ATTR, groups[i].name))
+        if (named_facet(s->p, groups[i].name) || search_params_filter(s->p, DIM_ATTR, groups[i].name) ||
+            is_code(s, &groups[i]))
             continue;
         write_attr_key(s, groups[i].name);
         write_values(s, v.items + groups[i].first, groups[i].count, NULL, 0);
@@ -318,6 +324,7 @@ static const struct json *nth(const struct json *array, size_t n) {
     return item;
 }
 
+/* Both ends belong to the bucket, as in price=from..to: asking for it gives the count. */
 static void write_histogram(struct facets *s, const struct json *flat, const struct json *varied) {
     const struct json *a = json_get(json_get(flat, "v"), "buckets"), *b = json_get(json_get(varied, "v"), "buckets");
     json_write_key(s->w, "histogram");
@@ -331,7 +338,7 @@ static void write_histogram(struct facets *s, const struct json *flat, const str
         json_write_int(s->w, search_price_steps[i]);
         json_write_key(s->w, "to");
         if (i + 1 < search_price_step_count)
-            json_write_int(s->w, search_price_steps[i + 1]);
+            json_write_int(s->w, search_price_steps[i + 1] - 1);
         else
             json_write_null(s->w);
         json_write_key(s->w, "count");

@@ -48,6 +48,9 @@ static bool query_loop_open(struct query_loop *q, const struct program *p, size_
     q->upstream_seconds = metrics_histogram("readside_query_api_upstream_seconds", "Elasticsearch's answers as this program sees them", "");
     q->upstream_failures = metrics_counter("readside_query_api_upstream_failures_total", "Searches that Elasticsearch did not answer with 2xx or 404", "");
     q->shed = metrics_counter("readside_query_api_shed_total", "Searches refused at once: too many under way, or Elasticsearch known to be down", "");
+    char label[32];
+    snprintf(label, sizeof(label), "loop=\"%u\"", (unsigned)index % 1000);
+    q->breaker_open = metrics_gauge("readside_query_api_breaker_open", "1 while Elasticsearch is taken to be down: searches are refused at once but for probes", label);
     struct http_server_options options = {.name = "query-api",
                                           .routes = routes,
                                           .ctx = q,

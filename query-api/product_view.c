@@ -1,12 +1,18 @@
 #include "query-api/product_view.h"
 
-static const struct json *localized(const struct json *object, const char *lang) {
+const struct json *product_view_localized(const struct json *object, const char *lang) {
     const struct json *text = json_get(object, lang);
     if (!text)
         text = json_get(object, "ko");
     if (!text)
         text = json_get(object, "en");
     return text ? text : json_is(object, JSON_OBJECT) ? object->child : NULL;
+}
+
+/* A field that stands for several languages holds a list, its own language first. */
+static const struct json *localized(const struct json *object, const char *lang) {
+    const struct json *text = product_view_localized(object, lang);
+    return json_is(text, JSON_ARRAY) ? text->child : text;
 }
 
 static void write_json_or_null(struct json_write *w, const char *key, const struct json *v) {

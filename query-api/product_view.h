@@ -2,6 +2,9 @@
 #pragma once
 #include "query-api/category_list.h"
 
+/* The member of {lang: text} that is shown in lang: that language, else Korean, English or any. NULL if there is none. */
+const struct json *product_view_localized(const struct json *object, const char *lang);
+
 /* Members of an open object: id, name (in lang, else another), brand, price {min,max}, currency, in_stock, stock,
  * categories and primary_category. */
 void product_view_write_summary(struct json_write *w, const struct json *source, const char *lang);

@@ -40,7 +40,7 @@ struct query_loop {
     struct category_poll *poll;
     struct category_list *categories; /* NULL until the first poll */
     unsigned upstream_active;
-    struct metric *upstream_seconds, *upstream_failures, *shed;
+    struct metric *upstream_seconds, *upstream_failures, *shed, *breaker_open;
 };
 
 /* Handlers; ctx is the query_loop. */

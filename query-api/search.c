@@ -45,6 +45,12 @@ static bool read_params(struct http_request *request, struct search_params *ret,
     struct arena *arena = http_request_arena(request);
     if (!is_post(request))
         return search_params_from_query(arena, http_request_query(request), ret, errors);
+    errors->count = 0;
+    if (http_request_query(request).len) {
+        errors->items[errors->count++] =
+            (struct field_error){.field = "query", .message = "the parameters of a POST stand in its body, as a JSON object"};
+        return false;
+    }
     static const struct json_limits limits = {.depth_max = 8, .values_max = 4096};
     struct error error = {0};
     struct slice body = http_request_body(request);
@@ -52,7 +58,6 @@ static bool read_params(struct http_request *request, struct search_params *ret,
     if (json)
         return search_params_from_json(arena, json, ret, errors);
     char *message = arena_strdup(arena, error.message);
-    errors->count = 0;
     if (message)
         errors->items[errors->count++] = (struct field_error){.field = "body", .message = message};
     return false;

@@ -1,4 +1,5 @@
 #include "query-api/search_params.h"
+#include "core/json_write.h"
 #include "core/uri.h"
 #include "core/utf8.h"
 #include <math.h>
@@ -469,16 +470,33 @@ static bool scalar_text(const struct json *v, struct slice *ret) {
     }
 }
 
+/* A number of an attribute stands in the index in its shortest form, however the client writes it: 16.0 is 16. */
+static void set_scalar(struct parser *s, struct slice key, const struct json *v, struct slice text) {
+    char number[JSON_DOUBLE_SIZE];
+    double d;
+    int64_t i;
+    if (v->type == JSON_NUMBER && starts_with(key, "attr.") && json_double(v, &d)) {
+        int n = json_int64(v, &i) ? snprintf(number, sizeof(number), "%lld", (long long)i) : (int)json_format_double(d, number);
+        char *copy = arena_strndup(s->arena, number, (size_t)n);
+        if (!copy) {
+            s->out_of_memory = true;
+            return;
+        }
+        text = (struct slice){copy, (size_t)n};
+    }
+    set_pair(s, key, text);
+}
+
 static void set_json(struct parser *s, struct slice key, const struct json *v) {
     struct slice text;
     if (v->type == JSON_ARRAY) {
         for (const struct json *item = v->child; item; item = item->next)
             if (scalar_text(item, &text))
-                set_pair(s, key, text);
+                set_scalar(s, key, item, text);
             else
                 fail(s, key, "is a list of strings, numbers or booleans");
     } else if (scalar_text(v, &text)) {
-        set_pair(s, key, text);
+        set_scalar(s, key, v, text);
     } else {
         fail(s, key, "must be a string, a number, a boolean or a list of these");
     }

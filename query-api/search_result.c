@@ -1,6 +1,7 @@
 #include "query-api/search_result.h"
 #include "query-api/facet_result.h"
 #include "query-api/product_view.h"
+#include <stdio.h>
 
 struct result {
     struct json_write w;
@@ -38,15 +39,15 @@ static void write_matched(struct result *r, const struct json *hit, const struct
     json_write_array_end(&r->w);
 }
 
-static void write_highlight(struct result *r, const struct json *hit) {
-    const struct json *highlight = json_get(hit, "highlight");
-    char wanted[16] = "name.";
-    if (!highlight)
+/* The name that the hit shows, with the words found in it marked. Left out if they were found in another language:
+ * a list of hits does not change its language line by line. */
+static void write_highlight(struct result *r, const struct json *hit, const struct json *source) {
+    const struct json *name = product_view_localized(json_get(source, "name"), r->p->lang);
+    char field[16];
+    if (!json_is(name, JSON_STRING) || name->key.len > 8)
         return;
-    memcpy(wanted + 5, r->p->lang, sizeof(r->p->lang));
-    const struct json *text = first(json_get(highlight, wanted));
-    for (const struct json *m = highlight->child; !text && m; m = m->next)
-        text = first(m);
+    snprintf(field, sizeof(field), "name.%.*s", (int)name->key.len, name->key.data);
+    const struct json *text = first(json_get(json_get(hit, "highlight"), field));
     if (!json_is(text, JSON_STRING))
         return;
     json_write_key(&r->w, "highlight");
@@ -86,7 +87,7 @@ static bool write_hit(struct result *r, const struct json *hit) {
     json_write_object(&r->w);
     product_view_write_summary(&r->w, source, r->p->lang);
     write_matched(r, hit, source);
-    write_highlight(r, hit);
+    write_highlight(r, hit, source);
     write_fields(r, source);
     json_write_object_end(&r->w);
     return true;

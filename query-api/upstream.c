@@ -24,6 +24,23 @@ static bool is_failure(const struct http_response *r) {
     return r->error.code != ERROR_NONE || r->status == 429 || r->status >= 500;
 }
 
+/* Tells the breaker how a call ended. */
+static void report(struct query_loop *q, bool failed) {
+    bool before = q->breaker.state != BREAKER_CLOSED;
+    if (failed)
+        breaker_failure(&q->breaker, loop_now(q->loop));
+    else
+        breaker_success(&q->breaker);
+    bool after = q->breaker.state != BREAKER_CLOSED;
+    if (before == after)
+        return;
+    metric_set(q->breaker_open, after);
+    if (after)
+        log_warn("breaker.open");
+    else
+        log_info("breaker.closed");
+}
+
 static void reply_unavailable(struct http_request *request, enum error_code code) {
     struct error error = {.code = code};
     if (code == ERROR_TIMEOUT)
@@ -56,10 +73,7 @@ static void on_response(void *ctx, struct http_response *response) {
     struct query_loop *q = u->q;
     q->upstream_active--;
     metric_observe(q->upstream_seconds, clock_now_usec() - u->begun);
-    if (is_failure(response))
-        breaker_failure(&q->breaker, loop_now(q->loop));
-    else
-        breaker_success(&q->breaker);
+    report(q, is_failure(response));
     if (response->error.code != ERROR_NONE || (response->status / 100 != 2 && response->status != 404)) {
         handle_failure(u, response);
         upstream_free(u);
@@ -107,7 +121,7 @@ void upstream_ask(struct query_loop *q, struct http_request *request, const char
     if (!u) {
         if (body)
             buf_done(body);
-        breaker_success(&q->breaker);
+        report(q, true);
         error_nomem(&error);
         http_reply_error(request, &error);
         return;
@@ -124,7 +138,7 @@ void upstream_ask(struct query_loop *q, struct http_request *request, const char
     if (!es_start(q->es, method, path, NULL, (struct slice){u->body.data, u->body.len}, traceparent,
                   q->conf->search_timeout_usec, on_response, u, &error)) {
         q->upstream_active--;
-        breaker_failure(&q->breaker, loop_now(q->loop));
+        report(q, true);
         log_warn("upstream.failed", LOG_ERR(&error));
         reply_unavailable(request, ERROR_UNAVAILABLE);
         upstream_free(u);
