@@ -261,7 +261,7 @@ static void compose_deletes(struct batch *batch, bool complete) {
 
 static bool load_and_compose(struct load_session *s, struct batch *batch, bson_t *reply, struct error *reterr) {
     bson_iter_t docs;
-    bool complete;
+    bool complete = false;
     if (!index_items(s, batch))
         return error_nomem(reterr);
     if (!find_products(s, batch, reply, &docs, &complete, reterr))
