@@ -1,0 +1,203 @@
+"""Facet counts against what one gets by choosing the value, and totals against the same question answered in Python."""
+import copy
+import http.client
+import json
+import os
+import random
+import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from harness.query_fixture import Shop
+from harness.search_index import compose
+
+STATES = 250
+TREE = {1: ("1", "가", "A"), 2: ("1/2", "나", "B"), 3: ("1/3", "다", "C"), 4: ("1/2/4", "라", "D"), 5: ("5", "마", "E"), 12: ("5/12", "바", "F")}
+BRANDS = ["LG", "Samsung", "나이키", "O'Neill & <Co>", "a,b", "="]
+# Values of the same attribute in several shapes; names with what regular expressions and query strings care about.
+ATTRIBUTES = {
+    "color": ["black", "red", "하양", "light blue", "a=b"], "size": ["S", "M", "L", 90, 95.5, -3], "fit.cut": ["slim", "wide"],
+    "a|b[c": ["x", "y", True], "waterproof": [True, False], "inch": [13, 13.3, 14, 0, 1e-7, 250000], "태그": ["신상", "특가", "#1", "50%"],
+}
+STATES_OF_STOCK = ["in", "low", "out", None]
+
+
+def random_attributes(rng, names, chance):
+    made = {}
+    for name in names:
+        if rng.random() < chance:
+            values = rng.sample(ATTRIBUTES[name], rng.choice([1, 1, 1, 2, 3 if len(ATTRIBUTES[name]) > 2 else 2]))
+            made[name] = values if len(values) > 1 else values[0]
+    return made
+
+
+def random_shop(rng, count):
+    products, stock = [], {}
+    for n in range(count):
+        product = {"id": f"p{n:04}", "name": {"en": f"thing {n % 7}"}, "attributes": random_attributes(rng, ATTRIBUTES, 0.5)}
+        if rng.random() < 0.9:
+            product["brand"] = rng.choice(BRANDS[: rng.randint(1, len(BRANDS))])
+        if rng.random() < 0.9:
+            product["price"] = rng.choice([0, 99, 100, 1999, 2000, rng.randrange(10**rng.randint(1, 9))])
+        if rng.random() < 0.9:
+            product["categories"] = rng.sample(sorted(TREE), rng.choice([1, 1, 2, 3]))
+        kind = rng.random()
+        if kind < 0.6:
+            product["variants"] = [{"sku": f"p{n:04}-{v}"} for v in range(1 if kind < 0.1 else rng.randint(1, 5))]
+            for variant in product["variants"] if kind >= 0.1 else []:
+                own = random_attributes(rng, ["color", "size", "inch"], 0.6)
+                if own:
+                    variant["attributes"] = own
+                if rng.random() < 0.4:
+                    variant["price"] = rng.randrange(10**rng.randint(1, 7))
+        products.append(product)
+        for sku in [v["sku"] for v in product.get("variants", [])] or [product["id"]]:
+            state = rng.choice(STATES_OF_STOCK)
+            if state:
+                stock[sku] = state
+    return products, stock
+
+
+def random_filters(rng, products):
+    """What a visitor of the shop may have chosen: mostly what some product has."""
+    filters = {}
+    for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 4])):
+        key = rng.choice(["brand", "category", "price", "in_stock", "attr", "attr", "attr"])
+        for _ in range(rng.choice([1, 1, 2])):
+            if key == "brand":
+                filters.setdefault(key, set()).add(rng.choice(BRANDS + ["nobody"]))
+            elif key == "category":
+                filters.setdefault(key, set()).add(rng.choice([t[0] for t in TREE.values()] + ["5/99"]))
+            elif key == "price":
+                low = rng.choice(products).get("price", 5)
+                filters.setdefault(key, set()).add(rng.choice([f"{low}..", f"..{low}", f"{low}..{low * 3}", "100..1999"]))
+            elif key == "in_stock":
+                filters.setdefault(key, set()).add(rng.choice(["true", "true", "false"]))
+            else:
+                name = rng.choice(sorted(ATTRIBUTES))
+                value = rng.choice(ATTRIBUTES[name] + ["none"])
+                text = rng.choice(["13..14", "..0", "90.5..", "-5..95.5"]) if name in ("inch", "size") and rng.random() < 0.3 else \
+                    {True: "true", False: "false"}[value] if isinstance(value, bool) else f"{value:.0f}" if value == 250000 else str(value)
+                filters.setdefault("attr." + name, set()).add(text)
+    return {k: sorted(v) for k, v in filters.items()}
+
+
+def random_facets(rng):
+    names = ["brand", "category", "price", "in_stock", "attr.*"] + ["attr." + n for n in ATTRIBUTES if "," not in n]
+    return rng.sample(names, rng.randint(1, 5))
+
+
+def choices(facets):
+    """(parameter, value, count) of everything in the answer that can be chosen."""
+    for name, facet in facets.items():
+        if facet["type"] == "value":
+            yield from ((name, v["value"], v["count"]) for v in facet["values"])
+        elif facet["type"] == "range":
+            yield from ((name, f"{b['from']}..{'' if b['to'] is None else b['to']}", b["count"]) for b in facet["histogram"])
+        else:
+            nodes = list(facet["nodes"])
+            while nodes:
+                node = nodes.pop()
+                nodes += node["children"]
+                yield name, node["path"], node["count"]
+
+
+class Checker:
+    """Asks over a connection per thread, and remembers totals: different states lead to the same search."""
+
+    def __init__(self, shop):
+        self.shop, self.totals, self.compared = shop, {}, 0
+
+    def ask(self, filters, **more):
+        pairs = [(k, v) for k, values in filters.items() for v in values] + list(more.items())
+        connection = http.client.HTTPConnection("127.0.0.1", self.shop.api.port, timeout=30)
+        try:
+            connection.request("GET", "/v1/search?" + urllib.parse.urlencode(pairs))
+            reply = connection.getresponse()
+            text = reply.read()
+        finally:
+            connection.close()
+        assert reply.status == 200, f"{pairs}: {reply.status} {text[:1000]}"
+        return json.loads(text)
+
+    def total(self, filters):
+        key = json.dumps(filters, sort_keys=True)
+        if key not in self.totals:
+            self.totals[key] = self.ask(filters, size=0)["total"]["value"]
+        return self.totals[key]
+
+    def check(self, state):
+        """Mistakes of one state, as texts."""
+        filters, facets, size = state
+        found = self.shop.reference.find(filters)
+        answer = self.ask(filters, facets=",".join(facets), size=size, facet_size=1000)
+        wrong = []
+        if answer["total"]["value"] != len(found):
+            wrong.append(f"total {answer['total']['value']}, not {len(found)}: {filters} {facets}")
+        for hit in answer["hits"]:
+            if hit["id"] not in found:
+                wrong.append(f"{hit['id']} is found: {filters}")
+            elif any(k.startswith(("price", "in_stock", "attr.")) for k in filters) and sorted(hit["matched_variants"]) != sorted(found[hit["id"]]):
+                wrong.append(f"{hit['id']}: {hit['matched_variants']} matched, not {found[hit['id']]}: {filters} {facets}")
+        for name, value, count in choices(answer["facets"]):
+            clicked = {**{k: v for k, v in filters.items() if k != name}, name: [value]}
+            total = self.total(clicked)
+            self.compared += 1
+            if not count == total == len(self.shop.reference.find(clicked)):
+                wrong.append(f"{name}={value!r}: count {count}, chosen {total}, reference {len(self.shop.reference.find(clicked))}: {filters} {facets}")
+        return wrong
+
+
+@pytest.fixture(scope="module")
+def seed():
+    made = int(os.environ.get("READSIDE_TEST_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"seed: READSIDE_TEST_SEED={made}")
+    return made
+
+
+@pytest.fixture(scope="module")
+def shop(stack, tmp_path_factory, seed):
+    products, stock = random_shop(random.Random(seed), 300)
+    made = Shop(stack, tmp_path_factory.mktemp("facets"), products, stock, TREE)
+    try:
+        yield made.start()
+    finally:
+        made.close()
+
+
+def states(rng, products, count):
+    return [(random_filters(rng, products), random_facets(rng), rng.choice([0, 5, 20])) for _ in range(count)]
+
+
+def test_every_count_is_the_total_of_choosing_it(shop, seed):
+    print(f"seed: READSIDE_TEST_SEED={seed}")
+    checker = Checker(shop)
+    with ThreadPoolExecutor(4) as pool:
+        wrong = sum(pool.map(checker.check, states(random.Random(seed + 1), shop.products, STATES)), [])
+    assert not wrong, f"seed {seed}, {len(wrong)} of {checker.compared} counts wrong, such as\n" + "\n".join(wrong[:10])
+    assert checker.compared > 10 * STATES
+
+
+def in_both_forms(document):
+    return {**document, "variants": [document["flat"]]} if "flat" in document else document
+
+
+def without_the_products_own_terms(document):
+    made = copy.deepcopy(document)
+    for variant in made.get("variants", []):
+        variant["attrs"] = [a for a in variant["attrs"] if a.startswith(("color=", "size=", "inch="))]
+    return made
+
+
+@pytest.mark.parametrize("plant", [in_both_forms, without_the_products_own_terms])
+def test_a_wrong_form_of_document_is_noticed(stack, tmp_path, seed, plant):
+    """The negative control: documents that break the rule of one place for a dimension make the property fail."""
+    products, stock = random_shop(random.Random(seed), 100)
+    made = Shop(stack, tmp_path, products, stock, TREE)
+    try:
+        made.start()
+        made.index.put([plant(compose(p, stock, made.tree)) for p in products])
+        checker = Checker(made)
+        assert any(checker.check(state) for state in states(random.Random(seed + 2), products, 25)), f"seed {seed}"
+    finally:
+        made.close()
