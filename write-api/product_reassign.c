@@ -89,7 +89,7 @@ bool product_store_reassign(struct session *s, uint32_t from, uint32_t to, uint6
     *ret_count = 0;
     for (;;) {
         _cleanup_(bson_destroy) bson_t ids = BSON_INITIALIZER, pipeline = BSON_INITIALIZER;
-        uint32_t count;
+        uint32_t count = 0;
         if (!find_batch(s, from, &ids, &count, reterr))
             return false;
         if (count == 0)
