@@ -31,6 +31,8 @@ void bulk_result_done(struct bulk_result *r) {
     *r = (struct bulk_result){.took_ms = -1, .arena = r->arena};
 }
 
+static const char NO_OBJECT[] = "an item that is no object";
+
 static bool stop(struct reader *reader, const char *problem) {
     reader->problem = problem;
     return false;
@@ -87,6 +89,8 @@ static bool on_object_end(void *ctx) {
 
 static bool on_array_begin(void *ctx) {
     struct reader *reader = ctx;
+    if (place_of(reader) == AT_ITEMS)
+        return stop(reader, NO_OBJECT);
     bool items = place_of(reader) == AT_TOP && reader->key == KEY_ITEMS;
     if (items && reader->saw_items)
         return stop(reader, "items given twice");
@@ -116,6 +120,16 @@ static bool on_key(void *ctx, struct slice key) {
     return true;
 }
 
+static bool on_boolean(void *ctx, bool v) {
+    struct reader *reader = ctx;
+    (void)v;
+    return place_of(reader) != AT_ITEMS || stop(reader, NO_OBJECT);
+}
+
+static bool on_null(void *ctx) {
+    return on_boolean(ctx, false);
+}
+
 static bool on_number(void *ctx, struct slice text) {
     struct reader *reader = ctx;
     int64_t v = 0;
@@ -132,7 +146,7 @@ static bool on_number(void *ctx, struct slice text) {
             reader->result->took_ms = v;
         return true;
     case AT_ITEMS:
-        return stop(reader, "an item that is no object");
+        return stop(reader, NO_OBJECT);
     default:
         return true;
     }
@@ -151,7 +165,7 @@ static bool on_string(void *ctx, struct slice text) {
     struct reader *reader = ctx;
     enum place now = place_of(reader);
     if (now == AT_ITEMS)
-        return stop(reader, "an item that is no object");
+        return stop(reader, NO_OBJECT);
     if (now == AT_ERROR && reader->key == KEY_TYPE)
         reader->result->items[reader->index].type = keep(reader, text);
     else if (now == AT_ERROR && reader->key == KEY_REASON)
@@ -164,6 +178,8 @@ static bool on_string(void *ctx, struct slice text) {
 }
 
 static const struct json_sax HANDLERS = {
+    .null = on_null,
+    .boolean = on_boolean,
     .number = on_number,
     .string = on_string,
     .key = on_key,

@@ -2,7 +2,7 @@
 #include "core/json_write.h"
 #include <stdlib.h>
 
-enum { ARENA_BYTES_MAX = 1 << 20, FILE_BYTES_MAX = 16 << 20, CODE_NAME_BYTES_MAX = 63 };
+enum { ARENA_BYTES_MAX = 1 << 20, FILE_BYTES_MAX = 16 << 20, CODE_NAME_BYTES_MAX = 63, NAME_BYTES_MAX = 512 };
 
 /* What a transform reads. PLAIN ones read the field that the rule names. */
 enum { PLAIN = 1, ID = 2, PRICE = 4, ATTRIBUTES = 8, VARIANTS = 16, CATEGORIES = 32, PRIMARY = 64 };
@@ -73,11 +73,12 @@ static bool copy(struct projection *p, struct slice s, struct slice *ret, struct
 static bool quoted(struct projection *p, const char *before, struct slice s, const char *after, struct slice *ret,
                    struct error *reterr) {
     struct buf b = BUF_INIT(4096);
+    if (s.len > NAME_BYTES_MAX)
+        return refuse(reterr, "name", s, "is too long");
     buf_append_str(&b, before);
     json_append_string(&b, s.data, s.len);
     buf_append_str(&b, after);
-    bool ok = buf_ok(&b) ? copy(p, (struct slice){b.data, b.len}, ret, reterr)
-                         : refuse(reterr, "name", s, "is too long");
+    bool ok = buf_ok(&b) ? copy(p, (struct slice){b.data, b.len}, ret, reterr) : error_nomem(reterr);
     buf_done(&b);
     return ok;
 }
