@@ -15,6 +15,7 @@
 #define LINGER_USEC (2 * USEC_PER_SEC)
 #define LINGER_BYTES (64 * MIB)
 #define LINGERS_MAX 64
+#define IDLE_LOOK_USEC USEC_PER_SEC
 #define CLOCK_SLACK_USEC (50 * USEC_PER_MSEC) /* tcp_info counts in ticks of the kernel's clock */
 
 /* A socket that MHD has closed while the client may still be sending. close(2) with unread input resets the
@@ -40,6 +41,7 @@ static void free_linger(struct http_linger *l) {
     if (l->next)
         l->next->prev = l->prev;
     server->linger_count--;
+    http_server_one_less(server);
     free(l);
 }
 
@@ -126,10 +128,21 @@ static bool input_since(const struct http_conn *conn, usec_t now) {
     return now - conn->idle_since > ago + CLOCK_SLACK_USEC;
 }
 
+/* A FIN that came together with the request is not seen by MHD: its edge-triggered event is spent. */
+static bool half_closed(const struct http_conn *conn) {
+    char byte;
+    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+void http_conn_idle(struct http_conn *conn, usec_t now) {
+    const struct http_server_options *o = &conn->server->options;
+    usec_t end = conn->idle_since + o->idle_timeout_usec, next = now + IDLE_LOOK_USEC;
+    http_conn_set(conn, CONN_IDLE, next < end ? next : end);
+}
+
 static void on_idle(struct http_conn *conn, usec_t now) {
     const struct http_server_options *o = &conn->server->options;
-    usec_t end = conn->idle_since + o->idle_timeout_usec;
-    if (now >= end) {
+    if (now >= conn->idle_since + o->idle_timeout_usec || half_closed(conn)) {
         http_conn_abort(conn);
         return;
     }
@@ -137,8 +150,7 @@ static void on_idle(struct http_conn *conn, usec_t now) {
         http_conn_set(conn, CONN_HEAD, now + o->read_timeout_usec);
         return;
     }
-    usec_t next = now + o->read_timeout_usec;
-    http_conn_set(conn, CONN_IDLE, next < end ? next : end);
+    http_conn_idle(conn, now);
 }
 
 static void on_conn_timer(struct loop_timer *timer) {
@@ -210,6 +222,8 @@ static void conn_started(struct http_server *server, struct MHD_Connection *mhd,
 static void conn_closed(struct http_conn *conn) {
     struct http_server *server = conn->server;
     int unread = 0;
+    if (conn->request)
+        http_request_detach(conn->request); /* see http_server.c: MHD does not always report the end of one */
     if (conn->linger || (ioctl(conn->fd, FIONREAD, &unread) == 0 && unread > 0))
         start_linger(conn);
     loop_timer_cancel(server->loop, &conn->timer);
@@ -221,6 +235,7 @@ static void conn_closed(struct http_conn *conn) {
         conn->next->prev = conn->prev;
     server->conn_count--;
     metric_inc(server->closed);
+    http_server_one_less(server);
     free(conn);
 }
 

@@ -10,7 +10,8 @@
  * - A connection that is suspended while it waits for reading is read first when it resumes; if the client has
  *   half-closed it by then, MHD reads EOF and throws the reply away (see on_complete).
  * - If the query has more arguments than its memory pool can hold, MHD queues an error and then forgets it: the
- *   connection spins. We parse queries ourselves, so on_target hides them from MHD. */
+ *   connection spins. We parse queries ourselves, so on_target hides them from MHD.
+ * - If the cookies overflow that pool, the connection is closed without a word to on_completed. */
 #include "core/cleanup.h"
 #include "core/http_server_internal.h"
 #include "core/log.h"
@@ -53,6 +54,8 @@ static usec_t before_wait(struct loop_hook *hook) {
 static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd) {
     struct http_server *server = cls;
     struct http_conn *conn = http_conn_of(mhd);
+    if (conn && conn->request)
+        http_request_detach(conn->request);
     struct http_request *r = conn ? http_request_new(server, conn, target) : NULL;
     if (r && conn->phase == CONN_IDLE)
         http_conn_set(conn, CONN_HEAD, loop_now(server->loop) + server->options.read_timeout_usec);
@@ -216,7 +219,8 @@ static enum MHD_Result on_head(struct http_request *r, const char *method, const
         check_head(r, &body);
     if (!begin_body(r, &body))
         http_request_set_response(r, 503, NULL, NULL);
-    bool swallow = !body.chunked && body.length <= SWALLOW_BYTES && (!body.length || !body.expects_continue);
+    bool swallow = !body.chunked && body.length <= SWALLOW_BYTES && (!body.length || !body.expects_continue) &&
+                   (!body.length || r->status != 413);
     if (!r->replied || swallow)
         return MHD_YES;
     conn->linger = true;
@@ -344,11 +348,9 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
         return;
     struct http_conn *conn = r->conn;
     conn->idle_since = loop_now(server->loop);
-    const struct http_server_options *o = &server->options;
-    http_conn_set(conn, CONN_IDLE,
-                  conn->idle_since +
-                      (o->read_timeout_usec < o->idle_timeout_usec ? o->read_timeout_usec : o->idle_timeout_usec));
+    http_conn_idle(conn, conn->idle_since);
     http_request_detach(r);
+    http_server_one_less(server);
 }
 
 void http_request_deadline_passed(struct loop_timer *timer) {
@@ -432,6 +434,10 @@ static bool build(struct http_server *server, struct error *reterr) {
     return register_metrics(server) && start_daemon(server, reterr);
 }
 
+static void on_drained(struct loop_timer *timer) {
+    (void)timer;
+}
+
 struct http_server *http_server_new(struct loop *loop, const struct http_server_options *options,
                                     struct error *reterr) {
     struct http_server *server = calloc(1, sizeof(*server));
@@ -443,6 +449,7 @@ struct http_server *http_server_new(struct loop *loop, const struct http_server_
     server->options = *options;
     set_defaults(&server->options);
     server->hook.cb = before_wait;
+    server->drained.cb = on_drained;
     loop_hook_add(loop, &server->hook);
     if (!build(server, reterr)) {
         http_server_free(server);
@@ -487,6 +494,7 @@ void http_server_free(struct http_server *server) {
     if (server->daemon)
         MHD_stop_daemon(server->daemon);
     http_linger_free_all(server);
+    loop_timer_cancel(server->loop, &server->drained);
     http_request_free_pool(server);
     if (server->no_memory)
         MHD_destroy_response(server->no_memory);

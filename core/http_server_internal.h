@@ -32,6 +32,7 @@ struct http_server {
     struct loop_hook hook;
     bool run_needed; /* MHD has work that its descriptor does not show */
     bool draining;
+    struct loop_timer drained; /* ends a wait of http_server_free, which looks again whether all is done */
     unsigned active;
     struct http_conn *conns;
     unsigned conn_count;
@@ -112,6 +113,7 @@ struct http_request {
 void http_conn_notify(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode code);
 struct http_conn *http_conn_of(struct MHD_Connection *mhd);
 void http_conn_set(struct http_conn *conn, enum conn_phase phase, usec_t due);
+void http_conn_idle(struct http_conn *conn, usec_t now);
 void http_conn_body_progress(struct http_conn *conn, size_t bytes);
 void http_conn_abort(struct http_conn *conn);
 /* Answers in place of MHD, which takes no response in the middle of a body. The caller closes the connection. */
@@ -137,4 +139,10 @@ void http_request_count(struct http_request *request, enum http_status_class sta
 /* MHD shall look at its connections before the loop waits again. */
 static inline void http_server_wake(struct http_server *server) {
     server->run_needed = true;
+}
+
+/* A request, connection or linger has ended. */
+static inline void http_server_one_less(struct http_server *server) {
+    if (server->draining)
+        loop_timer_set(server->loop, &server->drained, loop_now(server->loop));
 }
