@@ -105,7 +105,8 @@ static void on_category(struct bench *b, char *line, size_t len) {
         if (paths[i].id == parent)
             above = paths[i].path;
     paths[count].id = id;
-    snprintf(paths[count].path, sizeof(paths[count].path), "%s%lld/", above, (long long)id);
+    if (snprintf(paths[count].path, sizeof(paths[count].path), "%s%lld/", above, (long long)id) >= (int)sizeof(paths[count].path))
+        die("a path of categories.ndjson", &error);
     const struct json *name = json_get(v, "name"), *ko = json_get(name, "ko");
     const char *names = json_is(name, JSON_OBJECT) ? strstr(line, "{\"ko\"") : NULL;
     const char *names_end = names ? strchr(names, '}') : NULL;
