@@ -38,6 +38,12 @@ static uint32_t pick_word(uint32_t count, uint64_t random)
     return (random & 1) && b < a ? b : a;
 }
 
+static bool is_said_of(const struct draw *d, struct str name)
+{
+    return str_equal(d->brand->text[LANG_EN], name) || str_equal(d->type->text[LANG_EN], name) ||
+           (d->series && str_equal(d->series->text[LANG_EN], name));
+}
+
 static void draw_identity(struct draw *d)
 {
     const struct leaf *leaf = d->leaf;
@@ -56,11 +62,16 @@ static void draw_identity(struct draw *d)
     for (uint32_t i = 0; i < leaf->attr_count; i++) {
         const struct attr *attr = &leaf->attrs[i];
         d->values[i] = &attr->values;
-        const struct attr_override *overrides = attr->overrides.items;
-        for (uint32_t o = 0; o < attr->overrides.count; o++)
-            if (overrides[o].brand == brand)
-                d->values[i] = &overrides[o].values;
+        const struct case_values *cases = attr->cases.items;
+        for (uint32_t c = 0; c < attr->cases.count; c++)
+            if (is_said_of(d, cases[c].of))
+                d->values[i] = &cases[c].values;
     }
+}
+
+static bool is_none(const struct word *word)
+{
+    return str_is(word->text[LANG_EN], "none");
 }
 
 static void draw_list(struct draw *d, uint32_t attr, uint64_t random)
@@ -71,6 +82,9 @@ static void draw_list(struct draw *d, uint32_t attr, uint64_t random)
         random = rng_mix(random);
         picks |= 1U << pick_word(values->count, random);
     }
+    for (uint32_t i = 0; i < values->count; i++)
+        if ((picks >> i & 1) && picks != 1U << i && is_none(&values->words[i]))
+            picks &= ~(1U << i);
     d->list_picks[attr] = picks;
 }
 
@@ -83,6 +97,8 @@ static void draw_attr(struct draw *d, uint32_t attr)
     switch (values->type) {
     case VALUE_TEXT:
         d->pick[attr] = pick_word(values->count, random);
+        if (is_none(&values->words[d->pick[attr]]))
+            d->unsaid |= 1ULL << attr;
         break;
     case VALUE_NUMBER:
         d->pick[attr] = rng_below(random, values->count);
@@ -95,6 +111,9 @@ static void draw_attr(struct draw *d, uint32_t attr)
         break;
     case VALUE_LIST:
         draw_list(d, attr, random);
+        break;
+    case VALUE_NONE:
+        d->absent |= 1ULL << attr;
         break;
     }
 }
@@ -137,6 +156,9 @@ static void draw_variants(struct draw *d)
     d->variant_count = 0;
     if (leaf->axis_count == 0 || rng_below(draw_for(d, DRAW_VARY), 100) >= leaf->kind->vary_percent)
         return;
+    for (uint32_t i = 0; i < leaf->axis_count; i++)
+        if (d->absent >> leaf->axes[i].attr & 1)
+            return;
     for (uint32_t i = 0; i < leaf->axis_count; i++) {
         counts[i] = draw_axis(d, i, MAX_VARIANTS / total, chosen[i]);
         total *= counts[i];
@@ -194,7 +216,7 @@ static const struct phrase *pick_phrase(const struct draw *d, const struct phras
     uint32_t start = count > 0 ? rng_below(random, count) : 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct phrase *phrase = &phrases[(start + i) % count];
-        if (phrase != not && !(phrase->attrs & (d->varied | d->absent)) && (d->series || !phrase->needs_series))
+        if (phrase != not && !(phrase->attrs & (d->varied | d->absent | d->unsaid)) && (d->series || !phrase->needs_series))
             return phrase;
     }
     return NULL;
@@ -243,7 +265,7 @@ void draw_product(const struct model *model, uint64_t seed, uint32_t number, str
     ret->seed = seed;
     ret->number = number;
     ret->key = rng_mix(rng_mix(seed) ^ number);
-    ret->absent = ret->varied = 0;
+    ret->absent = ret->unsaid = ret->varied = 0;
     uint32_t leaf = pick_by_sums(model->leaf_sums, model->leaves.count, draw_for(ret, DRAW_LEAF));
     ret->leaf = (const struct leaf *)model->leaves.items + leaf;
     draw_identity(ret);

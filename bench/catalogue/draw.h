@@ -27,6 +27,7 @@ struct draw {
     uint32_t pick[MAX_ATTRS]; /* word, range step, or 0/1 */
     uint32_t list_picks[MAX_ATTRS]; /* VALUE_LIST: bit set of words */
     uint64_t absent; /* attributes this product does not have */
+    uint64_t unsaid; /* attributes whose value is "none": printed, but not put into words */
     uint64_t varied; /* attributes its variants have instead */
     uint32_t price;
     uint32_t variant_count;

@@ -60,6 +60,8 @@ static void put_value(struct line *line, const struct draw *draw, uint32_t attr,
     case VALUE_LIST:
         put_list(line, values, draw->list_picks[attr]);
         break;
+    case VALUE_NONE:
+        break;
     }
 }
 

@@ -17,7 +17,7 @@ static struct kind kind_copy(const struct kind *base)
     copy.series = vec_copy(&base->series, sizeof(struct brand_words));
     copy.patterns = vec_copy(&base->patterns, sizeof(struct brand_pattern));
     copy.attrs = vec_copy(&base->attrs, sizeof(struct attr));
-    copy.overrides = vec_copy(&base->overrides, sizeof(struct brand_values));
+    copy.cases = vec_copy(&base->cases, sizeof(struct case_values));
     copy.names = vec_copy(&base->names, sizeof(struct str));
     copy.leads = vec_copy(&base->leads, sizeof(struct str));
     copy.features = vec_copy(&base->features, sizeof(struct str));
@@ -43,17 +43,6 @@ bool kind_begin(struct model *model, struct str text, struct model_error *reterr
     return true;
 }
 
-/* "Samsung: ..." → brand and rest. */
-static bool split_brand(struct str text, struct str *ret_brand, struct str *ret_rest)
-{
-    int64_t colon = str_find(text, ":");
-    if (colon <= 0)
-        return false;
-    *ret_brand = str_trim(str_slice(text, 0, (uint32_t)colon));
-    *ret_rest = str_trim(str_slice(text, (uint32_t)colon + 1, text.len));
-    return true;
-}
-
 static bool line_series(struct model *model, struct kind *kind, struct str text, struct model_error *reterr)
 {
     struct brand_words entry = {0};
@@ -62,7 +51,7 @@ static bool line_series(struct model *model, struct kind *kind, struct str text,
         kind->series = (struct vec){NULL, 0, 0};
         return true;
     }
-    if (!split_brand(text, &entry.brand, &rest))
+    if (!spec_split(text, &entry.brand, &rest))
         return spec_fail(reterr, "series needs BRAND: words", text);
     if (!spec_words(model, rest, &entry.words, reterr))
         return false;
@@ -80,7 +69,7 @@ static bool line_series(struct model *model, struct kind *kind, struct str text,
 static bool line_pattern(struct kind *kind, struct str text, struct model_error *reterr)
 {
     struct brand_pattern entry;
-    if (!split_brand(text, &entry.brand, &entry.pattern))
+    if (!spec_split(text, &entry.brand, &entry.pattern))
         return spec_fail(reterr, "model needs BRAND: pattern", text);
     struct brand_pattern *items = kind->patterns.items;
     for (uint32_t i = 0; i < kind->patterns.count; i++) {
@@ -90,22 +79,6 @@ static bool line_pattern(struct kind *kind, struct str text, struct model_error 
         }
     }
     *(struct brand_pattern *)vec_add(&kind->patterns, sizeof entry) = entry;
-    return true;
-}
-
-static bool line_for(struct model *model, struct kind *kind, struct str text, struct model_error *reterr)
-{
-    struct str brand, rest;
-    struct vec attrs = {NULL, 0, 0};
-    if (!split_brand(text, &brand, &rest))
-        return spec_fail(reterr, "for needs BRAND: attributes", text);
-    if (!spec_attrs(model, rest, &attrs, reterr))
-        return false;
-    for (uint32_t i = 0; i < attrs.count; i++) {
-        const struct attr *attr = (const struct attr *)attrs.items + i;
-        struct brand_values *entry = vec_add(&kind->overrides, sizeof *entry);
-        *entry = (struct brand_values){.brand = brand, .attr = attr->name, .values = attr->values};
-    }
     return true;
 }
 
@@ -171,7 +144,7 @@ bool kind_line(struct model *model, struct str keyword, struct str rest, struct 
     if (str_is(keyword, "attr"))
         return spec_attrs(model, rest, &kind->attrs, reterr);
     if (str_is(keyword, "for"))
-        return line_for(model, kind, rest, reterr);
+        return spec_cases(model, rest, &kind->cases, reterr);
     if (str_is(keyword, "vary"))
         return line_vary(kind, rest, reterr);
     if (str_is(keyword, "also"))

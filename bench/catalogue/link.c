@@ -62,27 +62,37 @@ static bool link_attrs(const struct model *model, struct leaf *leaf, struct mode
     return true;
 }
 
-static uint32_t find_brand(const struct kind *kind, struct str name)
+static bool is_said_of(const struct leaf *leaf, struct str name)
 {
-    const struct word *brands = kind->brands.items;
-    uint32_t i = 0;
-    while (i < kind->brands.count && !str_equal(brands[i].text[LANG_EN], name))
-        i++;
-    return i;
+    const struct vec *lists[] = {&leaf->kind->brands, &leaf->types};
+    for (size_t l = 0; l < sizeof lists / sizeof lists[0]; l++)
+        for (uint32_t i = 0; i < lists[l]->count; i++)
+            if (str_equal(((const struct word *)lists[l]->items)[i].text[LANG_EN], name))
+                return true;
+    const struct brand_words *series = leaf->kind->series.items;
+    for (uint32_t s = 0; s < leaf->kind->series.count; s++)
+        for (uint32_t i = 0; i < series[s].words.count; i++)
+            if (str_equal(((const struct word *)series[s].words.items)[i].text[LANG_EN], name))
+                return true;
+    return false;
 }
 
-static bool link_overrides(struct leaf *leaf)
+/* strict: a case that can never come true is a mistake (a kind's cases may suit only some leaves). */
+static bool link_cases(struct leaf *leaf, const struct vec *cases, bool strict, struct model_error *reterr)
 {
-    const struct brand_values *items = leaf->kind->overrides.items;
-    for (uint32_t i = 0; i < leaf->kind->overrides.count; i++) {
-        uint32_t brand = find_brand(leaf->kind, items[i].brand);
-        for (uint32_t k = 0; k < leaf->attr_count; k++) {
-            struct attr *attr = &leaf->attrs[k];
-            if (brand == leaf->kind->brands.count || !str_equal(attr->name, items[i].attr))
+    const struct case_values *items = cases->items;
+    for (uint32_t i = 0; i < cases->count; i++) {
+        bool found = false;
+        for (uint32_t k = 0; k < leaf->attr_count && !found; k++) {
+            if (!str_equal(leaf->attrs[k].name, items[i].attr))
                 continue;
-            struct attr_override *override = vec_add(&attr->overrides, sizeof *override);
-            *override = (struct attr_override){.brand = brand, .values = items[i].values};
+            found = true;
+            *(struct case_values *)vec_add(&leaf->attrs[k].cases, sizeof *items) = items[i];
         }
+        if (strict && !found)
+            return spec_fail(reterr, "case of an attribute the leaf does not have", items[i].attr);
+        if (strict && !is_said_of(leaf, items[i].of))
+            return spec_fail(reterr, "case of no brand, series or type", items[i].of);
     }
     return true;
 }
@@ -127,18 +137,20 @@ static bool link_brands(struct leaf *leaf, struct model_error *reterr)
 
 static bool link_axes(struct leaf *leaf, struct model_error *reterr)
 {
-    leaf->axis_count = leaf->kind->axis_count;
-    for (uint32_t i = 0; i < leaf->axis_count; i++) {
-        struct axis *axis = &leaf->axes[i];
+    for (uint32_t i = 0; i < leaf->kind->axis_count; i++) {
+        struct axis *axis = &leaf->axes[leaf->axis_count];
         uint32_t attr = 0;
         *axis = leaf->kind->axes[i];
         while (attr < leaf->attr_count && !str_equal(leaf->attrs[attr].name, axis->name))
             attr++;
-        if (attr == leaf->attr_count || leaf->attrs[attr].values.count < 2 ||
+        if (attr < leaf->attr_count && leaf->attrs[attr].values.count < 2)
+            continue; /* the leaf has only one such thing */
+        if (attr == leaf->attr_count ||
             leaf->attrs[attr].values.count > MAX_AXIS_WORDS || leaf->attrs[attr].values.type == VALUE_LIST)
             return spec_fail(reterr, "cannot vary by", axis->name);
         leaf->attrs[attr].required = true;
         axis->attr = (uint8_t)attr;
+        leaf->axis_count++;
     }
     return true;
 }
@@ -189,7 +201,8 @@ static bool link_leaf(const struct model *model, struct leaf *leaf, struct model
     if (!leaf->kind)
         return spec_fail(reterr, "unknown kind", leaf->kind_name);
     price_prepare(leaf);
-    return link_attrs(model, leaf, reterr) && link_overrides(leaf) && link_brands(leaf, reterr) &&
+    return link_attrs(model, leaf, reterr) && link_cases(leaf, &leaf->kind->cases, false, reterr) &&
+           link_cases(leaf, &leaf->cases, true, reterr) && link_brands(leaf, reterr) &&
            link_axes(leaf, reterr) && link_phrases(model, leaf, reterr) && link_also(model, leaf, reterr);
 }
 

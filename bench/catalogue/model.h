@@ -18,7 +18,8 @@ struct word {
     uint32_t factor;
 };
 
-enum value_type { VALUE_TEXT, VALUE_NUMBER, VALUE_RANGE, VALUE_BOOL, VALUE_LIST };
+/* NONE: the attribute is taken away. */
+enum value_type { VALUE_TEXT, VALUE_NUMBER, VALUE_RANGE, VALUE_BOOL, VALUE_LIST, VALUE_NONE };
 
 struct values {
     enum value_type type;
@@ -30,9 +31,9 @@ struct values {
     unsigned percent; /* BOOL: how often it is true */
 };
 
-/* Values that hold for one brand only. */
-struct brand_values {
-    struct str brand;
+/* Values that hold for one brand, series or type only. */
+struct case_values {
+    struct str of; /* its English name */
     struct str attr;
     struct values values;
 };
@@ -45,22 +46,17 @@ struct attr {
     bool required;     /* a template or an axis needs it */
     uint64_t hash;
     struct values values;
-    struct vec overrides; /* struct attr_override */
+    struct vec cases; /* struct case_values, the last that fits wins */
 };
 
-struct attr_override {
-    uint32_t brand;
-    struct values values;
-};
-
-enum op_type { OP_LITERAL, OP_ATTR, OP_BRAND, OP_SERIES, OP_TYPE, OP_MODEL, OP_IF, OP_UNLESS };
+enum op_type { OP_LITERAL, OP_ATTR, OP_BRAND, OP_SERIES, OP_TYPE, OP_MODEL, OP_IF, OP_UNLESS, OP_VERB };
 
 struct op {
     enum op_type type;
     uint8_t attr;
     uint8_t particle; /* josa.h, 0: none */
     bool article;     /* English a/an before it */
-    struct str text;  /* OP_LITERAL, OP_IF, OP_UNLESS */
+    struct str text;  /* OP_LITERAL, OP_IF, OP_UNLESS, OP_VERB */
 };
 
 struct template {
@@ -99,7 +95,7 @@ struct kind {
     struct vec series;    /* struct brand_words */
     struct vec patterns;  /* struct brand_pattern */
     struct vec attrs;     /* struct attr */
-    struct vec overrides; /* struct brand_values */
+    struct vec cases;     /* struct case_values */
     struct vec names, leads, features; /* struct str, "korean || english" */
     bool names_inherited, leads_inherited, features_inherited;
     uint32_t vary_percent;
@@ -135,6 +131,7 @@ struct leaf {
     struct str slug, kind_name;
     struct vec types;      /* struct word */
     struct vec extra;      /* struct attr of its own */
+    struct vec cases;      /* struct case_values */
     uint32_t weight;
     uint32_t price_low, price_middle, price_high;
     uint32_t department;

@@ -177,6 +177,8 @@ static bool read_indented(struct reader *r, struct str text)
     struct str rest = text, keyword;
     if (r->leaf_open) {
         struct leaf *leaf = (struct leaf *)r->model->leaves.items + (r->model->leaves.count - 1);
+        if (str_find(text, "for ") == 0)
+            return spec_cases(r->model, str_slice(text, 4, text.len), &leaf->cases, r->err);
         return spec_attrs(r->model, text, &leaf->extra, r->err);
     }
     str_token(&rest, &keyword);

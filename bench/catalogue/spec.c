@@ -138,6 +138,11 @@ bool spec_attr(const struct model *model, struct str text, struct attr *ret, str
 {
     struct str rest = text;
     *ret = (struct attr){0};
+    if (rest.len > 1 && rest.ptr[0] == '!') {
+        ret->name = str_slice(rest, 1, rest.len);
+        ret->values.type = VALUE_NONE;
+        return is_identifier(ret->name) || spec_fail(reterr, "bad attribute", text);
+    }
     if (rest.len > 0 && (rest.ptr[0] == '.' || rest.ptr[0] == '~')) {
         ret->shared = rest.ptr[0] == '.';
         ret->hidden = rest.ptr[0] == '~';
@@ -177,6 +182,32 @@ bool spec_attrs(const struct model *model, struct str text, struct vec *ret, str
         if (!same)
             same = vec_add(ret, sizeof *same);
         *same = fresh;
+    }
+    return true;
+}
+
+bool spec_split(struct str text, struct str *ret_name, struct str *ret_rest)
+{
+    int64_t colon = str_find(text, ":");
+    if (colon <= 0)
+        return false;
+    *ret_name = str_trim(str_slice(text, 0, (uint32_t)colon));
+    *ret_rest = str_trim(str_slice(text, (uint32_t)colon + 1, text.len));
+    return true;
+}
+
+bool spec_cases(const struct model *model, struct str text, struct vec *ret, struct model_error *reterr)
+{
+    struct str of, rest;
+    struct vec attrs = {NULL, 0, 0};
+    if (!spec_split(text, &of, &rest))
+        return spec_fail(reterr, "for needs NAME: attributes", text);
+    if (!spec_attrs(model, rest, &attrs, reterr))
+        return false;
+    for (uint32_t i = 0; i < attrs.count; i++) {
+        const struct attr *attr = (const struct attr *)attrs.items + i;
+        struct case_values *entry = vec_add(ret, sizeof *entry);
+        *entry = (struct case_values){.of = of, .attr = attr->name, .values = attr->values};
     }
     return true;
 }

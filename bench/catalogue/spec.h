@@ -18,4 +18,10 @@ bool spec_attr(const struct model *model, struct str text, struct attr *ret, str
 /* Attributes separated by ";": appends struct attr to *ret; a name already there is replaced. */
 bool spec_attrs(const struct model *model, struct str text, struct vec *ret, struct model_error *reterr);
 
+/* "Samsung: panel=OLED ; hz#120": appends struct case_values to *ret. */
+bool spec_cases(const struct model *model, struct str text, struct vec *ret, struct model_error *reterr);
+
+/* "Samsung: rest" into its parts. */
+bool spec_split(struct str text, struct str *ret_name, struct str *ret_rest);
+
 #endif

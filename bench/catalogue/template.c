@@ -74,6 +74,11 @@ static bool compile_hole(const struct leaf *leaf, struct str hole, struct vec *o
     }
     if (!str_next(&rest, ":", &name))
         return spec_fail(reterr, "empty braces in a text", hole);
+    if (str_is(name, "s")) {
+        op->type = OP_VERB;
+        op->text = rest;
+        return true;
+    }
     if (str_is(name, "an")) {
         op->article = true;
         name = rest;
@@ -149,7 +154,9 @@ static void put_list(const struct values *values, uint32_t picks, int lang, stru
     for (uint32_t i = 0; i < values->count; i++) {
         if (!(picks >> i & 1))
             continue;
-        if (!first)
+        if (!first && lang == LANG_EN && picks >> i == 1)
+            line_put(line, " and ", 5);
+        else if (!first)
             line_put(line, ", ", 2);
         first = false;
         line_put(line, values->words[i].text[lang].ptr, values->words[i].text[lang].len);
@@ -158,7 +165,7 @@ static void put_list(const struct values *values, uint32_t picks, int lang, stru
 
 static bool attr_there(const struct draw *draw, uint8_t attr)
 {
-    return !((draw->absent | draw->varied) >> attr & 1);
+    return !((draw->absent | draw->varied | draw->unsaid) >> attr & 1);
 }
 
 static void put_attr(const struct draw *draw, uint8_t attr, int lang, struct line *line)
@@ -201,7 +208,7 @@ static void put_hole(const struct op *op, const struct draw *draw, int lang, str
 static bool sounds_like_vowel(struct str word)
 {
     static const char *const as_consonant[] = {"uni", "Uni", "USB", "US", "UV", "use", "one", "One", "eu"};
-    static const char *const as_vowel[] = {"8", "11-", "18-", "hour", "LED", "LCD", "SSD", "HD", "FM", "NV", "X-", "MP", "S-"};
+    static const char *const as_vowel[] = {"8", "11-", "18-", "hour", "LED", "LCD", "SSD", "IPS", "EVA", "HDMI", "HD", "FM", "NV", "X-", "MP", "S-"};
     for (size_t i = 0; i < sizeof as_consonant / sizeof as_consonant[0]; i++)
         if (str_find(str_slice(word, 0, word.len < 3 ? word.len : 3), as_consonant[i]) == 0)
             return false;
@@ -211,50 +218,98 @@ static bool sounds_like_vowel(struct str word)
     return word.len > 0 && strchr("aeiouAEIOU", word.ptr[0]) != NULL;
 }
 
+/* By spelling: "jeans", "earbuds", but not "dress" or "lens". */
+static bool is_plural(struct str word)
+{
+    if (word.len < 2 || word.ptr[word.len - 1] != 's' || word.ptr[word.len - 2] == 's')
+        return false;
+    return !(word.len >= 4 && str_is(str_slice(word, word.len - 4, word.len), "lens"));
+}
+
+/* The verb in the number of the type: the earbuds fit, the cap fits. */
+static void put_verb(struct str verb, const struct draw *draw, struct line *line)
+{
+    if (str_is(verb, "are") && !is_plural(draw->type->text[LANG_EN])) {
+        line_put(line, "is", 2);
+        return;
+    }
+    line_put(line, verb.ptr, verb.len);
+    if (is_plural(draw->type->text[LANG_EN]) || verb.len == 0)
+        return;
+    char last = verb.ptr[verb.len - 1], before = verb.len > 1 ? verb.ptr[verb.len - 2] : ' ';
+    if (last == 's' || last == 'x' || last == 'o' || (last == 'h' && (before == 'c' || before == 's')))
+        line_put(line, "e", 1);
+    line_put(line, "s", 1);
+}
+
 static void put_with_article(const struct op *op, const struct draw *draw, int lang, struct line *line)
 {
     char bytes[512];
     struct line part = {bytes, 0, sizeof bytes, false};
     put_hole(op, draw, lang, &part);
-    if (sounds_like_vowel((struct str){bytes, part.length}))
+    if (op->type == OP_TYPE && is_plural((struct str){bytes, part.length}))
+        ;
+    else if (sounds_like_vowel((struct str){bytes, part.length}))
         line_put(line, "an ", 3);
     else
         line_put(line, "a ", 2);
     line_put(line, bytes, part.length);
 }
 
-static void put_literal(struct str text, uint32_t start, struct line *line)
+/* skip_unit: what was stuck to a hole that stayed empty ("mm") goes with it. */
+static void put_literal(struct str text, uint32_t start, bool skip_unit, struct line *line)
 {
+    while (skip_unit && text.len > 0 && text.ptr[0] != ' ')
+        text = str_slice(text, 1, text.len);
     if (line->length == start && text.len > 0 && text.ptr[0] == ' ')
         text = str_slice(text, 1, text.len);
     line_put(line, text.ptr, text.len);
+}
+
+static void drop_joint(uint32_t start, struct line *line)
+{
+    if (line->length > start && (line->bytes[line->length - 1] == ' ' || line->bytes[line->length - 1] == '/'))
+        line->length--;
+}
+
+/* True if the hole stayed empty. */
+static bool render_hole(const struct op *op, const struct draw *draw, int lang, uint32_t start, struct line *line)
+{
+    const uint32_t before = line->length;
+    if (op->article)
+        put_with_article(op, draw, lang, line);
+    else
+        put_hole(op, draw, lang, line);
+    if (line->length == before) {
+        drop_joint(start, line);
+        return true;
+    }
+    if (op->particle > 0) {
+        struct str form = josa_after(op->particle, (struct str){line->bytes + before, line->length - before});
+        line_put(line, form.ptr, form.len);
+    }
+    return false;
 }
 
 void template_render(const struct phrase *phrase, int lang, const struct draw *draw, bool sentence, struct line *line)
 {
     const struct template *template = &phrase->in[lang];
     const uint32_t start = line->length;
+    bool empty = false;
     for (uint32_t i = 0; i < template->count; i++) {
         const struct op *op = &template->ops[i];
-        const uint32_t before = line->length;
         if (op->type == OP_LITERAL) {
-            put_literal(op->text, start, line);
-            continue;
-        }
-        if (op->type == OP_IF || op->type == OP_UNLESS) {
+            put_literal(op->text, start, empty, line);
+            empty = false;
+        } else if (op->type == OP_IF || op->type == OP_UNLESS) {
             if (condition(draw, op->attr) == (op->type == OP_IF))
-                put_literal(op->text, start, line);
-            continue;
-        }
-        if (op->article)
-            put_with_article(op, draw, lang, line);
-        else
-            put_hole(op, draw, lang, line);
-        if (line->length == before && before > start && line->bytes[before - 1] == ' ')
-            line->length--;
-        if (op->particle > 0 && line->length > before) {
-            struct str form = josa_after(op->particle, (struct str){line->bytes + before, line->length - before});
-            line_put(line, form.ptr, form.len);
+                put_literal(op->text, start, false, line);
+            empty = false;
+        } else if (op->type == OP_VERB) {
+            put_verb(op->text, draw, line);
+            empty = false;
+        } else {
+            empty = render_hole(op, draw, lang, start, line);
         }
     }
     if (sentence && lang == LANG_EN && line->length > start && line->bytes[start] >= 'a' && line->bytes[start] <= 'z')

@@ -5,6 +5,7 @@
  *   {name}                            an attribute, in the text's language
  *   {name:을}                         with the fitting Korean particle after it (josa.h)
  *   {an:name}                         with the English article before it
+ *   {s:fit}                           an English verb in the number of the type: fit, fits
  *   {?name:text} {!name:text}         text if a boolean is true / false, or an attribute is there / is not
  *
  * A hole that stays empty takes the blank before it along.
