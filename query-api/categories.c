@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "query-api/query_api.h"
 #include "query-api/search_query.h"
+#include "query-api/search_result.h"
 #include <stdio.h>
 
 /* ---- the endpoint ---- */
@@ -45,6 +46,11 @@ static void on_tree(struct query_loop *q, struct http_request *request, void *da
     struct error error = {0};
     struct category_node *nodes = NULL;
     const struct json *buckets = status == 404 ? NULL : json_path(body, "aggregations.c.buckets");
+    if (status != 404 && (!search_result_check(body, &error) || !json_is(buckets, JSON_ARRAY))) {
+        error_set(&error, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
+        http_reply_error(request, &error);
+        return;
+    }
     size_t count = collect_nodes(q, http_request_arena(request), buckets, &nodes);
     struct buf out = BUF_INIT(TREE_MAX_BYTES);
     struct json_write w;
@@ -170,8 +176,8 @@ static void on_poll_response(void *ctx, struct http_response *response) {
     if (response->error.code == ERROR_NONE && response->status == 200 && response->body->data)
         answer = json_parse(&poll->arena, response->body->data, response->body->len,
                             &(struct json_limits){.depth_max = 32, .values_max = 1000000}, NULL);
-    if (!answer)
-        poll_later(poll); /* no index yet, or no server: the snapshot stays as it is */
+    if (!answer || !search_result_check(answer, NULL))
+        poll_later(poll); /* no index yet, no server, or half an answer: the snapshot stays as it is */
     else if (poll->loading)
         on_page(poll, answer);
     else

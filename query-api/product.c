@@ -13,7 +13,14 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
     struct lookup *lookup = data;
     struct error error = {0};
     const struct json *source = json_get(body, "_source");
-    if (status == 404 || !json_is(source, JSON_OBJECT)) {
+    const struct json *found = json_get(body, "found");
+    if (!json_is(found, JSON_BOOL) || (found->boolean && !json_is(source, JSON_OBJECT))) {
+        error_set(&error, ERROR_UNAVAILABLE, status == 404 ? "there is no search index yet: start the projector, which creates it"
+                                                           : "the search engine's answer is not complete; try again shortly");
+        http_reply_error(request, &error);
+        return;
+    }
+    if (!found->boolean) {
         struct slice id = http_request_param(request, "id");
         error_set(&error, ERROR_NOT_FOUND, "no product with the id \"%.*s\" is in the search index", (int)id.len, id.data);
         http_reply_error(request, &error);

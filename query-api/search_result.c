@@ -101,7 +101,7 @@ static void write_query(struct result *r) {
     json_write_object_end(&r->w);
 }
 
-static bool check_answer(const struct json *answer, struct error *reterr) {
+bool search_result_check(const struct json *answer, struct error *reterr) {
     const struct json *timed_out = json_get(answer, "timed_out");
     int64_t failed = 0;
     if (!json_is(json_path(answer, "hits.hits"), JSON_ARRAY) || !json_is(json_path(answer, "hits.total.value"), JSON_NUMBER))
@@ -117,7 +117,7 @@ bool search_result_write(const struct search_params *params, const struct json *
     struct result r = {.p = params, .context = context};
     int64_t total = 0;
     bool ok = true;
-    if (!check_answer(answer, reterr))
+    if (!search_result_check(answer, reterr))
         return false;
     json_int64(json_path(answer, "hits.total.value"), &total);
     if (!json_write_init(&r.w, out))

@@ -13,6 +13,9 @@ struct search_result_context {
     const char *query_id;
 };
 
+/* Is this the complete answer to a search? CORRUPT or UNAVAILABLE if not. */
+bool search_result_check(const struct json *answer, struct error *reterr);
+
 /* Appends the body of GET|POST /v1/search. */
 bool search_result_write(const struct search_params *params, const struct json *answer,
                          const struct search_result_context *context, struct buf *out, struct error *reterr);

