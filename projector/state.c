@@ -187,7 +187,7 @@ bool state_checkpoint_save(mongoc_client_t *client, const char *database, uint64
 struct start_over {
     mongoc_client_t *client;
     const char *database, *reason;
-    uint64_t epoch, now;
+    uint64_t epoch, now; /* the full scan sees everything up to now, the stream begins right after */
     bool sweep;
     char job_id[64];
     int64_t generation;
@@ -226,7 +226,7 @@ static bool start_over_position(struct start_over *s, mongoc_collection_t *state
     BSON_APPEND_BOOL(&opts, "upsert", true);
     bson_t *query = BCON_NEW("_id", CHECKPOINT_ID, "epoch", "{", "$lte", BCON_INT64((int64_t)s->epoch), "}");
     bson_t *update = BCON_NEW("$set", "{", "epoch", BCON_INT64((int64_t)s->epoch), "start_at",
-                              BCON_TIMESTAMP((int32_t)(s->now >> 32), (int32_t)s->now), "generation",
+                              BCON_TIMESTAMP((int32_t)(s->now >> 32), (int32_t)s->now + 1), "generation",
                               BCON_INT64(s->generation), "}", "$unset", "{", "token", "", "}", "$currentDate", "{",
                               "updated_at", BCON_BOOL(true), "}");
     bool ok = mongoc_collection_update_one(states, query, update, &opts, &reply_each, error);
@@ -286,6 +286,6 @@ bool state_start_over(mongoc_client_t *client, const char *database, uint64_t ep
         mongo_error("store the new position and the full scan", &error, &reply, reterr);
     bson_destroy(&reply);
     mongoc_client_session_destroy(session);
-    *ret = (struct stream_position){.start_at = s.now, .generation = s.generation};
+    *ret = (struct stream_position){.start_at = s.now + 1, .generation = s.generation};
     return ok;
 }

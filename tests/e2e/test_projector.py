@@ -37,7 +37,7 @@ def document(corner, product_id):
 
 def price_is(corner, product_id, price):
     found = document(corner, product_id)
-    return found is not None and found["price_min"] == price
+    return found is not None and found.get("price_min") == price
 
 
 def state(corner, collection="projector_state"):
@@ -155,7 +155,7 @@ def test_an_index_that_vanishes_pauses_and_is_rebuilt_at_a_restart(corner, proje
     corner.stack.es("DELETE", f"/{index}")
     corner.products.update_one({"_id": "p00001"}, {"$set": {"price": Int64(3)}})
     eventually(lambda: projector.metric(PREFIX + "target_paused") == 1, 20, "paused")
-    assert requests.get(projector.url + "/readyz", timeout=10).status_code == 503
+    eventually(lambda: requests.get(projector.url + "/readyz", timeout=10).status_code == 503, 10, "not ready")
     assert corner.stack.es("GET", f"/{index}", expect=(404,)), "it is not created by a write"
     projector.restart()
     checker.assert_equal(60, at_least=100)
@@ -295,6 +295,7 @@ def test_it_waits_for_every_server_and_stops_while_waiting(corner, program, writ
             projector.restart(wait="alive")  # told to stop while it waits
             eventually(lambda: projector.log().count("event=waiting server=MySQL") >= 2, 60)
         proxies[server].mend()
+    projector.wait_for("/readyz", 60)
     checker.assert_equal(60, at_least=20)
 
 
