@@ -36,6 +36,9 @@ struct http_call {
     struct curl_slist traceparent_node, content_type_node;
     char traceparent[80], content_type[128];
     struct curl_slist *extra; /* of request->headers */
+    /* Ours rather than CURLOPT_TIMEOUT_MS: curl 7.88 does not time out a call that waits for a free connection, and
+     * it is one entry less in curl's own timer tree for every call. */
+    struct loop_timer timer;
     usec_t timeout_usec;
     bool large_upload;
 };
@@ -278,8 +281,6 @@ static bool prepare(struct http_call *call, const struct http_client_request *re
     set_method(easy, request);
     if (!set_headers(call, request, reterr))
         return false;
-    long msec = (long)((request->timeout_usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, msec);
     bool large = request->body.len > UPLOAD_BUFFER_FROM;
     if (large && !call->large_upload)
         curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, UPLOAD_BUFFER_BYTES);
@@ -330,7 +331,7 @@ static void judge(const struct receiver *receiver, CURLcode code, usec_t timeout
         error_set(error, ERROR_UNAVAILABLE, "%.*s: no connection in time: %.120s", host_len, host.data, detail);
     else if (code == CURLE_OUT_OF_MEMORY)
         error_nomem(error);
-    else if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL)
+    else if ((code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) && !response->sent)
         error_set(error, ERROR_INVALID, "URL %.100s: %.100s", url ? url : "", detail);
     else
         error_set(error, ERROR_UNAVAILABLE, "%.*s: %.140s", host_len, host.data, detail);
@@ -340,6 +341,7 @@ static void judge(const struct receiver *receiver, CURLcode code, usec_t timeout
 
 static void link_active(struct http_call *call) {
     struct http_client *client = call->client;
+    loop_timer_set(client->loop, &call->timer, clock_now_usec() + call->timeout_usec);
     call->prev = NULL;
     call->next = client->active;
     if (client->active)
@@ -350,6 +352,7 @@ static void link_active(struct http_call *call) {
 
 static void unlink_active(struct http_call *call) {
     struct http_client *client = call->client;
+    loop_timer_cancel(client->loop, &call->timer);
     if (call->prev)
         call->prev->next = call->next;
     else
@@ -380,6 +383,10 @@ static void finish(struct http_call *call, CURLcode code) {
     unlink_active(call);
     call->callback(call->ctx, &response);
     recycle(call);
+}
+
+static void on_call_timeout(struct loop_timer *timer) {
+    finish(CONTAINER_OF(timer, struct http_call, timer), CURLE_OPERATION_TIMEDOUT);
 }
 
 /* Never called from inside curl. A callback may start and cancel calls; what finishes by that is collected by
@@ -530,6 +537,7 @@ struct http_call *http_client_start(struct http_client *client, const struct htt
     }
     call->callback = callback;
     call->ctx = ctx;
+    call->timer.cb = on_call_timeout;
     if (curl_multi_add_handle(client->multi, call->receiver.easy) != CURLM_OK) {
         error_nomem(reterr);
         recycle(call);
@@ -564,6 +572,8 @@ bool http_client_call_blocking(const struct http_client_options *options, const 
     bool ok = prepare(call, request, reterr);
     if (ok) {
         call->receiver.body = ret_body;
+        curl_easy_setopt(call->receiver.easy, CURLOPT_TIMEOUT_MS,
+                         (long)((request->timeout_usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC));
         struct http_response response = {.body = ret_body};
         judge(&call->receiver, curl_easy_perform(call->receiver.easy), request->timeout_usec, &response);
         ok = response.error.code == ERROR_NONE;
