@@ -5,21 +5,33 @@
 
 /* One number for each thing that is drawn; a new one goes to the end, so that the others stay. */
 enum purpose {
-    DRAW_LEAF = 1, DRAW_BRAND, DRAW_SERIES, DRAW_TYPE, DRAW_PRICE, DRAW_ROUND, DRAW_VARY, DRAW_NAME,
-    DRAW_TEXTS, DRAW_LEAD, DRAW_FEATURE, DRAW_CLOSER, DRAW_ALSO, DRAW_MODEL,
-    DRAW_AXIS = 100, DRAW_VARIANT_PRICE = 200, DRAW_STOCK = 300,
+    DRAW_LEAF = 1,
+    DRAW_BRAND,
+    DRAW_SERIES,
+    DRAW_TYPE,
+    DRAW_PRICE,
+    DRAW_ROUND,
+    DRAW_VARY,
+    DRAW_NAME,
+    DRAW_TEXTS,
+    DRAW_LEAD,
+    DRAW_FEATURE,
+    DRAW_CLOSER,
+    DRAW_ALSO,
+    DRAW_MODEL,
+    DRAW_AXIS = 100,
+    DRAW_VARIANT_PRICE = 200,
+    DRAW_STOCK = 300,
 };
 
 enum { ABSENT_PERCENT = 12, CLEARANCE_PERCENT = 4 };
 
-static uint64_t draw_for(const struct draw *draw, uint64_t purpose)
-{
+static uint64_t draw_for(const struct draw *draw, uint64_t purpose) {
     return rng_mix(draw->key ^ (purpose * 0xd1342543de82ef95ULL));
 }
 
 /* The first index whose running sum is above a random point. */
-static uint32_t pick_by_sums(const uint32_t *sums, uint32_t count, uint64_t random)
-{
+static uint32_t pick_by_sums(const uint32_t *sums, uint32_t count, uint64_t random) {
     uint32_t point = rng_below(random, sums[count - 1]), low = 0, high = count - 1;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
@@ -32,20 +44,17 @@ static uint32_t pick_by_sums(const uint32_t *sums, uint32_t count, uint64_t rand
 }
 
 /* Words at the front of a list come more often. */
-static uint32_t pick_word(uint32_t count, uint64_t random)
-{
+static uint32_t pick_word(uint32_t count, uint64_t random) {
     uint32_t a = rng_below(random, count), b = rng_below_low(random, count);
     return (random & 1) && b < a ? b : a;
 }
 
-static bool is_said_of(const struct draw *d, struct str name)
-{
+static bool is_said_of(const struct draw *d, struct str name) {
     return str_equal(d->brand->text[LANG_EN], name) || str_equal(d->type->text[LANG_EN], name) ||
            (d->series && str_equal(d->series->text[LANG_EN], name));
 }
 
-static void draw_identity(struct draw *d)
-{
+static void draw_identity(struct draw *d) {
     const struct leaf *leaf = d->leaf;
     uint32_t brand = pick_by_sums(leaf->brand_sums, leaf->kind->brands.count, draw_for(d, DRAW_BRAND));
     const struct leaf_brand *of_brand = &leaf->brands[brand];
@@ -53,8 +62,8 @@ static void draw_identity(struct draw *d)
     d->gs1_prefix = of_brand->gs1_prefix;
     d->series = NULL;
     if (of_brand->series)
-        d->series = (const struct word *)of_brand->series->items +
-                    pick_word(of_brand->series->count, draw_for(d, DRAW_SERIES));
+        d->series =
+            (const struct word *)of_brand->series->items + pick_word(of_brand->series->count, draw_for(d, DRAW_SERIES));
     d->type = (const struct word *)leaf->types.items + pick_word(leaf->types.count, draw_for(d, DRAW_TYPE));
     d->model_length = 0;
     if (of_brand->pattern)
@@ -69,13 +78,16 @@ static void draw_identity(struct draw *d)
     }
 }
 
-static bool is_none(const struct word *word)
-{
+static bool is_none(const struct word *word) {
     return str_is(word->text[LANG_EN], "none");
 }
 
-static void draw_list(struct draw *d, uint32_t attr, uint64_t random)
-{
+/* "none" and "all" make no sense beside another value. */
+static bool stands_alone(const struct word *word) {
+    return is_none(word) || str_is(word->text[LANG_EN], "all");
+}
+
+static void draw_list(struct draw *d, uint32_t attr, uint64_t random) {
     const struct values *values = d->values[attr];
     uint32_t wanted = 1 + rng_below_low(random, MAX_LISTED), picks = 0;
     for (uint32_t i = 0; i < wanted; i++) {
@@ -83,13 +95,12 @@ static void draw_list(struct draw *d, uint32_t attr, uint64_t random)
         picks |= 1U << pick_word(values->count, random);
     }
     for (uint32_t i = 0; i < values->count; i++)
-        if ((picks >> i & 1) && picks != 1U << i && is_none(&values->words[i]))
+        if ((picks >> i & 1) && picks != 1U << i && stands_alone(&values->words[i]))
             picks &= ~(1U << i);
     d->list_picks[attr] = picks;
 }
 
-static void draw_attr(struct draw *d, uint32_t attr)
-{
+static void draw_attr(struct draw *d, uint32_t attr) {
     const struct values *values = d->values[attr];
     uint64_t random = rng_mix(d->key ^ d->leaf->attrs[attr].hash);
     if (!d->leaf->attrs[attr].required && rng_below_low(rng_mix(random), 100) < ABSENT_PERCENT)
@@ -119,8 +130,7 @@ static void draw_attr(struct draw *d, uint32_t attr)
 }
 
 /* Fills chosen with the indexes of the words one axis takes; returns how many. */
-static uint32_t draw_axis(const struct draw *d, uint32_t number, uint32_t most, uint32_t chosen[MAX_VARIANTS])
-{
+static uint32_t draw_axis(const struct draw *d, uint32_t number, uint32_t most, uint32_t chosen[MAX_VARIANTS]) {
     const struct axis *axis = &d->leaf->axes[number];
     const struct values *values = d->values[axis->attr];
     uint64_t random = draw_for(d, DRAW_AXIS + number);
@@ -149,8 +159,7 @@ static uint32_t draw_axis(const struct draw *d, uint32_t number, uint32_t most, 
     return found;
 }
 
-static void draw_variants(struct draw *d)
-{
+static void draw_variants(struct draw *d) {
     const struct leaf *leaf = d->leaf;
     uint32_t chosen[MAX_AXES][MAX_VARIANTS], counts[MAX_AXES] = {1, 1}, total = 1;
     d->variant_count = 0;
@@ -175,15 +184,13 @@ static void draw_variants(struct draw *d)
         }
 }
 
-static uint32_t attr_factor(const struct draw *d, uint32_t attr, uint32_t pick)
-{
+static uint32_t attr_factor(const struct draw *d, uint32_t attr, uint32_t pick) {
     const struct values *values = d->values[attr];
     bool words = values->type == VALUE_TEXT || values->type == VALUE_NUMBER;
     return words ? values->words[pick].factor : FACTOR_ONE;
 }
 
-static void draw_variant_price(struct draw *d, uint32_t number)
-{
+static void draw_variant_price(struct draw *d, uint32_t number) {
     struct draw_variant *variant = &d->variants[number];
     uint64_t factor = FACTOR_ONE;
     uint64_t random = draw_for(d, DRAW_VARIANT_PRICE + number);
@@ -196,8 +203,7 @@ static void draw_variant_price(struct draw *d, uint32_t number)
         variant->price = price_round(d->leaf, d->price * factor / FACTOR_ONE, draw_for(d, DRAW_ROUND));
 }
 
-static void draw_prices(struct draw *d)
-{
+static void draw_prices(struct draw *d) {
     uint64_t factor = (uint64_t)d->brand->factor * d->type->factor / FACTOR_ONE;
     if (d->series)
         factor = factor * d->series->factor / FACTOR_ONE;
@@ -211,25 +217,23 @@ static void draw_prices(struct draw *d)
 
 /* A phrase that speaks of nothing this product lacks, other than `not`; NULL if there is none. */
 static const struct phrase *pick_phrase(const struct draw *d, const struct phrase *phrases, uint32_t count,
-                                        uint64_t random, const struct phrase *not)
-{
+                                        uint64_t random, const struct phrase * not ) {
     uint32_t start = count > 0 ? rng_below(random, count) : 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct phrase *phrase = &phrases[(start + i) % count];
-        if (phrase != not && !(phrase->attrs & (d->varied | d->absent | d->unsaid)) && (d->series || !phrase->needs_series))
+        if (phrase != not &&!(phrase->attrs & (d->varied | d->absent | d->unsaid)) &&
+            (d->series || !phrase->needs_series))
             return phrase;
     }
     return NULL;
 }
 
-static void add_sentence(struct draw *d, const struct phrase *phrase)
-{
+static void add_sentence(struct draw *d, const struct phrase *phrase) {
     if (phrase)
         d->sentences[d->sentence_count++] = phrase;
 }
 
-static void draw_texts(struct draw *d)
-{
+static void draw_texts(struct draw *d) {
     const struct leaf *leaf = d->leaf;
     uint64_t random = draw_for(d, DRAW_TEXTS);
     uint32_t length = rng_below(random, 100), last = rng_below_low(random, 100);
@@ -238,8 +242,7 @@ static void draw_texts(struct draw *d)
     add_sentence(d, pick_phrase(d, leaf->leads, leaf->lead_count, draw_for(d, DRAW_LEAD), NULL));
     if (length < 12)
         return;
-    const struct phrase *feature =
-        pick_phrase(d, leaf->features, leaf->feature_count, draw_for(d, DRAW_FEATURE), NULL);
+    const struct phrase *feature = pick_phrase(d, leaf->features, leaf->feature_count, draw_for(d, DRAW_FEATURE), NULL);
     add_sentence(d, feature);
     if (length < 45)
         return;
@@ -251,8 +254,7 @@ static void draw_texts(struct draw *d)
     add_sentence(d, other);
 }
 
-static void draw_categories(struct draw *d)
-{
+static void draw_categories(struct draw *d) {
     uint64_t random = draw_for(d, DRAW_ALSO);
     d->categories[0] = d->leaf->category_id;
     d->category_count = 1;
@@ -260,8 +262,7 @@ static void draw_categories(struct draw *d)
         d->categories[d->category_count++] = d->leaf->also[rng_below(random, d->leaf->also_count)];
 }
 
-void draw_product(const struct model *model, uint64_t seed, uint32_t number, struct draw *ret)
-{
+void draw_product(const struct model *model, uint64_t seed, uint32_t number, struct draw *ret) {
     ret->seed = seed;
     ret->number = number;
     ret->key = rng_mix(rng_mix(seed) ^ number);
@@ -277,8 +278,7 @@ void draw_product(const struct model *model, uint64_t seed, uint32_t number, str
     draw_categories(ret);
 }
 
-uint32_t draw_stock(const struct draw *draw, uint32_t slot)
-{
+uint32_t draw_stock(const struct draw *draw, uint32_t slot) {
     uint64_t random = draw_for(draw, DRAW_STOCK + slot);
     uint32_t dice = rng_below(random, 100);
     if (dice < 8)

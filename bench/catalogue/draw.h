@@ -24,11 +24,11 @@ struct draw {
     char model[CODE_MAX];
     uint32_t model_length; /* 0: no model number */
     const struct values *values[MAX_ATTRS];
-    uint32_t pick[MAX_ATTRS]; /* word, range step, or 0/1 */
+    uint32_t pick[MAX_ATTRS];       /* word, range step, or 0/1 */
     uint32_t list_picks[MAX_ATTRS]; /* VALUE_LIST: bit set of words */
-    uint64_t absent; /* attributes this product does not have */
-    uint64_t unsaid; /* attributes whose value is "none": printed, but not put into words */
-    uint64_t varied; /* attributes its variants have instead */
+    uint64_t absent;                /* attributes this product does not have */
+    uint64_t unsaid;                /* attributes whose value is "none": printed, but not put into words */
+    uint64_t varied;                /* attributes its variants have instead */
     uint32_t price;
     uint32_t variant_count;
     struct draw_variant variants[MAX_VARIANTS];

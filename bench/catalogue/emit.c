@@ -2,29 +2,25 @@
 
 #define PUT(line, text) line_put((line), (text), sizeof(text) - 1)
 
-static void put_str(struct line *line, struct str text)
-{
+static void put_str(struct line *line, struct str text) {
     line_put(line, text.ptr, text.len);
 }
 
 /* 1 → 0000001 */
-static void put_padded(struct line *line, uint32_t number)
-{
+static void put_padded(struct line *line, uint32_t number) {
     char digits[7];
     for (unsigned i = sizeof digits; i > 0; number /= 10)
         digits[--i] = (char)('0' + number % 10);
     line_put(line, digits, sizeof digits);
 }
 
-static void put_quoted(struct line *line, struct str text)
-{
+static void put_quoted(struct line *line, struct str text) {
     PUT(line, "\"");
     put_str(line, text);
     PUT(line, "\"");
 }
 
-static void put_list(struct line *line, const struct values *values, uint32_t picks)
-{
+static void put_list(struct line *line, const struct values *values, uint32_t picks) {
     bool first = true;
     PUT(line, "[");
     for (uint32_t i = 0; i < values->count; i++) {
@@ -38,8 +34,7 @@ static void put_list(struct line *line, const struct values *values, uint32_t pi
     PUT(line, "]");
 }
 
-static void put_value(struct line *line, const struct draw *draw, uint32_t attr, uint32_t pick)
-{
+static void put_value(struct line *line, const struct draw *draw, uint32_t attr, uint32_t pick) {
     const struct values *values = draw->values[attr];
     switch (values->type) {
     case VALUE_TEXT:
@@ -65,8 +60,7 @@ static void put_value(struct line *line, const struct draw *draw, uint32_t attr,
     }
 }
 
-static void put_ean(struct line *line, const struct draw *draw, uint32_t slot)
-{
+static void put_ean(struct line *line, const struct draw *draw, uint32_t slot) {
     char code[EAN_LENGTH];
     if (draw->leaf->kind->isbn)
         codes_isbn(draw->seed, draw->number, code);
@@ -82,8 +76,7 @@ static void put_ean(struct line *line, const struct draw *draw, uint32_t slot)
     PUT(line, "\"");
 }
 
-static void put_attributes(struct line *line, const struct draw *draw)
-{
+static void put_attributes(struct line *line, const struct draw *draw) {
     PUT(line, ",\"attributes\":{");
     if (draw->model_length > 0) {
         PUT(line, "\"model\":\"");
@@ -103,8 +96,7 @@ static void put_attributes(struct line *line, const struct draw *draw)
 }
 
 /* The word's own code, else its capital letters and digits. */
-static void put_sku_part(struct line *line, const struct word *word)
-{
+static void put_sku_part(struct line *line, const struct word *word) {
     struct str text = word->code.len > 0 ? word->code : word->text[LANG_EN];
     for (uint32_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
@@ -115,8 +107,7 @@ static void put_sku_part(struct line *line, const struct word *word)
     }
 }
 
-static void put_variant_sku(struct line *line, const struct draw *draw, const struct draw_variant *variant)
-{
+static void put_variant_sku(struct line *line, const struct draw *draw, const struct draw_variant *variant) {
     if (draw->leaf->kind->sku_from_model) {
         line_put(line, draw->model, draw->model_length);
     } else {
@@ -129,8 +120,7 @@ static void put_variant_sku(struct line *line, const struct draw *draw, const st
     }
 }
 
-static void put_variant(struct line *line, const struct draw *draw, uint32_t number)
-{
+static void put_variant(struct line *line, const struct draw *draw, uint32_t number) {
     const struct draw_variant *variant = &draw->variants[number];
     PUT(line, "{\"sku\":\"");
     put_variant_sku(line, draw, variant);
@@ -154,8 +144,7 @@ static void put_variant(struct line *line, const struct draw *draw, uint32_t num
     PUT(line, "}");
 }
 
-static void put_variants(struct line *line, const struct draw *draw)
-{
+static void put_variants(struct line *line, const struct draw *draw) {
     if (draw->variant_count == 0)
         return;
     PUT(line, ",\"variants\":[");
@@ -167,8 +156,7 @@ static void put_variants(struct line *line, const struct draw *draw)
     PUT(line, "]");
 }
 
-static void put_texts(struct line *line, const struct draw *draw, int lang)
-{
+static void put_texts(struct line *line, const struct draw *draw, int lang) {
     for (uint32_t i = 0; i < draw->sentence_count; i++) {
         if (i > 0)
             PUT(line, " ");
@@ -176,8 +164,7 @@ static void put_texts(struct line *line, const struct draw *draw, int lang)
     }
 }
 
-void emit_product(const struct draw *draw, struct line *line)
-{
+void emit_product(const struct draw *draw, struct line *line) {
     PUT(line, "{\"id\":\"p");
     put_padded(line, draw->number);
     PUT(line, "\",\"name\":{\"ko\":\"");
@@ -206,8 +193,7 @@ void emit_product(const struct draw *draw, struct line *line)
     PUT(line, "}\n");
 }
 
-void emit_stock(const struct draw *draw, struct line *line)
-{
+void emit_stock(const struct draw *draw, struct line *line) {
     uint32_t slot = 0;
     do {
         PUT(line, "{\"sku\":\"");
@@ -223,8 +209,7 @@ void emit_stock(const struct draw *draw, struct line *line)
     } while (++slot < draw->variant_count);
 }
 
-void emit_category(const struct category *category, struct line *line)
-{
+void emit_category(const struct category *category, struct line *line) {
     PUT(line, "{\"id\":");
     line_put_number(line, category->id);
     if (category->parent_id > 0) {

@@ -10,12 +10,11 @@ struct pair {
 };
 
 static const struct pair pairs[] = {
-    {"을", "를", false}, {"은", "는", false}, {"이", "가", false},
+    {"을", "를", false}, {"은", "는", false},  {"이", "가", false},
     {"과", "와", false}, {"으로", "로", true}, {"이라", "라", false},
 };
 
-uint8_t josa_find(struct str name)
-{
+uint8_t josa_find(struct str name) {
     for (uint8_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
         if (str_is(name, pairs[i].after_consonant))
             return (uint8_t)(i + 1);
@@ -23,17 +22,15 @@ uint8_t josa_find(struct str name)
 }
 
 /* The final consonant of a character as it is read in Korean: 0 none, 8 rieul, else some other. */
-static unsigned final_of_ascii(char c)
-{
-    static const char *const other = "036mnMN";  /* 영 삼 육 엠 엔 */
+static unsigned final_of_ascii(char c) {
+    static const char *const other = "036mnMN"; /* 영 삼 육 엠 엔 */
     static const char *const rieul = "178lrLR"; /* 일 칠 팔 엘 알 */
     if (strchr(rieul, c))
         return FINAL_RIEUL;
     return strchr(other, c) ? 1 : FINAL_NONE;
 }
 
-static unsigned final_of(struct str text)
-{
+static unsigned final_of(struct str text) {
     while (text.len > 0 && (text.ptr[text.len - 1] == ')' || text.ptr[text.len - 1] == ' '))
         text.len--;
     if (text.len == 0)
@@ -49,8 +46,7 @@ static unsigned final_of(struct str text)
     return (code - SYLLABLE_FIRST) % FINALS;
 }
 
-struct str josa_after(uint8_t particle, struct str text)
-{
+struct str josa_after(uint8_t particle, struct str text) {
     const struct pair *pair = &pairs[particle - 1];
     unsigned final = final_of(text);
     bool vowel = final == FINAL_NONE || (final == FINAL_RIEUL && pair->rieul_as_vowel);

@@ -2,8 +2,7 @@
 
 #include "spec.h"
 
-const struct kind *kind_find(const struct model *model, struct str name)
-{
+const struct kind *kind_find(const struct model *model, struct str name) {
     const struct kind *kinds = model->kinds.items;
     for (uint32_t i = 0; i < model->kinds.count; i++)
         if (str_equal(kinds[i].name, name))
@@ -11,8 +10,7 @@ const struct kind *kind_find(const struct model *model, struct str name)
     return NULL;
 }
 
-static struct kind kind_copy(const struct kind *base)
-{
+static struct kind kind_copy(const struct kind *base) {
     struct kind copy = *base;
     copy.series = vec_copy(&base->series, sizeof(struct brand_words));
     copy.patterns = vec_copy(&base->patterns, sizeof(struct brand_pattern));
@@ -25,8 +23,7 @@ static struct kind kind_copy(const struct kind *base)
     return copy;
 }
 
-bool kind_begin(struct model *model, struct str text, struct model_error *reterr)
-{
+bool kind_begin(struct model *model, struct str text, struct model_error *reterr) {
     struct str rest = text, name, parent;
     struct kind fresh = {0};
     str_next(&rest, "<", &name);
@@ -43,8 +40,7 @@ bool kind_begin(struct model *model, struct str text, struct model_error *reterr
     return true;
 }
 
-static bool line_series(struct model *model, struct kind *kind, struct str text, struct model_error *reterr)
-{
+static bool line_series(struct model *model, struct kind *kind, struct str text, struct model_error *reterr) {
     struct brand_words entry = {0};
     struct str rest;
     if (str_is(text, "none")) {
@@ -66,8 +62,7 @@ static bool line_series(struct model *model, struct kind *kind, struct str text,
     return true;
 }
 
-static bool line_pattern(struct kind *kind, struct str text, struct model_error *reterr)
-{
+static bool line_pattern(struct kind *kind, struct str text, struct model_error *reterr) {
     struct brand_pattern entry;
     if (!spec_split(text, &entry.brand, &entry.pattern))
         return spec_fail(reterr, "model needs BRAND: pattern", text);
@@ -83,8 +78,7 @@ static bool line_pattern(struct kind *kind, struct str text, struct model_error 
 }
 
 /* "85 size run 3-6 color pick 1-4" */
-static bool line_vary(struct kind *kind, struct str text, struct model_error *reterr)
-{
+static bool line_vary(struct kind *kind, struct str text, struct model_error *reterr) {
     struct str rest = text, percent, name, mode, bounds, low;
     int64_t number, min, max;
     if (!str_token(&rest, &percent) || !str_to_scaled(percent, 0, &number) || number > 100)
@@ -103,8 +97,7 @@ static bool line_vary(struct kind *kind, struct str text, struct model_error *re
     return true;
 }
 
-static bool line_also(struct kind *kind, struct str text, struct model_error *reterr)
-{
+static bool line_also(struct kind *kind, struct str text, struct model_error *reterr) {
     struct str rest = text, token;
     int64_t number;
     if (!str_token(&rest, &token) || !str_to_scaled(token, 0, &number) || number > 100)
@@ -117,8 +110,7 @@ static bool line_also(struct kind *kind, struct str text, struct model_error *re
 }
 
 /* The first line of its own replaces what was inherited, the next ones add. */
-static bool line_phrase(struct vec *phrases, bool *inherited, struct str text, struct model_error *reterr)
-{
+static bool line_phrase(struct vec *phrases, bool *inherited, struct str text, struct model_error *reterr) {
     if (str_find(text, "||") < 0)
         return spec_fail(reterr, "needs Korean || English", text);
     if (*inherited)
@@ -128,8 +120,7 @@ static bool line_phrase(struct vec *phrases, bool *inherited, struct str text, s
     return true;
 }
 
-bool kind_line(struct model *model, struct str keyword, struct str rest, struct model_error *reterr)
-{
+bool kind_line(struct model *model, struct str keyword, struct str rest, struct model_error *reterr) {
     if (model->kinds.count == 0)
         return spec_fail(reterr, "before any kind", keyword);
     struct kind *kind = (struct kind *)model->kinds.items + (model->kinds.count - 1);

@@ -12,22 +12,19 @@
 
 enum { ZIPF_SCALE = 1 << 20, GS1_KOREA = 880, MAX_LIST_WORDS = 32, MAX_AXIS_WORDS = 64 };
 
-void link_locate(struct model_error *err, struct str file, unsigned line)
-{
+void link_locate(struct model_error *err, struct str file, unsigned line) {
     struct model_error plain = *err;
     snprintf(err->message, sizeof err->message, "%.*s:%u: %.190s", (int)file.len, file.ptr, line, plain.message);
 }
 
-static struct str attr_key(const struct leaf *leaf, const struct attr *attr)
-{
+static struct str attr_key(const struct leaf *leaf, const struct attr *attr) {
     struct str key = STR_LITERAL("\"");
     if (!attr->shared)
         key = str_concat(str_concat(key, leaf->slug), STR_LITERAL("_"));
     return str_concat(str_concat(key, attr->name), STR_LITERAL("\":"));
 }
 
-static void merge_attrs(struct vec *into, const struct vec *from, bool replace)
-{
+static void merge_attrs(struct vec *into, const struct vec *from, bool replace) {
     const struct attr *items = from->items;
     for (uint32_t i = 0; i < from->count; i++) {
         struct attr *same = NULL, *have = into->items;
@@ -42,8 +39,7 @@ static void merge_attrs(struct vec *into, const struct vec *from, bool replace)
     }
 }
 
-static bool link_attrs(const struct model *model, struct leaf *leaf, struct model_error *reterr)
-{
+static bool link_attrs(const struct model *model, struct leaf *leaf, struct model_error *reterr) {
     const struct department *department = (const struct department *)model->departments.items + leaf->department;
     struct vec attrs = vec_copy(&leaf->kind->attrs, sizeof(struct attr));
     merge_attrs(&attrs, &leaf->extra, true);
@@ -62,8 +58,7 @@ static bool link_attrs(const struct model *model, struct leaf *leaf, struct mode
     return true;
 }
 
-static bool is_said_of(const struct leaf *leaf, struct str name)
-{
+static bool is_said_of(const struct leaf *leaf, struct str name) {
     const struct vec *lists[] = {&leaf->kind->brands, &leaf->types};
     for (size_t l = 0; l < sizeof lists / sizeof lists[0]; l++)
         for (uint32_t i = 0; i < lists[l]->count; i++)
@@ -78,8 +73,7 @@ static bool is_said_of(const struct leaf *leaf, struct str name)
 }
 
 /* strict: a case that can never come true is a mistake (a kind's cases may suit only some leaves). */
-static bool link_cases(struct leaf *leaf, const struct vec *cases, bool strict, struct model_error *reterr)
-{
+static bool link_cases(struct leaf *leaf, const struct vec *cases, bool strict, struct model_error *reterr) {
     const struct case_values *items = cases->items;
     for (uint32_t i = 0; i < cases->count; i++) {
         bool found = false;
@@ -98,8 +92,7 @@ static bool link_cases(struct leaf *leaf, const struct vec *cases, bool strict, 
 }
 
 static bool link_brand(const struct kind *kind, const struct word *brand, struct leaf_brand *ret,
-                       struct model_error *reterr)
-{
+                       struct model_error *reterr) {
     const struct brand_words *series = kind->series.items;
     const struct brand_pattern *patterns = kind->patterns.items;
     int64_t prefix = GS1_KOREA;
@@ -117,8 +110,7 @@ static bool link_brand(const struct kind *kind, const struct word *brand, struct
     return true;
 }
 
-static bool link_brands(struct leaf *leaf, struct model_error *reterr)
-{
+static bool link_brands(struct leaf *leaf, struct model_error *reterr) {
     const struct kind *kind = leaf->kind;
     const struct word *brands = kind->brands.items;
     uint32_t sum = 0;
@@ -135,8 +127,7 @@ static bool link_brands(struct leaf *leaf, struct model_error *reterr)
     return true;
 }
 
-static bool link_axes(struct leaf *leaf, struct model_error *reterr)
-{
+static bool link_axes(struct leaf *leaf, struct model_error *reterr) {
     for (uint32_t i = 0; i < leaf->kind->axis_count; i++) {
         struct axis *axis = &leaf->axes[leaf->axis_count];
         uint32_t attr = 0;
@@ -145,8 +136,8 @@ static bool link_axes(struct leaf *leaf, struct model_error *reterr)
             attr++;
         if (attr < leaf->attr_count && leaf->attrs[attr].values.count < 2)
             continue; /* the leaf has only one such thing */
-        if (attr == leaf->attr_count ||
-            leaf->attrs[attr].values.count > MAX_AXIS_WORDS || leaf->attrs[attr].values.type == VALUE_LIST)
+        if (attr == leaf->attr_count || leaf->attrs[attr].values.count > MAX_AXIS_WORDS ||
+            leaf->attrs[attr].values.type == VALUE_LIST)
             return spec_fail(reterr, "cannot vary by", axis->name);
         leaf->attrs[attr].required = true;
         axis->attr = (uint8_t)attr;
@@ -156,8 +147,7 @@ static bool link_axes(struct leaf *leaf, struct model_error *reterr)
 }
 
 static bool compile_all(const struct leaf *leaf, const struct vec *texts, struct phrase **ret, uint32_t *ret_count,
-                        struct model_error *reterr)
-{
+                        struct model_error *reterr) {
     *ret = mem_alloc((texts->count + 1) * sizeof **ret);
     *ret_count = texts->count;
     for (uint32_t i = 0; i < texts->count; i++)
@@ -166,8 +156,7 @@ static bool compile_all(const struct leaf *leaf, const struct vec *texts, struct
     return true;
 }
 
-static bool link_phrases(const struct model *model, struct leaf *leaf, struct model_error *reterr)
-{
+static bool link_phrases(const struct model *model, struct leaf *leaf, struct model_error *reterr) {
     const struct department *department = (const struct department *)model->departments.items + leaf->department;
     const struct kind *kind = leaf->kind;
     if (kind->names.count == 0 || kind->leads.count == 0)
@@ -178,8 +167,7 @@ static bool link_phrases(const struct model *model, struct leaf *leaf, struct mo
            compile_all(leaf, &department->closers, &leaf->closers, &leaf->closer_count, reterr);
 }
 
-static bool link_also(const struct model *model, struct leaf *leaf, struct model_error *reterr)
-{
+static bool link_also(const struct model *model, struct leaf *leaf, struct model_error *reterr) {
     const struct str *slugs = leaf->kind->also.items;
     const struct category *categories = model->categories.items;
     leaf->also = mem_alloc((leaf->kind->also.count + 1) * sizeof *leaf->also);
@@ -195,20 +183,18 @@ static bool link_also(const struct model *model, struct leaf *leaf, struct model
     return true;
 }
 
-static bool link_leaf(const struct model *model, struct leaf *leaf, struct model_error *reterr)
-{
+static bool link_leaf(const struct model *model, struct leaf *leaf, struct model_error *reterr) {
     leaf->kind = kind_find(model, leaf->kind_name);
     if (!leaf->kind)
         return spec_fail(reterr, "unknown kind", leaf->kind_name);
     price_prepare(leaf);
     return link_attrs(model, leaf, reterr) && link_cases(leaf, &leaf->kind->cases, false, reterr) &&
-           link_cases(leaf, &leaf->cases, true, reterr) && link_brands(leaf, reterr) &&
-           link_axes(leaf, reterr) && link_phrases(model, leaf, reterr) && link_also(model, leaf, reterr);
+           link_cases(leaf, &leaf->cases, true, reterr) && link_brands(leaf, reterr) && link_axes(leaf, reterr) &&
+           link_phrases(model, leaf, reterr) && link_also(model, leaf, reterr);
 }
 
 /* Model numbers become SKUs, so no two patterns may make the same one. */
-static bool check_patterns(const struct model *model, struct model_error *reterr)
-{
+static bool check_patterns(const struct model *model, struct model_error *reterr) {
     struct vec all = {NULL, 0, 0};
     *(struct str *)vec_add(&all, sizeof(struct str)) = STR_LITERAL("P#######");
     const struct kind *kinds = model->kinds.items;
@@ -225,12 +211,12 @@ static bool check_patterns(const struct model *model, struct model_error *reterr
     for (uint32_t i = 0; i < all.count; i++)
         for (uint32_t k = i + 1; k < all.count; k++)
             if (!str_equal(items[i], items[k]) && !codes_patterns_differ(items[i], items[k]))
-                return spec_fail(reterr, "model pattern overlaps with another", str_concat(str_concat(items[i], STR_LITERAL(" and ")), items[k]));
+                return spec_fail(reterr, "model pattern overlaps with another",
+                                 str_concat(str_concat(items[i], STR_LITERAL(" and ")), items[k]));
     return true;
 }
 
-static bool check_categories(const struct model *model, struct model_error *reterr)
-{
+static bool check_categories(const struct model *model, struct model_error *reterr) {
     const struct category *items = model->categories.items;
     for (uint32_t i = 0; i < model->categories.count; i++)
         for (uint32_t k = i + 1; k < model->categories.count; k++) {
@@ -245,8 +231,7 @@ static bool check_categories(const struct model *model, struct model_error *rete
     return true;
 }
 
-bool link_model(struct model *model, struct model_error *reterr)
-{
+bool link_model(struct model *model, struct model_error *reterr) {
     uint32_t sum = 0;
     if (!check_categories(model, reterr) || !check_patterns(model, reterr))
         return false;

@@ -55,14 +55,12 @@ struct run {
     struct timespec started, shown;
 };
 
-static int usage_error(const char *message, const char *subject)
-{
+static int usage_error(const char *message, const char *subject) {
     fprintf(stderr, "catalogue: %s: '%s'\nTry 'catalogue --help'.\n", message, subject);
     return EXIT_USAGE;
 }
 
-static bool parse_number(const char *text, uint64_t limit, uint64_t *ret)
-{
+static bool parse_number(const char *text, uint64_t limit, uint64_t *ret) {
     uint64_t value = 0;
     if (*text == '\0')
         return false;
@@ -78,8 +76,7 @@ static bool parse_number(const char *text, uint64_t limit, uint64_t *ret)
     return value <= limit;
 }
 
-static int parse_value(struct options *options, const char *name, const char *value)
-{
+static int parse_value(struct options *options, const char *name, const char *value) {
     if (strcmp(name, "--products") == 0) {
         options->have_products = true;
         if (!parse_number(value, CODES_MAX_PRODUCTS, &options->products))
@@ -95,8 +92,7 @@ static int parse_value(struct options *options, const char *name, const char *va
     return 0;
 }
 
-static int parse_word(struct options *options, const char *word)
-{
+static int parse_word(struct options *options, const char *word) {
     for (int i = 0; i < OUT_COUNT; i++) {
         if (strcmp(word, out_names[i]) != 0)
             continue;
@@ -109,8 +105,7 @@ static int parse_word(struct options *options, const char *word)
 }
 
 /* Takes "--name value" or "--name=value" at argv[*at]; -1 if it is no such option. */
-static int parse_valued(struct options *options, int argc, char **argv, int *at)
-{
+static int parse_valued(struct options *options, int argc, char **argv, int *at) {
     static const char *const valued[] = {"--products", "--seed", "--out"};
     const char *arg = argv[*at];
     for (size_t k = 0; k < sizeof valued / sizeof valued[0]; k++) {
@@ -128,8 +123,7 @@ static int parse_valued(struct options *options, int argc, char **argv, int *at)
     return -1;
 }
 
-static int parse_options(struct options *options, int argc, char **argv)
-{
+static int parse_options(struct options *options, int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         int code = parse_valued(options, argc, argv, &i);
         if (code > 0)
@@ -148,41 +142,35 @@ static int parse_options(struct options *options, int argc, char **argv)
     return 0;
 }
 
-static double seconds_since(const struct timespec *then)
-{
+static double seconds_since(const struct timespec *then) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
 }
 
-static void show_progress(struct run *run, uint64_t done, bool last)
-{
+static void show_progress(struct run *run, uint64_t done, bool last) {
     if (!run->progress || (!last && seconds_since(&run->shown) < 0.2))
         return;
     clock_gettime(CLOCK_MONOTONIC, &run->shown);
     double seconds = seconds_since(&run->started);
     fprintf(stderr, "\r%llu of %llu products, %.0f a second%s", (unsigned long long)done,
-            (unsigned long long)run->options->products, seconds > 0 ? (double)done / seconds : 0.0,
-            last ? "\n" : "");
+            (unsigned long long)run->options->products, seconds > 0 ? (double)done / seconds : 0.0, last ? "\n" : "");
     fflush(stderr);
 }
 
-static void put_line(struct run *run, int which)
-{
+static void put_line(struct run *run, int which) {
     out_write(&run->outs[which], run->line.bytes, run->line.length);
     run->line.length = 0;
 }
 
-static bool write_failed(const struct run *run)
-{
+static bool write_failed(const struct run *run) {
     for (int i = 0; i < OUT_COUNT; i++)
         if (run->wanted[i] && run->outs[i].error != 0)
             return true;
     return false;
 }
 
-static void write_categories(struct run *run)
-{
+static void write_categories(struct run *run) {
     const struct category *categories = run->model.categories.items;
     for (uint32_t i = 0; i < run->model.categories.count; i++) {
         emit_category(&categories[i], &run->line);
@@ -190,8 +178,7 @@ static void write_categories(struct run *run)
     }
 }
 
-static void write_products(struct run *run)
-{
+static void write_products(struct run *run) {
     struct draw draw;
     for (uint64_t i = 1; i <= run->options->products && !write_failed(run); i++) {
         draw_product(&run->model, run->options->seed, (uint32_t)i, &draw);
@@ -209,8 +196,7 @@ static void write_products(struct run *run)
     show_progress(run, run->options->products, true);
 }
 
-static bool open_outs(struct run *run)
-{
+static bool open_outs(struct run *run) {
     const char *folder = run->options->folder ? run->options->folder : ".";
     if (run->options->only >= 0)
         return out_begin(&run->outs[run->options->only], NULL);
@@ -233,8 +219,7 @@ static bool open_outs(struct run *run)
     return true;
 }
 
-static int close_outs(struct run *run)
-{
+static int close_outs(struct run *run) {
     bool failed = write_failed(run);
     for (int i = 0; i < OUT_COUNT; i++) {
         struct out *out = &run->outs[i];
@@ -253,8 +238,7 @@ static int close_outs(struct run *run)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int run_all(const struct options *options)
-{
+static int run_all(const struct options *options) {
     static char bytes[LINE_BYTES];
     static struct run run;
     struct model_error err;
@@ -282,8 +266,7 @@ static int run_all(const struct options *options)
     return close_outs(&run);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     struct options options = {.seed = 1, .only = -1};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {

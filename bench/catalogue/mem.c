@@ -14,8 +14,7 @@ struct chunk {
 
 static struct chunk *chunks;
 
-void *mem_alloc(size_t size)
-{
+void *mem_alloc(size_t size) {
     size = (size + 15) & ~(size_t)15;
     if (!chunks || chunks->size - chunks->used < size) {
         size_t want = size > CHUNK_BYTES ? size : CHUNK_BYTES;
@@ -33,8 +32,7 @@ void *mem_alloc(size_t size)
     return p;
 }
 
-void mem_done(void)
-{
+void mem_done(void) {
     while (chunks) {
         struct chunk *next = chunks->next;
         free(chunks);
@@ -42,8 +40,7 @@ void mem_done(void)
     }
 }
 
-void *vec_add(struct vec *v, size_t item_size)
-{
+void *vec_add(struct vec *v, size_t item_size) {
     if (v->count == v->capacity) {
         uint32_t capacity = v->capacity ? v->capacity * 2 : 8;
         void *items = mem_alloc(capacity * item_size);
@@ -55,26 +52,22 @@ void *vec_add(struct vec *v, size_t item_size)
     return (unsigned char *)v->items + item_size * v->count++;
 }
 
-struct vec vec_copy(const struct vec *v, size_t item_size)
-{
+struct vec vec_copy(const struct vec *v, size_t item_size) {
     struct vec copy = {NULL, 0, 0};
     for (uint32_t i = 0; i < v->count; i++)
         memcpy(vec_add(&copy, item_size), (const unsigned char *)v->items + i * item_size, item_size);
     return copy;
 }
 
-struct str str_from(const char *text)
-{
+struct str str_from(const char *text) {
     return (struct str){text, (uint32_t)strlen(text)};
 }
 
-static bool is_blank(char c)
-{
+static bool is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-struct str str_trim(struct str s)
-{
+struct str str_trim(struct str s) {
     while (s.len > 0 && is_blank(s.ptr[0])) {
         s.ptr++;
         s.len--;
@@ -84,18 +77,15 @@ struct str str_trim(struct str s)
     return s;
 }
 
-bool str_equal(struct str a, struct str b)
-{
+bool str_equal(struct str a, struct str b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-bool str_is(struct str a, const char *b)
-{
+bool str_is(struct str a, const char *b) {
     return str_equal(a, str_from(b));
 }
 
-int64_t str_find(struct str s, const char *needle)
-{
+int64_t str_find(struct str s, const char *needle) {
     uint32_t n = (uint32_t)strlen(needle);
     for (uint32_t i = 0; i + n <= s.len; i++)
         if (memcmp(s.ptr + i, needle, n) == 0)
@@ -103,13 +93,11 @@ int64_t str_find(struct str s, const char *needle)
     return -1;
 }
 
-struct str str_slice(struct str s, uint32_t from, uint32_t to)
-{
+struct str str_slice(struct str s, uint32_t from, uint32_t to) {
     return (struct str){s.ptr + from, to - from};
 }
 
-bool str_next(struct str *rest, const char *separator, struct str *ret)
-{
+bool str_next(struct str *rest, const char *separator, struct str *ret) {
     if (!rest->ptr)
         return false;
     int64_t at = str_find(*rest, separator);
@@ -123,8 +111,7 @@ bool str_next(struct str *rest, const char *separator, struct str *ret)
     return true;
 }
 
-bool str_token(struct str *rest, struct str *ret)
-{
+bool str_token(struct str *rest, struct str *ret) {
     *rest = str_trim(*rest);
     if (rest->len == 0)
         return false;
@@ -136,8 +123,7 @@ bool str_token(struct str *rest, struct str *ret)
     return true;
 }
 
-struct str str_concat(struct str a, struct str b)
-{
+struct str str_concat(struct str a, struct str b) {
     char *p = mem_alloc((size_t)a.len + b.len + 1);
     if (a.len > 0)
         memcpy(p, a.ptr, a.len);
@@ -146,8 +132,7 @@ struct str str_concat(struct str a, struct str b)
     return (struct str){p, a.len + b.len};
 }
 
-bool str_to_scaled(struct str s, unsigned max_decimals, int64_t *ret)
-{
+bool str_to_scaled(struct str s, unsigned max_decimals, int64_t *ret) {
     int64_t value = 0;
     unsigned decimals = 0;
     bool point = false, negative = false;
@@ -175,8 +160,7 @@ bool str_to_scaled(struct str s, unsigned max_decimals, int64_t *ret)
     return true;
 }
 
-uint64_t str_hash(struct str s)
-{
+uint64_t str_hash(struct str s) {
     /* FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/ */
     uint64_t h = 0xcbf29ce484222325ULL;
     for (uint32_t i = 0; i < s.len; i++)

@@ -39,11 +39,11 @@ struct case_values {
 };
 
 struct attr {
-    struct str name;   /* as templates call it */
-    struct str key;    /* as printed: "laptop_panel": with quotes and colon */
-    bool shared;       /* named the same in every category */
-    bool hidden;       /* only for templates, never printed */
-    bool required;     /* a template or an axis needs it */
+    struct str name; /* as templates call it */
+    struct str key;  /* as printed: "laptop_panel": with quotes and colon */
+    bool shared;     /* named the same in every category */
+    bool hidden;     /* only for templates, never printed */
+    bool required;   /* a template or an axis needs it */
     uint64_t hash;
     struct values values;
     struct vec cases; /* struct case_values, the last that fits wins */
@@ -91,11 +91,11 @@ struct brand_pattern {
 /* How products of one sort are made; shared by several leaves. */
 struct kind {
     struct str name;
-    struct vec brands;    /* struct word */
-    struct vec series;    /* struct brand_words */
-    struct vec patterns;  /* struct brand_pattern */
-    struct vec attrs;     /* struct attr */
-    struct vec cases;     /* struct case_values */
+    struct vec brands;                 /* struct word */
+    struct vec series;                 /* struct brand_words */
+    struct vec patterns;               /* struct brand_pattern */
+    struct vec attrs;                  /* struct attr */
+    struct vec cases;                  /* struct case_values */
     struct vec names, leads, features; /* struct str, "korean || english" */
     bool names_inherited, leads_inherited, features_inherited;
     uint32_t vary_percent;
@@ -129,9 +129,9 @@ struct leaf {
     unsigned line;
     uint32_t category_id;
     struct str slug, kind_name;
-    struct vec types;      /* struct word */
-    struct vec extra;      /* struct attr of its own */
-    struct vec cases;      /* struct case_values */
+    struct vec types; /* struct word */
+    struct vec extra; /* struct attr of its own */
+    struct vec cases; /* struct case_values */
     uint32_t weight;
     uint32_t price_low, price_middle, price_high;
     uint32_t department;

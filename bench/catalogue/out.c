@@ -10,13 +10,11 @@
 
 enum { BUFFER_BYTES = 1 << 20 };
 
-static void part_path(const struct out *out, char ret[OUT_PATH_MAX + 8])
-{
+static void part_path(const struct out *out, char ret[OUT_PATH_MAX + 8]) {
     snprintf(ret, OUT_PATH_MAX + 8, "%s.part", out->path);
 }
 
-bool out_begin(struct out *out, const char *path)
-{
+bool out_begin(struct out *out, const char *path) {
     char part[OUT_PATH_MAX + 8];
     *out = (struct out){.fd = STDOUT_FILENO};
     out->bytes = malloc(BUFFER_BYTES);
@@ -38,8 +36,7 @@ bool out_begin(struct out *out, const char *path)
     return false;
 }
 
-static void flush(struct out *out)
-{
+static void flush(struct out *out) {
     size_t done = 0;
     while (done < out->used && out->error == 0) {
         ssize_t n = write(out->fd, out->bytes + done, out->used - done);
@@ -51,8 +48,7 @@ static void flush(struct out *out)
     out->used = 0;
 }
 
-void out_write(struct out *out, const char *bytes, size_t length)
-{
+void out_write(struct out *out, const char *bytes, size_t length) {
     while (length > 0 && out->error == 0) {
         size_t room = BUFFER_BYTES - out->used, n = length < room ? length : room;
         memcpy(out->bytes + out->used, bytes, n);
@@ -64,15 +60,13 @@ void out_write(struct out *out, const char *bytes, size_t length)
     }
 }
 
-static void release(struct out *out)
-{
+static void release(struct out *out) {
     free(out->bytes);
     out->bytes = NULL;
     out->fd = -1;
 }
 
-bool out_finish(struct out *out)
-{
+bool out_finish(struct out *out) {
     char part[OUT_PATH_MAX + 8];
     flush(out);
     if (out->path[0] != '\0') {
@@ -89,8 +83,7 @@ bool out_finish(struct out *out)
     return out->error == 0;
 }
 
-void out_abort(struct out *out)
-{
+void out_abort(struct out *out) {
     char part[OUT_PATH_MAX + 8];
     if (out->bytes && out->path[0] != '\0') {
         part_path(out, part);
@@ -100,8 +93,7 @@ void out_abort(struct out *out)
     release(out);
 }
 
-bool out_make_folder(const char *path)
-{
+bool out_make_folder(const char *path) {
     char partial[OUT_PATH_MAX];
     size_t length = strlen(path);
     struct stat info;

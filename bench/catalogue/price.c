@@ -2,8 +2,7 @@
 
 #include "rng.h"
 
-static uint32_t integer_sqrt(uint64_t n)
-{
+static uint32_t integer_sqrt(uint64_t n) {
     uint64_t root = 0;
     for (uint64_t bit = 1ULL << 31; bit > 0; bit >>= 1)
         if ((root | bit) * (root | bit) <= n)
@@ -11,8 +10,7 @@ static uint32_t integer_sqrt(uint64_t n)
     return (uint32_t)root;
 }
 
-static void fill_between(uint32_t *points, uint32_t from, uint32_t to)
-{
+static void fill_between(uint32_t *points, uint32_t from, uint32_t to) {
     uint32_t middle = (from + to) / 2;
     if (middle == from)
         return;
@@ -21,8 +19,7 @@ static void fill_between(uint32_t *points, uint32_t from, uint32_t to)
     fill_between(points, middle, to);
 }
 
-void price_prepare(struct leaf *leaf)
-{
+void price_prepare(struct leaf *leaf) {
     const uint32_t last = PRICE_POINTS - 1;
     leaf->price[0] = leaf->price_low;
     leaf->price[last / 2] = leaf->price_middle;
@@ -31,8 +28,7 @@ void price_prepare(struct leaf *leaf)
     fill_between(leaf->price, last / 2, last);
 }
 
-uint64_t price_draw(const struct leaf *leaf, uint64_t random, uint64_t factor)
-{
+uint64_t price_draw(const struct leaf *leaf, uint64_t random, uint64_t factor) {
     /* The sum of four even draws is near enough to a normal one; the table makes it log-normal. */
     uint64_t sum = (random & 0xffff) + ((random >> 16) & 0xffff) + ((random >> 32) & 0xffff) + (random >> 48);
     uint64_t at = sum * (PRICE_POINTS - 1); /* in units of 1/2^18 of a step */
@@ -41,13 +37,11 @@ uint64_t price_draw(const struct leaf *leaf, uint64_t random, uint64_t factor)
     return (low + (((high - low) * rest) >> 18)) * factor / FACTOR_ONE;
 }
 
-static uint64_t to_step(uint64_t won, uint64_t step)
-{
+static uint64_t to_step(uint64_t won, uint64_t step) {
     return (won + step / 2) / step * step;
 }
 
-static uint64_t shop_price(uint64_t won, uint64_t random)
-{
+static uint64_t shop_price(uint64_t won, uint64_t random) {
     uint32_t dice = rng_below(random, 100);
     if (won < 3000)
         return dice < 50 ? to_step(won, 100) : to_step(won, 500) - (dice < 80 ? 10 : 0);
@@ -60,8 +54,7 @@ static uint64_t shop_price(uint64_t won, uint64_t random)
     return dice < 60 ? to_step(won, 10000) : dice < 90 ? to_step(won, 100000) - 10000 : to_step(won, 1000);
 }
 
-uint32_t price_round(const struct leaf *leaf, uint64_t won, uint64_t random)
-{
+uint32_t price_round(const struct leaf *leaf, uint64_t won, uint64_t random) {
     uint64_t low = leaf->price_low, high = leaf->price_high;
     /* Outside the bounds: somewhere in the nearest tenth, so that no price piles up at a bound. */
     if (won < low)

@@ -19,15 +19,13 @@ struct reader {
 };
 
 /* "korean || english" */
-static bool split_languages(struct str text, struct str ret[LANG_COUNT])
-{
+static bool split_languages(struct str text, struct str ret[LANG_COUNT]) {
     struct str rest = text;
     return str_next(&rest, "||", &ret[LANG_KO]) && str_next(&rest, "||", &ret[LANG_EN]) && ret[LANG_KO].len > 0 &&
            ret[LANG_EN].len > 0;
 }
 
-static struct category *add_category(struct reader *r, uint32_t id, uint32_t level)
-{
+static struct category *add_category(struct reader *r, uint32_t id, uint32_t level) {
     struct category *category = vec_add(&r->model->categories, sizeof *category);
     category->id = id;
     category->level = level;
@@ -39,8 +37,7 @@ static struct category *add_category(struct reader *r, uint32_t id, uint32_t lev
 }
 
 /* dept 3 computers 컴퓨터 || Computers */
-static bool read_department(struct reader *r, struct str text)
-{
+static bool read_department(struct reader *r, struct str text) {
     struct str rest = text, number, slug;
     int64_t id;
     if (!str_token(&rest, &number) || !str_to_scaled(number, 0, &id) || id < 1 || id >= DEPARTMENT_IDS ||
@@ -54,8 +51,7 @@ static bool read_department(struct reader *r, struct str text)
 }
 
 /* "900000/1600000/4900000" */
-static bool read_prices(struct leaf *leaf, struct str text)
-{
+static bool read_prices(struct leaf *leaf, struct str text) {
     uint32_t *into[] = {&leaf->price_low, &leaf->price_middle, &leaf->price_high};
     struct str rest = text, part;
     int64_t number;
@@ -68,8 +64,7 @@ static bool read_prices(struct leaf *leaf, struct str text)
 }
 
 /* kind slug low/middle/high xWEIGHT : types */
-static bool read_leaf(struct reader *r, struct category *category, struct str text)
-{
+static bool read_leaf(struct reader *r, struct category *category, struct str text) {
     struct str rest = text, prices, weight;
     int64_t number = 0;
     struct leaf *leaf = vec_add(&r->model->leaves, sizeof *leaf);
@@ -94,8 +89,7 @@ static bool read_leaf(struct reader *r, struct category *category, struct str te
 }
 
 /* 301 >> 노트북 || Laptops = leaf   or   301 >> 선물 || Gifts @slug   or just the names */
-static bool read_category(struct reader *r, struct str number, struct str text)
-{
+static bool read_category(struct reader *r, struct str number, struct str text) {
     struct str rest = text, arrows, names, tail;
     int64_t id;
     if (!str_to_scaled(number, 0, &id) || !str_token(&rest, &arrows))
@@ -117,8 +111,7 @@ static bool read_category(struct reader *r, struct str number, struct str text)
     return !is_leaf || read_leaf(r, category, tail);
 }
 
-static bool read_list(struct reader *r, struct str text)
-{
+static bool read_list(struct reader *r, struct str text) {
     struct str rest = text, name;
     if (!str_next(&rest, "=", &name) || name.len == 0)
         return spec_fail(r->err, "list needs NAME = words", text);
@@ -130,8 +123,7 @@ static bool read_list(struct reader *r, struct str text)
 }
 
 /* "nord" and " home" → "Nord home"; a blank is written as "_" in the tables. */
-static struct str join_texts(struct str first, struct str second)
-{
+static struct str join_texts(struct str first, struct str second) {
     struct str joined = str_concat(first, second);
     char *bytes = mem_alloc(joined.len);
     for (uint32_t i = 0; i < joined.len; i++)
@@ -141,8 +133,7 @@ static struct str join_texts(struct str first, struct str second)
     return (struct str){bytes, joined.len};
 }
 
-static struct word join_words(const struct word *first, const struct word *second)
-{
+static struct word join_words(const struct word *first, const struct word *second) {
     struct word joined = {.factor = FACTOR_ONE};
     for (int lang = 0; lang < LANG_COUNT; lang++)
         joined.text[lang] = join_texts(first->text[lang], second->text[lang]);
@@ -150,8 +141,7 @@ static struct word join_words(const struct word *first, const struct word *secon
 }
 
 /* mix NAME COUNT = firsts x seconds: a list of COUNT made-up names, each first met in turn */
-static bool read_mix(struct reader *r, struct str text)
-{
+static bool read_mix(struct reader *r, struct str text) {
     struct str rest = text, name, head, count, firsts;
     struct vec first = {NULL, 0, 0}, second = {NULL, 0, 0};
     int64_t wanted;
@@ -172,8 +162,7 @@ static bool read_mix(struct reader *r, struct str text)
     return true;
 }
 
-static bool read_indented(struct reader *r, struct str text)
-{
+static bool read_indented(struct reader *r, struct str text) {
     struct str rest = text, keyword;
     if (r->leaf_open) {
         struct leaf *leaf = (struct leaf *)r->model->leaves.items + (r->model->leaves.count - 1);
@@ -185,8 +174,7 @@ static bool read_indented(struct reader *r, struct str text)
     return kind_line(r->model, keyword, str_trim(rest), r->err);
 }
 
-static bool read_top(struct reader *r, struct str text)
-{
+static bool read_top(struct reader *r, struct str text) {
     struct str rest = text, keyword;
     str_token(&rest, &keyword);
     rest = str_trim(rest);
@@ -215,16 +203,14 @@ static bool read_top(struct reader *r, struct str text)
 }
 
 /* Texts go into JSON and SKUs as they are, so what would need escaping is refused here. */
-static bool check_characters(struct str line)
-{
+static bool check_characters(struct str line) {
     for (uint32_t i = 0; i < line.len; i++)
         if ((unsigned char)line.ptr[i] < 0x20 || line.ptr[i] == '"' || line.ptr[i] == '\\')
             return false;
     return true;
 }
 
-static bool read_line(struct reader *r, struct str line)
-{
+static bool read_line(struct reader *r, struct str line) {
     struct str text = str_trim(line);
     if (text.len == 0 || text.ptr[0] == '-')
         return true;
@@ -233,8 +219,7 @@ static bool read_line(struct reader *r, struct str line)
     return line.ptr[0] == ' ' ? read_indented(r, text) : read_top(r, text);
 }
 
-static bool read_file(struct reader *r, const struct data_file *file)
-{
+static bool read_file(struct reader *r, const struct data_file *file) {
     const char *at = (const char *)file->bytes, *end = at + file->length;
     r->file = str_from(file->name);
     r->line = 0;
@@ -252,8 +237,7 @@ static bool read_file(struct reader *r, const struct data_file *file)
     return true;
 }
 
-bool model_load(struct model *ret, struct model_error *reterr)
-{
+bool model_load(struct model *ret, struct model_error *reterr) {
     *ret = (struct model){0};
     struct reader reader = {.model = ret, .err = reterr};
     for (size_t i = 0; i < data_file_count; i++)

@@ -12,8 +12,7 @@
 
 #include <stdint.h>
 
-static inline uint64_t rng_mix(uint64_t key)
-{
+static inline uint64_t rng_mix(uint64_t key) {
     uint64_t z = key + 0x9e3779b97f4a7c15ULL;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
@@ -21,14 +20,12 @@ static inline uint64_t rng_mix(uint64_t key)
 }
 
 /* Evenly in 0..n-1 from the upper half of r; n > 0. */
-static inline uint32_t rng_below(uint64_t r, uint32_t n)
-{
+static inline uint32_t rng_below(uint64_t r, uint32_t n) {
     return (uint32_t)(((r >> 32) * n) >> 32);
 }
 
 /* The same from the lower half, independent of rng_below() of the same r. */
-static inline uint32_t rng_below_low(uint64_t r, uint32_t n)
-{
+static inline uint32_t rng_below_low(uint64_t r, uint32_t n) {
     return (uint32_t)(((r & 0xffffffffU) * n) >> 32);
 }
 

@@ -2,15 +2,13 @@
 
 #include <stdio.h>
 
-bool spec_fail(struct model_error *reterr, const char *what, struct str subject)
-{
+bool spec_fail(struct model_error *reterr, const char *what, struct str subject) {
     int shown = subject.len > 120 ? 120 : (int)subject.len;
     snprintf(reterr->message, sizeof reterr->message, "%s: '%.*s'", what, shown, subject.ptr ? subject.ptr : "");
     return false;
 }
 
-static bool split_factor(struct str *text, uint32_t *ret_factor)
-{
+static bool split_factor(struct str *text, uint32_t *ret_factor) {
     int64_t scaled;
     *ret_factor = FACTOR_ONE;
     for (uint32_t i = text->len; i > 0; i--) {
@@ -25,8 +23,7 @@ static bool split_factor(struct str *text, uint32_t *ret_factor)
     return true;
 }
 
-static bool spec_word(struct str text, struct word *ret, struct model_error *reterr)
-{
+static bool spec_word(struct str text, struct word *ret, struct model_error *reterr) {
     struct str rest = text, part;
     if (!split_factor(&rest, &ret->factor))
         return spec_fail(reterr, "bad price factor", text);
@@ -40,8 +37,7 @@ static bool spec_word(struct str text, struct word *ret, struct model_error *ret
     return true;
 }
 
-static const struct named_list *find_list(const struct model *model, struct str name)
-{
+static const struct named_list *find_list(const struct model *model, struct str name) {
     const struct named_list *lists = model->lists.items;
     for (uint32_t i = 0; i < model->lists.count; i++)
         if (str_equal(lists[i].name, name))
@@ -49,8 +45,7 @@ static const struct named_list *find_list(const struct model *model, struct str 
     return NULL;
 }
 
-bool spec_words(const struct model *model, struct str text, struct vec *ret, struct model_error *reterr)
-{
+bool spec_words(const struct model *model, struct str text, struct vec *ret, struct model_error *reterr) {
     struct str rest = str_trim(text), item;
     while (str_next(&rest, "|", &item)) {
         if (item.len > 1 && item.ptr[0] == '@') {
@@ -70,15 +65,13 @@ bool spec_words(const struct model *model, struct str text, struct vec *ret, str
     return true;
 }
 
-static unsigned decimals_of(struct str s)
-{
+static unsigned decimals_of(struct str s) {
     int64_t point = str_find(s, ".");
     return point < 0 ? 0 : s.len - (uint32_t)point - 1;
 }
 
 /* "0.9..2.6/0.01" */
-static bool spec_range(struct str text, struct values *ret, struct model_error *reterr)
-{
+static bool spec_range(struct str text, struct values *ret, struct model_error *reterr) {
     struct str rest = text, low, high, step;
     int64_t to, low_scaled, step_scaled;
     if (!str_next(&rest, "..", &low) || !str_next(&rest, "/", &high))
@@ -98,8 +91,7 @@ static bool spec_range(struct str text, struct values *ret, struct model_error *
 }
 
 static bool spec_values(const struct model *model, char mark, struct str text, struct values *ret,
-                        struct model_error *reterr)
-{
+                        struct model_error *reterr) {
     int64_t number;
     *ret = (struct values){.type = VALUE_TEXT};
     if (mark == '?') {
@@ -124,8 +116,7 @@ static bool spec_values(const struct model *model, char mark, struct str text, s
     return true;
 }
 
-static bool is_identifier(struct str s)
-{
+static bool is_identifier(struct str s) {
     for (uint32_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
         if (!((c >= 'a' && c <= 'z') || c == '_' || (i > 0 && c >= '0' && c <= '9')))
@@ -134,8 +125,7 @@ static bool is_identifier(struct str s)
     return s.len > 0;
 }
 
-bool spec_attr(const struct model *model, struct str text, struct attr *ret, struct model_error *reterr)
-{
+bool spec_attr(const struct model *model, struct str text, struct attr *ret, struct model_error *reterr) {
     struct str rest = text;
     *ret = (struct attr){0};
     if (rest.len > 1 && rest.ptr[0] == '!') {
@@ -160,8 +150,7 @@ bool spec_attr(const struct model *model, struct str text, struct attr *ret, str
     return spec_fail(reterr, "bad attribute", text);
 }
 
-static struct attr *find_attr(const struct vec *attrs, struct str name)
-{
+static struct attr *find_attr(const struct vec *attrs, struct str name) {
     struct attr *items = attrs->items;
     for (uint32_t i = 0; i < attrs->count; i++)
         if (str_equal(items[i].name, name))
@@ -169,8 +158,7 @@ static struct attr *find_attr(const struct vec *attrs, struct str name)
     return NULL;
 }
 
-bool spec_attrs(const struct model *model, struct str text, struct vec *ret, struct model_error *reterr)
-{
+bool spec_attrs(const struct model *model, struct str text, struct vec *ret, struct model_error *reterr) {
     struct str rest = text, item;
     while (str_next(&rest, ";", &item)) {
         if (item.len == 0)
@@ -186,8 +174,7 @@ bool spec_attrs(const struct model *model, struct str text, struct vec *ret, str
     return true;
 }
 
-bool spec_split(struct str text, struct str *ret_name, struct str *ret_rest)
-{
+bool spec_split(struct str text, struct str *ret_name, struct str *ret_rest) {
     int64_t colon = str_find(text, ":");
     if (colon <= 0)
         return false;
@@ -196,8 +183,7 @@ bool spec_split(struct str text, struct str *ret_name, struct str *ret_rest)
     return true;
 }
 
-bool spec_cases(const struct model *model, struct str text, struct vec *ret, struct model_error *reterr)
-{
+bool spec_cases(const struct model *model, struct str text, struct vec *ret, struct model_error *reterr) {
     struct str of, rest;
     struct vec attrs = {NULL, 0, 0};
     if (!spec_split(text, &of, &rest))

@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-void line_put(struct line *line, const char *bytes, uint32_t length)
-{
+void line_put(struct line *line, const char *bytes, uint32_t length) {
     if (line->capacity - line->length < length) {
         line->full = true;
         return;
@@ -15,8 +14,7 @@ void line_put(struct line *line, const char *bytes, uint32_t length)
     line->length += length;
 }
 
-void line_put_number(struct line *line, uint64_t value)
-{
+void line_put_number(struct line *line, uint64_t value) {
     char digits[20];
     uint32_t at = sizeof digits;
     do {
@@ -26,15 +24,13 @@ void line_put_number(struct line *line, uint64_t value)
     line_put(line, digits + at, (uint32_t)sizeof digits - at);
 }
 
-static struct op *add_op(struct vec *ops, enum op_type type)
-{
+static struct op *add_op(struct vec *ops, enum op_type type) {
     struct op *op = vec_add(ops, sizeof *op);
     op->type = type;
     return op;
 }
 
-static bool resolve(const struct leaf *leaf, struct str name, struct op *op, struct phrase *phrase)
-{
+static bool resolve(const struct leaf *leaf, struct str name, struct op *op, struct phrase *phrase) {
     static const struct {
         const char *name;
         enum op_type type;
@@ -59,8 +55,7 @@ static bool resolve(const struct leaf *leaf, struct str name, struct op *op, str
 }
 
 static bool compile_hole(const struct leaf *leaf, struct str hole, struct vec *ops, struct phrase *phrase,
-                         struct model_error *reterr)
-{
+                         struct model_error *reterr) {
     struct op *op = add_op(ops, OP_ATTR);
     struct str rest = hole, name, after;
     if (hole.len > 0 && (hole.ptr[0] == '?' || hole.ptr[0] == '!')) {
@@ -91,8 +86,7 @@ static bool compile_hole(const struct leaf *leaf, struct str hole, struct vec *o
 }
 
 static bool compile_language(const struct leaf *leaf, struct str text, struct template *ret, struct phrase *phrase,
-                             struct model_error *reterr)
-{
+                             struct model_error *reterr) {
     struct vec ops = {NULL, 0, 0};
     while (text.len > 0) {
         int64_t open = str_find(text, "{");
@@ -114,8 +108,7 @@ static bool compile_language(const struct leaf *leaf, struct str text, struct te
     return true;
 }
 
-bool template_compile(const struct leaf *leaf, struct str text, struct phrase *ret, struct model_error *reterr)
-{
+bool template_compile(const struct leaf *leaf, struct str text, struct phrase *ret, struct model_error *reterr) {
     struct str rest = text, part;
     *ret = (struct phrase){0};
     for (int lang = 0; lang < LANG_COUNT; lang++)
@@ -126,8 +119,7 @@ bool template_compile(const struct leaf *leaf, struct str text, struct phrase *r
     return true;
 }
 
-void template_put_range(const struct values *values, uint32_t pick, struct line *line)
-{
+void template_put_range(const struct values *values, uint32_t pick, struct line *line) {
     int64_t number = values->low + values->step * pick;
     uint64_t scale = 1;
     if (number < 0) {
@@ -148,8 +140,7 @@ void template_put_range(const struct values *values, uint32_t pick, struct line 
     }
 }
 
-static void put_list(const struct values *values, uint32_t picks, int lang, struct line *line)
-{
+static void put_list(const struct values *values, uint32_t picks, int lang, struct line *line) {
     bool first = true;
     for (uint32_t i = 0; i < values->count; i++) {
         if (!(picks >> i & 1))
@@ -163,13 +154,11 @@ static void put_list(const struct values *values, uint32_t picks, int lang, stru
     }
 }
 
-static bool attr_there(const struct draw *draw, uint8_t attr)
-{
+static bool attr_there(const struct draw *draw, uint8_t attr) {
     return !((draw->absent | draw->varied | draw->unsaid) >> attr & 1);
 }
 
-static void put_attr(const struct draw *draw, uint8_t attr, int lang, struct line *line)
-{
+static void put_attr(const struct draw *draw, uint8_t attr, int lang, struct line *line) {
     if (!attr_there(draw, attr))
         return;
     const struct values *values = draw->values[attr];
@@ -183,15 +172,13 @@ static void put_attr(const struct draw *draw, uint8_t attr, int lang, struct lin
     }
 }
 
-static bool condition(const struct draw *draw, uint8_t attr)
-{
+static bool condition(const struct draw *draw, uint8_t attr) {
     if (!attr_there(draw, attr))
         return false;
     return draw->values[attr]->type != VALUE_BOOL || draw->pick[attr] != 0;
 }
 
-static void put_hole(const struct op *op, const struct draw *draw, int lang, struct line *line)
-{
+static void put_hole(const struct op *op, const struct draw *draw, int lang, struct line *line) {
     const struct word *word = op->type == OP_BRAND    ? draw->brand
                               : op->type == OP_SERIES ? draw->series
                               : op->type == OP_TYPE   ? draw->type
@@ -205,10 +192,10 @@ static void put_hole(const struct op *op, const struct draw *draw, int lang, str
 }
 
 /* By spelling; the exceptions are those the tables have. */
-static bool sounds_like_vowel(struct str word)
-{
+static bool sounds_like_vowel(struct str word) {
     static const char *const as_consonant[] = {"uni", "Uni", "USB", "US", "UV", "use", "one", "One", "eu"};
-    static const char *const as_vowel[] = {"8", "11-", "18-", "hour", "LED", "LCD", "SSD", "IPS", "EVA", "HDMI", "HD", "FM", "NV", "X-", "MP", "S-"};
+    static const char *const as_vowel[] = {"8",   "11-",  "18-", "hour", "LED", "LCD", "SSD", "IPS",
+                                           "EVA", "HDMI", "HD",  "FM",   "NV",  "X-",  "MP",  "S-"};
     for (size_t i = 0; i < sizeof as_consonant / sizeof as_consonant[0]; i++)
         if (str_find(str_slice(word, 0, word.len < 3 ? word.len : 3), as_consonant[i]) == 0)
             return false;
@@ -219,16 +206,14 @@ static bool sounds_like_vowel(struct str word)
 }
 
 /* By spelling: "jeans", "earbuds", but not "dress" or "lens". */
-static bool is_plural(struct str word)
-{
+static bool is_plural(struct str word) {
     if (word.len < 2 || word.ptr[word.len - 1] != 's' || word.ptr[word.len - 2] == 's')
         return false;
     return !(word.len >= 4 && str_is(str_slice(word, word.len - 4, word.len), "lens"));
 }
 
 /* The verb in the number of the type: the earbuds fit, the cap fits. */
-static void put_verb(struct str verb, const struct draw *draw, struct line *line)
-{
+static void put_verb(struct str verb, const struct draw *draw, struct line *line) {
     if (str_is(verb, "are") && !is_plural(draw->type->text[LANG_EN])) {
         line_put(line, "is", 2);
         return;
@@ -242,8 +227,7 @@ static void put_verb(struct str verb, const struct draw *draw, struct line *line
     line_put(line, "s", 1);
 }
 
-static void put_with_article(const struct op *op, const struct draw *draw, int lang, struct line *line)
-{
+static void put_with_article(const struct op *op, const struct draw *draw, int lang, struct line *line) {
     char bytes[512];
     struct line part = {bytes, 0, sizeof bytes, false};
     put_hole(op, draw, lang, &part);
@@ -257,8 +241,7 @@ static void put_with_article(const struct op *op, const struct draw *draw, int l
 }
 
 /* skip_unit: what was stuck to a hole that stayed empty ("mm") goes with it. */
-static void put_literal(struct str text, uint32_t start, bool skip_unit, struct line *line)
-{
+static void put_literal(struct str text, uint32_t start, bool skip_unit, struct line *line) {
     while (skip_unit && text.len > 0 && text.ptr[0] != ' ')
         text = str_slice(text, 1, text.len);
     if (line->length == start && text.len > 0 && text.ptr[0] == ' ')
@@ -266,15 +249,13 @@ static void put_literal(struct str text, uint32_t start, bool skip_unit, struct 
     line_put(line, text.ptr, text.len);
 }
 
-static void drop_joint(uint32_t start, struct line *line)
-{
+static void drop_joint(uint32_t start, struct line *line) {
     if (line->length > start && (line->bytes[line->length - 1] == ' ' || line->bytes[line->length - 1] == '/'))
         line->length--;
 }
 
 /* True if the hole stayed empty. */
-static bool render_hole(const struct op *op, const struct draw *draw, int lang, uint32_t start, struct line *line)
-{
+static bool render_hole(const struct op *op, const struct draw *draw, int lang, uint32_t start, struct line *line) {
     const uint32_t before = line->length;
     if (op->article)
         put_with_article(op, draw, lang, line);
@@ -291,8 +272,7 @@ static bool render_hole(const struct op *op, const struct draw *draw, int lang, 
     return false;
 }
 
-void template_render(const struct phrase *phrase, int lang, const struct draw *draw, bool sentence, struct line *line)
-{
+void template_render(const struct phrase *phrase, int lang, const struct draw *draw, bool sentence, struct line *line) {
     const struct template *template = &phrase->in[lang];
     const uint32_t start = line->length;
     bool empty = false;
