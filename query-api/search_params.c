@@ -475,7 +475,11 @@ static void set_scalar(struct parser *s, struct slice key, const struct json *v,
     char number[JSON_DOUBLE_SIZE];
     double d;
     int64_t i;
-    if (v->type == JSON_NUMBER && starts_with(key, "attr.") && json_double(v, &d)) {
+    if (v->type == JSON_NUMBER && starts_with(key, "attr.")) {
+        if (!json_double(v, &d)) {
+            fail(s, key, "is too large a number");
+            return;
+        }
         int n = json_int64(v, &i) ? snprintf(number, sizeof(number), "%lld", (long long)i) : (int)json_format_double(d, number);
         char *copy = arena_strndup(s->arena, number, (size_t)n);
         if (!copy) {
