@@ -11,6 +11,8 @@ GROUPS = ("mysql", "mongo", "elasticsearch", "kafka")
 @pytest.mark.parametrize("group", GROUPS)
 def test_sessions(stack, group):
     binary = os.path.join(os.environ["READSIDE_BIN_DIR"], "e2e_core_stores")
+    if group == "kafka" and b"__tsan_init" in open(binary, "rb").read():
+        pytest.skip("librdkafka starts its threads with thrd_create, which gcc 12's ThreadSanitizer does not know: it crashes")
     done = subprocess.run([binary, group], capture_output=True, text=True, errors="replace", timeout=240)
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-6000:]

@@ -141,5 +141,13 @@ def test_the_product_of_one_id(write_api, projector, query_api, eventually):
 
     eventually(found, 20, "GET /v1/products/phone-1")
     assert requests.get(query_api.url + "/v1/products/none", timeout=30).status_code == 404
-    tree = requests.get(query_api.url + "/v1/categories/tree", timeout=30)
-    assert tree.status_code == 200 and "노트북" in tree.text
+
+
+def test_the_category_tree(write_api, projector, query_api, eventually):
+    fill(write_api)
+
+    def has_name():
+        reply = requests.get(query_api.url + "/v1/categories/tree", timeout=30)
+        return reply.status_code == 200 and "노트북" in reply.text
+
+    eventually(has_name, 20, "GET /v1/categories/tree")
