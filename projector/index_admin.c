@@ -140,7 +140,7 @@ static bool auto_create_forbidden(const struct json *answer, const char *base) {
     static const char *const levels[] = {"transient", "persistent", "defaults"};
     const struct json *value = NULL;
     for (size_t i = 0; !value && i < ARRAY_LEN(levels); i++)
-        value = json_get(json_get(answer, levels[i]), "action.auto_create_index");
+        value = json_path(json_get(answer, levels[i]), "action.auto_create_index");
     if (!json_is(value, JSON_STRING))
         return false;
     if (json_string_is(value, "false"))
@@ -167,7 +167,7 @@ bool index_admin_guard(const struct es_conf *es, const char *base, enum index_gu
         *ret = INDEX_GUARD_TEMPLATE;
         return true;
     }
-    if (!call(es, &c, "GET", "/_cluster/settings?include_defaults=true&flat_settings=true&filter_path=", "",
+    if (!call(es, &c, "GET", "/_cluster/settings?include_defaults=true&filter_path=", "",
               "*.action.auto_create_index", false, reterr))
         return false;
     *ret = auto_create_forbidden(c.json, base) ? INDEX_GUARD_CLUSTER : INDEX_GUARD_NONE;
