@@ -1,7 +1,7 @@
 #include "projector/lane.h"
 #include <stdlib.h>
 
-enum { LANE_BUCKETS_MIN = 256 };
+enum { LANE_BUCKETS_MIN = 256, LANE_UNUSED_MAX = 4096 };
 
 void lane_init(struct lane *lane) {
     *lane = (struct lane){0};
@@ -10,6 +10,12 @@ void lane_init(struct lane *lane) {
 void lane_done_all(struct lane *lane) {
     for (size_t i = 0; i < lane->bucket_count; i++) {
         for (struct lane_entry *e = lane->buckets[i], *next; e; e = next) {
+            next = e->chain;
+            free(e);
+        }
+    }
+    for (int i = 0; i < LANE_ID_CLASSES; i++) {
+        for (struct lane_entry *e = lane->unused[i], *next; e; e = next) {
             next = e->chain;
             free(e);
         }
@@ -80,6 +86,19 @@ static void table_grow(struct lane *lane) {
     lane->bucket_count = count;
 }
 
+static size_t id_class(size_t len) {
+    return (len - 1) / LANE_ID_STEP;
+}
+
+static struct lane_entry *entry_new(struct lane *lane, size_t len) {
+    struct lane_entry **unused = &lane->unused[id_class(len)], *e = *unused;
+    if (!e)
+        return malloc(sizeof(*e) + (id_class(len) + 1) * LANE_ID_STEP);
+    *unused = e->chain;
+    lane->unused_count--;
+    return e;
+}
+
 static struct lane_entry *entry_add(struct lane *lane, const char *id, size_t len, uint64_t hash) {
     if (!lane->buckets) {
         lane->buckets = calloc(LANE_BUCKETS_MIN, sizeof(struct lane_entry *));
@@ -89,11 +108,10 @@ static struct lane_entry *entry_add(struct lane *lane, const char *id, size_t le
     }
     if (lane->entry_count >= lane->bucket_count)
         table_grow(lane);
-    struct lane_entry *e = calloc(1, sizeof(*e) + len);
+    struct lane_entry *e = entry_new(lane, len);
     if (!e)
         return NULL;
-    e->hash = hash;
-    e->id_len = (uint8_t)len;
+    *e = (struct lane_entry){.hash = hash, .id_len = (uint8_t)len};
     memcpy(e->id, id, len);
     e->chain = lane->buckets[hash & (lane->bucket_count - 1)];
     lane->buckets[hash & (lane->bucket_count - 1)] = e;
@@ -107,7 +125,14 @@ static void entry_free(struct lane *lane, struct lane_entry *entry) {
         p = &(*p)->chain;
     *p = entry->chain;
     lane->entry_count--;
-    free(entry);
+    if (lane->unused_count >= LANE_UNUSED_MAX) {
+        free(entry);
+        return;
+    }
+    struct lane_entry **unused = &lane->unused[id_class(entry->id_len)];
+    entry->chain = *unused;
+    *unused = entry;
+    lane->unused_count++;
 }
 
 static void uncount(struct lane *lane, struct segment *segment) {
@@ -148,8 +173,9 @@ static void set_merge(struct lane *lane, struct mark_set *into, const struct mar
     for (int s = 0; s < MARK_SOURCE_COUNT; s++) {
         if (from->segments[s])
             set_join(lane, into, from->segments[s]);
-        set_oldest(&into->commit_wall_usec[s], from->commit_wall_usec[s]);
     }
+    for (int s = 0; s < MARK_JOB; s++)
+        set_oldest(&into->commit_wall_usec[s], from->commit_wall_usec[s]);
     set_raise(into, from->cluster_time, from->category_revision, from->priority, from->force);
 }
 
@@ -177,7 +203,8 @@ bool lane_mark(struct lane *lane, const char *id, size_t len, uint64_t hash, int
     }
     segment->pending++;
     set_join(lane, &e->dirty, segment);
-    set_oldest(&e->dirty.commit_wall_usec[segment->source], commit_wall_usec);
+    if (segment->source < MARK_JOB)
+        set_oldest(&e->dirty.commit_wall_usec[segment->source], commit_wall_usec);
     set_raise(&e->dirty, segment->cluster_time, segment->category_revision, segment->priority, segment->force);
     entry_enqueue(lane, e);
     return true;

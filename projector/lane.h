@@ -22,7 +22,7 @@ enum lane_queue { LANE_QUEUE_NONE, LANE_QUEUE_LIVE, LANE_QUEUE_BACKGROUND, LANE_
 
 struct mark_set {
     struct segment *segments[MARK_SOURCE_COUNT];       /* the oldest of each source; counted in it */
-    int64_t commit_wall_usec[MARK_SOURCE_COUNT];       /* the oldest of each source; 0 unknown */
+    int64_t commit_wall_usec[MARK_JOB];                /* the oldest of each live source; 0 unknown */
     uint64_t cluster_time, category_revision;          /* the highest asked for */
     enum mark_priority priority;                       /* the highest asked for */
     bool force;
@@ -36,6 +36,7 @@ struct lane_entry {
     usec_t due; /* in the delayed queue; USEC_NEVER: until lane_wake */
     uint8_t queue;                  /* enum lane_queue */
     bool is_dirty, in_flight;
+    bool hash_known;      /* the engine's: the last acknowledged hash of this id is in its cache */
     bool tree_is_fresh;   /* the category tree was read after a load of these very marks */
     uint16_t attempts;    /* failures since the last success */
     uint32_t tree_asked;  /* waits: the first refresh of the tree that will have begun after its load */
@@ -48,11 +49,16 @@ struct lane_list {
     size_t count;
 };
 
+enum { LANE_ID_STEP = 16, LANE_ID_CLASSES = MARK_ID_MAX / LANE_ID_STEP };
+
 struct lane {
     struct lane_entry **buckets;
     size_t bucket_count, entry_count;
     struct lane_list queues[LANE_QUEUE_COUNT];
     size_t in_flight;
+    /* Entries to use again, by the room they have for an id, linked by chain: the last one is warm in the cache. */
+    struct lane_entry *unused[LANE_ID_CLASSES];
+    size_t unused_count;
     /* Marks finished or found to need no work of their own, since somebody last looked, by source: for the
      * sources' windows. */
     unsigned released[MARK_SOURCE_COUNT];

@@ -84,6 +84,7 @@ static void start_round(struct engine_lane *l, enum mark_priority priority, size
         struct batch_item *item = &batch->items[batch->count - 1];
         item->has_known = hash_cache_get(&e->hashes, hash_cache_key(e->target.number, item->entry->hash),
                                          &item->known_hash);
+        item->entry->hash_known = item->has_known;
     }
     batch->job.run = round_run;
     batch->job.done = round_done;
@@ -192,8 +193,11 @@ static void send_batch(struct engine_lane *l, struct engine_pipe *p) {
     struct engine *e = l->engine;
     struct batch *batch = TAKE(p->next);
     struct error error = {.code = ERROR_INTERNAL, .message = "out of memory"};
-    for (size_t i = 0; i < batch->bulk.count; i++)
-        hash_cache_remove(&e->hashes, hash_cache_key(e->target.number, batch->bulk.items[i].id_hash));
+    for (size_t i = 0; i < batch->bulk.count; i++) {
+        const struct lane_entry *entry = batch->bulk.items[i].ctx;
+        if (entry->hash_known)
+            hash_cache_remove(&e->hashes, hash_cache_key(e->target.number, entry->hash));
+    }
     buf_reset(&e->path);
     batch->sent_at = engine_now(e);
     if (bulk_path(&batch->bulk, &e->path))

@@ -43,9 +43,10 @@ bool state_command(mongoc_client_t *client, const char *database, const bson_t *
     bool ok = mongoc_client_command_simple(client, database, command, NULL, &reply, &error);
     if (!ok)
         mongo_error(what, &error, &reply, reterr);
-    if (ret_reply)
-        bson_copy_to(&reply, ret_reply);
-    bson_destroy(&reply);
+    if (!ret_reply)
+        bson_destroy(&reply);
+    else if (!bson_steal(ret_reply, &reply))
+        bson_copy_to(&reply, ret_reply), bson_destroy(&reply);
     return ok;
 }
 
