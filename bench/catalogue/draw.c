@@ -100,6 +100,11 @@ static void draw_list(struct draw *d, uint32_t attr, uint64_t random) {
     d->list_picks[attr] = picks;
 }
 
+/* "none" and "pack of 1" are not worth saying. */
+static bool goes_unsaid(const struct attr *attr, const struct word *word) {
+    return is_none(word) || (attr->is_count && str_is(word->text[LANG_EN], "1"));
+}
+
 static void draw_attr(struct draw *d, uint32_t attr) {
     const struct values *values = d->values[attr];
     uint64_t random = rng_mix(d->key ^ d->leaf->attrs[attr].hash);
@@ -107,12 +112,11 @@ static void draw_attr(struct draw *d, uint32_t attr) {
         d->absent |= 1ULL << attr;
     switch (values->type) {
     case VALUE_TEXT:
-        d->pick[attr] = pick_word(values->count, random);
-        if (is_none(&values->words[d->pick[attr]]))
-            d->unsaid |= 1ULL << attr;
-        break;
     case VALUE_NUMBER:
-        d->pick[attr] = rng_below(random, values->count);
+        d->pick[attr] =
+            values->type == VALUE_TEXT ? pick_word(values->count, random) : rng_below(random, values->count);
+        if (goes_unsaid(&d->leaf->attrs[attr], &values->words[d->pick[attr]]))
+            d->unsaid |= 1ULL << attr;
         break;
     case VALUE_RANGE:
         d->pick[attr] = rng_below(random, values->steps);

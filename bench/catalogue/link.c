@@ -39,6 +39,12 @@ static void merge_attrs(struct vec *into, const struct vec *from, bool replace) 
     }
 }
 
+static bool is_count(struct str name) {
+    const struct str ending = STR_LITERAL("_count");
+    return str_is(name, "pack") || str_is(name, "pieces") || str_is(name, "count") ||
+           (name.len > ending.len && str_equal(str_slice(name, name.len - ending.len, name.len), ending));
+}
+
 static bool link_attrs(const struct model *model, struct leaf *leaf, struct model_error *reterr) {
     const struct department *department = (const struct department *)model->departments.items + leaf->department;
     struct vec attrs = vec_copy(&leaf->kind->attrs, sizeof(struct attr));
@@ -52,6 +58,7 @@ static bool link_attrs(const struct model *model, struct leaf *leaf, struct mode
         struct attr *attr = &leaf->attrs[i];
         attr->key = attr_key(leaf, attr);
         attr->hash = str_hash(attr->key);
+        attr->is_count = is_count(attr->name);
         if (attr->values.type == VALUE_LIST && attr->values.count > MAX_LIST_WORDS)
             return spec_fail(reterr, "too many values in a list", attr->name);
     }

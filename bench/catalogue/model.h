@@ -44,6 +44,7 @@ struct attr {
     bool shared;     /* named the same in every category */
     bool hidden;     /* only for templates, never printed */
     bool required;   /* a template or an axis needs it */
+    bool is_count;   /* how many are in the pack: one goes unsaid */
     uint64_t hash;
     struct values values;
     struct vec cases; /* struct case_values, the last that fits wins */
