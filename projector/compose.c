@@ -1,21 +1,17 @@
 #include "projector/compose.h"
 #include "core/hash.h"
 #include "core/utf8.h"
-#include "projector/compose_bson.h"
 #include "projector/compose_source.h"
-#include <stdalign.h>
 #include <stdlib.h>
 
 enum { TERMS_BYTES_MAX = 64 << 20, TRANSLATIONS_MAX = 64 };
 
 struct composer *composer_new(const struct projection *projection, struct error *reterr) {
-    /* bson_iter_t asks for more alignment than malloc gives. */
-    struct composer *c = aligned_alloc(alignof(struct composer), sizeof(*c));
+    struct composer *c = calloc(1, sizeof(*c));
     if (!c) {
         error_nomem(reterr);
         return NULL;
     }
-    memset(c, 0, sizeof(*c));
     c->projection = projection;
     terms_init(&c->terms, projection, TERMS_BYTES_MAX);
     return c;
@@ -33,8 +29,8 @@ void composer_free(struct composer *composer) {
 }
 
 /* The bytes of a string value, trimmed and cut. */
-static bool text_of(const bson_iter_t *it, size_t max_bytes, struct slice *ret) {
-    if (element_type(it) != BSON_TYPE_UTF8)
+static bool text_of(const struct element *it, size_t max_bytes, struct slice *ret) {
+    if (it->type != BSON_TYPE_UTF8)
         return false;
     *ret = terms_trim(element_text(it));
     ret->len = utf8_cut(ret->data, ret->len, max_bytes);
@@ -44,7 +40,7 @@ static bool text_of(const bson_iter_t *it, size_t max_bytes, struct slice *ret) 
 /* ---- plain fields ---- */
 
 static bool put_string(struct composer *c, const struct projection_rule *rule, struct sink *out) {
-    const bson_iter_t *it = compose_value(c, rule->source);
+    const struct element *it = compose_value(c, rule->source);
     struct slice text = {0};
     if (it && !text_of(it, rule->max_bytes, &text))
         return compose_bad(c, c->projection->sources[rule->source].data, -1, "must be a string");
@@ -76,16 +72,15 @@ static int compare_translations(const struct composer *c, const struct translati
     return order ? order : (x.len > y.len) - (x.len < y.len);
 }
 
-static unsigned read_translations(struct composer *c, const bson_iter_t *object, size_t max_bytes,
+static unsigned read_translations(struct composer *c, const struct element *object, size_t max_bytes,
                                   struct translation list[TRANSLATIONS_MAX]) {
-    bson_iter_t it;
+    struct elements it = elements_in(object);
+    struct element e;
     unsigned count = 0;
-    if (!bson_iter_recurse(object, &it))
-        return 0;
-    while (bson_iter_next(&it)) {
-        struct translation t = {.lang = element_key(&it)};
-        if (count == TRANSLATIONS_MAX || t.lang.len == 0 || !text_of(&it, max_bytes, &t.text)) {
-            c->ignored += element_type(&it) != BSON_TYPE_NULL;
+    while (elements_next(&it, &e)) {
+        struct translation t = {.lang = e.key};
+        if (count == TRANSLATIONS_MAX || t.lang.len == 0 || !text_of(&e, max_bytes, &t.text)) {
+            c->ignored += !element_is_null(&e);
             continue;
         }
         if (t.text.len == 0)
@@ -124,11 +119,11 @@ static void put_translations(struct composer *c, const struct projection_rule *r
 }
 
 static bool put_localized(struct composer *c, const struct projection_rule *rule, struct sink *out) {
-    const bson_iter_t *it = compose_value(c, rule->source);
+    const struct element *it = compose_value(c, rule->source);
     struct translation list[TRANSLATIONS_MAX];
     if (!it)
         return true;
-    if (element_type(it) == BSON_TYPE_DOCUMENT) {
+    if (it->type == BSON_TYPE_DOCUMENT) {
         unsigned count = read_translations(c, it, rule->max_bytes, list);
         put_translations(c, rule, list, count, out);
         return true;
@@ -143,10 +138,10 @@ static bool put_localized(struct composer *c, const struct projection_rule *rule
 }
 
 static bool put_date(struct composer *c, const struct projection_rule *rule, struct sink *out) {
-    const bson_iter_t *it = compose_value(c, rule->source);
+    const struct element *it = compose_value(c, rule->source);
     if (!it)
         return true;
-    int64_t msec = element_type(it) == BSON_TYPE_DATE_TIME ? bson_iter_date_time(it) : INT64_MAX;
+    int64_t msec = it->type == BSON_TYPE_DATE_TIME ? element_i64(it->value) : INT64_MAX;
     if (msec < SINK_DATE_MIN || msec > SINK_DATE_MAX) {
         c->ignored++;
         return true;
@@ -162,7 +157,7 @@ static void put_int(const struct projection_rule *rule, int64_t v, struct sink *
 }
 
 static bool put_long(struct composer *c, const struct projection_rule *rule, struct sink *out) {
-    const bson_iter_t *it = compose_value(c, rule->source);
+    const struct element *it = compose_value(c, rule->source);
     int64_t v = 0;
     if (it && !compose_int(it, &v))
         return compose_bad(c, c->projection->sources[rule->source].data, -1, "must be a whole number");
@@ -185,7 +180,7 @@ static void put_category_ids(const struct composer *c, const struct projection_r
 }
 
 static bool put_primary_category(struct composer *c, const struct projection_rule *rule, struct sink *out) {
-    const bson_iter_t *it = compose_value(c, c->projection->source_primary);
+    const struct element *it = compose_value(c, c->projection->source_primary);
     int64_t id = 0, primary = c->first_category;
     if (it && !compose_int(it, &id))
         return compose_bad(c, "primary_category_id", -1, "must be a category id");
@@ -444,37 +439,45 @@ enum compose_status compose_product(struct composer *composer, const struct comp
 
 /* ---- helpers of the load ---- */
 
+static bool find_field(const bson_t *product, struct slice name, uint8_t type, struct element *ret) {
+    struct elements it = elements_of_document(bson_get_data(product), product->len);
+    return elements_find(&it, name, ret) && ret->type == type;
+}
+
 bool compose_product_id(const bson_t *product, struct slice *ret) {
-    bson_iter_t it;
-    if (!bson_iter_init_find(&it, product, "_id") || element_type(&it) != BSON_TYPE_UTF8)
+    struct element e;
+    if (!find_field(product, SLICE("_id"), BSON_TYPE_UTF8, &e))
         return false;
-    struct slice id = element_text(&it);
+    struct slice id = element_text(&e);
     if (id.len == 0 || id.len > COMPOSE_ID_BYTES_MAX || !utf8_valid(id.data, id.len))
         return false;
     *ret = id;
     return true;
 }
 
-static bool sku_of(const bson_iter_t *variant, struct slice *ret) {
-    bson_iter_t it;
-    if (element_type(variant) != BSON_TYPE_DOCUMENT || !bson_iter_recurse(variant, &it) ||
-        !bson_iter_find(&it, "sku") || element_type(&it) != BSON_TYPE_UTF8)
+static bool sku_of(const struct element *variant, struct slice *ret) {
+    struct element e;
+    if (variant->type != BSON_TYPE_DOCUMENT)
         return false;
-    *ret = element_text(&it);
+    struct elements it = elements_in(variant);
+    if (!elements_find(&it, SLICE("sku"), &e) || e.type != BSON_TYPE_UTF8)
+        return false;
+    *ret = element_text(&e);
     return ret->len > 0 && ret->len <= COMPOSE_SKU_BYTES_MAX;
 }
 
 bool compose_collect_skus(const bson_t *product, bool (*fn)(void *ctx, struct slice sku), void *ctx) {
-    bson_iter_t it, element;
+    struct element variants, e;
     struct slice sku;
     bool any = false;
-    if (bson_iter_init_find(&it, product, "variants") && element_type(&it) == BSON_TYPE_ARRAY &&
-        bson_iter_recurse(&it, &element))
-        while (bson_iter_next(&element)) {
+    if (find_field(product, SLICE("variants"), BSON_TYPE_ARRAY, &variants)) {
+        struct elements it = elements_in(&variants);
+        while (elements_next(&it, &e)) {
             any = true;
-            if (sku_of(&element, &sku) && !fn(ctx, sku))
+            if (sku_of(&e, &sku) && !fn(ctx, sku))
                 return false;
         }
+    }
     return any || !compose_product_id(product, &sku) || fn(ctx, sku);
 }
 

@@ -1,21 +1,88 @@
-/* compose_bson.h - reading an element that bson_iter_next() has just accepted (it has checked that lengths stay
- * inside the document and that strings end in a NUL), without a call into the library for each piece.
- * Internal to compose. */
+/* compose_bson.h - compose's way through BSON (https://bsonspec.org/spec.html, version 1.1): every element is checked
+ * to lie inside its document before anything looks at it, strings end in a NUL, and nothing is copied.
+ *
+ * Not libbson's iterator because that one looks for the end of each key byte by byte and needs a call per piece:
+ * measured, a fifth of all of compose's instructions.
+ *   struct elements it = elements_of_document(bson_get_data(b), b->len);  struct element e;
+ *   while (elements_next(&it, &e)) ...;   if (it.corrupt) ...
+ * Internal to compose. Pure. */
 #pragma once
 #include "core/buf.h"
 #include "core/bson.h"
 
-static inline bson_type_t element_type(const bson_iter_t *it) {
-    return (bson_type_t)it->raw[it->type];
+struct element {
+    struct slice key; /* without its NUL, which is there */
+    const uint8_t *value;
+    uint32_t value_len;
+    uint8_t type; /* bson_type_t */
+};
+
+struct elements {
+    const uint8_t *p, *end; /* end: the document's last byte, its NUL */
+    bool corrupt;
+};
+
+static inline uint32_t element_u32(const uint8_t *p) {
+    uint32_t v;
+    memcpy(&v, p, sizeof(v));
+    return BSON_UINT32_FROM_LE(v);
 }
-static inline struct slice element_key(const bson_iter_t *it) {
-    /* The value begins behind the key's NUL. */
-    return (struct slice){(const char *)it->raw + it->key, it->d1 - it->key - 1};
+static inline int64_t element_i64(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    v = BSON_UINT64_FROM_LE(v);
+    return (int64_t)v;
 }
-/* Of a BSON_TYPE_UTF8 element. */
-static inline struct slice element_text(const bson_iter_t *it) {
-    return (struct slice){(const char *)it->raw + it->d2, bson_iter_utf8_len_unsafe(it)};
+
+static inline struct elements elements_of_document(const uint8_t *data, size_t len) {
+    bool ok = len >= 5 && element_u32(data) == len && data[len - 1] == 0;
+    return ok ? (struct elements){data + 4, data + len - 1, false} : (struct elements){NULL, NULL, true};
 }
-static inline bool element_is_null(const bson_iter_t *it) {
-    return element_type(it) == BSON_TYPE_NULL || element_type(it) == BSON_TYPE_UNDEFINED;
+/* The members of an object or array element. */
+static inline struct elements elements_in(const struct element *e) {
+    return elements_of_document(e->value, e->value_len);
+}
+
+/* Bytes of a value of `type` at p with `left` bytes up to the document's end; UINT32_MAX if it does not fit. */
+uint32_t element_size(uint8_t type, const uint8_t *p, size_t left);
+
+static inline bool elements_next(struct elements *it, struct element *ret) {
+    if (it->p == it->end)
+        return false;
+    const uint8_t *key = it->p + 1, *nul = memchr(key, 0, (size_t)(it->end - it->p));
+    /* The search ends at the document's own NUL at the latest. */
+    uint32_t size = nul == it->end ? UINT32_MAX : element_size(*it->p, nul + 1, (size_t)(it->end - nul - 1));
+    if (size == UINT32_MAX) {
+        it->corrupt = true;
+        it->p = it->end;
+        return false;
+    }
+    *ret = (struct element){{(const char *)key, (size_t)(nul - key)}, nul + 1, size, *it->p};
+    it->p = nul + 1 + size;
+    return true;
+}
+
+static inline bool element_is_null(const struct element *e) {
+    return e->type == BSON_TYPE_NULL || e->type == BSON_TYPE_UNDEFINED;
+}
+/* Of a string. */
+static inline struct slice element_text(const struct element *e) {
+    return (struct slice){(const char *)e->value + 4, e->value_len - 5};
+}
+/* Of an int32 or an int64. */
+static inline int64_t element_int(const struct element *e) {
+    return e->type == BSON_TYPE_INT32 ? (int32_t)element_u32(e->value) : element_i64(e->value);
+}
+static inline double element_double(const struct element *e) {
+    int64_t bits = element_i64(e->value);
+    double v;
+    memcpy(&v, &bits, sizeof(v));
+    return v;
+}
+/* The member of that name; false if there is none. */
+static inline bool elements_find(struct elements *it, struct slice key, struct element *ret) {
+    while (elements_next(it, ret))
+        if (slice_eq(ret->key, key))
+            return true;
+    return false;
 }

@@ -40,14 +40,6 @@ bool sink_grow(struct sink *s, size_t n) {
     return true;
 }
 
-/* Marks (bit 7 of each byte) where a byte does not stand for itself in a JSON string: controls, quote, backslash and
- * non-ASCII. The lowest mark is exact (Bit Twiddling Hacks, "haszero" and "hasless"). */
-static inline uint64_t odd_bytes(uint64_t w) {
-    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
-    return (w | ((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & high;
-}
-
 static inline bool is_plain(unsigned char c) {
     return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
@@ -72,15 +64,22 @@ static char *put_escape(char *out, unsigned char c) {
 /* Copies the plain bytes at the start of [in, end) and returns how many. There is room for end - in + 8 bytes. */
 static inline size_t copy_plain(char *out, const unsigned char *in, const unsigned char *end) {
     const unsigned char *start = in;
+    uint64_t w;
     while (end - in >= 8) {
-        uint64_t w;
         memcpy(&w, in, 8);
         memcpy(out, &w, 8);
-        uint64_t odd = odd_bytes(w);
+        uint64_t odd = sink_odd_bytes(w);
         if (odd)
             return (size_t)(in - start) + (size_t)__builtin_ctzll(odd) / 8;
         in += 8;
         out += 8;
+    }
+    if (in > start && in < end) { /* the last eight bytes, some of them again */
+        memcpy(&w, end - 8, 8);
+        if (sink_odd_bytes(w) == 0) {
+            memcpy(out - (8 - (end - in)), &w, 8);
+            return (size_t)(end - start);
+        }
     }
     while (in < end && is_plain(*in))
         *out++ = (char)*in++;

@@ -1,6 +1,5 @@
 #include "projector/compose_source.h"
 #include "core/utf8.h"
-#include "projector/compose_bson.h"
 #include <stdlib.h>
 
 bool compose_bad(struct composer *c, const char *field, long index, const char *why) {
@@ -14,19 +13,19 @@ bool compose_nomem(struct composer *c) {
     return error_nomem(c->reterr);
 }
 
-const bson_iter_t *compose_value(const struct composer *c, uint8_t source) {
-    return source != PROJECTION_NO_SOURCE && (c->present >> source & 1) ? &c->sources[source].it : NULL;
+const struct element *compose_value(const struct composer *c, uint8_t source) {
+    return source != PROJECTION_NO_SOURCE && (c->present >> source & 1) ? &c->sources[source] : NULL;
 }
 
-bool compose_int(const bson_iter_t *it, int64_t *ret) {
+bool compose_int(const struct element *it, int64_t *ret) {
     double d;
-    switch (element_type(it)) {
+    switch (it->type) {
     case BSON_TYPE_INT32:
     case BSON_TYPE_INT64:
-        *ret = bson_iter_as_int64(it);
+        *ret = element_int(it);
         return *ret >= -COMPOSE_PRICE_MAX && *ret <= COMPOSE_PRICE_MAX;
     case BSON_TYPE_DOUBLE:
-        d = bson_iter_double(it);
+        d = element_double(it);
         if (!(d >= -(double)COMPOSE_PRICE_MAX && d <= (double)COMPOSE_PRICE_MAX) || d != (double)(int64_t)d)
             return false;
         *ret = (int64_t)d;
@@ -58,27 +57,25 @@ bool compose_push_slice(struct composer *c, struct slice s) {
 
 static bool read_fields(struct composer *c) {
     const struct projection *p = c->projection;
-    bson_iter_t it;
+    struct elements it = elements_of_document(bson_get_data(c->input->product), c->input->product->len);
+    struct element e;
     c->present = 0;
-    if (!bson_iter_init(&it, c->input->product))
-        return compose_bad(c, "product", -1, "is no BSON document");
-    while (bson_iter_next(&it)) {
-        struct slice key = element_key(&it);
-        if (element_is_null(&it))
+    while (elements_next(&it, &e)) {
+        if (element_is_null(&e))
             continue;
         for (unsigned i = 0; i < p->source_count; i++)
-            if (slice_eq(p->sources[i], key)) {
-                c->sources[i].it = it;
+            if (slice_eq(p->sources[i], e.key)) {
+                c->sources[i] = e;
                 c->present |= UINT32_C(1) << i;
                 break;
             }
     }
-    return it.err_off == 0 || compose_bad(c, "product", -1, "is damaged BSON");
+    return !it.corrupt || compose_bad(c, "product", -1, "is damaged BSON");
 }
 
 static bool read_id(struct composer *c) {
-    const bson_iter_t *it = compose_value(c, c->projection->source_id);
-    if (!it || element_type(it) != BSON_TYPE_UTF8)
+    const struct element *it = compose_value(c, c->projection->source_id);
+    if (!it || it->type != BSON_TYPE_UTF8)
         return compose_bad(c, "_id", -1, "must be a string");
     c->id = element_text(it);
     if (c->id.len == 0 || c->id.len > COMPOSE_ID_BYTES_MAX || !utf8_valid(c->id.data, c->id.len))
@@ -141,16 +138,17 @@ static bool add_lineages(struct composer *c) {
 }
 
 static bool read_categories(struct composer *c) {
-    const bson_iter_t *it = compose_value(c, c->projection->source_categories);
-    bson_iter_t element;
+    const struct element *it = compose_value(c, c->projection->source_categories);
+    struct element element;
     int64_t id = 0;
     c->category_count = c->lineage_count = 0;
     c->first_category = 0;
     if (!it)
         return true;
-    if (element_type(it) != BSON_TYPE_ARRAY || !bson_iter_recurse(it, &element))
+    if (it->type != BSON_TYPE_ARRAY)
         return compose_bad(c, "categories", -1, "must be an array of category ids");
-    for (long i = 0; bson_iter_next(&element); i++) {
+    struct elements all = elements_in(it);
+    for (long i = 0; elements_next(&all, &element); i++) {
         if (i == COMPOSE_CATEGORIES_MAX)
             return compose_bad(c, "categories", -1, "has more than 1000 elements");
         if (!compose_int(&element, &id) || id <= 0 || id > INT32_MAX)
@@ -159,7 +157,7 @@ static bool read_categories(struct composer *c) {
             return false;
     }
     c->category_count = sort_categories(c->categories, c->category_count);
-    return add_lineages(c) && (element.err_off == 0 || compose_bad(c, "categories", -1, "is damaged BSON"));
+    return add_lineages(c) && (!all.corrupt || compose_bad(c, "categories", -1, "is damaged BSON"));
 }
 
 /* ---- attributes and variants ---- */
@@ -177,10 +175,10 @@ static bool check_terms(struct composer *c, const char *field, long index) {
 }
 
 static bool read_attributes(struct composer *c) {
-    const bson_iter_t *it = compose_value(c, c->projection->source_attributes);
+    const struct element *it = compose_value(c, c->projection->source_attributes);
     struct terms *t = &c->terms;
     terms_code(t, c->id);
-    if (it && element_type(it) != BSON_TYPE_DOCUMENT)
+    if (it && it->type != BSON_TYPE_DOCUMENT)
         return compose_bad(c, "attributes", -1, "must be an object");
     if (it)
         terms_walk(t, it);
@@ -189,36 +187,35 @@ static bool read_attributes(struct composer *c) {
     return check_terms(c, "attributes", -1);
 }
 
-static bool read_price(struct composer *c, const bson_iter_t *it, const char *field, long index, int64_t *ret) {
+static bool read_price(struct composer *c, const struct element *it, const char *field, long index, int64_t *ret) {
     if (!compose_int(it, ret) || *ret < 0)
         return compose_bad(c, field, index, "price must be a whole number from 0 to 9e15, in minor units");
     return true;
 }
 
-static bool read_variant(struct composer *c, const bson_iter_t *object, long index, struct variant *v) {
-    bson_iter_t it;
+static bool read_variant(struct composer *c, const struct element *object, long index, struct variant *v) {
+    struct element e;
     struct terms *t = &c->terms;
     uint32_t attrs = t->attrs.count, numbers = t->numbers.count;
-    if (element_type(object) != BSON_TYPE_DOCUMENT || !bson_iter_recurse(object, &it))
+    if (object->type != BSON_TYPE_DOCUMENT)
         return compose_bad(c, "variants", index, "must be an object");
-    while (bson_iter_next(&it)) {
-        struct slice key = element_key(&it);
-        bson_type_t type = element_type(&it);
-        if (element_is_null(&it))
+    struct elements it = elements_in(object);
+    while (elements_next(&it, &e)) {
+        if (element_is_null(&e))
             continue;
-        if (slice_eq(key, SLICE("sku")) && type == BSON_TYPE_UTF8) {
-            v->sku = element_text(&it);
-        } else if (slice_eq(key, SLICE("price"))) {
-            if (!read_price(c, &it, "variants", index, &v->price))
+        if (slice_eq(e.key, SLICE("sku")) && e.type == BSON_TYPE_UTF8) {
+            v->sku = element_text(&e);
+        } else if (slice_eq(e.key, SLICE("price"))) {
+            if (!read_price(c, &e, "variants", index, &v->price))
                 return false;
             v->has_price = true;
-        } else if (slice_eq(key, SLICE("attributes"))) {
-            if (type != BSON_TYPE_DOCUMENT)
+        } else if (slice_eq(e.key, SLICE("attributes"))) {
+            if (e.type != BSON_TYPE_DOCUMENT)
                 return compose_bad(c, "variants", index, "attributes must be an object");
-            terms_walk(t, &it);
+            terms_walk(t, &e);
         }
     }
-    if (it.err_off)
+    if (it.corrupt)
         return compose_bad(c, "variants", index, "is damaged BSON");
     if (v->sku.len == 0 || v->sku.len > COMPOSE_SKU_BYTES_MAX || !utf8_valid(v->sku.data, v->sku.len))
         return compose_bad(c, "variants", index, "sku must be a string of 1 to 256 bytes of UTF-8");
@@ -253,23 +250,26 @@ static void settle_variant(struct composer *c, struct variant *v, bool has_price
 }
 
 static bool read_variants(struct composer *c) {
-    const bson_iter_t *it = compose_value(c, c->projection->source_variants);
-    const bson_iter_t *price_it = compose_value(c, c->projection->source_price);
-    bson_iter_t element;
+    const struct element *it = compose_value(c, c->projection->source_variants);
+    const struct element *price_it = compose_value(c, c->projection->source_price);
+    struct elements all = {0};
+    struct element element;
     int64_t price = 0;
     c->variant_count = 0;
     c->has_price = false;
     c->stock = STOCK_OUT;
     if (price_it && !read_price(c, price_it, "product", -1, &price))
         return false;
-    if (it && (element_type(it) != BSON_TYPE_ARRAY || !bson_iter_recurse(it, &element)))
+    if (it && it->type != BSON_TYPE_ARRAY)
         return compose_bad(c, "variants", -1, "must be an array");
-    for (long i = 0; it && bson_iter_next(&element); i++) {
+    if (it)
+        all = elements_in(it);
+    for (long i = 0; elements_next(&all, &element); i++) {
         struct variant *v = add_variant(c);
         if (!v || !read_variant(c, &element, i, v))
             return false;
     }
-    if (it && element.err_off)
+    if (all.corrupt)
         return compose_bad(c, "variants", -1, "is damaged BSON");
     if (c->variant_count == 0) {
         struct variant *v = add_variant(c);

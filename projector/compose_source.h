@@ -15,10 +15,6 @@ struct variant {
     struct term_range attrs, numbers; /* of its own attributes */
 };
 
-struct source {
-    bson_iter_t it;
-};
-
 struct composer {
     const struct projection *projection;
     const struct compose_input *input;
@@ -27,7 +23,7 @@ struct composer {
     unsigned ignored;
     int64_t unknown_category;
 
-    struct source sources[PROJECTION_SOURCES_MAX];
+    struct element sources[PROJECTION_SOURCES_MAX];
     uint32_t present; /* bit n: sources[n] is there and not null */
 
     struct slice id;
@@ -55,7 +51,7 @@ bool compose_read(struct composer *c);
 bool compose_bad(struct composer *c, const char *field, long index, const char *why);
 bool compose_nomem(struct composer *c);
 /* The value of a source field, or NULL if it is missing or null. */
-const bson_iter_t *compose_value(const struct composer *c, uint8_t source);
+const struct element *compose_value(const struct composer *c, uint8_t source);
 /* A whole number from any numeric BSON type within +-9e15. */
-bool compose_int(const bson_iter_t *it, int64_t *ret);
+bool compose_int(const struct element *it, int64_t *ret);
 bool compose_push_slice(struct composer *c, struct slice s);

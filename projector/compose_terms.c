@@ -150,73 +150,90 @@ static void add_number(struct terms *t, size_t name_len, bool is_code, double v,
     end_term(t, &t->numbers, start, name_len + 2);
 }
 
-static void add_decimal128(struct terms *t, size_t name_len, bool is_code, const bson_iter_t *it) {
+static void add_decimal128(struct terms *t, size_t name_len, bool is_code, const struct element *e) {
     bson_decimal128_t decimal;
     char text[BSON_DECIMAL128_STRING];
     double v = NAN;
-    bson_iter_decimal128(it, &decimal);
+    decimal.low = (uint64_t)element_i64(e->value);
+    decimal.high = (uint64_t)element_i64(e->value + 8);
     bson_decimal128_to_string(&decimal, text);
     if (!json_text_double(slice_str(text), &v))
         v = NAN; /* its NaN and infinities too */
     add_number(t, name_len, is_code, v, NULL);
 }
 
-static void walk(struct terms *t, bson_iter_t *it, unsigned depth, size_t raw_len, size_t name_len);
+static void walk(struct terms *t, struct elements it, unsigned depth, size_t raw_len, size_t name_len);
 
-/* The elements of an array all have the array's name. */
-static void add_value(struct terms *t, const bson_iter_t *it, unsigned depth, size_t raw_len, size_t name_len,
+static void add_elements(struct terms *t, struct elements it, unsigned depth, size_t raw_len, size_t name_len,
+                         bool is_code);
+
+static void add_value(struct terms *t, const struct element *e, unsigned depth, size_t raw_len, size_t name_len,
                       bool is_code) {
-    bson_iter_t child;
     int64_t whole;
-    switch (element_type(it)) {
+    switch (e->type) {
     case BSON_TYPE_UTF8:
-        add_text(t, name_len, is_code, element_text(it));
+        add_text(t, name_len, is_code, element_text(e));
         return;
     case BSON_TYPE_INT32:
     case BSON_TYPE_INT64:
-        whole = bson_iter_as_int64(it);
+        whole = element_int(e);
         add_number(t, name_len, is_code, (double)whole, &whole);
         return;
     case BSON_TYPE_DOUBLE:
-        add_number(t, name_len, is_code, bson_iter_double(it), NULL);
+        add_number(t, name_len, is_code, element_double(e), NULL);
         return;
     case BSON_TYPE_DECIMAL128:
-        add_decimal128(t, name_len, is_code, it);
+        add_decimal128(t, name_len, is_code, e);
         return;
     case BSON_TYPE_BOOL:
-        add_text(t, name_len, false, bson_iter_bool(it) ? SLICE("true") : SLICE("false"));
+        add_text(t, name_len, false, e->value[0] ? SLICE("true") : SLICE("false"));
         return;
     case BSON_TYPE_NULL:
     case BSON_TYPE_UNDEFINED:
         return;
     case BSON_TYPE_ARRAY:
     case BSON_TYPE_DOCUMENT:
-        if (depth >= TERMS_DEPTH_MAX || !bson_iter_recurse(it, &child)) {
+        if (depth >= TERMS_DEPTH_MAX)
             t->ignored++;
-            return;
-        }
-        if (element_type(it) == BSON_TYPE_DOCUMENT) {
-            walk(t, &child, depth + 1, raw_len, name_len);
-            return;
-        }
-        while (bson_iter_next(&child) && terms_ok(t))
-            add_value(t, &child, depth + 1, raw_len, name_len, is_code);
-        t->corrupt = t->corrupt || child.err_off;
+        else if (e->type == BSON_TYPE_DOCUMENT)
+            walk(t, elements_in(e), depth + 1, raw_len, name_len);
+        else
+            add_elements(t, elements_in(e), depth + 1, raw_len, name_len, is_code);
         return;
     default:
         t->ignored++;
     }
 }
 
-/* Bytes that may stand in a name and need no escape in JSON. */
+/* The elements of an array all have the array's name. */
+static void add_elements(struct terms *t, struct elements it, unsigned depth, size_t raw_len, size_t name_len,
+                         bool is_code) {
+    struct element e;
+    while (elements_next(&it, &e) && terms_ok(t))
+        add_value(t, &e, depth, raw_len, name_len, is_code);
+    t->corrupt = t->corrupt || it.corrupt;
+}
+
+/* Nothing in the key that may not stand in a name or needs an escape in JSON: control, quote, backslash, '=', DEL and
+ * non-ASCII. Eight bytes at a time, the last eight overlapping. */
 static bool is_plain_name(struct slice key) {
     static const uint8_t special[256] = {
         [0 ... 0x1F] = 1, ['"'] = 1, ['='] = 1, ['\\'] = 1, [0x7F ... 0xFF] = 1,
     };
-    unsigned any = 0;
-    for (size_t i = 0; i < key.len; i++)
-        any |= special[(unsigned char)key.data[i]];
-    return any == 0 && key.len > 0;
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t odd = 0;
+    if (key.len < 8) {
+        for (size_t i = 0; i < key.len; i++)
+            odd |= special[(unsigned char)key.data[i]];
+        return odd == 0 && key.len > 0;
+    }
+    for (size_t at = 0; at < key.len; at += 8) {
+        uint64_t w;
+        memcpy(&w, key.data + (at + 8 <= key.len ? at : key.len - 8), 8);
+        uint64_t equal = w ^ (ones * '='), del = w ^ (ones * 0x7F);
+        odd |= sink_odd_bytes(w) | ((equal - ones) & ~equal) | ((del - ones) & ~del);
+    }
+    return (odd & (ones * 0x80)) == 0;
 }
 
 static bool is_name(struct slice key) {
@@ -247,25 +264,21 @@ static size_t extend_name(struct terms *t, size_t name_len, struct slice key) {
     return name_len + len;
 }
 
-static void walk(struct terms *t, bson_iter_t *it, unsigned depth, size_t raw_len, size_t name_len) {
-    while (bson_iter_next(it) && terms_ok(t)) {
-        struct slice key = element_key(it);
-        size_t raw = raw_len + key.len + (raw_len > 0);
-        size_t extended = raw > TERMS_NAME_BYTES_MAX ? 0 : extend_name(t, name_len, key);
+static void walk(struct terms *t, struct elements it, unsigned depth, size_t raw_len, size_t name_len) {
+    struct element e;
+    while (elements_next(&it, &e) && terms_ok(t)) {
+        size_t raw = raw_len + e.key.len + (raw_len > 0);
+        size_t extended = raw > TERMS_NAME_BYTES_MAX ? 0 : extend_name(t, name_len, e.key);
         if (extended > 0)
-            add_value(t, it, depth, raw, extended, projection_is_code_attribute(t->projection, key));
+            add_value(t, &e, depth, raw, extended, projection_is_code_attribute(t->projection, e.key));
         else
             t->ignored++;
     }
-    t->corrupt = t->corrupt || it->err_off;
+    t->corrupt = t->corrupt || it.corrupt;
 }
 
-void terms_walk(struct terms *t, const bson_iter_t *object) {
-    bson_iter_t child;
-    if (!bson_iter_recurse(object, &child))
-        t->corrupt = true;
-    else
-        walk(t, &child, 0, 0, 0);
+void terms_walk(struct terms *t, const struct element *object) {
+    walk(t, elements_in(object), 0, 0, 0);
 }
 
 static inline int compare(const struct term *a, const struct term *b, const char *text) {

@@ -5,7 +5,7 @@
  * variants: once per variant) is a copy. Quoting is injective: sorting and removing duplicates work on it.
  * Memory is kept from product to product. Thread: one owner. */
 #pragma once
-#include "core/bson.h"
+#include "projector/compose_bson.h"
 #include "projector/compose_sink.h"
 #include "projector/projection.h"
 
@@ -40,8 +40,8 @@ void terms_reset(struct terms *t);
 /* False: out of memory, too much text, invalid UTF-8 (the sink says which) or corrupt. */
 bool terms_ok(const struct terms *t);
 
-/* Adds the members of the attributes object behind `object`, nested ones as a.b. */
-void terms_walk(struct terms *t, const bson_iter_t *object);
+/* Adds the members of an attributes object, nested ones as a.b. */
+void terms_walk(struct terms *t, const struct element *object);
 void terms_code(struct terms *t, struct slice code);
 /* Sorts list items from `first` on, drops duplicates, and returns their range. */
 struct term_range terms_sort(struct terms *t, struct term_list *list, uint32_t first);
