@@ -44,8 +44,7 @@ static void target_pause(struct engine *e, const struct bulk_item_result *r) {
     if (!e->target.paused)
         log_error("target.paused", LOG_STR("index", e->conf.index), LOG_INT("status", r->status),
                   LOG_STR("type", r->type), LOG_STR("reason", r->reason),
-                  LOG_STR("advice", r->outcome == BULK_NO_INDEX ? "restore the index or its alias"
-                                                                 : "check credentials and privileges"));
+                  LOG_STR("advice", "nothing is lost: it is probed, and goes on once the index takes writes"));
     e->target.paused = true;
     e->target.trial = false;
     e->target.failures++;
@@ -54,13 +53,15 @@ static void target_pause(struct engine *e, const struct bulk_item_result *r) {
                    engine_now(e) + clock_backoff_usec(e->target.failures, PROBE_MIN_USEC, PROBE_MAX_USEC));
 }
 
-static void target_works(struct engine *e) {
+/* True if it was paused: then every lane has something to do again. */
+static bool target_works(struct engine *e) {
     if (!e->target.paused)
-        return;
+        return false;
     log_info("target.resumed", LOG_STR("index", e->conf.index));
     e->target.paused = e->target.trial = false;
     e->target.failures = 0;
     metric_set(lag_metrics.target_paused, 0);
+    return true;
 }
 
 /* -- items -- */
@@ -70,6 +71,7 @@ struct answer {
     struct engine_lane *lane;
     struct batch *batch;
     int64_t wall_usec;
+    usec_t retry_at; /* of the items that failed; 0 if none did */
     bool overload, denied, too_large;
 };
 
@@ -105,7 +107,7 @@ static void item_conflict(struct answer *a, const struct bulk_item *item, const 
     e->raising = true;
     if (version > e->conflict_version)
         e->conflict_version = version;
-    engine_retry_later(e, a->lane, item->ctx);
+    engine_retry_later(e, a->lane, item->ctx, &a->retry_at);
 }
 
 static void item_dead(struct answer *a, size_t i, const struct bulk_item_result *r) {
@@ -114,7 +116,7 @@ static void item_dead(struct answer *a, size_t i, const struct bulk_item_result 
     buf_printf(&reason, "%d %s: %s", r->status, r->type, r->reason);
     if (!store_dead_letter(a->lane, item->ctx, buf_ok(&reason) ? reason.data : "rejected", r->status, item->version,
                            bulk_document(&a->batch->bulk, i)))
-        engine_retry_later(a->engine, a->lane, item->ctx);
+        engine_retry_later(a->engine, a->lane, item->ctx, &a->retry_at);
     buf_done(&reason);
 }
 
@@ -125,7 +127,19 @@ static void item_retry(struct answer *a, size_t i, const struct bulk_item_result
     if (max > 0 && entry->attempts >= max && r->status >= 500)
         item_dead(a, i, r);
     else
-        engine_retry_later(a->engine, a->lane, entry);
+        engine_retry_later(a->engine, a->lane, entry, &a->retry_at);
+}
+
+static void item_denied(struct answer *a, const struct bulk_item *item, const struct bulk_item_result *r) {
+    if (!a->denied)
+        target_pause(a->engine, r);
+    a->denied = true;
+    lane_fail(&a->lane->lane, item->ctx, 0);
+}
+
+/* A closed index answers 400, but it is not the document that is wrong. */
+static bool index_is_closed(const struct bulk_item_result *r) {
+    return strcmp(r->type, "index_closed_exception") == 0;
 }
 
 static void item_answer(struct answer *a, size_t i, const struct bulk_item_result *r) {
@@ -153,14 +167,14 @@ static void item_answer(struct answer *a, size_t i, const struct bulk_item_resul
         item_retry(a, i, r);
         break;
     case BULK_REJECTED:
-        item_dead(a, i, r);
+        if (index_is_closed(r))
+            item_denied(a, item, r);
+        else
+            item_dead(a, i, r);
         break;
     case BULK_DENIED:
     case BULK_NO_INDEX:
-        if (!a->denied)
-            target_pause(a->engine, r);
-        a->denied = true;
-        lane_fail(&a->lane->lane, item->ctx, 0);
+        item_denied(a, item, r);
         break;
     }
 }
@@ -176,7 +190,8 @@ static const struct bulk_item_result *read_answer(struct engine *e, struct batch
     return e->result.count == batch->bulk.count ? e->result.items : NULL;
 }
 
-static void adapt(struct answer *a, struct engine_pipe *p) {
+/* Returns whether the target works again. */
+static bool adapt(struct answer *a, struct engine_pipe *p) {
     struct engine *e = a->engine;
     if (a->too_large) {
         p->docs_cap = a->batch->bulk.count > 1 ? a->batch->bulk.count / 2 : 1;
@@ -189,9 +204,8 @@ static void adapt(struct answer *a, struct engine_pipe *p) {
     } else if (concurrency_overload(&e->concurrency, engine_now(e))) {
         log_warn("bulk.concurrency", LOG_INT("limit", e->concurrency.limit));
     }
-    if (!a->denied && !a->overload)
-        target_works(e);
     metric_set(lag_metrics.bulk_concurrency, e->concurrency.limit);
+    return !a->denied && !a->overload && target_works(e);
 }
 
 void answer_arrived(void *ctx, struct http_response *response) {
@@ -209,10 +223,13 @@ void answer_arrived(void *ctx, struct http_response *response) {
     static const struct bulk_item_result unknown = {.outcome = BULK_RETRY, .type = "", .reason = ""};
     for (size_t i = batch->bulk.count; i-- > 0;)
         item_answer(&a, i, results ? &results[i] : &unknown);
-    adapt(&a, p);
+    bool works_again = adapt(&a, p);
     pump_batch_release(e, batch);
     if (e->raising)
         store_raise(e);
-    pump_lane(l);
+    if (works_again)
+        pump_all(e);
+    else
+        pump_lane(l);
     pump_slot_free(e);
 }

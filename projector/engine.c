@@ -41,9 +41,13 @@ void engine_delay(struct engine_lane *l, struct lane_entry *entry, usec_t due) {
     }
 }
 
-void engine_retry_later(struct engine *e, struct engine_lane *l, struct lane_entry *entry) {
-    usec_t pause = clock_backoff_usec(entry->attempts, e->options->retry_min_usec, e->options->retry_max_usec);
-    engine_delay(l, entry, engine_now(e) + pause);
+void engine_retry_later(struct engine *e, struct engine_lane *l, struct lane_entry *entry, usec_t *due) {
+    usec_t own = 0;
+    due = due ? due : &own;
+    if (*due == 0)
+        *due = engine_now(e) +
+               clock_backoff_usec(entry->attempts, e->options->retry_min_usec, e->options->retry_max_usec);
+    engine_delay(l, entry, *due);
 }
 
 /* -- mail -- */

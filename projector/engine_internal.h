@@ -124,7 +124,9 @@ static inline usec_t engine_now(const struct engine *e) {
 /* engine.c */
 void engine_finish(struct engine *e, enum engine_end end); /* begins the end; a lost lease beats a stop */
 void engine_fail(struct engine *e, const struct error *error);
-void engine_retry_later(struct engine *e, struct engine_lane *l, struct lane_entry *entry);
+/* After a pause that grows with the attempts. *due: 0 before the first entry of a batch; they share the pause, so that
+ * what failed together is read and sent together again. NULL: on its own. */
+void engine_retry_later(struct engine *e, struct engine_lane *l, struct lane_entry *entry, usec_t *due);
 void engine_delay(struct engine_lane *l, struct lane_entry *entry, usec_t due);
 struct engine_lane *engine_lane_of(struct engine *e, uint64_t id_hash);
 

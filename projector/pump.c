@@ -59,8 +59,12 @@ static size_t room(const struct engine_lane *l, const struct engine_pipe *p) {
     return by_bytes < p->docs_cap - count ? by_bytes : p->docs_cap - count;
 }
 
+static bool target_refuses(const struct engine *e) {
+    return e->target.paused && !e->target.trial;
+}
+
 static bool may_read(const struct engine *e) {
-    return !e->ending && !e->raising && !(e->target.paused && !e->target.trial);
+    return !e->ending && !e->raising && !target_refuses(e);
 }
 
 static void start_round(struct engine_lane *l, enum mark_priority priority, size_t n) {
@@ -106,7 +110,8 @@ static void wants_tree(struct engine *e, struct engine_lane *l, struct lane_entr
     e->tree_wanted = true;
 }
 
-static void item_composed(struct engine *e, struct engine_lane *l, struct batch *batch, struct batch_item *item) {
+static void item_composed(struct engine *e, struct engine_lane *l, struct batch *batch, struct batch_item *item,
+                          usec_t *retry_at) {
     struct lane_entry *entry = item->entry;
     switch (item->state) {
     case ITEM_COMPOSED:
@@ -121,20 +126,19 @@ static void item_composed(struct engine *e, struct engine_lane *l, struct batch 
     case ITEM_BAD:
         if (!store_dead_letter(l, entry, item->reason ? item->reason : "cannot be composed", 0, batch->version,
                                (struct slice){0}))
-            engine_retry_later(e, l, entry);
+            engine_retry_later(e, l, entry, retry_at);
         break;
     case ITEM_UNLOADED:
         lane_fail(&l->lane, entry, 0);
         break;
     case ITEM_NEW:
         metric_inc(lag_metrics.retries_load);
-        engine_retry_later(e, l, entry);
+        engine_retry_later(e, l, entry, retry_at);
         break;
     }
 }
 
-static void round_failed(struct engine *e, const struct batch *batch) {
-    (void)e;
+static void round_failed(const struct batch *batch) {
     if (batch->error.code != ERROR_NONE)
         log_warn("load.failed", LOG_INT("lane", batch->lane->number), LOG_INT("products", batch->count),
                  LOG_ERR(&batch->error));
@@ -142,8 +146,9 @@ static void round_failed(struct engine *e, const struct batch *batch) {
 
 /* Memory ran out while the bulk grew: its bytes are gone, its products are read again. */
 static void bulk_lost(struct engine *e, struct engine_lane *l, struct batch *batch) {
+    usec_t retry_at = 0;
     for (size_t i = 0; i < batch->bulk.count; i++)
-        engine_retry_later(e, l, batch->bulk.items[i].ctx);
+        engine_retry_later(e, l, batch->bulk.items[i].ctx, &retry_at);
     bulk_reset(&batch->bulk);
 }
 
@@ -162,9 +167,10 @@ static void round_done(struct job *job) {
     p->composing = false;
     e->batches_out--;
     metric_observe(lag_metrics.load_seconds, batch->took_usec);
-    round_failed(e, batch);
+    round_failed(batch);
+    usec_t retry_at = 0;
     for (size_t i = batch->count; i-- > 0;) /* backwards: what is put back first stands first again */
-        item_composed(e, l, batch, &batch->items[i]);
+        item_composed(e, l, batch, &batch->items[i], &retry_at);
     batch_reset_round(batch);
     if (!bulk_ok(&batch->bulk))
         bulk_lost(e, l, batch);
@@ -183,8 +189,9 @@ static bool take_slot(struct engine *e) {
 
 static void send_failed(struct engine *e, struct engine_lane *l, struct batch *batch, const struct error *error) {
     log_error("bulk.not_started", LOG_INT("lane", l->number), LOG_ERR(error));
+    usec_t retry_at = 0;
     for (size_t i = 0; i < batch->bulk.count; i++)
-        engine_retry_later(e, l, batch->bulk.items[i].ctx);
+        engine_retry_later(e, l, batch->bulk.items[i].ctx, &retry_at);
     pump_batch_release(e, batch);
     e->in_flight--;
 }
@@ -216,7 +223,7 @@ static void send_batch(struct engine_lane *l, struct engine_pipe *p) {
 static void try_send(struct engine_lane *l, struct engine_pipe *p) {
     struct engine *e = l->engine;
     p->waits_for_slot = false;
-    if (p->flight || e->raising || (e->ending && e->end != ENGINE_STOPPED))
+    if (p->flight || e->raising || target_refuses(e) || (e->ending && e->end != ENGINE_STOPPED))
         return;
     if (!lease_is_valid(e->conf.lease)) {
         engine_finish(e, ENGINE_LEASE_LOST);

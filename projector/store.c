@@ -245,7 +245,7 @@ static void dead_done(struct store_job *job) {
     struct engine_lane *l = job->lane;
     if (job->error.code != ERROR_NONE) {
         warn(job, "dead_letter.not_stored");
-        engine_retry_later(e, l, job->entry);
+        engine_retry_later(e, l, job->entry, NULL);
     } else {
         char id[MARK_ID_MAX + 1];
         memcpy(id, job->entry->id, job->entry->id_len);

@@ -161,6 +161,19 @@ def test_an_index_that_vanishes_pauses_and_is_rebuilt_at_a_restart(corner, proje
     checker.assert_equal(60, at_least=100)
 
 
+def test_an_index_that_refuses_writes_pauses_until_it_takes_them(corner, projector, checker, eventually):
+    insert(corner, range(200))
+    checker.assert_equal(30, at_least=200)
+    corner.stack.es("PUT", f"/{physical(corner)}/_settings", {"index.blocks.write": True})
+    corner.products.update_many({}, {"$set": {"price": Int64(8)}})
+    eventually(lambda: projector.metric(PREFIX + "target_paused") == 1, 20, "paused")
+    assert state(corner, "dead_letters").count_documents({}) == 0
+    corner.stack.es("PUT", f"/{physical(corner)}/_settings", {"index.blocks.write": False})
+    checker.assert_equal(30, at_least=200)
+    eventually(lambda: projector.metric(PREFIX + "target_paused") == 0, 10, "it goes on")
+    projector.wait_for("/readyz", 10)
+
+
 def test_jobs_survive_a_kill(corner, program, write_api, checker, eventually):
     insert(corner, range(6000))
     projector = program("projector", {"projector.scan_page": 50, "projector.background_window_marks": 200}).start()
