@@ -34,27 +34,32 @@ static struct slice copy_slice(struct arena *arena, struct slice s) {
     return (struct slice){data, data ? s.len : 0};
 }
 
-/* {lang: name} in the list's own arena; anything but strings is left out. */
-static const struct json *copy_names(struct arena *arena, const struct json *names) {
+/* {lang: name} in the list's own arena; anything but strings is left out. False without memory. */
+static bool copy_names(struct arena *arena, const struct json *names, const struct json **ret) {
     if (!json_is(names, JSON_OBJECT))
-        return NULL;
+        return true;
     struct json *object = arena_zalloc(arena, sizeof(*object));
     if (!object)
-        return NULL;
+        return false;
     object->type = JSON_OBJECT;
     struct json **tail = &object->child;
     for (const struct json *m = names->child; m; m = m->next) {
-        struct json *copy;
-        if (m->type != JSON_STRING || !(copy = arena_zalloc(arena, sizeof(*copy))))
+        if (m->type != JSON_STRING)
             continue;
+        struct json *copy = arena_zalloc(arena, sizeof(*copy));
+        if (!copy)
+            return false;
         copy->type = JSON_STRING;
         copy->key = copy_slice(arena, m->key);
         copy->text = copy_slice(arena, m->text);
+        if (!copy->key.data || !copy->text.data)
+            return false;
         *tail = copy;
         tail = &copy->next;
         object->count++;
     }
-    return object;
+    *ret = object;
+    return true;
 }
 
 static struct slice string_of(const struct json *v) {
@@ -87,8 +92,7 @@ bool category_list_add(struct category_list *list, const struct json *hits, size
                 path.len--;
             c.path = copy_slice(&list->arena, path);
             c.name = copy_slice(&list->arena, string_of(json_get(source, "name")));
-            c.names = copy_names(&list->arena, json_get(source, "names"));
-            if (!c.path.data || !c.name.data || !push(list, c))
+            if (!c.path.data || !c.name.data || !copy_names(&list->arena, json_get(source, "names"), &c.names) || !push(list, c))
                 return false;
             *ret_last_id = c.id;
             added++;

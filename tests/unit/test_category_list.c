@@ -1,0 +1,171 @@
+/* category_list: snapshots from pages of hits, look-ups, and the forest that a list of nodes makes. */
+#include "tests/unit/test.h"
+#include "query-api/category_list.h"
+
+static struct arena arena;
+
+static int setup(void **state) {
+    (void)state;
+    arena_init(&arena, 16 << 20);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    arena_done(&arena);
+    return 0;
+}
+
+static const struct json *parse(const char *text) {
+    const struct json *v = json_parse(&arena, text, strlen(text), NULL, NULL);
+    if (!v)
+        fail_msg("no JSON: %s", text);
+    return v;
+}
+
+static struct category_list *make(const char *hits) {
+    struct category_list *list = category_list_new(7);
+    size_t added = 0;
+    int64_t last_id = 0;
+    assert_non_null(list);
+    assert_true(category_list_add(list, parse(hits), &added, &last_id));
+    assert_true(category_list_finish(list));
+    return list;
+}
+
+static void assert_slice(struct slice s, const char *text) {
+    if (!slice_eq(s, slice_str(text)))
+        fail_msg("'%.*s' is not '%s'", (int)s.len, s.data, text);
+}
+
+static const char *const shop =
+    "[{\"_source\":{\"id\":13,\"path\":\"1/4/13\",\"name\":\"게이밍\",\"names\":{\"en\":\"Gaming\",\"ko\":\"게이밍\",\"de\":5}}},"
+    "{\"_source\":{\"id\":1,\"path\":\"1\",\"name\":\"컴퓨터\",\"names\":null}},"
+    "{\"_source\":{\"id\":100,\"path\":\"100\",\"name\":\"책\"}},{\"_source\":{\"id\":9,\"path\":\"9/\",\"name\":\"차\",\"names\":{}}},"
+    "{\"_source\":{\"id\":4,\"path\":\"1/4\",\"name\":\"노트북\"}},{\"_source\":{\"id\":10,\"path\":\"1/10\",\"name\":\"모니터\"}}]";
+
+static void test_look_ups(void **state) {
+    (void)state;
+    struct category_list *list = make(shop);
+    assert_int_equal(category_list_revision(list), 7);
+    assert_int_equal(category_list_count(list), 6);
+    static const char *const order[] = {"1", "1/4", "1/4/13", "1/10", "9", "100"};
+    for (size_t i = 0; i < 6; i++)
+        assert_slice(category_list_at(list, i)->path, order[i]);
+    assert_slice(category_list_by_id(list, 13)->path, "1/4/13");
+    assert_slice(category_list_by_path(list, SLICE("1/4"))->name, "노트북");
+    assert_null(category_list_by_id(list, 2));
+    assert_null(category_list_by_path(list, SLICE("1/5")));
+    assert_null(category_list_by_path(list, SLICE("")));
+    category_list_free(list);
+}
+
+static void test_names(void **state) {
+    (void)state;
+    struct category_list *list = make(shop);
+    const struct category *gaming = category_list_by_id(list, 13);
+    assert_slice(category_name(gaming, "en"), "Gaming");
+    assert_slice(category_name(gaming, "fr"), "게이밍");
+    assert_slice(category_name(gaming, "de"), "게이밍"); /* a number is no name */
+    assert_slice(category_name(category_list_by_id(list, 1), "en"), "컴퓨터");
+    category_list_free(list);
+}
+
+static void test_what_is_no_category_is_skipped(void **state) {
+    (void)state;
+    struct category_list *list = category_list_new(1);
+    size_t added = 5;
+    int64_t last_id = 3;
+    assert_true(category_list_add(list, parse("[{\"_source\":{\"revision\":9}},{},5,null,{\"_source\":{\"id\":\"x\",\"path\":\"1\"}},"
+                                              "{\"_source\":{\"id\":2,\"path\":\"\"}},{\"_source\":{\"id\":8,\"path\":\"8\"}}]"), &added, &last_id));
+    assert_int_equal(added, 1);
+    assert_int_equal(last_id, 8);
+    assert_true(category_list_add(list, parse("{\"a\":1}"), &added, &last_id));
+    assert_int_equal(added, 0);
+    assert_true(category_list_add(list, NULL, &added, &last_id));
+    assert_true(category_list_finish(list));
+    assert_slice(category_list_by_id(list, 8)->name, "");
+    category_list_free(list);
+}
+
+static void test_no_categories(void **state) {
+    (void)state;
+    struct category_list *list = make("[]");
+    assert_int_equal(category_list_count(list), 0);
+    assert_null(category_list_by_id(list, 1));
+    assert_null(category_list_by_path(list, SLICE("1")));
+    category_list_free(list);
+    category_list_free(NULL);
+    assert_int_equal(category_list_count(NULL), 0);
+    assert_null(category_list_by_id(NULL, 1));
+    assert_null(category_list_by_path(NULL, SLICE("1")));
+}
+
+static void test_order_of_paths(void **state) {
+    (void)state;
+    static const char *const rising[] = {"1", "1/2", "1/2/1", "1/10", "2", "2/1", "10", "10/1/1", "100"};
+    for (size_t i = 0; i < ARRAY_LEN(rising); i++)
+        for (size_t k = 0; k < ARRAY_LEN(rising); k++) {
+            int r = category_path_compare(slice_str(rising[i]), slice_str(rising[k]));
+            if ((r > 0) - (r < 0) != (i > k) - (i < k))
+                fail_msg("%s and %s: %d", rising[i], rising[k], r);
+        }
+    /* what is no path must only not crash */
+    category_path_compare(SLICE("x//y"), SLICE("99999999999999999999999999/"));
+}
+
+static void assert_forest(const struct category_list *list, const struct category_node *nodes, size_t count, const char *expected) {
+    struct buf out = BUF_INIT(1 << 20);
+    struct json_write w;
+    assert_true(json_write_init(&w, &out));
+    category_nodes_write(&w, list, nodes, count, "en");
+    assert_true(json_write_finish(&w));
+    assert_string_equal(out.data, expected);
+    buf_done(&out);
+}
+
+static void test_forest(void **state) {
+    (void)state;
+    struct category_list *list = make(shop);
+    const struct category_node nodes[] = {{SLICE("1"), 5, false}, {SLICE("1/4/13"), 2, true}, {SLICE("1/10"), 1, false}, {SLICE("11"), 9, false}};
+    assert_forest(list, nodes, 4,
+                  "[{\"path\":\"1\",\"id\":1,\"name\":\"컴퓨터\",\"count\":5,\"children\":["
+                  "{\"path\":\"1/4/13\",\"id\":13,\"name\":\"Gaming\",\"count\":2,\"selected\":true,\"children\":[]},"
+                  "{\"path\":\"1/10\",\"id\":10,\"name\":\"모니터\",\"count\":1,\"children\":[]}]},"
+                  "{\"path\":\"11\",\"id\":11,\"name\":null,\"count\":9,\"children\":[]}]");
+    assert_forest(list, nodes, 0, "[]");
+    assert_forest(NULL, nodes, 1, "[{\"path\":\"1\",\"id\":1,\"name\":null,\"count\":5,\"children\":[]}]");
+    category_list_free(list);
+}
+
+static void test_a_forest_too_deep_is_cut(void **state) {
+    (void)state;
+    enum { DEPTH = 200 };
+    static char text[DEPTH * 2];
+    struct category_node nodes[DEPTH];
+    for (size_t i = 0; i < DEPTH; i++) {
+        text[i * 2] = '1';
+        text[i * 2 + 1] = '/';
+        nodes[i] = (struct category_node){.path = {text, i * 2 + 1}, .count = i};
+    }
+    struct buf out = BUF_INIT(1 << 20);
+    struct json_write w;
+    assert_true(json_write_init(&w, &out));
+    category_nodes_write(&w, NULL, nodes, DEPTH, "en");
+    assert_true(json_write_finish(&w));
+    assert_non_null(json_parse(&arena, out.data, out.len, &(struct json_limits){.depth_max = 128}, NULL));
+    buf_done(&out);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_look_ups),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_what_is_no_category_is_skipped),
+        cmocka_unit_test(test_no_categories),
+        cmocka_unit_test(test_order_of_paths),
+        cmocka_unit_test(test_forest),
+        cmocka_unit_test(test_a_forest_too_deep_is_cut),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

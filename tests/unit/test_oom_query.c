@@ -1,0 +1,137 @@
+/* Memory runs out at every allocation of the query side's pure modules in turn. */
+#include "tests/unit/test.h"
+#include "tests/unit/oom.h"
+#include "query-api/product_view.h"
+#include "query-api/search_query.h"
+#include "query-api/search_result.h"
+#include <stdio.h>
+
+static const char query[] = "q=%EB%85%B8%ED%8A%B8%EB%B6%81+laptop&lang=en&brand=LG&brand=A&category=1/4&price=1..2&price=5..&attr.color=red&attr.color=b"
+                            "&attr.color=c&attr.color=d&attr.color=e&attr.inch=13..14&in_stock=true&facets=brand,category,price,in_stock,attr.*,attr.color"
+                            "&fields=skus,description&size=5";
+
+/* A refusal without any field error is what the parameters say when memory is short. */
+static bool use_params(void *ctx, struct error *reterr) {
+    const char *text = ctx;
+    _cleanup_(arena_done) struct arena arena;
+    struct search_params params;
+    struct search_errors errors;
+    arena_init(&arena, 1 << 20);
+    if (search_params_from_query(&arena, slice_str(text), &params, &errors))
+        return true;
+    if (errors.count)
+        assert_non_null(errors.items[0].message);
+    return error_nomem(reterr);
+}
+
+static bool use_params_json(void *ctx, struct error *reterr) {
+    (void)ctx;
+    static const char text[] = "{\"q\":\"a\",\"brand\":[\"a\",\"b\",\"c\",\"d\",\"e\"],\"attr\":{\"inch\":[13.0,\"14..15\"],\"color\":\"red\"},\"facets\":[\"attr.*\"]}";
+    _cleanup_(arena_done) struct arena arena;
+    struct search_params params;
+    struct search_errors errors;
+    arena_init(&arena, 1 << 20);
+    const struct json *body = json_parse(&arena, text, sizeof(text) - 1, NULL, reterr);
+    if (!body)
+        return false;
+    return search_params_from_json(&arena, body, &params, &errors) || error_nomem(reterr);
+}
+
+static bool use_query(void *ctx, struct error *reterr) {
+    (void)ctx;
+    _cleanup_(arena_done) struct arena arena;
+    _cleanup_(buf_done) struct buf out = BUF_INIT(1 << 20);
+    struct search_params params;
+    struct search_errors errors;
+    arena_init(&arena, 1 << 20);
+    return (search_params_from_query(&arena, SLICE(query), &params, &errors) && search_query_write(&params, &out)) || error_nomem(reterr);
+}
+
+/* Many buckets in both forms, so that lists grow; several hits. */
+static void make_answer(struct buf *b) {
+    buf_append_str(b, "{\"timed_out\":false,\"hits\":{\"total\":{\"value\":7},\"hits\":[");
+    for (int i = 0; i < 20; i++)
+        buf_printf(b, "%s{\"_source\":{\"id\":\"p%d\",\"name\":{\"en\":\"N\"},\"skus\":[\"s\"],\"flat\":{\"sku\":\"s\"}},"
+                      "\"highlight\":{\"name.en\":[\"<em>N</em>\"]}}", i ? "," : "", i);
+    buf_append_str(b, "]},\"aggregations\":{\"f0\":{\"v\":{\"buckets\":[{\"key\":\"B\",\"doc_count\":3}]},\"sel\":{\"buckets\":[{\"key\":\"LG\",\"doc_count\":3}]}},"
+                      "\"f1\":{\"v\":{\"buckets\":[{\"key\":\"1\",\"doc_count\":3},{\"key\":\"1/9\",\"doc_count\":3}]}}");
+    static const char *const names[] = {"f4", "f5", "s3"};
+    for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+        buf_printf(b, ",\"%s\":{\"flat\":{\"o\":{\"v\":{\"buckets\":[", names[k]);
+        for (int i = 0; i < 300; i++)
+            buf_printf(b, "%s{\"key\":\"%s=%d\",\"doc_count\":%d}", i ? "," : "", k ? "color" : i % 2 ? "a" : "b", i, i);
+        buf_append_str(b, "]}}},\"varied\":{\"o\":{\"v\":{\"buckets\":[{\"key\":\"color=red\",\"doc_count\":9,\"p\":{\"doc_count\":2}}]}}}}");
+    }
+    buf_append_str(b, "}}");
+}
+
+static bool use_result(void *ctx, struct error *reterr) {
+    const struct buf *text = ctx;
+    _cleanup_(arena_done) struct arena arena;
+    _cleanup_(buf_done) struct buf out = BUF_INIT(1 << 20);
+    struct search_params params;
+    struct search_errors errors;
+    arena_init(&arena, 8 << 20);
+    struct search_result_context context = {.arena = &arena, .took_ms = 1, .query_id = "q"};
+    if (!search_params_from_query(&arena, SLICE(query), &params, &errors))
+        return error_nomem(reterr);
+    const struct json *answer = json_parse(&arena, text->data, text->len, NULL, reterr);
+    return answer && search_result_write(&params, answer, &context, &out, reterr);
+}
+
+static bool use_categories(void *ctx, struct error *reterr) {
+    const struct json *hits = ctx;
+    struct category_list *list = category_list_new(1);
+    size_t added;
+    int64_t last_id = 0;
+    bool ok = list && category_list_add(list, hits, &added, &last_id) && category_list_finish(list);
+    if (ok)
+        assert_int_equal(category_list_count(list), 600);
+    category_list_free(list);
+    return ok || error_nomem(reterr);
+}
+
+static bool use_view(void *ctx, struct error *reterr) {
+    _cleanup_(buf_done) struct buf out = BUF_INIT(1 << 20);
+    return product_view_write(ctx, NULL, "en", &out) || error_nomem(reterr);
+}
+
+static void test_params(void **state) {
+    (void)state;
+    char good[sizeof(query)];
+    memcpy(good, query, sizeof(query));
+    oom_run("search_params_from_query", use_params, good);
+    oom_run("search_params_from_json", use_params_json, NULL);
+    oom_run("search_query_write", use_query, NULL);
+}
+
+static void test_result(void **state) {
+    (void)state;
+    _cleanup_(buf_done) struct buf text = BUF_INIT(1 << 20);
+    make_answer(&text);
+    assert_true(buf_ok(&text));
+    oom_run("search_result_write", use_result, &text);
+}
+
+static void test_categories_and_view(void **state) {
+    (void)state;
+    _cleanup_(buf_done) struct buf text = BUF_INIT(1 << 20);
+    _cleanup_(arena_done) struct arena arena;
+    arena_init(&arena, 4 << 20);
+    for (int i = 0; i < 600; i++)
+        buf_printf(&text, "%s{\"_source\":{\"id\":%d,\"path\":\"%d\",\"name\":\"n\",\"names\":{\"en\":\"N\",\"ko\":\"K\"}}}", i ? "," : "[", i + 1, i + 1);
+    buf_append_char(&text, ']');
+    struct json *hits = json_parse(&arena, text.data, text.len, NULL, NULL);
+    assert_non_null(hits);
+    oom_run("category_list", use_categories, hits);
+    oom_run("product_view_write", use_view, hits->child->child);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_params),
+        cmocka_unit_test(test_result),
+        cmocka_unit_test(test_categories_and_view),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
