@@ -4,8 +4,13 @@
 #include "core/daemon.h"
 #include "write-api/routes.h"
 #include "write-api/service.h"
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
+
+/* glibc raises its mmap threshold after the first large block is freed, and keeps such blocks in each thread's arena
+ * from then on: one hostile request per worker and the program stays large for good. Fixed, large blocks go back. */
+enum { MMAP_THRESHOLD = 128 << 10, MALLOC_ARENAS = 4 };
 
 #define DRAIN_USEC (30 * USEC_PER_SEC)
 #define DRAIN_LOOK_USEC (20 * USEC_PER_MSEC)
@@ -27,7 +32,8 @@ struct program {
 static void look_drained(struct loop_timer *timer) {
     struct program *p = CONTAINER_OF(timer, struct program, drain);
     usec_t now = clock_now_usec();
-    if (http_server_active(p->server) == 0 || now >= p->drain_until)
+    bool busy = http_server_active(p->server) > 0 || p->service.imports > 0;
+    if (!busy || now >= p->drain_until)
         loop_stop(p->loop);
     else
         loop_timer_set(p->loop, timer, now + DRAIN_LOOK_USEC);
@@ -121,6 +127,8 @@ int main(int argc, char **argv) {
     struct error error = {0};
     if (!daemon_start(&program, argc, argv, &p.code))
         return p.code;
+    mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+    mallopt(M_ARENA_MAX, MALLOC_ARENAS);
     mongo_global_init();
     mysql_global_init();
     if (start(&p, &error)) {

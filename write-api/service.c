@@ -48,7 +48,6 @@ const size_t write_option_count = ARRAY_LEN(write_option_table);
 #undef OPTION
 
 static void session_done_half(struct session *s) {
-    json_write_finish(&s->json);
     if (s->document)
         bson_destroy(s->document);
     if (s->products)
@@ -67,13 +66,12 @@ struct session *session_new(struct service *service, struct error *reterr) {
         error_nomem(reterr);
         return NULL;
     }
-    static struct buf nowhere = {.max = 1};
     s->service = service;
     arena_init(&s->arena, (size_t)service->conf->request_memory_max_bytes);
     s->document = bson_sized_new(4096);
     s->client = mongoc_client_pool_try_pop(service->mongo);
     s->mysql = mysql_session_new(service->mysql_conf, reterr);
-    if (!s->mysql || !json_write_init(&s->json, &nowhere)) {
+    if (!s->mysql) {
         session_done_half(s);
         return NULL;
     }

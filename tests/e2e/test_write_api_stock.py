@@ -33,12 +33,12 @@ def test_put_and_get(stock):
     assert stock.get(stock.url + "/none").status_code == 404
 
 
-@pytest.mark.parametrize("sku", ["a/b", "노트북", "50% off", "x?y#z", "a+b", "it's", 'q"\\'])
-def test_skus_that_need_escapes(stock, sku):
-    url = stock.url + "/" + requests.utils.quote(sku, safe="")
-    assert stock.put(url, json={"available": 1}).status_code == 201
-    assert stock.get(url).json()["sku"] == sku
-    assert stock.post(url + ":adjust", json={"delta": 2, "reason": sku}).json()["available"] == 3
+def test_skus_that_need_escapes(stock):
+    for sku in ("a/b", "노트북", "50% off", "x?y#z", "a+b", "it's", 'q"\\'):
+        url = stock.url + "/" + requests.utils.quote(sku, safe="")
+        assert stock.put(url, json={"available": 1}).status_code == 201
+        assert stock.get(url).json()["sku"] == sku
+        assert stock.post(url + ":adjust", json={"delta": 2, "reason": sku}).json()["available"] == 3
 
 
 def test_refuses(stock):
@@ -70,7 +70,7 @@ def test_adjust_never_goes_below_zero(stock, corner):
         codes = list(pool.map(buy, range(60)))
     assert (codes.count(200), codes.count(409)) == (30, 30)
     assert stock.get(url).json()["available"] == 0
-    assert corner.sql("SELECT SUM(delta) s, COUNT(*) n FROM stock_movements WHERE sku='A-1'") == ({"s": 0, "n": 31},)
+    assert corner.sql("SELECT SUM(delta) s, COUNT(*) n FROM stock_movements WHERE sku='A-1'")[0] == {"s": 0, "n": 31}
     assert stock.post(url + ":adjust", json={"delta": 9 * 10**15 + 1}).status_code == 400
     assert stock.post(url + ":adjust", json={"delta": 9 * 10**15}).status_code == 200
     assert stock.post(url + ":adjust", json={"delta": 1}).status_code == 409
@@ -103,7 +103,7 @@ def test_import(stock, write_api, corner):
         "A": 7, "B": 4, "D": 9, "it's ? \\": 1}
     sums = corner.sql("SELECT s.sku FROM stock s JOIN stock_movements m ON m.sku=s.sku GROUP BY s.sku, s.available "
                       "HAVING SUM(m.delta) <> s.available")
-    assert sums == ()
+    assert not sums
 
 
 def test_concurrent_imports_of_the_same_skus(stock, corner):
@@ -118,4 +118,4 @@ def test_concurrent_imports_of_the_same_skus(stock, corner):
     assert corner.sql("SELECT COUNT(*) n FROM stock")[0]["n"] == 3000
     wrong = corner.sql("SELECT s.sku FROM stock s JOIN (SELECT sku, SUM(delta) d FROM stock_movements GROUP BY sku) m "
                        "ON m.sku=s.sku WHERE m.d <> s.available")
-    assert wrong == ()
+    assert not wrong
