@@ -20,7 +20,7 @@ static uint32_t fixed(uint32_t size, size_t left) {
     return size <= left ? size : UINT32_MAX;
 }
 
-uint32_t element_size(uint8_t type, const uint8_t *p, size_t left) {
+uint32_t element_size_any(uint8_t type, const uint8_t *p, size_t left) {
     switch (type) {
     case BSON_TYPE_UTF8:
     case BSON_TYPE_CODE:

@@ -44,7 +44,17 @@ static inline struct elements elements_in(const struct element *e) {
 }
 
 /* Bytes of a value of `type` at p with `left` bytes up to the document's end; UINT32_MAX if it does not fit. */
-uint32_t element_size(uint8_t type, const uint8_t *p, size_t left);
+uint32_t element_size_any(uint8_t type, const uint8_t *p, size_t left);
+
+static inline uint32_t element_size(uint8_t type, const uint8_t *p, size_t left) {
+    if (type == BSON_TYPE_UTF8 && left >= 5) {
+        uint32_t len = element_u32(p);
+        return len >= 1 && len <= left - 4 && p[len + 3] == 0 ? len + 4 : UINT32_MAX;
+    }
+    if (type == BSON_TYPE_INT32 && left >= 4)
+        return 4;
+    return element_size_any(type, p, left);
+}
 
 static inline bool elements_next(struct elements *it, struct element *ret) {
     if (it->p == it->end)

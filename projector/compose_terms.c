@@ -360,32 +360,40 @@ static bool same_name(const char *text, const struct term *a, const struct term 
     return a->name_len == b->name_len && memcmp(text + a->offset, text + b->offset, a->name_len) == 0;
 }
 
+/* The first term from..end that does not stand before every term of the name. */
+static uint32_t find_name(const char *text, const struct term *items, uint32_t from, uint32_t end,
+                          const struct term *name) {
+    while (from < end) {
+        uint32_t middle = from + (end - from) / 2;
+        const struct term *term = &items[middle];
+        uint32_t len = term->len < name->name_len ? term->len : name->name_len;
+        if (memcmp(text + term->offset, text + name->offset, len) < 0)
+            from = middle + 1;
+        else
+            end = middle;
+    }
+    return from;
+}
+
+/* Terms of one name stand together, in `base`, in `own` and in the common order. */
 void terms_write_merged(const struct terms *t, const struct term_list *list, struct term_range base,
                         struct term_range own, struct term_range names, struct sink *out) {
     const char *text = t->text.data;
     const struct term *items = list->items, *replaced = t->attrs.items;
     const size_t before = sink_len(out);
-    uint32_t o = own.first, n = names.first, run = base.first;
-    for (uint32_t b = base.first; b < base.end; b++) {
-        while (n < names.end && compare(&replaced[n], &items[b], text) < 0)
-            n++;
-        /* Terms of one name stand together in the common order: right beside this place, or nowhere. */
-        bool drop = (n > names.first && same_name(text, &replaced[n - 1], &items[b])) ||
-                    (n < names.end && same_name(text, &replaced[n], &items[b]));
-        bool insert = o < own.end && compare(&items[o], &items[b], text) < 0;
-        if (!drop && !insert) {
-            if (n == names.end && o == own.end)
-                break; /* nothing of its own beyond this place */
+    uint32_t o = own.first, run = base.first;
+    for (uint32_t n = names.first; n < names.end; n++) {
+        if (n > names.first && same_name(text, &replaced[n], &replaced[n - 1]))
             continue;
-        }
-        write_run(t, items + run, items + b, out);
-        run = drop ? b + 1 : b;
-        while (o < own.end && compare(&items[o], &items[b], text) < 0)
+        uint32_t at = find_name(text, items, run, base.end, &replaced[n]);
+        write_run(t, items + run, items + at, out);
+        while (o < own.end && same_name(text, &items[o], &replaced[n]))
             write_one(t, &items[o++], out);
+        while (at < base.end && same_name(text, &items[at], &replaced[n]))
+            at++;
+        run = at;
     }
     write_run(t, items + run, items + base.end, out);
-    while (o < own.end)
-        write_one(t, &items[o++], out);
     if (sink_ok(out) && sink_len(out) != before)
         out->p--; /* the last comma */
 }

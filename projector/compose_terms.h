@@ -49,8 +49,8 @@ struct term_range terms_sort(struct terms *t, struct term_list *list, uint32_t f
 /* Makes writing a range with terms_write_merged() cheap; for ranges that are written more than once. */
 void terms_join(struct terms *t, struct term_list *list, struct term_range range);
 
-/* "a","b",... of a range, and of two where a name that stands in `names` (a range of attrs) replaces everything
- * of that name in `base`, which must be joined. */
+/* "a","b",... of a range, and of two where a name that stands in `names` replaces everything of that name in `base`,
+ * which must be joined. names: the range of attrs that `own` comes from, so every name of `own` is in it. */
 void terms_write(const struct terms *t, const struct term_list *list, struct term_range range, struct sink *out);
 void terms_write_merged(const struct terms *t, const struct term_list *list, struct term_range base,
                         struct term_range own, struct term_range names, struct sink *out);
