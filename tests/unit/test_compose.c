@@ -200,8 +200,11 @@ static void test_odd_values_are_left_out(void **state) {
     static const char *const odd[] = {
         "{\"$numberDouble\":\"NaN\"}", "{\"$numberDouble\":\"Infinity\"}", "{\"$numberDecimal\":\"NaN\"}",
         "{\"$oid\":\"0123456789abcdef01234567\"}", "{\"$binary\":{\"base64\":\"AA==\",\"subType\":\"00\"}}", "{\"$minKey\":1}",
+        "{\"$maxKey\":1}", "{\"$regularExpression\":{\"pattern\":\"a\",\"options\":\"i\"}}", "{\"$code\":\"x\"}",
+        "{\"$code\":\"x\",\"$scope\":{\"a\":1}}", "{\"$timestamp\":{\"t\":1,\"i\":1}}", "{\"$symbol\":\"s\"}",
+        "{\"$dbPointer\":{\"$ref\":\"a\",\"$id\":{\"$oid\":\"0123456789abcdef01234567\"}}}", "{\"$date\":\"2026-01-02T03:04:05Z\"}",
     };
-    char product[200];
+    char product[400];
     for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
         snprintf(product, sizeof(product), "{\"_id\":\"p\",\"attributes\":{\"x\":%s,\"y\":1}}", odd[i]);
         assert_field(f, product, "flat.attrs", "[\"y=1\"]");
@@ -354,6 +357,30 @@ static void test_depth_is_bounded(void **state) {
     buf_done(&json);
 }
 
+/* A document that ends anywhere, with its length and last byte put right: damaged, or shorter but sound. */
+static void test_cut_bson(void **state) {
+    struct fixture *f = *state;
+    bson_t *whole = fixture_bson("{\"_id\":\"p\",\"name\":{\"ko\":\"가\"},\"attributes\":{\"a\":[1,2.5,\"x\"],\"b\":{\"c\":true}},"
+                                 "\"variants\":[{\"sku\":\"s\",\"attributes\":{\"d\":null}}],\"categories\":[4]}");
+    unsigned damaged = 0;
+    for (uint32_t len = 5; len < whole->len; len++) {
+        uint8_t *cut = malloc(len);
+        bson_t product;
+        assert_non_null(cut);
+        memcpy(cut, bson_get_data(whole), len);
+        cut[0] = (uint8_t)len;
+        cut[1] = 0;
+        cut[len - 1] = 0;
+        assert_true(bson_init_static(&product, cut, len));
+        enum compose_status status = compose_bson(f, &product);
+        assert_true(status == COMPOSE_OK || status == COMPOSE_BAD);
+        damaged += status == COMPOSE_BAD;
+        free(cut);
+    }
+    assert_true(damaged > whole->len / 2);
+    bson_destroy(whole);
+}
+
 /* What stands in the buffer already survives a document that does not fit. */
 static void test_too_large(void **state) {
     struct fixture *f = *state;
@@ -447,7 +474,7 @@ int main(void) {
         T(test_flat_product), T(test_varied_product), T(test_one_place_for_dimensions), T(test_hash_ignores_order),
         T(test_many_terms_are_sorted), T(test_numbers), T(test_odd_values_are_left_out), T(test_dates),
         T(test_long_values_are_cut), T(test_localized), T(test_categories), T(test_bad_products_name_the_field),
-        T(test_invalid_utf8), T(test_depth_is_bounded), T(test_too_large), T(test_source_hash), T(test_collect_skus),
+        T(test_invalid_utf8), T(test_depth_is_bounded), T(test_cut_bson), T(test_too_large), T(test_source_hash), T(test_collect_skus),
         T(test_stock_states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
