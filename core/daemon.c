@@ -17,11 +17,21 @@
 #define EXIT_USAGE 2
 
 const struct option core_option_table[] = {
-    {.section = "core", .key = "log_level", .type = OPTION_ENUM, .value = "info", .values = "debug|info|warn|error",
-     .help = "The least important events that are logged.", .offset = offsetof(struct core_conf, log_level),
+    {.section = "core",
+     .key = "log_level",
+     .type = OPTION_ENUM,
+     .value = "info",
+     .values = "debug|info|warn|error",
+     .help = "The least important events that are logged.",
+     .offset = offsetof(struct core_conf, log_level),
      .reload = true},
-    {.section = "core", .key = "log_format", .type = OPTION_ENUM, .value = "logfmt", .values = "logfmt|json",
-     .help = "How a log line is written.", .offset = offsetof(struct core_conf, log_format)},
+    {.section = "core",
+     .key = "log_format",
+     .type = OPTION_ENUM,
+     .value = "logfmt",
+     .values = "logfmt|json",
+     .help = "How a log line is written.",
+     .offset = offsetof(struct core_conf, log_format)},
 };
 const size_t core_option_count = ARRAY_LEN(core_option_table);
 
@@ -118,17 +128,18 @@ static void write_help(const struct daemon_program *p, struct buf *out) {
     buf_printf(out, "Usage: %s [options]%s\n", p->name, p->commands ? " [command]" : "");
     if (p->commands)
         buf_printf(out, "\n%s\n", p->commands);
-    buf_append_str(out, "\nOptions:\n"
-                        "  --config FILE               read FILE (readside.ini); default: READSIDE_CONFIG, else none\n"
-                        "  --SECTION.KEY=VALUE         set one option; comes before READSIDE_SECTION_KEY in the\n"
-                        "                              environment, which comes before the file\n"
-                        "  --check-config              check the configuration and exit\n"
-                        "  --print-config              print the configuration in effect as an ini file and exit\n"
-                        "  --print-options markdown    print the table of all options and exit\n"
-                        "  --version                   print the versions of the program and its libraries and exit\n"
-                        "  --help                      print this and exit\n"
-                        "\nSIGTERM and SIGINT finish what is under way and stop; SIGHUP reads the configuration again.\n"
-                        "\nConfiguration:\n");
+    buf_append_str(out,
+                   "\nOptions:\n"
+                   "  --config FILE               read FILE (readside.ini); default: READSIDE_CONFIG, else none\n"
+                   "  --SECTION.KEY=VALUE         set one option; comes before READSIDE_SECTION_KEY in the\n"
+                   "                              environment, which comes before the file\n"
+                   "  --check-config              check the configuration and exit\n"
+                   "  --print-config              print the configuration in effect as an ini file and exit\n"
+                   "  --print-options markdown    print the table of all options and exit\n"
+                   "  --version                   print the versions of the program and its libraries and exit\n"
+                   "  --help                      print this and exit\n"
+                   "\nSIGTERM and SIGINT finish what is under way and stop; SIGHUP reads the configuration again.\n"
+                   "\nConfiguration:\n");
     conf_help(p->groups, p->group_count, out);
 }
 

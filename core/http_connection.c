@@ -184,9 +184,9 @@ static void on_conn_timer(struct loop_timer *timer) {
 void http_conn_send_problem(struct http_conn *conn, int status, const char *detail) {
     const char *title = MHD_get_reason_phrase_for((unsigned)status);
     char body[256], head[256];
-    int body_len = snprintf(body, sizeof(body),
-                            "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}", title, status,
-                            detail);
+    int body_len =
+        snprintf(body, sizeof(body), "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}",
+                 title, status, detail);
     int head_len = snprintf(head, sizeof(head),
                             "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n"
                             "Connection: close\r\n\r\n",

@@ -25,7 +25,7 @@
 
 #define SLOWEST_READER_BYTES_PER_SEC ((uint64_t)32 << 10)
 #define RESERVE_MAX_BYTES MIB /* how much of an announced body is believed at once */
-#define MHD_RUNS_PER_ROUND 4 /* a resumed reply takes three: prepare, send, read the next */
+#define MHD_RUNS_PER_ROUND 4  /* a resumed reply takes three: prepare, send, read the next */
 
 /* -- MHD under the loop -- */
 
@@ -93,8 +93,7 @@ static void refuse(struct http_request *r, int status, const char *detail) {
 static void find_route(struct http_request *r) {
     struct http_match match;
     struct error error = {0};
-    enum http_match_result result =
-        http_router_match(r->server->router, &r->arena, r->method, r->path, &match, &error);
+    enum http_match_result result = http_router_match(r->server->router, &r->arena, r->method, r->path, &match, &error);
     switch (result) {
     case HTTP_MATCH_FOUND:
         r->route = match.route;
@@ -188,8 +187,9 @@ static enum MHD_Result queue_response(struct http_request *r) {
     r->queued = true;
     http_request_drop_response(r);
     /* A slow reader may take the idle timeout, and longer for what is large. */
-    http_conn_set(conn, CONN_SENDING, now + r->server->options.idle_timeout_usec +
-                                          r->reply_bytes * USEC_PER_SEC / SLOWEST_READER_BYTES_PER_SEC);
+    http_conn_set(conn, CONN_SENDING,
+                  now + r->server->options.idle_timeout_usec +
+                      r->reply_bytes * USEC_PER_SEC / SLOWEST_READER_BYTES_PER_SEC);
     return result;
 }
 
@@ -373,8 +373,8 @@ static bool register_metrics(struct http_server *server) {
         for (size_t c = 0; c < STATUS_CLASSES; c++) {
             (void)snprintf(labels, sizeof(labels), "server=\"%s\",route=\"%s\",method=\"%s\",status=\"%s\"", name, path,
                            method, classes[c]);
-            m->requests[c] = metrics_counter("readside_http_requests_total", "HTTP requests answered or given up",
-                                             labels);
+            m->requests[c] =
+                metrics_counter("readside_http_requests_total", "HTTP requests answered or given up", labels);
         }
         (void)snprintf(labels, sizeof(labels), "server=\"%s\",route=\"%s\",method=\"%s\"", name, path, method);
         m->duration = metrics_histogram("readside_http_request_duration_seconds",
@@ -403,11 +403,11 @@ static bool start_daemon(struct http_server *server, struct error *reterr) {
      * Beyond header_max there is room to read a head that is somewhat too long and to refuse it properly. */
     size_t pool = o->header_max_bytes * 2 + ((size_t)8 << 10);
     static const unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_NO_LISTEN_SOCKET;
-    server->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, on_access, server, MHD_OPTION_CONNECTION_LIMIT, o->connections_max,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, pool, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION,
-        http_conn_notify, server, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_URI_LOG_CALLBACK,
-        on_target, server, MHD_OPTION_END);
+    server->daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, on_access, server, MHD_OPTION_CONNECTION_LIMIT, o->connections_max,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, pool, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                         MHD_OPTION_NOTIFY_CONNECTION, http_conn_notify, server, MHD_OPTION_NOTIFY_COMPLETED,
+                         on_completed, server, MHD_OPTION_URI_LOG_CALLBACK, on_target, server, MHD_OPTION_END);
     if (!server->daemon)
         return error_set(reterr, ERROR_INTERNAL, "HTTP server %s: libmicrohttpd does not start", o->name);
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);

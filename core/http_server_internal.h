@@ -88,15 +88,15 @@ struct http_request {
     usec_t completed_at, deadline;
     struct loop_timer timer; /* the deadline, armed while suspended */
 
-    bool counted;       /* in server->active */
-    bool streaming;     /* the route's on_body has been promised its end */
+    bool counted;   /* in server->active */
+    bool streaming; /* the route's on_body has been promised its end */
     bool head_seen, complete;
-    bool held;          /* see on_complete */
-    bool suspended;     /* waiting for the reply */
-    bool paused;        /* suspended, waiting for http_request_resume_body */
-    bool resume_asked;  /* while on_body runs */
-    bool replied;       /* a reply is decided; later ones are ignored */
-    bool queued;        /* and handed to MHD */
+    bool held;            /* see on_complete */
+    bool suspended;       /* waiting for the reply */
+    bool paused;          /* suspended, waiting for http_request_resume_body */
+    bool resume_asked;    /* while on_body runs */
+    bool replied;         /* a reply is decided; later ones are ignored */
+    bool queued;          /* and handed to MHD */
     bool timed_out, gone; /* nobody waits any more */
 
     int status;

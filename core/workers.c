@@ -10,7 +10,7 @@ struct workers {
     struct workers_options options;
     char name[16];
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* a job came, a session is made, or stopping */
+    pthread_cond_t changed;    /* a job came, a session is made, or stopping */
     struct mail *first, **end; /* waiting jobs by their mail.next; under the lock */
     unsigned queued;           /* under the lock for writing */
     bool stopping;

@@ -33,8 +33,7 @@ static inline void fixture_start(struct fixture *f, const struct http_server_opt
     struct error error = {0};
     f->loop = loop_new("server", &error);
     f->server = f->loop ? http_server_new(f->loop, options, &error) : NULL;
-    f->acceptor =
-        f->server ? acceptor_new(f->loop, "127.0.0.1:0", &f->loop, &f->server, 1, &error) : NULL;
+    f->acceptor = f->server ? acceptor_new(f->loop, "127.0.0.1:0", &f->loop, &f->server, 1, &error) : NULL;
     if (!f->acceptor)
         fail_msg("%s", error.message);
     f->port = acceptor_port(f->acceptor);
@@ -51,8 +50,8 @@ static inline void fixture_stop(struct fixture *f) {
 
 static inline int dial(const struct fixture *f) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)f->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)f->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval limit = {.tv_sec = WAIT_SEC};
     const int on = 1;
     assert_true(fd >= 0);
@@ -124,8 +123,7 @@ static inline int hear(int fd, struct answer *a, bool no_body) {
         if (n <= 0)
             return 0;
         if (got < sizeof(a->body) - 1)
-            memcpy(a->body + got, scrap,
-                   (size_t)n < sizeof(a->body) - 1 - got ? (size_t)n : sizeof(a->body) - 1 - got);
+            memcpy(a->body + got, scrap, (size_t)n < sizeof(a->body) - 1 - got ? (size_t)n : sizeof(a->body) - 1 - got);
         got += (size_t)n;
     }
     a->len = expected;
@@ -156,12 +154,12 @@ static inline int ask(const struct fixture *f, const char *text, struct answer *
 }
 
 /* Waits until *counter is at least n. */
-#define await(counter, n)                                                                          \
-    do {                                                                                           \
-        usec_t await_until = clock_now_usec() + WAIT_SEC * USEC_PER_SEC;                           \
-        while (atomic_load(&(counter)) < (n)) {                                                    \
-            if (clock_now_usec() > await_until)                                                    \
-                fail_msg("%s does not become %d", #counter, (int)(n));                             \
-            sched_yield();                                                                         \
-        }                                                                                          \
+#define await(counter, n)                                                                                              \
+    do {                                                                                                               \
+        usec_t await_until = clock_now_usec() + WAIT_SEC * USEC_PER_SEC;                                               \
+        while (atomic_load(&(counter)) < (n)) {                                                                        \
+            if (clock_now_usec() > await_until)                                                                        \
+                fail_msg("%s does not become %d", #counter, (int)(n));                                                 \
+            sched_yield();                                                                                             \
+        }                                                                                                              \
     } while (0)

@@ -21,18 +21,47 @@ struct child_conf {
 };
 
 static const struct option child_options[] = {
-    {.section = "query-api", .key = "listen", .type = OPTION_STRING, .value = "127.0.0.1:0", .help = "Where to listen.",
+    {.section = "query-api",
+     .key = "listen",
+     .type = OPTION_STRING,
+     .value = "127.0.0.1:0",
+     .help = "Where to listen.",
      .offset = offsetof(struct child_conf, listen)},
-    {.section = "query-api", .key = "port_file", .type = OPTION_STRING, .value = "", .help = "Gets the port.",
+    {.section = "query-api",
+     .key = "port_file",
+     .type = OPTION_STRING,
+     .value = "",
+     .help = "Gets the port.",
      .offset = offsetof(struct child_conf, port_file)},
-    {.section = "query-api", .key = "token", .type = OPTION_SECRET, .value = "", .help = "A secret.",
+    {.section = "query-api",
+     .key = "token",
+     .type = OPTION_SECRET,
+     .value = "",
+     .help = "A secret.",
      .offset = offsetof(struct child_conf, token)},
-    {.section = "query-api", .key = "limit", .type = OPTION_INT, .value = "10", .min = 1, .max = 100,
-     .help = "A limit.", .offset = offsetof(struct child_conf, limit), .reload = true},
-    {.section = "query-api", .key = "pause", .type = OPTION_DURATION, .value = "5s", .help = "A pause.",
-     .offset = offsetof(struct child_conf, pause), .reload = true},
-    {.section = "query-api", .key = "on", .type = OPTION_BOOL, .value = "false", .help = "A switch.",
-     .offset = offsetof(struct child_conf, on), .reload = true},
+    {.section = "query-api",
+     .key = "limit",
+     .type = OPTION_INT,
+     .value = "10",
+     .min = 1,
+     .max = 100,
+     .help = "A limit.",
+     .offset = offsetof(struct child_conf, limit),
+     .reload = true},
+    {.section = "query-api",
+     .key = "pause",
+     .type = OPTION_DURATION,
+     .value = "5s",
+     .help = "A pause.",
+     .offset = offsetof(struct child_conf, pause),
+     .reload = true},
+    {.section = "query-api",
+     .key = "on",
+     .type = OPTION_BOOL,
+     .value = "false",
+     .help = "A switch.",
+     .offset = offsetof(struct child_conf, on),
+     .reload = true},
 };
 
 static struct {
@@ -100,8 +129,12 @@ static int child_main(int argc, char **argv) {
     };
     struct error error = {0};
     int code = 0;
-    child.program = (struct daemon_program){.name = "query-api", .summary = "A test.", .commands = "  dance   dances",
-                                            .groups = groups, .group_count = 2, .core = &child.core};
+    child.program = (struct daemon_program){.name = "query-api",
+                                            .summary = "A test.",
+                                            .commands = "  dance   dances",
+                                            .groups = groups,
+                                            .group_count = 2,
+                                            .core = &child.core};
     if (!daemon_start(&child.program, argc, argv, &code))
         return code;
     if (child.program.argc) {
@@ -227,7 +260,8 @@ static void test_print_config(void **state) {
     char path[100], printed[100];
     write_file("a.ini", "[core]\nlog_level = warn\n[query-api]\nlimit = 20\ntoken = hush\n[mysql]\nhost = x\n", path,
                sizeof(path));
-    assert_int_equal(run(&output, (const char *[]){"--config", path, "--query-api.pause=7ms", "--print-config", NULL}), 0);
+    assert_int_equal(run(&output, (const char *[]){"--config", path, "--query-api.pause=7ms", "--print-config", NULL}),
+                     0);
     contains(&output, "[core]");
     contains(&output, "log_level = warn");
     contains(&output, "limit = 20");
@@ -341,8 +375,9 @@ static void test_serving(void **state) {
                                    "status=\"5xx\"} 2"));
 
     /* SIGHUP takes over what may change, keeps the rest, and survives a broken file. */
-    write_file("serve.ini", "[core]\nlog_level = warn\n[query-api]\nlimit = 6\npause = 1s\non = yes\nlisten = 127.0.0.1:1\n",
-               config, sizeof(config));
+    write_file("serve.ini",
+               "[core]\nlog_level = warn\n[query-api]\nlimit = 6\npause = 1s\non = yes\nlisten = 127.0.0.1:1\n", config,
+               sizeof(config));
     kill(pid, SIGHUP);
     read_output(fd, &output, "changed=4 limit=6 listen=127.0.0.1:0");
     write_file("serve.ini", "[query-api]\nlimit = many\n", config, sizeof(config));
@@ -403,8 +438,9 @@ int main(int argc, char **argv) {
     if (getenv(CHILD_VARIABLE))
         return child_main(argc, argv);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_help_and_version), cmocka_unit_test(test_print_config), cmocka_unit_test(test_usage_errors),
-        cmocka_unit_test(test_arguments),        cmocka_unit_test(test_serving),      cmocka_unit_test(test_second_signal),
+        cmocka_unit_test(test_help_and_version), cmocka_unit_test(test_print_config),
+        cmocka_unit_test(test_usage_errors),     cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_serving),          cmocka_unit_test(test_second_signal),
         cmocka_unit_test(test_start_failure),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);

@@ -101,8 +101,11 @@ static const struct http_route routes[] = {
 };
 
 static int setup_with(usec_t read_timeout, usec_t idle_timeout, unsigned connections_max) {
-    struct http_server_options options = {.name = "abuse", .routes = routes, .body_max_bytes = 100000,
-                                          .read_timeout_usec = read_timeout, .idle_timeout_usec = idle_timeout,
+    struct http_server_options options = {.name = "abuse",
+                                          .routes = routes,
+                                          .body_max_bytes = 100000,
+                                          .read_timeout_usec = read_timeout,
+                                          .idle_timeout_usec = idle_timeout,
                                           .connections_max = connections_max,
                                           .deadline_usec = 300 * USEC_PER_MSEC};
     handled = ended = broken = still_suspended = 0;
@@ -142,7 +145,9 @@ static void test_malformed(void **state) {
         int status; /* 0: closed without an answer will do, or any 4xx or 5xx */
     } cases[] = {
         {"\r\n\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n", 0, 200},
-        {"GET / HTTP/1.1\n" "Host: x\n\n", 0, 200},
+        {"GET / HTTP/1.1\n"
+         "Host: x\n\n",
+         0, 200},
         {"GET /\r\n\r\n", 0, 0},
         {"GET\r\n\r\n", 0, 0},
         {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 16, 0},
@@ -200,7 +205,8 @@ static int ask_with_head(size_t path_len, size_t query_pairs, size_t header_len,
 static long cpu_msec(void) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 + (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
 }
 
 static void test_long_heads(void **state) {

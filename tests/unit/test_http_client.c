@@ -50,10 +50,14 @@ static void answer_503(struct http_request *request, void *ctx) {
 }
 
 static const struct http_route routes[] = {
-    {.method = "GET", .path = "/", .handler = describe},       {.method = "POST", .path = "/", .handler = describe},
-    {.method = "PUT", .path = "/", .handler = describe},       {.method = "DELETE", .path = "/", .handler = describe},
-    {.method = "GET", .path = "/never", .handler = answer_never}, {.method = "GET", .path = "/bytes", .handler = answer_bytes},
-    {.method = "GET", .path = "/503", .handler = answer_503},  {0},
+    {.method = "GET", .path = "/", .handler = describe},
+    {.method = "POST", .path = "/", .handler = describe},
+    {.method = "PUT", .path = "/", .handler = describe},
+    {.method = "DELETE", .path = "/", .handler = describe},
+    {.method = "GET", .path = "/never", .handler = answer_never},
+    {.method = "GET", .path = "/bytes", .handler = answer_bytes},
+    {.method = "GET", .path = "/503", .handler = answer_503},
+    {0},
 };
 
 /* -- the client's side -- */
@@ -442,8 +446,8 @@ static void test_credentials(void **state) {
 
 static void test_blocking(void **state) {
     (void)state;
-    struct http_client_request request = {.method = "POST", .url = url("/"), .body = SLICE("ab"),
-                                          .timeout_usec = WAIT_SEC * USEC_PER_SEC};
+    struct http_client_request request = {
+        .method = "POST", .url = url("/"), .body = SLICE("ab"), .timeout_usec = WAIT_SEC * USEC_PER_SEC};
     struct buf body = BUF_INIT(100);
     struct error error = {0};
     int status = 0;
@@ -464,20 +468,11 @@ static void test_blocking(void **state) {
 int main(void) {
 #define CLIENT_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CLIENT_TEST(test_requests),
-        CLIENT_TEST(test_large_bodies),
-        CLIENT_TEST(test_other_statuses_are_answers),
-        CLIENT_TEST(test_timeout),
-        CLIENT_TEST(test_refused),
-        CLIENT_TEST(test_connection_limit),
-        CLIENT_TEST(test_many_at_once),
-        CLIENT_TEST(test_cancel),
-        CLIENT_TEST(test_free_with_calls_under_way),
-        CLIENT_TEST(test_bad_requests),
-        CLIENT_TEST(test_broken_answers),
-        CLIENT_TEST(test_closed_while_idle),
-        CLIENT_TEST(test_credentials),
-        CLIENT_TEST(test_blocking),
+        CLIENT_TEST(test_requests),     CLIENT_TEST(test_large_bodies),   CLIENT_TEST(test_other_statuses_are_answers),
+        CLIENT_TEST(test_timeout),      CLIENT_TEST(test_refused),        CLIENT_TEST(test_connection_limit),
+        CLIENT_TEST(test_many_at_once), CLIENT_TEST(test_cancel),         CLIENT_TEST(test_free_with_calls_under_way),
+        CLIENT_TEST(test_bad_requests), CLIENT_TEST(test_broken_answers), CLIENT_TEST(test_closed_while_idle),
+        CLIENT_TEST(test_credentials),  CLIENT_TEST(test_blocking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -247,7 +247,8 @@ static void test_headers(void **state) {
     assert_memory_equal(traceparent, "00-4bf92f3577b34da6a3ce929d0e0e4736-", 36);
     assert_memory_not_equal(traceparent + 36, "00f067aa0ba902b7", 16);
     /* Unusable ids are replaced, not echoed. */
-    assert_int_equal(ask(&server, "GET /headers HTTP/1.1\r\n" HOST "X-Request-Id: <script>\r\ntraceparent: 00-0\r\n\r\n", &a), 201);
+    assert_int_equal(
+        ask(&server, "GET /headers HTTP/1.1\r\n" HOST "X-Request-Id: <script>\r\ntraceparent: 00-0\r\n\r\n", &a), 201);
     assert_string_equal(a.body, "none");
     assert_int_equal(strlen(answer_header(&a, "X-Request-Id")), 32);
 }
@@ -450,12 +451,9 @@ static void test_drain(void **state) {
 static void test_bad_routes(void **state) {
     (void)state;
     static const struct http_route bad[][2] = {
-        {{.method = "GET", .path = "no/slash"}, {0}},
-        {{.method = "BREW", .path = "/"}, {0}},
-        {{.method = "GET", .path = "/{id"}, {0}},
-        {{.method = "GET", .path = "/{}"}, {0}},
-        {{.method = "GET", .path = "/{id}x"}, {0}},
-        {{.method = "GET", .path = "/{a}/{b}/{c}/{d}/{e}"}, {0}},
+        {{.method = "GET", .path = "no/slash"}, {0}}, {{.method = "BREW", .path = "/"}, {0}},
+        {{.method = "GET", .path = "/{id"}, {0}},     {{.method = "GET", .path = "/{}"}, {0}},
+        {{.method = "GET", .path = "/{id}x"}, {0}},   {{.method = "GET", .path = "/{a}/{b}/{c}/{d}/{e}"}, {0}},
     };
     struct loop *loop = loop_new("bad", NULL);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -473,9 +471,9 @@ static void test_listen_addresses(void **state) {
     struct loop *loop = loop_new("listen", NULL);
     struct http_server_options options = {.name = "listen", .routes = routes, .ctx = context};
     struct http_server *s = http_server_new(loop, &options, NULL);
-    static const char *const bad[] = {"",           "8080",         "127.0.0.1",  "127.0.0.1:", "127.0.0.1:65536",
-                                      "localhost:1", "127.0.0.1:1x", "[::1:80",    "::1:80x",    "[]:80",
-                                      ":80",         "127.0.0.1:-1", "[::g]:80"};
+    static const char *const bad[] = {
+        "",        "8080",    "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "localhost:1", "127.0.0.1:1x",
+        "[::1:80", "::1:80x", "[]:80",     ":80",        "127.0.0.1:-1",    "[::g]:80"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         struct error error = {0};
         if (acceptor_new(loop, bad[i], &loop, &s, 1, &error))

@@ -57,8 +57,8 @@ static void test_timer_order(void **state) {
     usec_t base = clock_now_usec() + 5 * USEC_PER_MSEC;
     int armed = 0, order = 0;
     for (int i = 0; i < TIMERS; i++) {
-        timers[i] = (struct numbered){.timer.cb = on_numbered, .number = order++,
-                                      .at = base + (usec_t)(nrand48(x) % 40) * USEC_PER_MSEC};
+        timers[i] = (struct numbered){
+            .timer.cb = on_numbered, .number = order++, .at = base + (usec_t)(nrand48(x) % 40) * USEC_PER_MSEC};
         loop_timer_set(loop, &timers[i].timer, timers[i].at);
     }
     for (int i = 0; i < TIMERS; i++) {

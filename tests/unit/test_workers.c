@@ -93,8 +93,12 @@ static int teardown(void **state) {
 
 static struct workers *new_pool(unsigned threads, unsigned queue_max) {
     static char ctx[] = "ctx";
-    struct workers_options o = {.name = "pool", .threads = threads, .queue_max = queue_max,
-                                .session_new = session_new, .session_free = session_free, .ctx = ctx};
+    struct workers_options o = {.name = "pool",
+                                .threads = threads,
+                                .queue_max = queue_max,
+                                .session_new = session_new,
+                                .session_free = session_free,
+                                .ctx = ctx};
     struct error error = {0};
     struct workers *w = workers_new(&o, &error);
     if (!w)
@@ -171,8 +175,11 @@ static void *failing_session(void *ctx, struct error *reterr) {
 
 static void test_session_failure(void **state) {
     (void)state;
-    struct workers_options o = {.name = "a name that is too long", .threads = 3, .queue_max = 1,
-                                .session_new = failing_session, .session_free = session_free};
+    struct workers_options o = {.name = "a name that is too long",
+                                .threads = 3,
+                                .queue_max = 1,
+                                .session_new = failing_session,
+                                .session_free = session_free};
     struct error error = {0};
     assert_null(workers_new(&o, &error));
     assert_int_equal(error.code, ERROR_UNAVAILABLE);
@@ -206,8 +213,8 @@ static void test_without_sessions(void **state) {
 int main(void) {
 #define POOL_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        POOL_TEST(test_many_jobs),           POOL_TEST(test_full_queue_refuses), POOL_TEST(test_free_finishes_queue),
-        POOL_TEST(test_session_failure),     POOL_TEST(test_without_sessions),
+        POOL_TEST(test_many_jobs),       POOL_TEST(test_full_queue_refuses), POOL_TEST(test_free_finishes_queue),
+        POOL_TEST(test_session_failure), POOL_TEST(test_without_sessions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
