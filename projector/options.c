@@ -54,7 +54,7 @@ const struct option projector_option_table[] = {
     {SECTION, "scan_page", OPTION_INT, "1000", 10, 50000, NULL, "Ids that a job reads at once.", AT(scan_page), false},
     {SECTION, "retry_min", OPTION_DURATION, "50ms", MS(1), S(60), NULL, "First pause before a failed item is retried.",
      AT(retry_min_usec), false},
-    {SECTION, "retry_max", OPTION_DURATION, "10s", MS(10), S(600), NULL, "Longest pause between retries of an item.",
+    {SECTION, "retry_max", OPTION_DURATION, "5s", MS(10), S(600), NULL, "Longest pause between retries of an item.",
      AT(retry_max_usec), false},
     {SECTION, "max_attempts", OPTION_INT, "0", 0, 60000, NULL,
      "Dead-letter an item that Elasticsearch answered 5xx so often; 0: retry for ever.", AT(max_attempts), false},
@@ -62,7 +62,7 @@ const struct option projector_option_table[] = {
      "At SIGTERM: how long bulks under way may take to finish.", AT(drain_timeout_usec), false},
     {SECTION, "ready_lag", OPTION_DURATION, "30s", MS(100), S(86400), NULL,
      "/readyz fails while the oldest unfinished live change is older.", AT(ready_lag_usec), false},
-    {SECTION, "searchable_sample", OPTION_DURATION, "1s", MS(10), S(3600), NULL,
+    {SECTION, "searchable_sample", OPTION_DURATION, "5s", MS(10), S(3600), NULL,
      "How often commit to searchable is measured, by polling a search for one document.",
      AT(searchable_sample_usec), false},
 };

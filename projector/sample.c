@@ -5,7 +5,7 @@
 #include "projector/engine_internal.h"
 
 enum {
-    SAMPLE_POLL_USEC = 20 * 1000,
+    SAMPLE_POLL_USEC = 25 * 1000,
     SAMPLE_GIVE_UP_USEC = 30 * 1000 * 1000,
     ARENA_MAX_BYTES = 1 << 20,
 };
