@@ -3,6 +3,7 @@
 #include "projector/category_load.h"
 #include "projector/engine.h"
 #include "projector/lag.h"
+#include "projector/source_mysql.h"
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -167,6 +168,17 @@ static bool prepare_categories(struct owner *o, struct term *term, struct error 
                                         lease_next_version(o->lease), reterr);
 }
 
+/* A first start after a large load finds a row for every SKU: the scan makes them superfluous. Those that cannot be
+ * deleted now are worked off. */
+static void drop_covered(struct owner *o, const struct term *term) {
+    uint64_t rows = 0;
+    struct error error;
+    if (!source_mysql_drop_covered(o->mysql, lease_epoch(o->lease), category_tree_revision(term->tree), &rows, &error))
+        log_warn("queue.not_dropped", LOG_ERR(&error));
+    if (rows)
+        log_info("queue.covered_by_scan", LOG_INT("rows", rows));
+}
+
 static bool prepare_position(struct owner *o, struct term *term, bool index_is_empty, struct error *reterr) {
     const char *database = o->options->mongo.database;
     bool found;
@@ -179,7 +191,10 @@ static bool prepare_position(struct owner *o, struct term *term, bool index_is_e
     const char *reason = found ? "the index is empty" : "there is no checkpoint";
     log_info("start.full_scan", LOG_STR("reason", reason));
     stream_position_done(&term->position);
-    return state_start_over(o->client, database, lease_epoch(o->lease), reason, !index_is_empty, &term->position, reterr);
+    if (!state_start_over(o->client, database, lease_epoch(o->lease), reason, !index_is_empty, &term->position, reterr))
+        return false;
+    drop_covered(o, term);
+    return true;
 }
 
 static bool prepare(struct owner *o, struct term *term, struct error *reterr) {

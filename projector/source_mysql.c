@@ -12,6 +12,7 @@
 
 enum {
     PAGE = 1000,
+    DROP_PIECE = 20000,
     BACKOFF_MIN_USEC = 100 * 1000,
     BACKOFF_MAX_USEC = 3 * 1000 * 1000,
     SEGMENT_MAX_BYTES = 64 << 20,
@@ -52,8 +53,9 @@ static bool epoch_row(void *ctx, char **columns, const unsigned long *lengths, u
     return true;
 }
 
-bool source_mysql_delete_rows(struct mysql_session *mysql, uint64_t epoch, const uint64_t *rows, size_t count,
-                              struct error *reterr) {
+/* Runs one statement in a transaction that holds the fence and requires our epoch in it. */
+static bool fenced(struct mysql_session *mysql, uint64_t epoch, const char *sql, struct mysql_result *ret,
+                   struct error *reterr) {
     uint64_t fence = 0;
     if (!mysql_session_begin(mysql, reterr))
         return false;
@@ -61,7 +63,15 @@ bool source_mysql_delete_rows(struct mysql_session *mysql, uint64_t epoch, const
                                   "SELECT epoch FROM projector_fence WHERE id = 1 FOR UPDATE");
     if (ok && fence != epoch)
         ok = error_set(reterr, ERROR_CONFLICT, "projector_fence is at epoch %" PRIu64 ", ours is %" PRIu64, fence, epoch);
-    struct buf sql = BUF_INIT(1 << 20);
+    ok = ok && mysql_session_execv(mysql, ret, reterr, sql, NULL, 0) && mysql_session_commit(mysql, reterr);
+    if (!ok)
+        mysql_session_rollback(mysql);
+    return ok;
+}
+
+bool source_mysql_delete_rows(struct mysql_session *mysql, uint64_t epoch, const uint64_t *rows, size_t count,
+                              struct error *reterr) {
+    _cleanup_(buf_done) struct buf sql = BUF_INIT(1 << 20);
     buf_append_str(&sql, "DELETE FROM projection_queue WHERE id IN (");
     for (size_t i = 0; i < count; i++) {
         if (i)
@@ -69,13 +79,23 @@ bool source_mysql_delete_rows(struct mysql_session *mysql, uint64_t epoch, const
         buf_append_u64(&sql, rows[i]);
     }
     buf_append_char(&sql, ')');
-    if (ok && !buf_ok(&sql))
-        ok = error_nomem(reterr);
-    ok = ok && mysql_session_execv(mysql, NULL, reterr, sql.data, NULL, 0) && mysql_session_commit(mysql, reterr);
-    buf_done(&sql);
-    if (!ok)
-        mysql_session_rollback(mysql);
-    return ok;
+    return buf_ok(&sql) ? fenced(mysql, epoch, sql.data, NULL, reterr) : error_nomem(reterr);
+}
+
+/* In pieces, so that no transaction grows large. A row that commits while this runs may go as well: nothing has been
+ * read for the scan yet. */
+bool source_mysql_drop_covered(struct mysql_session *mysql, uint64_t epoch, uint64_t revision, uint64_t *ret_rows,
+                               struct error *reterr) {
+    _cleanup_(buf_done) struct buf sql = BUF_INIT(1024);
+    buf_printf(&sql, "DELETE FROM projection_queue WHERE kind = 'stock' OR revision <= %" PRIu64 " LIMIT %d", revision,
+               DROP_PIECE);
+    *ret_rows = 0;
+    for (struct mysql_result result = {.affected = DROP_PIECE}; result.affected == DROP_PIECE;) {
+        if (!buf_ok(&sql) || !fenced(mysql, epoch, sql.data, &result, reterr))
+            return false;
+        *ret_rows += result.affected;
+    }
+    return true;
 }
 
 void source_mysql_deleted(struct source_mysql *s, const uint64_t *rows, size_t count) {

@@ -20,6 +20,11 @@ void source_mysql_deleted(struct source_mysql *source, const uint64_t *rows, siz
 bool source_mysql_delete_rows(struct mysql_session *mysql, uint64_t epoch, const uint64_t *rows, size_t count,
                               struct error *reterr);
 
+/* Before a term whose full scan has not begun: the scan will read the stock of every product and compose with a tree of
+ * at least `revision`, so the rows that are there now have nothing to add. *ret_rows: how many went. */
+bool source_mysql_drop_covered(struct mysql_session *mysql, uint64_t epoch, uint64_t revision, uint64_t *ret_rows,
+                               struct error *reterr);
+
 /* The position of a segment: the rows that are done when it is. */
 struct queue_rows {
     size_t count;
