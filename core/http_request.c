@@ -24,6 +24,25 @@ static struct http_request *take_request(struct http_server *server) {
     return r;
 }
 
+static void link_live(struct http_server *server, struct http_request *r) {
+    r->server = server;
+    r->loop = server->loop;
+    r->prev = NULL;
+    r->next = server->live;
+    if (r->next)
+        r->next->prev = r;
+    server->live = r;
+}
+
+static void unlink_live(struct http_request *r) {
+    if (r->prev)
+        r->prev->next = r->next;
+    else
+        r->server->live = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+}
+
 static void free_request(struct http_request *r) {
     arena_done(&r->arena);
     buf_done(&r->body);
@@ -40,7 +59,10 @@ static void release_request(struct http_request *r) {
     struct http_server *server = r->server;
     if (r->release)
         r->release(r->data);
-    http_request_drop_response(r);
+    if (server) {
+        http_request_drop_response(r);
+        unlink_live(r);
+    }
     if (!server || server->idle_count >= KEEP_REQUESTS) {
         free_request(r);
         return;
@@ -61,13 +83,17 @@ void http_request_free_pool(struct http_server *server) {
         server->idle = r->next;
         free_request(r);
     }
+    for (struct http_request *r = server->live; r; r = r->next) {
+        http_request_drop_response(r);
+        r->server = NULL;
+    }
 }
 
 struct http_request *http_request_new(struct http_server *server, struct http_conn *conn, const char *target) {
     struct http_request *r = take_request(server);
     if (!r)
         return NULL;
-    r->server = server;
+    link_live(server, r);
     r->refs = 1;
     r->metrics = &server->metrics[server->route_count];
     r->timer.cb = http_request_deadline_passed;
@@ -228,7 +254,7 @@ bool http_request_aborted(const struct http_request *r) {
 /* -- accessors -- */
 
 struct loop *http_request_loop(const struct http_request *r) {
-    return r->server->loop;
+    return r->loop;
 }
 
 struct arena *http_request_arena(struct http_request *r) {

@@ -24,8 +24,9 @@
 #include <unistd.h>
 
 #define SLOWEST_READER_BYTES_PER_SEC ((uint64_t)32 << 10)
-#define RESERVE_MAX_BYTES MIB /* how much of an announced body is believed at once */
-#define MHD_RUNS_PER_ROUND 4  /* a resumed reply takes three: prepare, send, read the next */
+#define RESERVE_MAX_BYTES MIB               /* how much of an announced body is believed at once */
+#define DRAIN_GRACE_USEC (USEC_PER_SEC / 2) /* for the replies of requests that ran into their deadline */
+#define MHD_RUNS_PER_ROUND 4                /* a resumed reply takes three: prepare, send, read the next */
 
 /* -- MHD under the loop -- */
 
@@ -485,7 +486,7 @@ void http_server_free(struct http_server *server) {
     if (!server)
         return;
     http_server_drain(server);
-    usec_t until = clock_now_usec() + server->options.deadline_usec;
+    usec_t until = clock_now_usec() + server->options.deadline_usec + DRAIN_GRACE_USEC;
     while (server->daemon && anything_under_way(server) && clock_now_usec() < until)
         (void)loop_run_once(server->loop, until);
     give_up(server);

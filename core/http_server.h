@@ -7,7 +7,12 @@
  * past it the client gets 503 with Retry-After and a later http_reply*() is ignored.
  *
  * A request lives until it is answered and its last reference is dropped: whoever keeps it beyond the
- * handler takes http_request_ref().
+ * handler takes http_request_ref(). It may be held longer than its connection and its server; replies are then
+ * ignored. All of this is for the loop's thread; a worker that was given the request may read its slices and use
+ * its arena, nothing else.
+ *
+ * A client that half-closes after its request gets its answer. One limit: an upload to a streaming route that is
+ * paused (on_body took less than it was given) counts as broken when the client half-closes before all is taken.
  *
  * Done here, so that no handler has to: routing with 404 and 405 (Allow), HEAD for GET routes, limits on body
  * (413), headers (431), URI (414) and connections, slow clients (a request must be complete within

@@ -38,6 +38,7 @@ struct http_server {
     unsigned conn_count;
     struct http_linger *lingers;
     unsigned linger_count;
+    struct http_request *live; /* every request in use, also those that only handlers still hold */
     struct http_request *idle; /* pool, by next */
     unsigned idle_count;
     struct metric *accepted, *closed, *refused;
@@ -63,9 +64,10 @@ struct http_conn {
 };
 
 struct http_request {
-    struct http_server *server;
+    struct http_server *server; /* NULL once it is gone: a handler may hold the request longer */
+    struct loop *loop;
     struct http_conn *conn; /* NULL once the connection has let go of it */
-    struct http_request *next;
+    struct http_request *next, *prev;
     unsigned refs;
     struct arena arena;
     struct buf body;
@@ -126,6 +128,7 @@ struct http_request *http_request_new(struct http_server *server, struct http_co
 void http_request_detach(struct http_request *request);
 bool http_request_read_head(struct http_request *request, const char *method, const char *version);
 void http_request_drop_response(struct http_request *request);
+/* At the end of the server: frees the pool and leaves the requests that are still held to their holders. */
 void http_request_free_pool(struct http_server *server);
 void http_request_deadline_passed(struct loop_timer *timer);
 

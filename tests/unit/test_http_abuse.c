@@ -1,5 +1,7 @@
 /* The server against clients that are slow, broken or hostile, and streaming uploads with back-pressure. */
 #include "tests/unit/http_fixture.h"
+#include "core/metrics.h"
+#include <poll.h>
 #include <sys/resource.h>
 
 #define HOST "Host: x\r\n"
@@ -230,7 +232,7 @@ static void test_long_heads(void **state) {
     long before = cpu_msec();
     usec_t until = clock_now_usec() + 200 * USEC_PER_MSEC;
     while (clock_now_usec() < until)
-        usleep(20000); /* not waiting for anything: measuring that nothing happens */
+        poll(NULL, 0, 20); /* not waiting for anything: measuring that nothing happens */
     assert_true(cpu_msec() - before < 150);
 }
 
@@ -333,6 +335,40 @@ static void test_idle(void **state) {
     hear_close(fd);
     close(fd);
     still_serves();
+}
+
+static void answer_large(struct http_request *request, void *ctx) {
+    (void)ctx;
+    struct buf out = BUF_INIT((size_t)96 << 10);
+    while (buf_append(&out, "0123456789abcdef", 16) && out.len < out.max)
+        ;
+    http_reply(request, 200, "text/plain", &out);
+}
+
+/* A client that asks and does not read. */
+static void test_slow_reader(void **state) {
+    (void)state;
+    static const struct http_route large_routes[] = {{.method = "GET", .path = "/", .handler = answer_large}, {0}};
+    struct http_server_options options = {.name = "large", .routes = large_routes, .idle_timeout_usec = QUICK};
+    struct metric *closed =
+        metrics_counter("readside_http_connections_closed_total", "Connections closed", "server=\"large\"");
+    fixture_start(&server, &options);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int tiny = 1024;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &tiny, sizeof(tiny));
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)server.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    for (int i = 0; i < 40; i++) /* more answers than the kernel buffers */
+        say(fd, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    usec_t before = clock_now_usec(), until = before + WAIT_SEC * USEC_PER_SEC;
+    while (metric_value(closed) < 1) {
+        assert_true(clock_now_usec() < until);
+        poll(NULL, 0, 10);
+    }
+    assert_true(clock_now_usec() - before >= 3 * USEC_PER_SEC); /* 96 KiB at 32 KiB/s */
+    close(fd);
+    fixture_stop(&server);
 }
 
 /* -- streams -- */
@@ -552,6 +588,7 @@ int main(void) {
         QUICK_TEST(test_slow_head),
         QUICK_TEST(test_slow_body),
         QUICK_TEST(test_idle),
+        cmocka_unit_test(test_slow_reader),
         SERVER_TEST(test_stream_back_pressure),
         SERVER_TEST(test_stream_limits_and_refusals),
         QUICK_TEST(test_aborted_uploads),

@@ -448,6 +448,42 @@ static void test_drain(void **state) {
     close(second);
 }
 
+static struct http_request *held;
+static atomic_int holding;
+
+static void hold(struct http_request *request, void *ctx) {
+    static int amount = 1;
+    (void)ctx;
+    http_request_set_data(request, &amount, release);
+    held = http_request_ref(request);
+    atomic_store(&holding, 1);
+}
+
+/* A job may come back after the server is gone. */
+static void test_request_outlives_server(void **state) {
+    (void)state;
+    static const struct http_route holding_routes[] = {{.method = "GET", .path = "/", .handler = hold}, {0}};
+    struct http_server_options options = {
+        .name = "held", .routes = holding_routes, .deadline_usec = 50 * USEC_PER_MSEC};
+    struct answer a;
+    released = holding = 0;
+    fixture_start(&server, &options);
+    int fd = dial(&server);
+    say(fd, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    await(holding, 1);
+    fixture_stop(&server);
+    assert_int_equal(hear(fd, &a, false), 503);
+    close(fd);
+    struct buf out = BUF_INIT(10);
+    buf_append_str(&out, "late");
+    assert_true(http_request_aborted(held));
+    http_reply(held, 200, NULL, &out);
+    assert_string_equal(http_request_method(held), "GET");
+    assert_int_equal(atomic_load(&released), 0);
+    http_request_unref(held);
+    assert_int_equal(atomic_load(&released), 1);
+}
+
 static void test_bad_routes(void **state) {
     (void)state;
     static const struct http_route bad[][2] = {
@@ -512,6 +548,7 @@ int main(void) {
         SERVER_TEST(test_client_gone_while_suspended),
         SERVER_TEST(test_thousand_connections),
         cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_request_outlives_server),
         cmocka_unit_test(test_bad_routes),
         cmocka_unit_test(test_listen_addresses),
     };
