@@ -14,10 +14,6 @@ struct tree_request {
     char lang[4];
 };
 
-static int by_path(const void *a, const void *b) {
-    return category_path_compare(((const struct category_node *)a)->path, ((const struct category_node *)b)->path);
-}
-
 /* Every category of the snapshot with its count; what has no bucket has no product. */
 static size_t collect_nodes(struct query_loop *q, struct arena *arena, const struct json *buckets,
                             struct category_node **ret) {
@@ -25,17 +21,17 @@ static size_t collect_nodes(struct query_loop *q, struct arena *arena, const str
     struct category_node *nodes = arena_alloc(arena, (count + 1) * sizeof(*nodes));
     if (!nodes)
         return SIZE_MAX;
-    for (size_t i = 0; i < count; i++)
-        nodes[i] = (struct category_node){.path = category_list_at(q->categories, i)->path};
+    for (size_t i = 0; i < count; i++) {
+        const struct category *c = category_list_at(q->categories, i);
+        nodes[i] = (struct category_node){.path = c->path, .category = c};
+    }
+    const struct category *first = count ? nodes[0].category : NULL;
     for (const struct json *b = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL; b; b = b->next) {
         const struct json *key = json_get(b, "key");
+        const struct category *c = json_is(key, JSON_STRING) ? category_list_by_path(q->categories, key->text) : NULL;
         int64_t n = 0;
-        if (count == 0 || !json_is(key, JSON_STRING) || !json_int64(json_get(b, "doc_count"), &n))
-            continue;
-        struct category_node wanted = {.path = key->text};
-        struct category_node *node = bsearch(&wanted, nodes, count, sizeof(*nodes), by_path);
-        if (node)
-            node->count = (uint64_t)n;
+        if (c && json_int64(json_get(b, "doc_count"), &n))
+            nodes[c - first].count = (uint64_t)n;
     }
     *ret = nodes;
     return count;
@@ -59,9 +55,9 @@ static void on_tree(struct query_loop *q, struct http_request *request, void *da
         json_write_key(&w, "revision");
         json_write_uint(&w, q->categories ? category_list_revision(q->categories) : 0);
         json_write_key(&w, "nodes");
-        category_nodes_write(&w, q->categories, nodes, count, tree->lang);
+        bool ok = category_nodes_write(&w, nodes, count, tree->lang);
         json_write_object_end(&w);
-        if (json_write_finish(&w)) {
+        if (ok && json_write_finish(&w)) {
             http_reply(request, 200, NULL, &out);
             return;
         }

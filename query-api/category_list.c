@@ -1,13 +1,15 @@
 #include "query-api/category_list.h"
 #include "core/cleanup.h"
 
-enum { CATEGORY_ARENA_MAX_BYTES = 64 << 20 };
+enum { CATEGORY_ARENA_MAX_BYTES = 64 << 20, QUOTED_MAX_BYTES = 1 << 20, FOREST_MAX_BYTES = 32 << 20 };
 
 struct category_list {
     uint64_t revision;
     struct arena arena;
+    struct buf scratch;
     struct category *items; /* in order of path */
-    struct category **by_id;
+    uint32_t *slots;        /* hash of the ids: index + 1, or 0; twice as many as items, at least */
+    size_t slot_mask;
     size_t count, cap;
 };
 
@@ -17,6 +19,7 @@ struct category_list *category_list_new(uint64_t revision) {
         return NULL;
     list->revision = revision;
     arena_init(&list->arena, CATEGORY_ARENA_MAX_BYTES);
+    buf_init(&list->scratch, QUOTED_MAX_BYTES);
     return list;
 }
 
@@ -24,8 +27,9 @@ void category_list_free(struct category_list *list) {
     if (!list)
         return;
     arena_done(&list->arena);
+    buf_done(&list->scratch);
     free(list->items);
-    free(list->by_id);
+    free(list->slots);
     free(list);
 }
 
@@ -34,32 +38,56 @@ static struct slice copy_slice(struct arena *arena, struct slice s) {
     return (struct slice){data, data ? s.len : 0};
 }
 
-/* {lang: name} in the list's own arena; anything but strings is left out. False without memory. */
-static bool copy_names(struct arena *arena, const struct json *names, const struct json **ret) {
+/* Appends a member to an object of the list's own arena. */
+static bool add_member(struct arena *arena, struct json *object, struct json ***tail, struct slice key, struct slice text) {
+    struct json *m = arena_zalloc(arena, sizeof(*m));
+    if (!m)
+        return false;
+    m->type = JSON_STRING;
+    m->key = copy_slice(arena, key);
+    m->text = copy_slice(arena, text);
+    **tail = m;
+    *tail = &m->next;
+    object->count++;
+    return m->key.data && m->text.data;
+}
+
+static bool quote(struct category_list *list, struct slice text, struct slice *ret) {
+    buf_reset(&list->scratch);
+    if (!json_append_string(&list->scratch, text.data, text.len))
+        return false;
+    *ret = copy_slice(&list->arena, (struct slice){list->scratch.data, list->scratch.len});
+    return ret->data != NULL;
+}
+
+/* {lang: name} in the list's own arena, plain and quoted; anything but strings is left out. False without memory. */
+static bool copy_names(struct category_list *list, const struct json *names, struct category *c) {
     if (!json_is(names, JSON_OBJECT))
         return true;
-    struct json *object = arena_zalloc(arena, sizeof(*object));
-    if (!object)
+    struct json *plain = arena_zalloc(&list->arena, sizeof(*plain)), *quotes = arena_zalloc(&list->arena, sizeof(*quotes));
+    if (!plain || !quotes)
         return false;
-    object->type = JSON_OBJECT;
-    struct json **tail = &object->child;
+    plain->type = quotes->type = JSON_OBJECT;
+    struct json **plain_tail = &plain->child, **quotes_tail = &quotes->child;
     for (const struct json *m = names->child; m; m = m->next) {
-        if (m->type != JSON_STRING)
-            continue;
-        struct json *copy = arena_zalloc(arena, sizeof(*copy));
-        if (!copy)
+        struct slice quoted;
+        if (m->type == JSON_STRING &&
+            (!quote(list, m->text, &quoted) || !add_member(&list->arena, plain, &plain_tail, m->key, m->text) ||
+             !add_member(&list->arena, quotes, &quotes_tail, m->key, quoted)))
             return false;
-        copy->type = JSON_STRING;
-        copy->key = copy_slice(arena, m->key);
-        copy->text = copy_slice(arena, m->text);
-        if (!copy->key.data || !copy->text.data)
-            return false;
-        *tail = copy;
-        tail = &copy->next;
-        object->count++;
     }
-    *ret = object;
+    c->names = plain;
+    c->quotes = quotes;
     return true;
+}
+
+static bool prepare_head(struct category_list *list, struct category *c) {
+    struct slice path;
+    if (!quote(list, c->path, &path))
+        return false;
+    char *head = arena_printf(&list->arena, "\"path\":%s,\"id\":%lld,\"name\":", path.data, (long long)c->id);
+    c->head = (struct slice){head, head ? strlen(head) : 0};
+    return head && quote(list, c->name, &c->quoted);
 }
 
 static struct slice string_of(const struct json *v) {
@@ -92,7 +120,8 @@ bool category_list_add(struct category_list *list, const struct json *hits, size
                 path.len--;
             c.path = copy_slice(&list->arena, path);
             c.name = copy_slice(&list->arena, string_of(json_get(source, "name")));
-            if (!c.path.data || !c.name.data || !copy_names(&list->arena, json_get(source, "names"), &c.names) || !push(list, c))
+            if (!c.path.data || !c.name.data || !copy_names(list, json_get(source, "names"), &c) || !prepare_head(list, &c) ||
+                !push(list, c))
                 return false;
             *ret_last_id = c.id;
             added++;
@@ -121,21 +150,26 @@ static int compare_items(const void *a, const void *b) {
     return category_path_compare(((const struct category *)a)->path, ((const struct category *)b)->path);
 }
 
-static int compare_ids(const void *a, const void *b) {
-    int64_t x = (*(struct category *const *)a)->id, y = (*(struct category *const *)b)->id;
-    return (x > y) - (x < y);
+static uint32_t *slot_of(const struct category_list *list, int64_t id) {
+    size_t i = (size_t)(((uint64_t)id * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & list->slot_mask;
+    while (list->slots[i] && list->items[list->slots[i] - 1].id != id)
+        i = (i + 1) & list->slot_mask;
+    return &list->slots[i];
 }
 
 bool category_list_finish(struct category_list *list) {
+    size_t size = 16;
     if (list->count == 0)
         return true;
     qsort(list->items, list->count, sizeof(*list->items), compare_items);
-    list->by_id = malloc(list->count * sizeof(struct category *));
-    if (!list->by_id)
+    while (size < list->count * 2)
+        size *= 2;
+    list->slots = calloc(size, sizeof(*list->slots));
+    if (!list->slots)
         return false;
+    list->slot_mask = size - 1;
     for (size_t i = 0; i < list->count; i++)
-        list->by_id[i] = &list->items[i];
-    qsort(list->by_id, list->count, sizeof(struct category *), compare_ids);
+        *slot_of(list, list->items[i].id) = (uint32_t)i + 1;
     return true;
 }
 
@@ -151,30 +185,6 @@ const struct category *category_list_at(const struct category_list *list, size_t
     return &list->items[index];
 }
 
-const struct category *category_list_by_id(const struct category_list *list, int64_t id) {
-    struct category key = {.id = id}, *p = &key;
-    if (!list || list->count == 0)
-        return NULL;
-    struct category **found = bsearch(&p, list->by_id, list->count, sizeof(p), compare_ids);
-    return found ? *found : NULL;
-}
-
-const struct category *category_list_by_path(const struct category_list *list, struct slice path) {
-    struct category key = {.path = path};
-    if (!list || list->count == 0)
-        return NULL;
-    return bsearch(&key, list->items, list->count, sizeof(key), compare_items);
-}
-
-struct slice category_name(const struct category *category, const char *lang) {
-    const struct json *name = json_get(category->names, lang);
-    return name ? name->text : category->name;
-}
-
-static bool is_below(struct slice path, struct slice parent) {
-    return path.len > parent.len && path.data[parent.len] == '/' && memcmp(path.data, parent.data, parent.len) == 0;
-}
-
 static int64_t last_id(struct slice path) {
     int64_t id = 0;
     for (size_t i = 0; i < path.len; i++)
@@ -182,50 +192,115 @@ static int64_t last_id(struct slice path) {
     return id;
 }
 
-static void node_begin(struct json_write *w, const struct category_list *list, const struct category_node *node,
-                       const char *lang) {
-    const struct category *category = category_list_by_path(list, node->path);
-    json_write_object(w);
-    json_write_key(w, "path");
-    json_write_slice(w, node->path);
-    json_write_key(w, "id");
-    json_write_int(w, category ? category->id : last_id(node->path));
-    json_write_key(w, "name");
-    if (category)
-        json_write_slice(w, category_name(category, lang));
-    else
-        json_write_null(w);
-    json_write_key(w, "count");
-    json_write_uint(w, node->count);
-    if (node->selected) {
-        json_write_key(w, "selected");
-        json_write_bool(w, true);
+const struct category *category_list_by_id(const struct category_list *list, int64_t id) {
+    uint32_t index = list && list->count ? *slot_of(list, id) : 0;
+    return index ? &list->items[index - 1] : NULL;
+}
+
+const struct category *category_list_by_path(const struct category_list *list, struct slice path) {
+    const struct category *found = category_list_by_id(list, last_id(path));
+    return found && slice_eq(found->path, path) ? found : NULL;
+}
+
+struct slice category_name(const struct category *category, const char *lang) {
+    const struct json *name = json_get(category->names, lang);
+    return name ? name->text : category->name;
+}
+
+/* ---- the forest ---- */
+
+static int compare_nodes(const void *a, const void *b) {
+    return category_path_compare(((const struct category_node *)a)->path, ((const struct category_node *)b)->path);
+}
+
+/* The list is in order: nodes that are in it only have to take their places. */
+static bool sort_by_place(const struct category_list *list, struct category_node *nodes, size_t count, struct arena *scratch) {
+    uint32_t *places = arena_zalloc(scratch, list->count * sizeof(*places));
+    struct category_node *copy = arena_alloc(scratch, count * sizeof(*copy));
+    if (!places || !copy)
+        return false;
+    memcpy(copy, nodes, count * sizeof(*copy));
+    for (size_t i = 0; i < count; i++)
+        places[nodes[i].category - list->items] = (uint32_t)i + 1;
+    size_t n = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (places[i])
+            nodes[n++] = copy[places[i] - 1];
+    return true;
+}
+
+bool category_nodes_sort(const struct category_list *list, struct category_node *nodes, size_t count, struct arena *scratch) {
+    size_t known = 0;
+    for (size_t i = 0; i < count; i++) {
+        nodes[i].category = category_list_by_path(list, nodes[i].path);
+        known += nodes[i].category != NULL;
     }
-    json_write_key(w, "children");
-    json_write_array(w);
+    if (count == 0)
+        return true;
+    if (known == count)
+        return sort_by_place(list, nodes, count, scratch);
+    qsort(nodes, count, sizeof(*nodes), compare_nodes);
+    return true;
+}
+
+static bool is_below(struct slice path, struct slice parent) {
+    return path.len > parent.len && path.data[parent.len] == '/' && memcmp(path.data, parent.data, parent.len) == 0;
+}
+
+static void append_slice(struct buf *out, struct slice s) {
+    buf_append(out, s.data, s.len);
+}
+
+/* Opens {...,"children":[ */
+static void node_begin(struct buf *out, const struct category_node *node, const char *lang) {
+    const struct category *category = node->category;
+    buf_append_char(out, '{');
+    if (category) {
+        const struct json *name = json_get(category->quotes, lang);
+        append_slice(out, category->head);
+        append_slice(out, name ? name->text : category->quoted);
+    } else {
+        buf_append_str(out, "\"path\":");
+        json_append_string(out, node->path.data, node->path.len);
+        buf_append_str(out, ",\"id\":");
+        buf_append_i64(out, last_id(node->path));
+        buf_append_str(out, ",\"name\":null");
+    }
+    append_slice(out, SLICE(",\"count\":"));
+    buf_append_u64(out, node->count);
+    if (node->selected)
+        append_slice(out, SLICE(",\"selected\":true"));
+    append_slice(out, SLICE(",\"children\":["));
 }
 
 /* The nodes come in tree order, so a stack of open ancestors is enough; its depth is the depth of a path. */
-void category_nodes_write(struct json_write *w, const struct category_list *list, const struct category_node *nodes,
-                          size_t count, const char *lang) {
-    enum { DEPTH_MAX = 48 };
+bool category_nodes_write(struct json_write *w, const struct category_node *nodes, size_t count, const char *lang) {
+    enum { DEPTH_MAX = 48, NODE_BYTES = 112 };
+    _cleanup_(buf_done) struct buf out = BUF_INIT(FOREST_MAX_BYTES);
     struct slice open[DEPTH_MAX];
     size_t depth = 0;
-    json_write_array(w);
+    bool again = false;
+    buf_reserve(&out, count * NODE_BYTES + 2);
+    buf_append_char(&out, '[');
     for (size_t i = 0; i < count; i++) {
         while (depth && !is_below(nodes[i].path, open[depth - 1])) {
-            json_write_array_end(w);
-            json_write_object_end(w);
+            append_slice(&out, SLICE("]}"));
+            again = true;
             depth--;
         }
         if (depth == DEPTH_MAX)
             continue;
-        node_begin(w, list, &nodes[i], lang);
+        if (again)
+            buf_append_char(&out, ',');
+        node_begin(&out, &nodes[i], lang);
+        again = false;
         open[depth++] = nodes[i].path;
     }
-    while (depth--) {
-        json_write_array_end(w);
-        json_write_object_end(w);
-    }
-    json_write_array_end(w);
+    while (depth--)
+        append_slice(&out, SLICE("]}"));
+    buf_append_char(&out, ']');
+    if (!buf_ok(&out))
+        return false;
+    json_write_raw(w, out.data, out.len);
+    return true;
 }

@@ -373,34 +373,42 @@ static void write_price(struct facets *s, const struct json *agg, const struct f
     json_write_object_end(s->w);
 }
 
-static int by_path(const void *a, const void *b) {
-    return category_path_compare(((const struct category_node *)a)->path, ((const struct category_node *)b)->path);
+/* One node per bucket, and one for each selected path that has none. Returns their number, SIZE_MAX without memory. */
+static size_t collect_nodes(struct facets *s, const struct json *buckets, const struct filter *own, struct category_node **ret) {
+    size_t selected = own ? own->value_count : 0, n = 0;
+    size_t room = (json_is(buckets, JSON_ARRAY) ? buckets->count : 0) + selected;
+    struct category_node *nodes = arena_alloc(s->context->arena, (room + 1) * sizeof(*nodes));
+    if (!nodes)
+        return SIZE_MAX;
+    for (const struct json *b = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL; b; b = b->next) {
+        struct slice path = key_of(b);
+        nodes[n++] = (struct category_node){.path = path, .count = bucket_products(b), .selected = is_selected(own, path)};
+    }
+    size_t found = n;
+    for (size_t k = 0; k < selected; k++) {
+        size_t i = 0;
+        while (i < found && !slice_eq(nodes[i].path, own->values[k]))
+            i++;
+        if (i == found)
+            nodes[n++] = (struct category_node){.path = own->values[k], .selected = true};
+    }
+    *ret = nodes;
+    return n;
 }
 
 static void write_categories(struct facets *s, const struct json *agg, const struct filter *own) {
-    struct values v = {0};
-    collect_buckets(s, &v, json_get(json_get(agg, "v"), "buckets"));
-    for (size_t k = 0; own && k < own->value_count; k++) {
-        size_t i = 0;
-        while (i < v.count && !slice_eq(v.items[i].value, own->values[k]))
-            i++;
-        if (i == v.count)
-            add_value(s, &v, own->values[k], 0);
-    }
-    struct category_node *nodes = arena_alloc(s->context->arena, (v.count + 1) * sizeof(*nodes));
-    if (!nodes) {
+    struct category_node *nodes = NULL;
+    size_t count = collect_nodes(s, json_get(json_get(agg, "v"), "buckets"), own, &nodes);
+    if (count == SIZE_MAX || !category_nodes_sort(s->context->categories, nodes, count, s->context->arena)) {
         s->out_of_memory = true;
-        v.count = 0;
+        count = 0;
     }
-    for (size_t i = 0; i < v.count; i++)
-        nodes[i] = (struct category_node){v.items[i].value, v.items[i].count, is_selected(own, v.items[i].value)};
-    if (v.count)
-        qsort(nodes, v.count, sizeof(*nodes), by_path);
     json_write_object(s->w);
     json_write_key(s->w, "type");
     json_write_str(s->w, "tree");
     json_write_key(s->w, "nodes");
-    category_nodes_write(s->w, s->context->categories, nodes, v.count, s->p->lang);
+    if (!category_nodes_write(s->w, nodes, count, s->p->lang))
+        s->out_of_memory = true;
     json_write_object_end(s->w);
 }
 

@@ -114,11 +114,16 @@ static void test_order_of_paths(void **state) {
     category_path_compare(SLICE("x//y"), SLICE("99999999999999999999999999/"));
 }
 
+/* From any order. */
 static void assert_forest(const struct category_list *list, const struct category_node *nodes, size_t count, const char *expected) {
+    struct category_node mixed[16];
     struct buf out = BUF_INIT(1 << 20);
     struct json_write w;
+    for (size_t i = 0; i < count; i++)
+        mixed[i] = nodes[count - 1 - i];
+    assert_true(category_nodes_sort(list, mixed, count, &arena));
     assert_true(json_write_init(&w, &out));
-    category_nodes_write(&w, list, nodes, count, "en");
+    assert_true(category_nodes_write(&w, mixed, count, "en"));
     assert_true(json_write_finish(&w));
     assert_string_equal(out.data, expected);
     buf_done(&out);
@@ -127,12 +132,19 @@ static void assert_forest(const struct category_list *list, const struct categor
 static void test_forest(void **state) {
     (void)state;
     struct category_list *list = make(shop);
-    const struct category_node nodes[] = {{SLICE("1"), 5, false}, {SLICE("1/4/13"), 2, true}, {SLICE("1/10"), 1, false}, {SLICE("11"), 9, false}};
+    const struct category_node nodes[] = {{.path = SLICE("1"), .count = 5},
+                                          {.path = SLICE("1/4/13"), .count = 2, .selected = true},
+                                          {.path = SLICE("1/10"), .count = 1},
+                                          {.path = SLICE("11"), .count = 9}};
     assert_forest(list, nodes, 4,
                   "[{\"path\":\"1\",\"id\":1,\"name\":\"컴퓨터\",\"count\":5,\"children\":["
                   "{\"path\":\"1/4/13\",\"id\":13,\"name\":\"Gaming\",\"count\":2,\"selected\":true,\"children\":[]},"
                   "{\"path\":\"1/10\",\"id\":10,\"name\":\"모니터\",\"count\":1,\"children\":[]}]},"
                   "{\"path\":\"11\",\"id\":11,\"name\":null,\"count\":9,\"children\":[]}]");
+    assert_forest(list, nodes, 3,
+                  "[{\"path\":\"1\",\"id\":1,\"name\":\"컴퓨터\",\"count\":5,\"children\":["
+                  "{\"path\":\"1/4/13\",\"id\":13,\"name\":\"Gaming\",\"count\":2,\"selected\":true,\"children\":[]},"
+                  "{\"path\":\"1/10\",\"id\":10,\"name\":\"모니터\",\"count\":1,\"children\":[]}]}]");
     assert_forest(list, nodes, 0, "[]");
     assert_forest(NULL, nodes, 1, "[{\"path\":\"1\",\"id\":1,\"name\":null,\"count\":5,\"children\":[]}]");
     category_list_free(list);
@@ -151,7 +163,7 @@ static void test_a_forest_too_deep_is_cut(void **state) {
     struct buf out = BUF_INIT(1 << 20);
     struct json_write w;
     assert_true(json_write_init(&w, &out));
-    category_nodes_write(&w, NULL, nodes, DEPTH, "en");
+    assert_true(category_nodes_write(&w, nodes, DEPTH, "en"));
     assert_true(json_write_finish(&w));
     assert_non_null(json_parse(&arena, out.data, out.len, &(struct json_limits){.depth_max = 128}, NULL));
     buf_done(&out);
