@@ -241,6 +241,12 @@ static bool check_text(const char *text, size_t len, struct error *reterr) {
     const char *lone = find_lone_surrogate(text, len);
     if (lone)
         return error_at(reterr, text, (size_t)(lone - text), "half of a surrogate pair in a \\u escape");
+    /* yajl takes these two for blanks; RFC 8259 has them nowhere. */
+    const char *blank = len ? memchr(text, '\v', len) : NULL;
+    if (!blank && len)
+        blank = memchr(text, '\f', len);
+    if (blank)
+        return error_at(reterr, text, (size_t)(blank - text), "a control character that is no blank");
     return true;
 }
 
@@ -264,6 +270,9 @@ static bool run(struct parse *p, const char *text, size_t len, bool *ret_stopped
     if (status == yajl_status_ok) {
         at = len;
         status = yajl_complete_parse(handle);
+        /* yajl overlooks a string behind the value that does not end. A quote ends it, and then it is seen. */
+        if (status == yajl_status_ok)
+            status = yajl_parse(handle, (const unsigned char *)"\"", 1);
     }
     if (at > len)
         at = len;
