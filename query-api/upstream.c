@@ -1,5 +1,6 @@
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "query-api/answer_json.h"
 #include "query-api/query_api.h"
 
 struct upstream {
@@ -11,7 +12,7 @@ struct upstream {
     void *data;
 };
 
-enum { ANSWER_MAX_BYTES = 32 << 20 };
+enum { DEPTH_MAX = 64 };
 
 static void upstream_free(struct upstream *u) {
     buf_done(&u->body);
@@ -79,10 +80,10 @@ static void on_response(void *ctx, struct http_response *response) {
         upstream_free(u);
         return;
     }
-    static const struct json_limits limits = {.depth_max = 64, .values_max = 2000000};
     struct error error = {0};
-    const struct json *body = json_parse(http_request_arena(u->request), response->body->data ? response->body->data : "",
-                                         response->body->len, &limits, &error);
+    const struct json *body = NULL;
+    if (response->body->data)
+        body = answer_json_parse(http_request_arena(u->request), response->body->data, response->body->len, DEPTH_MAX, &error);
     if (body || response->status == 404) {
         u->answer(q, u->request, u->data, response->status, body);
     } else {

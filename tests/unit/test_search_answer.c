@@ -1,0 +1,127 @@
+/* answer_json: the same trees as json_parse, and the same refusals. */
+#include "tests/unit/test.h"
+#include "query-api/answer_json.h"
+
+static struct arena arena, other;
+
+static int setup(void **state) {
+    (void)state;
+    arena_init(&arena, 16 << 20);
+    arena_init(&other, 16 << 20);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    arena_done(&arena);
+    arena_done(&other);
+    return 0;
+}
+
+static const struct json *parse(const char *text, size_t len, struct error *error) {
+    char *copy = malloc(len + 1); /* exactly as long as allowed, so that a sanitizer sees a byte too far */
+    assert_non_null(copy);
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    arena_reset(&arena);
+    const struct json *v = answer_json_parse(&arena, copy, len, 64, error);
+    static char *last;
+    free(last);
+    last = copy;
+    return v;
+}
+
+static void assert_same(const struct json *a, const struct json *b) {
+    for (; a && b; a = a->next, b = b->next) {
+        assert_int_equal(a->type, b->type);
+        assert_true(slice_eq(a->key, b->key));
+        assert_true(slice_eq(a->text, b->text));
+        assert_int_equal(a->boolean, b->boolean);
+        assert_int_equal(a->count, b->count);
+        if (a->type == JSON_NUMBER || a->type == JSON_STRING)
+            assert_int_equal(a->text.data[a->text.len], 0);
+        assert_same(a->child, b->child);
+    }
+    assert_null(a);
+    assert_null(b);
+}
+
+static void test_same_trees(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "0", "-0", "12", " 1.5e+10 ", "-1E-2", "\"\"", "true", "false", "null", "[]", "{}", " [ ] ", "{ }", "[1]", "[1 ,2,\t3\n]",
+        "{\"a\":1,\"b\":[1,{\"c\":\"d\"}],\"e\":{}}", "{\"a\" : 1 }", "[[],[[]],{}]", "[\"a\",\"b\"]", "{\"a\":{\"b\":{\"c\":null}}}",
+        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\u0041\\u00e9\\uac00\\ud83d\\ude00\\u0000x\"", "\"가나다 plain text of some length\\nand more of it\"",
+        "\"1234567\\\"\"", "\"12345678\\\\\"", "{\"\\u0061b\":1}", "[1.0,10,0.5,1e5,123456789012345678901234567890]", "[true,false,null]",
+        "{\"hits\":{\"total\":{\"value\":5,\"relation\":\"eq\"},\"hits\":[{\"_id\":\"x\",\"_score\":null}]}}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct error error = {0};
+        arena_reset(&other);
+        const struct json *wanted = json_parse(&other, texts[i], strlen(texts[i]), NULL, &error);
+        if (!wanted)
+            fail_msg("%s: %s", texts[i], error.message);
+        const struct json *v = parse(texts[i], strlen(texts[i]), &error);
+        if (!v)
+            fail_msg("%s: %s", texts[i], error.message);
+        assert_same(v, wanted);
+    }
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "", " ", "[", "]", "{", "}", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{1:1}", "{\"a\":1 \"b\":2}", "[1}", "{\"a\":1]", "01", "-", "+1",
+        "1.", ".5", "1e", "1e+", "--1", "0x1", "tru", "truex", "nul", "True", "NaN", "\"", "\"a", "\"\\\"", "\"\\x\"", "\"\\u12\"", "\"\\u123g\"", "\"\\ud800\"",
+        "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\\ud800\\", "\"a\nb\"", "\"\x01\"", "1 1", "[] []", "\"\xff\"", "\"\xed\xa0\x80\"", "\xef\xbb\xbf{}", "'a'", "[1,2", "{\"a\":[1,2}", "\\", "\"\\",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct error error = {0};
+        if (parse(texts[i], strlen(texts[i]), &error))
+            fail_msg("accepted: %s", texts[i]);
+        assert_int_equal(error.code, ERROR_INVALID);
+    }
+    assert_null(parse("[1]\0", 4, NULL));
+    assert_null(parse("\"a\0b\"", 5, NULL));
+    assert_null(parse("\0", 1, NULL));
+}
+
+static void test_depth(void **state) {
+    (void)state;
+    char text[130];
+    struct error error = {0};
+    memset(text, '[', 64);
+    memset(text + 64, ']', 64);
+    assert_non_null(parse(text, 128, &error));
+    memset(text, '[', 65);
+    memset(text + 65, ']', 65);
+    assert_null(parse(text, 130, &error));
+    assert_message(&error, "inside each other");
+}
+
+static void test_the_first_of_two_keys_counts(void **state) {
+    (void)state;
+    assert_true(json_string_is(json_get(parse("{\"a\":\"x\",\"a\":\"y\"}", 17, NULL), "a"), "x"));
+}
+
+static void test_a_full_arena(void **state) {
+    (void)state;
+    struct arena small;
+    struct error error = {0};
+    char text[] = "[1,2,3]";
+    arena_init(&small, 100);
+    assert_null(answer_json_parse(&small, text, strlen(text), 64, &error));
+    assert_int_equal(error.code, ERROR_INTERNAL);
+    arena_done(&small);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_same_trees),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_the_first_of_two_keys_counts),
+        cmocka_unit_test(test_a_full_arena),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
