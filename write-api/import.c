@@ -4,7 +4,7 @@
 #include "core/log.h"
 #include "write-api/handlers.h"
 
-enum { RETRY_MIN_MSEC = 200, RETRY_MAX_MSEC = 5000, PARAMETERS_MAX = 4 };
+enum { RETRY_MIN_MSEC = 200, RETRY_MAX_MSEC = 2000, PARAMETERS_MAX = 4 };
 
 struct import {
     struct service *service;

@@ -10,7 +10,7 @@
 
 /* glibc raises its mmap threshold after the first large block is freed, and keeps such blocks in each thread's arena
  * from then on: one hostile request per worker and the program stays large for good. Fixed, large blocks go back. */
-enum { MMAP_THRESHOLD = 128 << 10, MALLOC_ARENAS = 4 };
+enum { MMAP_THRESHOLD = 128 << 10 };
 
 #define DRAIN_USEC (30 * USEC_PER_SEC)
 #define DRAIN_LOOK_USEC (20 * USEC_PER_MSEC)
@@ -128,7 +128,6 @@ int main(int argc, char **argv) {
     if (!daemon_start(&program, argc, argv, &p.code))
         return p.code;
     mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
-    mallopt(M_ARENA_MAX, MALLOC_ARENAS);
     mongo_global_init();
     mysql_global_init();
     if (start(&p, &error)) {

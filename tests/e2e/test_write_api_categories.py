@@ -101,8 +101,8 @@ def test_children_and_subtree(tree):
 
 
 def test_subtree_is_a_range_of_the_path_index(tree, corner):
-    for i in range(300):
-        corner.sql("INSERT INTO categories (id, level, path, name) VALUES (%s, 1, %s, %s)", 1000 + i, f"{1000 + i}/", f"r{i}")
+    corner.sql("INSERT INTO categories (id, level, path, name) VALUES " +
+               ", ".join(f"({i}, 1, '{i}/', 'r{i}')" for i in range(1000, 1300)))
     corner.sql("ANALYZE TABLE categories")
     plan = corner.sql("EXPLAIN SELECT id, path FROM categories WHERE path LIKE '1/4/%%' ORDER BY path")[0]
     assert (plan["type"], plan["key"]) == ("range", "categories_path"), plan

@@ -157,8 +157,9 @@ def test_too_many_imports(program):
     eventually(lambda: not refused(), 10)
 
 
-def test_a_broken_upload_leaves_nothing_half(write_api, load, corner, rng):
-    """Uploads cut off anywhere: complete products or none; the program goes on, and its memory comes back."""
+def test_a_broken_upload_leaves_nothing_half(program, corner, rng):
+    """Uploads cut off anywhere: complete products or none, and the program goes on."""
+    load = Import(program("write-api", {"write-api.read_timeout": "500ms"}).start())
     body = b"".join(generated(3000))
     for _ in range(12):
         s = socket.create_connection(("127.0.0.1", load.port))
@@ -213,7 +214,7 @@ def behind(proxy, **more):
 
 @pytest.mark.parametrize("mode", ["upsert", "insert"])
 def test_an_outage_in_the_middle(program, mongo_proxy, corner, mode):
-    """The connection breaks several times while batches are written: nothing is lost, nothing counts twice."""
+    """The connection breaks again and again while batches are written: nothing is lost, nothing counts twice."""
     write_api = program("write-api", behind(mongo_proxy)).start()
     load = Import(write_api)
     seed = random.randrange(2**32)
@@ -222,10 +223,13 @@ def test_an_outage_in_the_middle(program, mongo_proxy, corner, mode):
     done = threading.Event()
 
     def disturb():
-        while not done.wait(pauses.uniform(0.1, 0.4)):
+        for _ in range(6):
+            if done.wait(pauses.uniform(0.1, 0.5)):
+                break
             mongo_proxy.set("refuse")
             done.wait(pauses.uniform(0.05, 0.3))
             mongo_proxy.set("pass")
+            eventually(lambda: requests.get(write_api.url + "/readyz", timeout=5).status_code == 200, 20)
 
     disturbing = threading.Thread(target=disturb)
     disturbing.start()
