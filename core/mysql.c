@@ -269,7 +269,7 @@ static bool quote_for_session(void *ctx, struct buf *out, const char *text, size
     char *to = out->data + out->len;
     *to++ = '\'';
     if (needs_no_escape(text, len)) {
-        memcpy(to, text, len);
+        memcpy(to, len ? text : "", len);
         to += len;
     } else {
         to += mysql_real_escape_string(&s->connection, to, text, (unsigned long)len);
