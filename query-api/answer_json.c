@@ -285,7 +285,8 @@ static bool read_rest(struct reader *r) {
     return true;
 }
 
-const struct json *answer_json_parse(struct arena *arena, char *text, size_t len, unsigned depth_max, struct error *reterr) {
+const struct json *answer_json_parse(struct arena *arena, char *text, size_t len, unsigned depth_max,
+                                     struct error *reterr) {
     struct reader r = {.arena = arena, .p = text, .text = text, .end = text + len, .reterr = reterr};
     r.depth_max = depth_max < DEPTH_LIMIT ? depth_max : DEPTH_LIMIT;
     if (!utf8_valid(text, len)) {

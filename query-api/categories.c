@@ -37,7 +37,8 @@ static size_t collect_nodes(struct query_loop *q, struct arena *arena, const str
     return count;
 }
 
-static void on_tree(struct query_loop *q, struct http_request *request, void *data, int status, const struct json *body) {
+static void on_tree(struct query_loop *q, struct http_request *request, void *data, int status,
+                    const struct json *body) {
     struct tree_request *tree = data;
     struct error error = {0};
     struct category_node *nodes = NULL;
@@ -187,10 +188,12 @@ static void poll_ask(struct category_poll *poll) {
                    "{\"size\":%d,\"query\":{\"range\":{\"id\":{\"gt\":%lld}}},\"sort\":[{\"id\":\"asc\"}]}", POLL_PAGE,
                    (long long)poll->last_id);
     else
-        buf_append_str(&poll->body, "{\"size\":1,\"_source\":[\"revision\"],\"query\":{\"ids\":{\"values\":[\"_meta\"]}}}");
+        buf_append_str(&poll->body,
+                       "{\"size\":1,\"_source\":[\"revision\"],\"query\":{\"ids\":{\"values\":[\"_meta\"]}}}");
     if (buf_ok(&poll->body))
-        poll->call = es_start(poll->q->es, "POST", poll->path.data, NULL, (struct slice){poll->body.data, poll->body.len},
-                              NULL, poll->q->conf->search_timeout_usec, on_poll_response, poll, NULL);
+        poll->call =
+            es_start(poll->q->es, "POST", poll->path.data, NULL, (struct slice){poll->body.data, poll->body.len}, NULL,
+                     poll->q->conf->search_timeout_usec, on_poll_response, poll, NULL);
     if (!poll->call)
         poll_later(poll);
 }

@@ -39,7 +39,8 @@ static struct slice copy_slice(struct arena *arena, struct slice s) {
 }
 
 /* Appends a member to an object of the list's own arena. */
-static bool add_member(struct arena *arena, struct json *object, struct json ***tail, struct slice key, struct slice text) {
+static bool add_member(struct arena *arena, struct json *object, struct json ***tail, struct slice key,
+                       struct slice text) {
     struct json *m = arena_zalloc(arena, sizeof(*m));
     if (!m)
         return false;
@@ -64,7 +65,8 @@ static bool quote(struct category_list *list, struct slice text, struct slice *r
 static bool copy_names(struct category_list *list, const struct json *names, struct category *c) {
     if (!json_is(names, JSON_OBJECT))
         return true;
-    struct json *plain = arena_zalloc(&list->arena, sizeof(*plain)), *quotes = arena_zalloc(&list->arena, sizeof(*quotes));
+    struct json *plain = arena_zalloc(&list->arena, sizeof(*plain)),
+                *quotes = arena_zalloc(&list->arena, sizeof(*quotes));
     if (!plain || !quotes)
         return false;
     plain->type = quotes->type = JSON_OBJECT;
@@ -120,8 +122,8 @@ bool category_list_add(struct category_list *list, const struct json *hits, size
                 path.len--;
             c.path = copy_slice(&list->arena, path);
             c.name = copy_slice(&list->arena, string_of(json_get(source, "name")));
-            if (!c.path.data || !c.name.data || !copy_names(list, json_get(source, "names"), &c) || !prepare_head(list, &c) ||
-                !push(list, c))
+            if (!c.path.data || !c.name.data || !copy_names(list, json_get(source, "names"), &c) ||
+                !prepare_head(list, &c) || !push(list, c))
                 return false;
             *ret_last_id = c.id;
             added++;
@@ -214,7 +216,8 @@ static int compare_nodes(const void *a, const void *b) {
 }
 
 /* The list is in order: nodes that are in it only have to take their places. */
-static bool sort_by_place(const struct category_list *list, struct category_node *nodes, size_t count, struct arena *scratch) {
+static bool sort_by_place(const struct category_list *list, struct category_node *nodes, size_t count,
+                          struct arena *scratch) {
     uint32_t *places = arena_zalloc(scratch, list->count * sizeof(*places));
     struct category_node *copy = arena_alloc(scratch, count * sizeof(*copy));
     if (!places || !copy)
@@ -229,7 +232,8 @@ static bool sort_by_place(const struct category_list *list, struct category_node
     return true;
 }
 
-bool category_nodes_sort(const struct category_list *list, struct category_node *nodes, size_t count, struct arena *scratch) {
+bool category_nodes_sort(const struct category_list *list, struct category_node *nodes, size_t count,
+                         struct arena *scratch) {
     size_t known = 0;
     for (size_t i = 0; i < count; i++) {
         nodes[i].category = category_list_by_path(list, nodes[i].path);

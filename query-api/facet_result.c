@@ -6,14 +6,27 @@
 
 enum { ATTR_FACETS_MAX = 50 }; /* of attr.* */
 
+enum form { FLAT, VARIED, FORMS };
+
 struct value_count {
-    struct slice value; /* of an attribute before it is split: name=value */
+    struct slice value;
+    struct slice term; /* of an attribute: name=value */
     uint64_t count;
+    bool in[FORMS];
+    bool doubt; /* in one list only, and the other one was cut off */
 };
 
 struct values {
     struct value_count *items;
     size_t count, cap;
+};
+
+/* The aggregation of an attribute facet: f<index> or s<index>. */
+struct source {
+    char kind;
+    size_t index;
+    bool cut[FORMS];     /* there are more values than were asked for */
+    struct values again; /* counts of the second answer, by term */
 };
 
 struct facets {
@@ -40,20 +53,21 @@ static uint64_t bucket_products(const struct json *bucket) {
     return count_of(json_get(products ? products : bucket, "doc_count"));
 }
 
-static void add_value(struct facets *s, struct values *v, struct slice value, uint64_t count) {
+static struct value_count *add_value(struct facets *s, struct values *v, struct slice value, uint64_t count) {
     if (v->count == v->cap) {
         size_t cap = v->cap ? v->cap * 2 : 64;
         struct value_count *items = arena_alloc(s->context->arena, cap * sizeof(*items));
         if (!items) {
             s->out_of_memory = true;
-            return;
+            return NULL;
         }
         if (v->count)
             memcpy(items, v->items, v->count * sizeof(*items));
         v->items = items;
         v->cap = cap;
     }
-    v->items[v->count++] = (struct value_count){value, count};
+    v->items[v->count] = (struct value_count){.value = value, .term = value, .count = count};
+    return &v->items[v->count++];
 }
 
 static int compare_text(struct slice a, struct slice b) {
@@ -73,10 +87,13 @@ static int by_count(const void *a, const void *b) {
     return compare_text(x->value, y->value);
 }
 
-static void collect_buckets(struct facets *s, struct values *v, const struct json *buckets) {
+static void collect_buckets(struct facets *s, struct values *v, const struct json *buckets, enum form form) {
     if (json_is(buckets, JSON_ARRAY))
-        for (const struct json *b = buckets->child; b; b = b->next)
-            add_value(s, v, key_of(b), bucket_products(b));
+        for (const struct json *b = buckets->child; b; b = b->next) {
+            struct value_count *added = add_value(s, v, key_of(b), bucket_products(b));
+            if (added)
+                added->in[form] = true;
+        }
 }
 
 /* The same key of the flat and of the varied list is two disjoint sets of products: their sum. Sorted by key. */
@@ -86,15 +103,29 @@ static void merge_values(struct values *v) {
     qsort(v->items, v->count, sizeof(*v->items), by_value);
     size_t n = 0;
     for (size_t i = 1; i < v->count; i++)
-        if (slice_eq(v->items[n].value, v->items[i].value))
+        if (slice_eq(v->items[n].value, v->items[i].value)) {
             v->items[n].count += v->items[i].count;
-        else
+            v->items[n].in[FLAT] |= v->items[i].in[FLAT];
+            v->items[n].in[VARIED] |= v->items[i].in[VARIED];
+        } else {
             v->items[++n] = v->items[i];
+        }
     v->count = n + 1;
 }
 
 static const struct json *others(const struct json *agg, const char *form) {
     return json_get(json_get(agg, form), "o");
+}
+
+/* What the second answer says of a term. False if it does not. */
+static bool asked_again(const struct source *source, struct slice term, uint64_t *ret) {
+    struct value_count wanted = {.value = term};
+    const struct value_count *found = NULL;
+    if (source->again.count)
+        found = bsearch(&wanted, source->again.items, source->again.count, sizeof(wanted), by_value);
+    if (found)
+        *ret = found->count;
+    return found != NULL;
 }
 
 static bool is_selected(const struct filter *own, struct slice value) {
@@ -117,9 +148,43 @@ static void write_value(struct facets *s, struct slice value, uint64_t count, bo
     json_write_object_end(s->w);
 }
 
-/* The facet_size most frequent values, then what is selected but not among them. */
+/* The count of a term that is shown has to be asked for. */
+static void note_doubt(struct facets *s, const struct source *source, struct slice term) {
+    struct search_terms *terms = s->context->doubts;
+    if (!terms)
+        return;
+    if (terms->count == terms->cap) {
+        size_t cap = terms->cap ? terms->cap * 2 : 64;
+        struct search_term *items = arena_alloc(s->context->arena, cap * sizeof(*items));
+        if (!items) {
+            s->out_of_memory = true;
+            return;
+        }
+        if (terms->count)
+            memcpy(items, terms->items, terms->count * sizeof(*items));
+        terms->items = items;
+        terms->cap = cap;
+    }
+    terms->items[terms->count++] = (struct search_term){source->kind, source->index, term};
+}
+
+/* Selected, but in none of the lists: 0, unless a list was cut off. */
+static void write_absent(struct facets *s, const struct source *source, const struct filter *own, struct slice value) {
+    uint64_t count = 0;
+    if (source && (source->cut[FLAT] || source->cut[VARIED])) {
+        const char *term = arena_printf(s->context->arena, "%.*s=%.*s", (int)own->name.len, own->name.data,
+                                        (int)value.len, value.data);
+        if (!term)
+            s->out_of_memory = true;
+        else if (!asked_again(source, slice_str(term), &count))
+            note_doubt(s, source, slice_str(term));
+    }
+    write_value(s, value, count, true);
+}
+
+/* The facet_size most frequent values, then what is selected but not among them. source: of an attribute, or NULL. */
 static void write_values(struct facets *s, struct value_count *items, size_t count, const struct filter *own,
-                         uint64_t other) {
+                         uint64_t other, const struct source *source) {
     json_write_object(s->w);
     json_write_key(s->w, "type");
     json_write_str(s->w, "value");
@@ -129,17 +194,20 @@ static void write_values(struct facets *s, struct value_count *items, size_t cou
         qsort(items, count, sizeof(*items), by_count);
     for (size_t i = 0; i < count; i++) {
         bool selected = is_selected(own, items[i].value);
-        if (i < s->p->facet_size || selected)
-            write_value(s, items[i].value, items[i].count, selected);
-        else
+        if (i >= s->p->facet_size && !selected) {
             other += items[i].count;
+            continue;
+        }
+        if (items[i].doubt)
+            note_doubt(s, source, items[i].term);
+        write_value(s, items[i].value, items[i].count, selected);
     }
     for (size_t k = 0; own && k < own->value_count; k++) {
         size_t i = 0;
         while (i < count && !slice_eq(items[i].value, own->values[k]))
             i++;
         if (i == count)
-            write_value(s, own->values[k], 0, true);
+            write_absent(s, source, own, own->values[k]);
     }
     json_write_array_end(s->w);
     json_write_key(s->w, "other");
@@ -149,7 +217,7 @@ static void write_values(struct facets *s, struct value_count *items, size_t cou
 
 static void write_brand(struct facets *s, const struct json *agg, const struct filter *own) {
     struct values v = {0};
-    collect_buckets(s, &v, json_get(json_get(agg, "v"), "buckets"));
+    collect_buckets(s, &v, json_get(json_get(agg, "v"), "buckets"), FLAT);
     uint64_t other = count_of(json_get(json_get(agg, "v"), "sum_other_doc_count"));
     const struct json *selected = json_get(json_get(agg, "sel"), "buckets");
     for (const struct json *b = json_is(selected, JSON_ARRAY) ? selected->child : NULL; b; b = b->next) {
@@ -162,7 +230,7 @@ static void write_brand(struct facets *s, const struct json *agg, const struct f
         add_value(s, &v, key_of(b), count);
         other -= other < count ? other : count;
     }
-    write_values(s, v.items, v.count, own, other);
+    write_values(s, v.items, v.count, own, other, NULL);
 }
 
 /* Strips "name=" from the values; true if the value is of that attribute. */
@@ -175,27 +243,51 @@ static bool split_attr(struct slice text, struct slice *ret_name, struct slice *
     return true;
 }
 
-static void collect_attr(struct facets *s, struct values *v, const struct json *agg, uint64_t *ret_other) {
-    static const char *const forms[] = {"flat", "varied"};
-    for (size_t i = 0; i < 2; i++) {
-        const struct json *list = json_get(others(agg, forms[i]), "v");
-        collect_buckets(s, v, json_get(list, "buckets"));
-        *ret_other += count_of(json_get(list, "sum_other_doc_count"));
-    }
-    merge_values(v);
+static const struct json *source_agg(const struct json *aggs, const struct source *source) {
+    char name[24];
+    snprintf(name, sizeof(name), "%c%zu", source->kind, source->index);
+    return json_get(aggs, name);
 }
 
-static void write_attr(struct facets *s, const struct json *agg, struct slice name, const struct filter *own) {
+static void collect_again(struct facets *s, struct source *source) {
+    const struct json *agg = source_agg(s->context->second, source);
+    collect_buckets(s, &source->again, json_get(json_get(others(agg, "flat"), "v"), "buckets"), FLAT);
+    collect_buckets(s, &source->again, json_get(json_get(others(agg, "varied"), "v"), "buckets"), VARIED);
+    merge_values(&source->again);
+}
+
+static void collect_attr(struct facets *s, struct values *v, struct source *source, uint64_t *ret_other) {
+    static const char *const forms[] = {[FLAT] = "flat", [VARIED] = "varied"};
+    const struct json *agg = source_agg(s->aggs, source);
+    collect_again(s, source);
+    for (size_t i = 0; i < FORMS; i++) {
+        const struct json *list = json_get(others(agg, forms[i]), "v");
+        uint64_t other = count_of(json_get(list, "sum_other_doc_count"));
+        collect_buckets(s, v, json_get(list, "buckets"), (enum form)i);
+        source->cut[i] = other > 0;
+        *ret_other += other;
+    }
+    merge_values(v);
+    for (size_t i = 0; i < v->count; i++) {
+        struct value_count *item = &v->items[i];
+        item->doubt = (!item->in[FLAT] && source->cut[FLAT]) || (!item->in[VARIED] && source->cut[VARIED]);
+        if (item->doubt && asked_again(source, item->term, &item->count))
+            item->doubt = false;
+    }
+}
+
+static void write_attr(struct facets *s, struct source source, struct slice name, const struct filter *own) {
     struct values v = {0};
     uint64_t other = 0;
-    collect_attr(s, &v, agg, &other);
+    collect_attr(s, &v, &source, &other);
     size_t n = 0;
     for (size_t i = 0; i < v.count; i++) {
-        struct slice attr, value;
-        if (split_attr(v.items[i].value, &attr, &value) && slice_eq(attr, name))
-            v.items[n++] = (struct value_count){value, v.items[i].count};
+        struct value_count *item = &v.items[i];
+        struct slice attr;
+        if (split_attr(item->term, &attr, &item->value) && slice_eq(attr, name))
+            v.items[n++] = *item;
     }
-    write_values(s, v.items, n, own, other);
+    write_values(s, v.items, n, own, other, &source);
 }
 
 static void write_attr_key(struct facets *s, struct slice name) {
@@ -254,20 +346,18 @@ static bool is_code(const struct facets *s, const struct group *g) {
 }
 
 /* attr.*: selected attributes come from their own aggregation, the rest from the common one. */
-static void write_all_attrs(struct facets *s, const struct json *agg) {
+static void write_all_attrs(struct facets *s, struct source source) {
     struct values v = {0};
     struct group *groups = NULL;
     uint64_t other = 0;
     for (size_t k = 0; k < s->p->filter_count; k++) {
         const struct filter *f = &s->p->filters[k];
-        char name[24];
         if (f->dim != DIM_ATTR || named_facet(s->p, f->name))
             continue;
-        snprintf(name, sizeof(name), "s%zu", k);
         write_attr_key(s, f->name);
-        write_attr(s, json_get(s->aggs, name), f->name, f);
+        write_attr(s, (struct source){.kind = 's', .index = k}, f->name, f);
     }
-    collect_attr(s, &v, agg, &other);
+    collect_attr(s, &v, &source, &other);
     size_t n = group_by_name(s, &v, &groups);
     if (n)
         qsort(groups, n, sizeof(*groups), by_products);
@@ -277,7 +367,7 @@ static void write_all_attrs(struct facets *s, const struct json *agg) {
             is_code(s, &groups[i]))
             continue;
         write_attr_key(s, groups[i].name);
-        write_values(s, v.items + groups[i].first, groups[i].count, NULL, 0);
+        write_values(s, v.items + groups[i].first, groups[i].count, NULL, 0, &source);
         written++;
     }
 }
@@ -374,7 +464,8 @@ static void write_price(struct facets *s, const struct json *agg, const struct f
 }
 
 /* One node per bucket, and one for each selected path that has none. Returns their number, SIZE_MAX without memory. */
-static size_t collect_nodes(struct facets *s, const struct json *buckets, const struct filter *own, struct category_node **ret) {
+static size_t collect_nodes(struct facets *s, const struct json *buckets, const struct filter *own,
+                            struct category_node **ret) {
     size_t selected = own ? own->value_count : 0, n = 0;
     size_t room = (json_is(buckets, JSON_ARRAY) ? buckets->count : 0) + selected;
     struct category_node *nodes = arena_alloc(s->context->arena, (room + 1) * sizeof(*nodes));
@@ -382,7 +473,8 @@ static size_t collect_nodes(struct facets *s, const struct json *buckets, const 
         return SIZE_MAX;
     for (const struct json *b = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL; b; b = b->next) {
         struct slice path = key_of(b);
-        nodes[n++] = (struct category_node){.path = path, .count = bucket_products(b), .selected = is_selected(own, path)};
+        nodes[n++] =
+            (struct category_node){.path = path, .count = bucket_products(b), .selected = is_selected(own, path)};
     }
     size_t found = n;
     for (size_t k = 0; k < selected; k++) {
@@ -433,10 +525,10 @@ bool facet_result_write(struct json_write *w, const struct search_params *params
             json_write_key(w, kinds[facet->dim].key);
             kinds[facet->dim].write(&s, agg, own);
         } else if (slice_eq(facet->name, SLICE("*"))) {
-            write_all_attrs(&s, agg);
+            write_all_attrs(&s, (struct source){.kind = 'f', .index = i});
         } else {
             write_attr_key(&s, facet->name);
-            write_attr(&s, agg, facet->name, own);
+            write_attr(&s, (struct source){.kind = 'f', .index = i}, facet->name, own);
         }
     }
     json_write_object_end(w);

@@ -9,9 +9,18 @@
 
 static const struct http_route routes[] = {
     {.method = "GET", .path = "/v1/search", .handler = handle_search, .summary = "Search with filters and facets"},
-    {.method = "POST", .path = "/v1/search", .handler = handle_search, .summary = "The same with the parameters as a JSON object"},
-    {.method = "GET", .path = "/v1/products/{id}", .handler = handle_product, .summary = "One product as the index has it"},
-    {.method = "GET", .path = "/v1/categories/tree", .handler = handle_category_tree, .summary = "All categories with names and counts"},
+    {.method = "POST",
+     .path = "/v1/search",
+     .handler = handle_search,
+     .summary = "The same with the parameters as a JSON object"},
+    {.method = "GET",
+     .path = "/v1/products/{id}",
+     .handler = handle_product,
+     .summary = "One product as the index has it"},
+    {.method = "GET",
+     .path = "/v1/categories/tree",
+     .handler = handle_category_tree,
+     .summary = "All categories with names and counts"},
     DAEMON_ROUTES,
     {.method = NULL},
 };
@@ -45,12 +54,17 @@ static bool query_loop_open(struct query_loop *q, const struct program *p, size_
     snprintf(name, sizeof(name), "query-%u", (unsigned)index % 1000);
     q->conf = &p->query;
     breaker_init(&q->breaker, 5, 200 * USEC_PER_MSEC, 3 * USEC_PER_SEC);
-    q->upstream_seconds = metrics_histogram("readside_query_api_upstream_seconds", "Elasticsearch's answers as this program sees them", "");
-    q->upstream_failures = metrics_counter("readside_query_api_upstream_failures_total", "Searches that Elasticsearch did not answer with 2xx or 404", "");
-    q->shed = metrics_counter("readside_query_api_shed_total", "Searches refused at once: too many under way, or Elasticsearch known to be down", "");
+    q->upstream_seconds = metrics_histogram("readside_query_api_upstream_seconds",
+                                            "Elasticsearch's answers as this program sees them", "");
+    q->upstream_failures = metrics_counter("readside_query_api_upstream_failures_total",
+                                           "Searches that Elasticsearch did not answer with 2xx or 404", "");
+    q->shed = metrics_counter("readside_query_api_shed_total",
+                              "Searches refused at once: too many under way, or Elasticsearch known to be down", "");
     char label[32];
     snprintf(label, sizeof(label), "loop=\"%u\"", (unsigned)index % 1000);
-    q->breaker_open = metrics_gauge("readside_query_api_breaker_open", "1 while Elasticsearch is taken to be down: searches are refused at once but for probes", label);
+    q->breaker_open =
+        metrics_gauge("readside_query_api_breaker_open",
+                      "1 while Elasticsearch is taken to be down: searches are refused at once but for probes", label);
     struct http_server_options options = {.name = "query-api",
                                           .routes = routes,
                                           .ctx = q,
@@ -151,7 +165,8 @@ static bool write_port_file(const struct program *p, struct error *reterr) {
     if (!f)
         return error_set(reterr, ERROR_INVALID, "[query-api] port_file %s cannot be written", p->query.port_file);
     fprintf(f, "%u\n", acceptor_port(p->acceptor));
-    return fclose(f) == 0 || error_set(reterr, ERROR_INVALID, "[query-api] port_file %s cannot be written", p->query.port_file);
+    return fclose(f) == 0 ||
+           error_set(reterr, ERROR_INVALID, "[query-api] port_file %s cannot be written", p->query.port_file);
 }
 
 static void on_stop(void *ctx) {
@@ -167,7 +182,8 @@ static bool serve(struct program *p, struct error *reterr) {
         !start_threads(p, reterr) || !write_port_file(p, reterr))
         return false;
     snprintf(address, sizeof(address), "127.0.0.1:%u", acceptor_port(p->acceptor));
-    log_info("listening", LOG_STR("address", address), LOG_STR("configured", p->query.listen), LOG_INT("loops", p->count));
+    log_info("listening", LOG_STR("address", address), LOG_STR("configured", p->query.listen),
+             LOG_INT("loops", p->count));
     loop_run(p->main_loop);
     return true;
 }

@@ -15,14 +15,16 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
     const struct json *source = json_get(body, "_source");
     const struct json *found = json_get(body, "found");
     if (!json_is(found, JSON_BOOL) || (found->boolean && !json_is(source, JSON_OBJECT))) {
-        error_set(&error, ERROR_UNAVAILABLE, status == 404 ? "there is no search index yet: start the projector, which creates it"
-                                                           : "the search engine's answer is not complete; try again shortly");
+        error_set(&error, ERROR_UNAVAILABLE,
+                  status == 404 ? "there is no search index yet: start the projector, which creates it"
+                                : "the search engine's answer is not complete; try again shortly");
         http_reply_error(request, &error);
         return;
     }
     if (!found->boolean) {
         struct slice id = http_request_param(request, "id");
-        error_set(&error, ERROR_NOT_FOUND, "no product with the id \"%.*s\" is in the search index", (int)id.len, id.data);
+        error_set(&error, ERROR_NOT_FOUND, "no product with the id \"%.*s\" is in the search index", (int)id.len,
+                  id.data);
         http_reply_error(request, &error);
         return;
     }
@@ -79,7 +81,8 @@ bool request_lang(struct http_request *request, char ret[4]) {
     for (size_t i = 0; i < count; i++) {
         struct slice v = pairs[i].value;
         if (!slice_eq(pairs[i].key, SLICE("lang"))) {
-            bad.field = pairs[i].key.len ? arena_strndup(http_request_arena(request), pairs[i].key.data, pairs[i].key.len) : "";
+            bad.field =
+                pairs[i].key.len ? arena_strndup(http_request_arena(request), pairs[i].key.data, pairs[i].key.len) : "";
             bad.message = "is no parameter of this endpoint";
             http_reply_problem(request, 400, "the request has invalid parameters", &bad, bad.field ? 1 : 0);
             return false;

@@ -37,7 +37,8 @@ void product_view_write_summary(struct json_write *w, const struct json *source,
 }
 
 static bool split(const struct json *term, struct slice *ret_name, struct slice *ret_value) {
-    const char *sign = json_is(term, JSON_STRING) && term->text.len ? memchr(term->text.data, '=', term->text.len) : NULL;
+    const char *sign =
+        json_is(term, JSON_STRING) && term->text.len ? memchr(term->text.data, '=', term->text.len) : NULL;
     if (!sign)
         return false;
     *ret_name = (struct slice){term->text.data, (size_t)(sign - term->text.data)};

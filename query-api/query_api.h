@@ -48,7 +48,7 @@ http_handler handle_search, handle_product, handle_category_tree;
 
 /* One question to Elasticsearch on behalf of a request: breaker, limit, deadline, tracing, error mapping and the
  * life of the request in one place. `answer` gets 2xx and 404 with the parsed body (NULL if a 404's is no JSON), which
- * is gone when it returns: it must reply before that; every other outcome is answered with problem+json already. `body` is moved. */
+ * lives as long as the request, and must reply or ask again; every other outcome is answered with problem+json already. `body` is moved. */
 typedef void upstream_answer(struct query_loop *q, struct http_request *request, void *data, int status,
                              const struct json *body);
 void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,

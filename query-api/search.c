@@ -4,12 +4,75 @@
 #include "query-api/search_result.h"
 #include <stdio.h>
 
-enum { QUERY_MAX_BYTES = 4 << 20, RESULT_MAX_BYTES = 32 << 20 };
+enum { QUERY_MAX_BYTES = 16 << 20, RESULT_MAX_BYTES = 32 << 20 };
 
 struct search {
     struct search_params params;
     usec_t begun;
+    const struct json *answer;
+    struct search_terms doubts;
 };
+
+static void reply_with_error(struct http_request *request, struct error *error) {
+    if (error->code == ERROR_CORRUPT)
+        error->code = ERROR_UNAVAILABLE;
+    http_reply_error(request, error);
+}
+
+/* second: the counts that were asked for again, or NULL. Sends the answer, unless it has doubts that nobody has
+ * asked about yet: then false. */
+static bool reply(struct query_loop *q, struct http_request *request, struct search *s, const struct json *second) {
+    struct error error = {0};
+    struct search_result_context context = {.arena = http_request_arena(request),
+                                            .categories = q->categories,
+                                            .took_ms = (clock_now_usec() - s->begun + 500) / 1000,
+                                            .query_id = http_request_id(request),
+                                            .doubts = second ? NULL : &s->doubts,
+                                            .second = second};
+    struct buf out = BUF_INIT(RESULT_MAX_BYTES);
+    buf_reserve(&out, 16 << 10);
+    if (!search_result_write(&s->params, s->answer, &context, &out, &error)) {
+        buf_done(&out);
+        reply_with_error(request, &error);
+        return true;
+    }
+    if (!second && s->doubts.count) {
+        buf_done(&out);
+        return false;
+    }
+    http_reply(request, 200, NULL, &out);
+    return true;
+}
+
+static void on_counts(struct query_loop *q, struct http_request *request, void *data, int status,
+                      const struct json *body) {
+    struct error error = {0};
+    const struct json *aggregations = json_get(body, "aggregations");
+    if (status == 404 || !search_result_check(body, &error) || !json_is(aggregations, JSON_OBJECT)) {
+        error_set(&error, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
+        http_reply_error(request, &error);
+        return;
+    }
+    reply(q, request, data, aggregations);
+}
+
+/* Sends a question about this search to the index; body is moved. */
+static void ask(struct query_loop *q, struct http_request *request, struct buf *body, bool written,
+                upstream_answer *answer, struct search *s) {
+    struct error error = {0};
+    struct buf path = BUF_INIT(1024);
+    buf_append_char(&path, '/');
+    uri_encode(&path, q->conf->index, strlen(q->conf->index));
+    buf_append_str(&path, "/_search");
+    if (!written || !buf_ok(&path)) {
+        error_set(&error, ERROR_INVALID, "the query is too large");
+        http_reply_error(request, &error);
+        buf_done(body);
+    } else {
+        upstream_ask(q, request, "POST", path.data, body, answer, s);
+    }
+    buf_done(&path);
+}
 
 static void on_answer(struct query_loop *q, struct http_request *request, void *data, int status,
                       const struct json *body) {
@@ -20,20 +83,11 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
         http_reply_error(request, &error);
         return;
     }
-    struct search_result_context context = {.arena = http_request_arena(request),
-                                            .categories = q->categories,
-                                            .took_ms = (clock_now_usec() - s->begun + 500) / 1000,
-                                            .query_id = http_request_id(request)};
-    struct buf out = BUF_INIT(RESULT_MAX_BYTES);
-    buf_reserve(&out, 16 << 10);
-    if (search_result_write(&s->params, body, &context, &out, &error)) {
-        http_reply(request, 200, NULL, &out);
+    s->answer = body;
+    if (reply(q, request, s, NULL))
         return;
-    }
-    buf_done(&out);
-    if (error.code == ERROR_CORRUPT)
-        error.code = ERROR_UNAVAILABLE;
-    http_reply_error(request, &error);
+    struct buf again = BUF_INIT(QUERY_MAX_BYTES);
+    ask(q, request, &again, search_counts_write(&s->params, &s->doubts, &again), on_counts, s);
 }
 
 static bool is_post(const struct http_request *request) {
@@ -47,8 +101,8 @@ static bool read_params(struct http_request *request, struct search_params *ret,
         return search_params_from_query(arena, http_request_query(request), ret, errors);
     errors->count = 0;
     if (http_request_query(request).len) {
-        errors->items[errors->count++] =
-            (struct field_error){.field = "query", .message = "the parameters of a POST stand in its body, as a JSON object"};
+        errors->items[errors->count++] = (struct field_error){
+            .field = "query", .message = "the parameters of a POST stand in its body, as a JSON object"};
         return false;
     }
     static const struct json_limits limits = {.depth_max = 8, .values_max = 4096};
@@ -83,17 +137,7 @@ void handle_search(struct http_request *request, void *ctx) {
         }
         return;
     }
-    struct buf body = BUF_INIT(QUERY_MAX_BYTES), path = BUF_INIT(1024);
+    struct buf body = BUF_INIT(QUERY_MAX_BYTES);
     buf_reserve(&body, 4096);
-    buf_append_char(&path, '/');
-    uri_encode(&path, q->conf->index, strlen(q->conf->index));
-    buf_append_str(&path, "/_search");
-    if (!search_query_write(&s->params, &body) || !buf_ok(&path)) {
-        error_set(&error, ERROR_INVALID, "the query is too large");
-        http_reply_error(request, &error);
-        buf_done(&body);
-    } else {
-        upstream_ask(q, request, "POST", path.data, &body, on_answer, s);
-    }
-    buf_done(&path);
+    ask(q, request, &body, search_query_write(&s->params, &body), on_answer, s);
 }

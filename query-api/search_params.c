@@ -10,9 +10,9 @@ struct parser {
     struct arena *arena;
     struct search_params *p;
     struct search_errors *errors;
-    size_t values;      /* in all filters */
+    size_t values; /* in all filters */
     bool out_of_memory;
-    unsigned seen;      /* bit per single-valued parameter, see SINGLE_* */
+    unsigned seen; /* bit per single-valued parameter, see SINGLE_* */
 };
 
 static void fail(struct parser *s, struct slice field, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -277,7 +277,7 @@ static void add_facet(struct parser *s, struct slice key, struct slice name) {
     else if (slice_eq(name, SLICE("in_stock")))
         f.dim = DIM_STOCK;
     else if (starts_with(name, "attr.") && name.len > 5 && name.len <= 5 + SEARCH_ATTR_NAME_MAX_BYTES &&
-               !memchr(name.data, '=', name.len)) {
+             !memchr(name.data, '=', name.len)) {
         f.dim = DIM_ATTR;
         f.name = (struct slice){name.data + 5, name.len - 5};
     } else {
@@ -376,15 +376,21 @@ static void set_typo(struct parser *s, struct slice key, struct slice value) {
 static const struct parameter {
     const char *name;
     void (*set)(struct parser *s, struct slice key, struct slice value);
-    bool single; /* given twice: an error */
+    bool single;  /* given twice: an error */
     bool counted; /* its values count against SEARCH_VALUES_MAX */
 } parameters[] = {
-    {"q", set_q, true, false},           {"lang", set_lang, true, false},
-    {"category", set_category, false, true}, {"brand", set_brand, false, true},
-    {"price", set_price, false, true},   {"in_stock", set_in_stock, false, true},
-    {"sort", set_sort, true, false},     {"page", set_page, true, false},
-    {"size", set_size, true, false},     {"facets", set_facets, false, false},
-    {"facet_size", set_facet_size, true, false}, {"fields", set_fields, false, false},
+    {"q", set_q, true, false},
+    {"lang", set_lang, true, false},
+    {"category", set_category, false, true},
+    {"brand", set_brand, false, true},
+    {"price", set_price, false, true},
+    {"in_stock", set_in_stock, false, true},
+    {"sort", set_sort, true, false},
+    {"page", set_page, true, false},
+    {"size", set_size, true, false},
+    {"facets", set_facets, false, false},
+    {"facet_size", set_facet_size, true, false},
+    {"fields", set_fields, false, false},
     {"typo", set_typo, true, false},
 };
 
@@ -480,7 +486,8 @@ static void set_scalar(struct parser *s, struct slice key, const struct json *v,
             fail(s, key, "is too large a number");
             return;
         }
-        int n = json_int64(v, &i) ? snprintf(number, sizeof(number), "%lld", (long long)i) : (int)json_format_double(d, number);
+        int n = json_int64(v, &i) ? snprintf(number, sizeof(number), "%lld", (long long)i)
+                                  : (int)json_format_double(d, number);
         char *copy = arena_strndup(s->arena, number, (size_t)n);
         if (!copy) {
             s->out_of_memory = true;
@@ -540,7 +547,8 @@ const struct filter *search_params_filter(const struct search_params *p, enum di
 
 bool search_params_shows(const struct search_params *p, const struct filter *f) {
     for (size_t i = 0; i < p->facet_count; i++)
-        if (p->facets[i].dim == f->dim && (slice_eq(p->facets[i].name, f->name) || slice_eq(p->facets[i].name, SLICE("*"))))
+        if (p->facets[i].dim == f->dim &&
+            (slice_eq(p->facets[i].name, f->name) || slice_eq(p->facets[i].name, SLICE("*"))))
             return true;
     return false;
 }

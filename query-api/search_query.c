@@ -3,9 +3,9 @@
 #include <math.h>
 #include <stdio.h>
 
-const int64_t search_price_steps[] = {0,      100,     200,     500,     1000,     2000,     5000,     10000,    20000,
-                                      50000,  100000,  200000,  500000,  1000000,  2000000,  5000000,  10000000, 20000000,
-                                      50000000, 100000000};
+const int64_t search_price_steps[] = {0,       100,     200,      500,      1000,     2000,     5000,
+                                      10000,   20000,   50000,    100000,   200000,   500000,   1000000,
+                                      2000000, 5000000, 10000000, 20000000, 50000000, 100000000};
 const size_t search_price_step_count = sizeof(search_price_steps) / sizeof(search_price_steps[0]);
 
 /* Where a variant dimension is looked for. */
@@ -14,6 +14,8 @@ enum form { FORM_FLAT, FORM_VARIED };
 struct query {
     const struct search_params *p;
     struct json_write w;
+    const struct search_term *terms; /* count these only; or NULL */
+    size_t term_count;
 };
 
 static const char *field_of(enum form form, enum dimension dim) {
@@ -209,7 +211,8 @@ static void write_variant_condition(struct query *q, enum visible which, const s
     write_variant_filters(q, FORM_VARIED, which, but);
     filter_end(w);
     if (inner_hits) {
-        static const char raw[] = "{\"name\":\"matched\",\"size\":20,\"_source\":false,\"docvalue_fields\":[\"variants.sku\"]}";
+        static const char raw[] =
+            "{\"name\":\"matched\",\"size\":20,\"_source\":false,\"docvalue_fields\":[\"variants.sku\"]}";
         json_write_key(w, "inner_hits");
         json_write_raw(w, raw, sizeof(raw) - 1);
     }
@@ -252,7 +255,8 @@ static void write_include(struct json_write *w, struct slice attr) {
     size_t n = 0;
     for (size_t i = 0; i < attr.len && i < SEARCH_VALUE_MAX_BYTES; i++) {
         unsigned char c = (unsigned char)attr.data[i];
-        bool plain = c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        bool plain =
+            c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
         if (!plain)
             pattern[n++] = '\\';
         pattern[n++] = (char)c;
@@ -268,10 +272,22 @@ static void write_reverse_nested(struct json_write *w) {
     json_write_raw(w, raw, sizeof(raw) - 1);
 }
 
-static void write_attr_values(struct json_write *w, enum form form, struct slice attr) {
+static void write_included_terms(struct query *q) {
+    json_write_key(&q->w, "include");
+    json_write_array(&q->w);
+    for (size_t i = 0; i < q->term_count; i++)
+        json_write_slice(&q->w, q->terms[i].term);
+    json_write_array_end(&q->w);
+}
+
+static void write_attr_values(struct query *q, enum form form, struct slice attr) {
+    struct json_write *w = &q->w;
     bool all = slice_eq(attr, SLICE("*"));
-    write_terms_agg(w, "v", field_of(form, DIM_ATTR), all ? SEARCH_ATTR_VALUES_ALL : SEARCH_ATTR_VALUES);
-    if (!all)
+    size_t size = q->terms ? q->term_count : all ? SEARCH_ATTR_VALUES_ALL : SEARCH_ATTR_VALUES;
+    write_terms_agg(w, "v", field_of(form, DIM_ATTR), (unsigned)size);
+    if (q->terms)
+        write_included_terms(q);
+    else if (!all)
         write_include(w, attr);
     json_write_object_end(w);
     if (form == FORM_VARIED)
@@ -338,13 +354,13 @@ static void write_price_buckets(struct json_write *w, enum form form) {
     json_write_object_end(w);
 }
 
-static void write_variant_buckets(struct json_write *w, enum form form, const struct facet *facet) {
+static void write_variant_buckets(struct query *q, enum form form, const struct facet *facet) {
     if (facet->dim == DIM_ATTR)
-        write_attr_values(w, form, facet->name);
+        write_attr_values(q, form, facet->name);
     else if (facet->dim == DIM_STOCK)
-        write_stock_buckets(w, form);
+        write_stock_buckets(&q->w, form);
     else
-        write_price_buckets(w, form);
+        write_price_buckets(&q->w, form);
 }
 
 /* {"o":{"filter":<other selections>,"aggs":{...}}} within one form */
@@ -360,7 +376,7 @@ static void write_others(struct query *q, enum form form, const struct facet *fa
     filter_end(w);
     json_write_key(w, "aggs");
     json_write_object(w);
-    write_variant_buckets(w, form, facet);
+    write_variant_buckets(q, form, facet);
     json_write_object_end(w);
     json_write_object_end(w);
     json_write_object_end(w);
@@ -408,11 +424,10 @@ static void write_product_facet(struct query *q, const struct facet *facet, cons
 }
 
 /* A facet with every selection but its own. The variant conditions of a variant facet stand inside its forms. */
-static void write_facet(struct query *q, const char *prefix, size_t index, const struct facet *facet,
-                        const struct filter *own) {
+static void write_facet(struct query *q, char kind, size_t index, const struct facet *facet, const struct filter *own) {
     struct json_write *w = &q->w;
     char name[24];
-    snprintf(name, sizeof(name), "%s%zu", prefix, index);
+    snprintf(name, sizeof(name), "%c%zu", kind, index);
     json_write_key(w, name);
     json_write_object(w);
     json_write_key(w, "filter");
@@ -436,13 +451,13 @@ static void write_facets(struct query *q) {
     json_write_object(&q->w);
     for (size_t i = 0; i < p->facet_count; i++) {
         const struct facet *facet = &p->facets[i];
-        write_facet(q, "f", i, facet, search_params_filter(p, facet->dim, facet->name));
+        write_facet(q, 'f', i, facet, search_params_filter(p, facet->dim, facet->name));
         if (facet->dim != DIM_ATTR || !slice_eq(facet->name, SLICE("*")))
             continue;
         for (size_t k = 0; k < p->filter_count; k++)
             if (p->filters[k].dim == DIM_ATTR) {
                 struct facet selected = {.dim = DIM_ATTR, .name = p->filters[k].name};
-                write_facet(q, "s", k, &selected, &p->filters[k]);
+                write_facet(q, 's', k, &selected, &p->filters[k]);
             }
     }
     json_write_object_end(&q->w);
@@ -463,8 +478,8 @@ static void write_sort(struct query *q) {
 }
 
 static void write_source(struct query *q) {
-    static const char *const always[] = {"id",       "name",     "brand", "price_min",  "price_max",
-                                         "currency", "in_stock", "stock", "categories", "primary_category", "flat.sku"};
+    static const char *const always[] = {"id",       "name",  "brand",      "price_min",        "price_max", "currency",
+                                         "in_stock", "stock", "categories", "primary_category", "flat.sku"};
     struct json_write *w = &q->w;
     json_write_key(w, "_source");
     json_write_array(w);
@@ -489,7 +504,7 @@ static void write_query(struct query *q) {
     json_write_array(w);
     write_product_filters(q, VISIBLE_HIDDEN, NULL);
     /* When nothing of the variants is shown as a facet the whole condition stands here, else in post_filter. */
-    write_variant_condition(q, VISIBLE_HIDDEN, NULL, !any_variant(q, VISIBLE_SHOWN, NULL));
+    write_variant_condition(q, VISIBLE_HIDDEN, NULL, !q->terms && !any_variant(q, VISIBLE_SHOWN, NULL));
     json_write_array_end(w);
     json_write_object_end(w);
     json_write_object_end(w);
@@ -508,7 +523,8 @@ static void write_post_filter(struct query *q) {
 }
 
 static void write_highlight(struct query *q) {
-    static const char raw[] = "{\"encoder\":\"html\",\"number_of_fragments\":0,\"fields\":{\"name.ko\":{},\"name.en\":{}}}";
+    static const char raw[] =
+        "{\"encoder\":\"html\",\"number_of_fragments\":0,\"fields\":{\"name.ko\":{},\"name.en\":{}}}";
     if (q->p->q.len == 0)
         return;
     json_write_key(&q->w, "highlight");
@@ -532,6 +548,42 @@ bool search_query_write(const struct search_params *p, struct buf *out) {
     write_sort(&q);
     write_highlight(&q);
     write_facets(&q);
+    json_write_object_end(&q.w);
+    return json_write_finish(&q.w);
+}
+
+static void write_counts(struct query *q, const struct search_term *term) {
+    const struct search_params *p = q->p;
+    if (term->kind == 'f') {
+        const struct facet *facet = &p->facets[term->index];
+        write_facet(q, 'f', term->index, facet, search_params_filter(p, facet->dim, facet->name));
+        return;
+    }
+    const struct filter *f = &p->filters[term->index];
+    struct facet selected = {.dim = DIM_ATTR, .name = f->name};
+    write_facet(q, 's', term->index, &selected, f);
+}
+
+bool search_counts_write(const struct search_params *p, const struct search_terms *terms, struct buf *out) {
+    struct query q = {.p = p, .terms = terms->items};
+    if (!json_write_init(&q.w, out))
+        return false;
+    json_write_object(&q.w);
+    json_write_key(&q.w, "size");
+    json_write_int(&q.w, 0);
+    write_query(&q);
+    json_write_key(&q.w, "aggs");
+    json_write_object(&q.w);
+    for (size_t i = 0; i < terms->count; i += q.term_count) {
+        const struct search_term *first = &terms->items[i];
+        q.terms = first;
+        q.term_count = 1;
+        while (i + q.term_count < terms->count && first[q.term_count].kind == first->kind &&
+               first[q.term_count].index == first->index)
+            q.term_count++;
+        write_counts(&q, first);
+    }
+    json_write_object_end(&q.w);
     json_write_object_end(&q.w);
     return json_write_finish(&q.w);
 }

@@ -22,7 +22,7 @@
 enum {
     /* Values asked of one attribute, so that the flat and the varied list can be added without a gap. */
     SEARCH_ATTR_VALUES = 1000,
-    SEARCH_ATTR_VALUES_ALL = 5000, /* of attr.*: values of all attributes together */
+    SEARCH_ATTR_VALUES_ALL = 2000, /* of attr.*: values of all attributes together */
     SEARCH_CATEGORY_NODES = 10000,
 };
 
@@ -32,6 +32,19 @@ extern const size_t search_price_step_count;
 
 /* Writes the request body. False only if out failed (too large, no memory). */
 bool search_query_write(const struct search_params *p, struct buf *out);
+
+/* Terms (name=value) of the aggregation f<index> or s<index>. */
+struct search_term {
+    char kind;
+    size_t index;
+    struct slice term;
+};
+struct search_terms {
+    struct search_term *items;
+    size_t count, cap;
+};
+/* The same search asked for nothing but the counts of these terms. Those of one aggregation stand together. */
+bool search_counts_write(const struct search_params *p, const struct search_terms *terms, struct buf *out);
 
 /* number -> the 16 hex digits whose order is the order of the numbers (mappings/README.md). */
 void search_number_key(double v, char ret[17]);

@@ -58,7 +58,8 @@ static void write_highlight(struct result *r, const struct json *hit, const stru
 }
 
 static bool is_always_there(struct slice field) {
-    static const char *const names[] = {"id", "name", "brand", "price_min", "price_max", "currency", "in_stock", "stock", "categories", "primary_category"};
+    static const char *const names[] = {"id",       "name",     "brand", "price_min",  "price_max",
+                                        "currency", "in_stock", "stock", "categories", "primary_category"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (slice_eq(field, slice_str(names[i])))
             return true;
@@ -104,7 +105,8 @@ static void write_query(struct result *r) {
 bool search_result_check(const struct json *answer, struct error *reterr) {
     const struct json *timed_out = json_get(answer, "timed_out");
     int64_t failed = 0;
-    if (!json_is(json_path(answer, "hits.hits"), JSON_ARRAY) || !json_is(json_path(answer, "hits.total.value"), JSON_NUMBER))
+    if (!json_is(json_path(answer, "hits.hits"), JSON_ARRAY) ||
+        !json_is(json_path(answer, "hits.total.value"), JSON_NUMBER))
         return error_set(reterr, ERROR_CORRUPT, "the search engine's answer has no hits");
     if ((json_is(timed_out, JSON_BOOL) && timed_out->boolean) ||
         (json_int64(json_path(answer, "_shards.failed"), &failed) && failed > 0))

@@ -4,13 +4,19 @@
  * (time-out, failed shards) ERROR_UNAVAILABLE; its error texts never reach the client. */
 #pragma once
 #include "query-api/category_list.h"
-#include "query-api/search_params.h"
+#include "query-api/search_query.h"
 
+/* Counts that need a second question. A value's count is the sum of a flat and a varied list, each of the most
+ * frequent values only; if a list is cut off and does not have a value that is shown, its part is not known. The
+ * first pass collects such terms in `doubts`; search_counts_write() asks for exactly them; the second pass gets the
+ * first answer again and the aggregations of the second in `second`. */
 struct search_result_context {
     struct arena *arena;                    /* scratch */
     const struct category_list *categories; /* may be NULL: names are null then */
     uint64_t took_ms;
     const char *query_id;
+    struct search_terms *doubts;   /* may be NULL: nobody will ask */
+    const struct json *second;     /* aggregations, or NULL */
 };
 
 /* Is this the complete answer to a search? CORRUPT or UNAVAILABLE if not. */

@@ -5,8 +5,10 @@
 enum { LAYER_CODE = 10000, LAYER_WORDS = 100 };
 
 /* One analyzer per list, but for the brand: a clause of several analyzers would want all words in one group of them. */
-static const char *const korean_fields = "[\"name.ko^4\",\"category_names.ko^1.5\",\"description.ko^0.4\",\"brand.text^2\"]";
-static const char *const english_fields = "[\"name.en^4\",\"category_names.en^1.5\",\"description.en^0.4\",\"brand.text^2\"]";
+static const char *const korean_fields =
+    "[\"name.ko^4\",\"category_names.ko^1.5\",\"description.ko^0.4\",\"brand.text^2\"]";
+static const char *const english_fields =
+    "[\"name.en^4\",\"category_names.en^1.5\",\"description.en^0.4\",\"brand.text^2\"]";
 static const char *const typo_fields = "[\"name.ko\",\"name.en\",\"brand.text\",\"category_names.en\"]";
 
 static bool is_hangul(const char *s, size_t left) {
@@ -28,8 +30,9 @@ static size_t split_words(struct slice q, struct slice ret[SEARCH_WORDS_MAX]) {
     for (size_t i = 0; i <= q.len; i++) {
         struct slice word = {q.data + start, i - start};
         bool end = i == q.len || q.data[i] == ' ';
-        bool touch = !end && word.len && ((is_ascii_letter(q.data[i]) && ends_with_hangul(word)) ||
-                                          (is_ascii_letter(q.data[i - 1]) && is_hangul(q.data + i, q.len - i)));
+        bool touch = !end && word.len &&
+                     ((is_ascii_letter(q.data[i]) && ends_with_hangul(word)) ||
+                      (is_ascii_letter(q.data[i - 1]) && is_hangul(q.data + i, q.len - i)));
         if (!end && !touch)
             continue;
         if (word.len && count < SEARCH_WORDS_MAX)

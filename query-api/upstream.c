@@ -20,6 +20,31 @@ static void upstream_free(struct upstream *u) {
     free(u);
 }
 
+/* Answers are read in place and live as long as their request. */
+struct answer {
+    struct buf text;
+    struct answer *older;
+};
+
+static void answers_free(void *data) {
+    for (struct answer *a = data; a;) {
+        struct answer *older = a->older;
+        buf_done(&a->text);
+        free(a);
+        a = older;
+    }
+}
+
+static bool keep_answer(struct http_request *request, struct buf *text) {
+    struct answer *a = malloc(sizeof(*a));
+    if (!a)
+        return false;
+    *a = (struct answer){.text = *text, .older = http_request_data(request)};
+    *text = BUF_INIT(text->max);
+    http_request_set_data(request, a, answers_free);
+    return true;
+}
+
 /* An answer of 4xx or garbage says nothing about the server's health; only these do. */
 static bool is_failure(const struct http_response *r) {
     return r->error.code != ERROR_NONE || r->status == 429 || r->status >= 500;
@@ -82,8 +107,10 @@ static void on_response(void *ctx, struct http_response *response) {
     }
     struct error error = {0};
     const struct json *body = NULL;
-    if (response->body->data)
-        body = answer_json_parse(http_request_arena(u->request), response->body->data, response->body->len, DEPTH_MAX, &error);
+    char *text = response->body->data;
+    size_t len = response->body->len;
+    if (text && keep_answer(u->request, response->body))
+        body = answer_json_parse(http_request_arena(u->request), text, len, DEPTH_MAX, &error);
     if (body || response->status == 404) {
         u->answer(q, u->request, u->data, response->status, body);
     } else {
@@ -127,8 +154,8 @@ void upstream_ask(struct query_loop *q, struct http_request *request, const char
         http_reply_error(request, &error);
         return;
     }
-    *u = (struct upstream){.q = q, .request = http_request_ref(request), .begun = clock_now_usec(), .answer = answer,
-                           .data = data};
+    *u = (struct upstream){
+        .q = q, .request = http_request_ref(request), .begun = clock_now_usec(), .answer = answer, .data = data};
     if (body)
         u->body = *body;
     struct trace child;

@@ -178,6 +178,46 @@ def test_every_count_is_the_total_of_choosing_it(shop, seed):
     assert checker.compared > 10 * STATES
 
 
+def crowded_shop(count):
+    """Frequent values of flat products that a few varied ones have as well, where lists of varied ones are full of others."""
+    products = []
+    for n in range(count):
+        varied, few = n % 5 < 2, n % 25 == 0
+        attributes = {"serial": f"s{n}", "kind": "abc"[n % 3], "twin": f"t{n // 2}"}
+        if few or not varied:
+            attributes |= {"grade": f"g{n // 7 % 40}", "lot": f"l{n // 7 % 10}"}
+        elif varied:
+            attributes["lot"] = f"u{n}"
+        product = {"id": f"p{n}", "price": 5, "brand": BRANDS[n % 3], "attributes": attributes}
+        if varied:
+            product["variants"] = [{"sku": f"p{n}-{v}", "attributes": {"size": "SML"[v]}} for v in range(1 if few else 3)]
+        products.append(product)
+    return products
+
+
+def test_counts_are_exact_where_lists_are_cut_off(stack, tmp_path, rng):
+    made = Shop(stack, tmp_path, crowded_shop(4000), {}, TREE)
+    # what is asked, and how many of its counts at least
+    asked = [({}, ["attr.*"], 20), ({}, ["attr.lot", "attr.twin"], 20), ({"brand": ["LG"]}, ["attr.*", "brand"], 20),
+             ({"attr.serial": ["s3999", "s7", "none"], "attr.kind": ["a"]}, ["attr.*", "attr.serial"], 10),
+             ({"attr.lot": ["u3996", "l9"], "attr.size": ["S"]}, ["attr.*", "attr.lot"], 10), ({"attr.twin": ["t1999"]}, ["attr.twin"], 11)]
+    try:
+        checker = Checker(made.start())
+        wrong = []
+        for filters, facets, least in asked:
+            answer = checker.ask(filters, facets=",".join(facets), size=rng.choice([0, 5]), facet_size=10)
+            everything = list(choices(answer["facets"]))
+            assert len(everything) >= least, (filters, facets, len(everything))
+            assert {(k, v) for k in filters if k in answer["facets"] for v in filters[k]} <= {c[:2] for c in everything}
+            for name, value, count in everything:
+                clicked = {**{k: v for k, v in filters.items() if k != name}, name: [value]}
+                if not count == checker.total(clicked) == len(made.reference.find(clicked)):
+                    wrong.append(f"{name}={value}: count {count}, chosen {checker.total(clicked)}: {filters} {facets}")
+        assert not wrong, f"{len(wrong)} wrong, such as\n" + "\n".join(wrong[:10])
+    finally:
+        made.close()
+
+
 def in_both_forms(document):
     return {**document, "variants": [document["flat"]]} if "flat" in document else document
 

@@ -60,7 +60,7 @@ static void make_answer(struct buf *b) {
         buf_printf(b, ",\"%s\":{\"flat\":{\"o\":{\"v\":{\"buckets\":[", names[k]);
         for (int i = 0; i < 300; i++)
             buf_printf(b, "%s{\"key\":\"%s=%d\",\"doc_count\":%d}", i ? "," : "", k ? "color" : i % 2 ? "a" : "b", i, i);
-        buf_append_str(b, "]}}},\"varied\":{\"o\":{\"v\":{\"buckets\":[{\"key\":\"color=red\",\"doc_count\":9,\"p\":{\"doc_count\":2}}]}}}}");
+        buf_append_str(b, "]}}},\"varied\":{\"o\":{\"v\":{\"sum_other_doc_count\":9,\"buckets\":[{\"key\":\"color=red\",\"doc_count\":9,\"p\":{\"doc_count\":2}}]}}}}");
     }
     buf_append_str(b, "}}");
 }
@@ -72,11 +72,21 @@ static bool use_result(void *ctx, struct error *reterr) {
     struct search_params params;
     struct search_errors errors;
     arena_init(&arena, 8 << 20);
-    struct search_result_context context = {.arena = &arena, .took_ms = 1, .query_id = "q"};
+    struct search_terms doubts = {0};
+    struct search_result_context context = {.arena = &arena, .took_ms = 1, .query_id = "q", .doubts = &doubts};
     if (!search_params_from_query(&arena, SLICE(query), &params, &errors))
         return error_nomem(reterr);
     const struct json *answer = json_parse(&arena, text->data, text->len, NULL, reterr);
-    return answer && search_result_write(&params, answer, &context, &out, reterr);
+    if (!answer || !search_result_write(&params, answer, &context, &out, reterr))
+        return false;
+    assert_true(doubts.count > 0);
+    context.doubts = NULL;
+    context.second = json_get(answer, "aggregations");
+    buf_reset(&out);
+    if (!search_result_write(&params, answer, &context, &out, reterr))
+        return false;
+    buf_reset(&out);
+    return search_counts_write(&params, &doubts, &out) || error_nomem(reterr);
 }
 
 static bool use_categories(void *ctx, struct error *reterr) {

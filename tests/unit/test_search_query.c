@@ -137,6 +137,33 @@ static void test_typo_switch(void **state) {
     HAS_NOT(build("q=tv&typo=off"), "query", "fuzziness");
 }
 
+static void test_counts_of_a_few_terms(void **state) {
+    (void)state;
+    build("q=tv&brand=LG&attr.color=red&attr.size=M&in_stock=true&facets=brand,attr.color,attr.*&size=50");
+    struct search_term terms[] = {{'f', 1, SLICE("color=blue")}, {'f', 1, SLICE("color=red")}, {'s', 2, SLICE("size=M")}, {'f', 2, SLICE("a\"=b")}};
+    struct search_terms list = {terms, 4, 4};
+    struct error error = {0};
+    buf_reset(&body);
+    assert_true(search_counts_write(&params, &list, &body));
+    const struct json *q = json_parse(&arena, body.data, body.len, &(struct json_limits){64, 100000}, &error);
+    if (!q)
+        fail_msg("%s", error.message);
+    int64_t n;
+    assert_true(json_int64(json_get(q, "size"), &n) && n == 0);
+    assert_null(json_get(q, "post_filter"));
+    assert_null(json_get(q, "highlight"));
+    HAS(q, "query", "variants.stock");
+    HAS_NOT(q, "query", "inner_hits");
+    HAS_NOT(q, "query", "color=red");
+    assert_int_equal(json_get(q, "aggs")->count, 3);
+    HAS(q, "aggs.f1.aggs.flat.aggs.o.aggs.v", "\"include\":[\"color=blue\",\"color=red\"]");
+    HAS(q, "aggs.f1.aggs.varied.aggs.o.aggs.v", "reverse_nested");
+    HAS(q, "aggs.f1.filter", "LG");
+    HAS_NOT(q, "aggs.f1.aggs.flat.aggs.o.filter", "color=red");
+    HAS(q, "aggs.s2.aggs.flat.aggs.o.filter", "color=red");
+    HAS(q, "aggs.s2.aggs.varied.aggs.o.aggs.v", "\"include\":[\"size=M\"]");
+}
+
 static void test_number_keys_keep_the_order(void **state) {
     (void)state;
     static const double numbers[] = {-INFINITY, -1e300, -2.5, -2, -1e-300, 0, 1e-300, 0.1, 1, 1.5, 13.3, 55, 1e15, INFINITY};
@@ -170,6 +197,7 @@ int main(void) {
         cmocka_unit_test(test_words_cannot_leave_their_string),
         cmocka_unit_test(test_paging_and_sorting),
         cmocka_unit_test(test_typo_switch),
+        cmocka_unit_test(test_counts_of_a_few_terms),
         cmocka_unit_test(test_number_keys_keep_the_order),
         cmocka_unit_test(test_a_full_buffer_fails),
     };

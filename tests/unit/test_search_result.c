@@ -37,11 +37,17 @@ static struct category_list *categories(void) {
     return list;
 }
 
+static struct search_terms doubts;
+static const char *second; /* aggregations of a second answer, or NULL */
+
 static bool answer(const char *query, const char *text) {
     struct search_params params;
     struct search_errors errors;
     struct category_list *list = categories();
-    struct search_result_context context = {.arena = &arena, .categories = list, .took_ms = 5, .query_id = "q1"};
+    doubts = (struct search_terms){0};
+    struct search_result_context context = {.arena = &arena, .categories = list, .took_ms = 5, .query_id = "q1", .doubts = &doubts};
+    if (second)
+        context.second = json_parse(&arena, second, strlen(second), NULL, NULL);
     buf_reset(&out);
     assert_true(search_params_from_query(&arena, slice_str(query), &params, &errors));
     const struct json *json = json_parse(&arena, text, strlen(text), &(struct json_limits){64, 100000}, NULL);
@@ -94,6 +100,26 @@ static void test_price_folds_both_forms(void **state) {
                  "\"varied\":{\"o\":{\"min\":{\"value\":null},\"max\":{\"value\":1200.0},\"v\":{\"buckets\":[{\"doc_count\":0},{\"doc_count\":8,\"p\":{\"doc_count\":1}}]}}}}")));
     SAYS("\"price\":{\"type\":\"range\",\"min\":150,\"max\":1200,\"histogram\":[{\"from\":100,\"to\":199,\"count\":3}],"
          "\"selected\":[{\"from\":null,\"to\":500}]}");
+}
+
+/* blue is in the flat list only, and the varied one was cut off: a few varied products may have it. */
+static void test_counts_in_doubt(void **state) {
+    (void)state;
+    static const char cut[] =
+        ENVELOPE("\"f0\":{\"flat\":{\"o\":{\"v\":{\"sum_other_doc_count\":0,\"buckets\":[{\"key\":\"color=blue\",\"doc_count\":5},{\"key\":\"color=red\",\"doc_count\":2}]}}},"
+                 "\"varied\":{\"o\":{\"v\":{\"sum_other_doc_count\":8,\"buckets\":[{\"key\":\"color=red\",\"doc_count\":9,\"p\":{\"doc_count\":3}}]}}}}");
+    assert_true(answer("facets=attr.color&attr.color=pink", cut));
+    assert_int_equal(doubts.count, 2);
+    assert_true(slice_eq(doubts.items[0].term, SLICE("color=blue")) && slice_eq(doubts.items[1].term, SLICE("color=pink")));
+    assert_true(doubts.items[0].kind == 'f' && doubts.items[0].index == 0);
+    assert_true(answer("facets=attr.color&facet_size=1", cut));
+    assert_int_equal(doubts.count, 1);
+    second = "{\"f0\":{\"flat\":{\"o\":{\"v\":{\"buckets\":[{\"key\":\"color=blue\",\"doc_count\":5}]}}},\"varied\":{\"o\":{\"v\":{\"buckets\":["
+             "{\"key\":\"color=blue\",\"doc_count\":4,\"p\":{\"doc_count\":1}},{\"key\":\"color=pink\",\"doc_count\":2,\"p\":{\"doc_count\":2}}]}}}}}";
+    assert_true(answer("facets=attr.color&attr.color=pink", cut));
+    second = NULL;
+    assert_int_equal(doubts.count, 0);
+    SAYS("[{\"value\":\"blue\",\"count\":6},{\"value\":\"red\",\"count\":5},{\"value\":\"pink\",\"count\":2,\"selected\":true}]");
 }
 
 static void test_category_tree_with_names(void **state) {
@@ -152,6 +178,7 @@ int main(void) {
         cmocka_unit_test(test_star_groups_by_name),
         cmocka_unit_test(test_a_selected_brand_outside_the_top_stays),
         cmocka_unit_test(test_price_folds_both_forms),
+        cmocka_unit_test(test_counts_in_doubt),
         cmocka_unit_test(test_category_tree_with_names),
         cmocka_unit_test(test_hits),
         cmocka_unit_test(test_answers_that_are_refused),
