@@ -16,6 +16,7 @@ enum { MMAP_THRESHOLD = 128 << 10 };
 #define DRAIN_LOOK_USEC (20 * USEC_PER_MSEC)
 
 struct program {
+    struct daemon_program *daemon;
     struct core_conf core;
     struct mongo_conf mongo;
     struct mysql_conf mysql;
@@ -49,6 +50,16 @@ static void on_stop(void *ctx) {
     acceptor_free(TAKE(p->acceptor));
     http_server_drain(p->server);
     look_drained(&p->drain);
+}
+
+static void on_reload(void *ctx) {
+    struct program *p = ctx;
+    struct error error = {0};
+    unsigned changed = 0;
+    if (daemon_reload(p->daemon, &changed, &error))
+        log_info("reloaded", LOG_INT("changed", changed));
+    else
+        log_warn("reload.failed", LOG_ERR(&error));
 }
 
 static void on_fatal(void *ctx, const struct error *why) {
@@ -96,7 +107,7 @@ static bool open_server(struct program *p, struct error *reterr) {
 static bool start(struct program *p, struct error *reterr) {
     p->drain.cb = look_drained;
     p->loop = loop_new("http", reterr);
-    if (!p->loop || !daemon_watch_signals(p->loop, on_stop, NULL, p, reterr) ||
+    if (!p->loop || !daemon_watch_signals(p->loop, on_stop, on_reload, p, reterr) ||
         !service_init(&p->service, &p->conf, &p->mongo, &p->mysql, reterr))
         return false;
     p->service.health = health_new(&p->service, p->loop, on_fatal, p, reterr);
@@ -127,6 +138,12 @@ int main(int argc, char **argv) {
     struct error error = {0};
     if (!daemon_start(&program, argc, argv, &p.code))
         return p.code;
+    if (program.argc > 0) {
+        fprintf(stderr, "write-api: unexpected argument '%s'; see write-api --help\n", program.argv[0]);
+        daemon_finish(&program);
+        return 2;
+    }
+    p.daemon = &program;
     mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     mongo_global_init();
     mysql_global_init();

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -299,3 +300,10 @@ def test_command_line():
     assert run("--check-config").returncode == 0
     refused = run("--write-api.workers=0", "--check-config")
     assert refused.returncode == 2 and "workers" in refused.stderr
+    assert run("start").returncode == 2
+
+
+def test_reload(write_api):
+    write_api.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "event=reloaded changed=0" in write_api.log(), 10)
+    assert requests.get(write_api.url + "/readyz", timeout=5).status_code == 200
