@@ -95,3 +95,18 @@ def test_any_words_give_an_answer(shop, q):
 def test_full_width_and_decomposed_forms_do_not_fail(shop):
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         shop.search(body={"q": unicodedata.normalize(form, "무선 이어폰 ①")})
+
+
+def test_a_mapping_without_nori(stack, tmp_path):
+    """Words, codes, typos and facets work on servers that have no Korean analyzer."""
+    made = Shop(stack, tmp_path, PRODUCTS, {sku: "in" for sku in SKUS}, mapping="products-v1-plain.json")
+    try:
+        made.start()
+        assert found(made, "nt940xgk kc51h")[0] == "nt2"
+        assert found(made, "나이키 running") == ["shoe"]
+        assert set(found(made, "이어폰")) == {"pods", "pods2"}
+        assert "nt1" in found(made, "samsong laptop")
+        facets = made.search("q=노트북&facets=brand,category,attr.*")["facets"]
+        assert facets["brand"]["values"][0] == {"value": "Samsung", "count": 2}
+    finally:
+        made.close()
