@@ -45,6 +45,9 @@ static struct {
     enum action action;
 } command_line;
 
+/* For SIGHUP; NULL before daemon_start has succeeded and after daemon_finish. */
+static struct daemon_program *running;
+
 /* -- command line -- */
 
 static bool has_options(const struct daemon_program *p, const char *section, size_t len) {
@@ -255,10 +258,12 @@ bool daemon_start(struct daemon_program *p, int argc, char **argv, int *ret_code
     log_init(p->name, (enum log_level)p->core->log_level, (enum log_format)p->core->log_format);
     block_signals();
     daemon_health_start(p->name);
+    running = p;
     return true;
 }
 
 void daemon_finish(struct daemon_program *p) {
+    running = NULL;
     daemon_signals_done();
     daemon_health_done();
     conf_done(p->groups, p->group_count);
@@ -333,6 +338,17 @@ bool daemon_reload(struct daemon_program *p, unsigned *ret_changed, struct error
     }
     free_scratch(scratch, p->group_count);
     return ok;
+}
+
+void daemon_reload_running(void) {
+    struct error error = {0};
+    unsigned changed = 0;
+    if (!running)
+        return;
+    if (daemon_reload(running, &changed, &error))
+        log_info("reloaded", LOG_INT("changed", changed));
+    else
+        log_warn("reload.failed", LOG_ERR(&error));
 }
 
 /* -- listening -- */

@@ -55,8 +55,8 @@ bool daemon_reload(struct daemon_program *program, unsigned *ret_changed, struct
  * port into port_file (NULL or "": none), in one step, so that a reader sees the whole number or no file. */
 bool daemon_announce(const char *listen, unsigned port, const char *port_file, struct error *reterr);
 
-/* SIGTERM and SIGINT call on_stop (a second one exits at once with 130), SIGHUP on_reload (may be NULL), on the
- * loop's thread through signalfd. */
+/* SIGTERM and SIGINT call on_stop (a second one exits at once with 130), SIGHUP on_reload, on the loop's thread
+ * through signalfd. on_reload NULL: daemon_reload, and a line in the log about what came of it. */
 bool daemon_watch_signals(struct loop *loop, void (*on_stop)(void *ctx), void (*on_reload)(void *ctx), void *ctx,
                           struct error *reterr);
 

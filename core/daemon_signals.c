@@ -26,6 +26,8 @@ static void on_signal(struct loop_fd *watch, uint32_t events) {
         if (info.ssi_signo == SIGHUP) {
             if (signals.on_reload)
                 signals.on_reload(signals.ctx);
+            else
+                daemon_reload_running();
             continue;
         }
         if (signals.stopping)

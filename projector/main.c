@@ -43,28 +43,13 @@ static void on_end(void *ctx, int code) {
     loop_stop(p->loop);
 }
 
-static bool write_port_file(const char *path, unsigned port, struct error *reterr) {
-    if (!path[0])
-        return true;
-    FILE *f = fopen(path, "we");
-    if (!f)
-        return error_set(reterr, ERROR_INVALID, "[projector] port_file: cannot write %s: %m", path);
-    bool ok = fprintf(f, "%u\n", port) > 0;
-    return (fclose(f) == 0 && ok) || error_set(reterr, ERROR_INTERNAL, "cannot write %s: %m", path);
-}
-
 static bool open_server(struct program *p, struct error *reterr) {
     struct http_server_options options = {.name = "projector", .routes = projector_routes, .ctx = &p->routes};
-    const char *listen = p->options.projector.listen, *colon = strrchr(listen, ':');
-    if (!routes_init(&p->routes, &p->options, reterr) ||
-        !(p->server = http_server_new(p->loop, &options, reterr)) ||
-        !(p->acceptor = acceptor_new(p->loop, listen, &p->loop, &p->server, 1, reterr)))
-        return false;
-    char address[128];
-    unsigned port = acceptor_port(p->acceptor);
-    snprintf(address, sizeof(address), "%.*s:%u", colon ? (int)(colon - listen) : 0, listen, port);
-    log_info("listening", LOG_STR("address", address));
-    return write_port_file(p->options.projector.port_file, port, reterr);
+    const struct projector_conf *conf = &p->options.projector;
+    return routes_init(&p->routes, &p->options, reterr) &&
+           (p->server = http_server_new(p->loop, &options, reterr)) &&
+           (p->acceptor = acceptor_new(p->loop, conf->listen, &p->loop, &p->server, 1, reterr)) &&
+           daemon_announce(conf->listen, acceptor_port(p->acceptor), conf->port_file, reterr);
 }
 
 static bool start(struct program *p, struct error *reterr) {

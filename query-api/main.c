@@ -158,17 +158,6 @@ static bool watch_ready(struct program *p, struct error *reterr) {
     return ok;
 }
 
-static bool write_port_file(const struct program *p, struct error *reterr) {
-    if (!p->query.port_file || !*p->query.port_file)
-        return true;
-    FILE *f = fopen(p->query.port_file, "w");
-    if (!f)
-        return error_set(reterr, ERROR_INVALID, "[query-api] port_file %s cannot be written", p->query.port_file);
-    fprintf(f, "%u\n", acceptor_port(p->acceptor));
-    return fclose(f) == 0 ||
-           error_set(reterr, ERROR_INVALID, "[query-api] port_file %s cannot be written", p->query.port_file);
-}
-
 static void on_stop(void *ctx) {
     struct program *p = ctx;
     log_info("stopping");
@@ -176,14 +165,11 @@ static void on_stop(void *ctx) {
 }
 
 static bool serve(struct program *p, struct error *reterr) {
-    char address[64];
     if (!(p->main_loop = loop_new("main", reterr)) || !open_loops(p, reterr) || !watch_ready(p, reterr) ||
         !daemon_watch_signals(p->main_loop, on_stop, NULL, p, reterr) || !listen_all(p, reterr) ||
-        !start_threads(p, reterr) || !write_port_file(p, reterr))
+        !start_threads(p, reterr) ||
+        !daemon_announce(p->query.listen, acceptor_port(p->acceptor), p->query.port_file, reterr))
         return false;
-    snprintf(address, sizeof(address), "127.0.0.1:%u", acceptor_port(p->acceptor));
-    log_info("listening", LOG_STR("address", address), LOG_STR("configured", p->query.listen),
-             LOG_INT("loops", p->count));
     loop_run(p->main_loop);
     return true;
 }

@@ -16,7 +16,6 @@ enum { MMAP_THRESHOLD = 128 << 10 };
 #define DRAIN_LOOK_USEC (20 * USEC_PER_MSEC)
 
 struct program {
-    struct daemon_program *daemon;
     struct core_conf core;
     struct mongo_conf mongo;
     struct mysql_conf mysql;
@@ -52,31 +51,11 @@ static void on_stop(void *ctx) {
     look_drained(&p->drain);
 }
 
-static void on_reload(void *ctx) {
-    struct program *p = ctx;
-    struct error error = {0};
-    unsigned changed = 0;
-    if (daemon_reload(p->daemon, &changed, &error))
-        log_info("reloaded", LOG_INT("changed", changed));
-    else
-        log_warn("reload.failed", LOG_ERR(&error));
-}
-
 static void on_fatal(void *ctx, const struct error *why) {
     struct program *p = ctx;
     log_error("schema.failed", LOG_ERR(why));
     p->code = 1;
     on_stop(p);
-}
-
-static bool write_port_file(const char *path, unsigned port, struct error *reterr) {
-    if (!path[0])
-        return true;
-    FILE *f = fopen(path, "we");
-    if (!f)
-        return error_set(reterr, ERROR_INVALID, "[write-api] port_file: cannot write %s: %m", path);
-    bool ok = fprintf(f, "%u\n", port) > 0;
-    return (fclose(f) == 0 && ok) || error_set(reterr, ERROR_INTERNAL, "cannot write %s: %m", path);
 }
 
 static bool open_server(struct program *p, struct error *reterr) {
@@ -92,22 +71,13 @@ static bool open_server(struct program *p, struct error *reterr) {
     if (!p->server)
         return false;
     p->acceptor = acceptor_new(p->loop, p->conf.listen, &p->loop, &p->server, 1, reterr);
-    if (!p->acceptor)
-        return false;
-    unsigned port = acceptor_port(p->acceptor);
-    char address[64];
-    snprintf(address, sizeof(address), "127.0.0.1:%u", port);
-    const char *colon = strrchr(p->conf.listen, ':');
-    if (colon)
-        snprintf(address, sizeof(address), "%.*s:%u", (int)(colon - p->conf.listen), p->conf.listen, port);
-    log_info("listening", LOG_STR("address", address));
-    return write_port_file(p->conf.port_file, port, reterr);
+    return p->acceptor && daemon_announce(p->conf.listen, acceptor_port(p->acceptor), p->conf.port_file, reterr);
 }
 
 static bool start(struct program *p, struct error *reterr) {
     p->drain.cb = look_drained;
     p->loop = loop_new("http", reterr);
-    if (!p->loop || !daemon_watch_signals(p->loop, on_stop, on_reload, p, reterr) ||
+    if (!p->loop || !daemon_watch_signals(p->loop, on_stop, NULL, p, reterr) ||
         !service_init(&p->service, &p->conf, &p->mongo, &p->mysql, reterr))
         return false;
     p->service.health = health_new(&p->service, p->loop, on_fatal, p, reterr);
@@ -143,7 +113,6 @@ int main(int argc, char **argv) {
         daemon_finish(&program);
         return 2;
     }
-    p.daemon = &program;
     mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
     mongo_global_init();
     mysql_global_init();

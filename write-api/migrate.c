@@ -144,7 +144,7 @@ bool migrate_mongo(mongoc_collection_t *products, struct error *reterr) {
                                "key", "{", "variants.sku", BCON_INT32(1), "}", "name", BCON_UTF8("variants_sku"),
                                "unique", BCON_BOOL(true), "partialFilterExpression", "{", "variants.sku", "{",
                                "$exists", BCON_BOOL(true), "}", "}", "}", "{", "key", "{", "categories", BCON_INT32(1),
-                               "}", "name", BCON_UTF8("categories"), "}", "]");
+                               "_id", BCON_INT32(1), "}", "name", BCON_UTF8("categories_1__id_1"), "}", "]");
     bson_t reply;
     bson_error_t e;
     bool ok = mongoc_collection_write_command_with_opts(products, command, NULL, &reply, &e);
