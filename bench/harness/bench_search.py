@@ -6,7 +6,7 @@ import subprocess
 import urllib.parse
 
 from harness.bench_sync import indexed
-from harness.environment import BUILD, get_json, median, say, table, until
+from harness.environment import BUILD, call, get_json, median, say, table, until
 from harness.wrk import wrk
 
 WORDS = ["노트북", "무선 이어폰", "운동화", "냉장고", "커피", "원피스", "laptop", "wireless earphones", "running shoes",
@@ -46,7 +46,7 @@ def run(env, args):
     projector.stop()
     query = env.program("query-api").wait_ready()
     env.query = query.url
-    until(lambda: get_json(f"{query.url}/v1/categories/tree")["nodes"], 30, "categories")
+    until(lambda: call(f"{query.url}/v1/categories/tree")[0] == 200, 30, "categories")
     strings = searches(env, random.Random(args.seed))
     bodies = subprocess.run([os.path.join(BUILD, "bin/search_dsl")], input="\n".join(strings), stdout=subprocess.PIPE,
                             text=True, check=True).stdout.splitlines()
