@@ -38,7 +38,7 @@ def wrk(url, requests, connections, seconds):
         with open(listing, "w") as f:
             for method, path, body in requests:
                 f.write(f"{method} {path} {body or ''}".rstrip() + "\n")
-        text = subprocess.run(["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "10s", "-s",
+        text = subprocess.run(["wrk", "-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s", "--timeout", "10s", "-s",
                                script, url, "--", listing], stdout=subprocess.PIPE, text=True, check=True).stdout
     result = json.loads(text.rpartition("JSON ")[2])
     result["rate"] = result["requests"] / result["seconds"]
