@@ -176,23 +176,6 @@ static bool stock_row(void *ctx, char **columns, const unsigned long *lengths, u
     return true;
 }
 
-/* Letters, digits, '-', '_' and '.' need no escaping in any character set; the driver's way costs ten times as much. */
-static bool is_plain(struct slice sku) {
-    for (size_t i = 0; i < sku.len; i++) {
-        unsigned char c = (unsigned char)sku.data[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-              c == '.'))
-            return false;
-    }
-    return true;
-}
-
-static bool append_sku(struct load_session *s, struct slice sku) {
-    if (!is_plain(sku))
-        return mysql_session_quote(s->mysql, &s->sql, sku.data, sku.len);
-    return buf_append_char(&s->sql, '\'') && buf_append(&s->sql, sku.data, sku.len) && buf_append_char(&s->sql, '\'');
-}
-
 static bool read_stock(struct load_session *s, struct error *reterr) {
     size_t count;
     const struct stock_entry *skus = stock_states_skus(&s->stock, &count);
@@ -205,7 +188,7 @@ static bool read_stock(struct load_session *s, struct error *reterr) {
     for (size_t i = 0; i < count; i++) {
         if (i)
             buf_append_char(&s->sql, ',');
-        if (!append_sku(s, skus[i].sku))
+        if (!mysql_session_quote(s->mysql, &s->sql, skus[i].sku.data, skus[i].sku.len))
             return error_nomem(reterr);
     }
     buf_append_char(&s->sql, ')');
