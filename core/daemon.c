@@ -68,11 +68,15 @@ static bool is_override(const struct daemon_program *p, const char *arg) {
     return arg[2 + section] == '.' && strchr(arg, '=') && has_options(p, arg + 2, section);
 }
 
+static bool is_help(const char *arg) {
+    return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
+
 /* One argument that begins with dashes. Sets *ret_taken to how many arguments it used, 0 if it is unknown. */
 static bool take_option(const struct daemon_program *p, char **args, int left, int *ret_taken, struct error *reterr) {
     const char *arg = args[0], *value = left > 1 ? args[1] : NULL;
     *ret_taken = 1;
-    if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+    if (is_help(arg)) {
         command_line.action = ACTION_HELP;
     } else if (strcmp(arg, "--version") == 0) {
         command_line.action = ACTION_VERSION;
@@ -111,7 +115,8 @@ static bool parse_arguments(struct daemon_program *p, int argc, char **argv, str
             i++;
             continue;
         }
-        if (!options_over && dashes && !take_option(p, argv + i, argc - i, &taken, reterr))
+        bool own = !options_over && dashes && !(p->commands_have_help && p->argc > 0 && is_help(argv[i]));
+        if (own && !take_option(p, argv + i, argc - i, &taken, reterr))
             return false;
         if (taken) {
             i += taken;

@@ -29,6 +29,7 @@ struct daemon_program {
     const char *name;    /* "projector" */
     const char *summary; /* one line for --help */
     const char *commands; /* further usage text for --help, or NULL */
+    bool commands_have_help; /* --help after a command is left to the program */
     const struct conf_group *groups;
     size_t group_count;
     struct core_conf *core;
