@@ -2,6 +2,7 @@
 #include "core/hash.h"
 #include "core/json_write.h"
 #include "core/utf8.h"
+#include "projector/control.h"
 #include <stdlib.h>
 
 /* The longest possible pieces around a document: an id of 512 bytes grows sixfold when it is all control
@@ -69,6 +70,8 @@ static bool action(struct bulk *b, enum bulk_op op, struct slice id, uint64_t ve
         .offset = out->len, .id_hash = hash_bytes(id.data, id.len), .version = version, .ctx = ctx, .op = op};
     buf_append_str(out, op == BULK_INDEX ? "{\"index\":{\"_id\":" : "{\"delete\":{\"_id\":");
     json_append_string(out, id.data, id.len);
+    if (CONTROL_VERSION)
+        return buf_append_str(out, "}}\n");
     buf_append_str(out, ",\"version\":");
     buf_append_u64(out, version);
     return buf_append_str(out, ",\"version_type\":\"external_gte\"}}\n");

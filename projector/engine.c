@@ -1,6 +1,7 @@
 #include "projector/engine.h"
 #include "core/cleanup.h"
 #include "core/hash.h"
+#include "projector/control.h"
 #include "projector/dead_letter.h"
 #include "projector/engine_internal.h"
 #include <stdlib.h>
@@ -52,6 +53,17 @@ void engine_retry_later(struct engine *e, struct engine_lane *l, struct lane_ent
 
 /* -- mail -- */
 
+/* The negative control: this position is stored although nothing of the segment is acked. */
+static void store_unacked(struct engine *e, struct segment *segment) {
+    struct segment *shadow = segment->position ? segment_new(MARK_STREAM, segment->priority, 1) : NULL;
+    if (!shadow)
+        return;
+    shadow->position = TAKE(segment->position);
+    shadow->position_free = segment->position_free;
+    segment_free(e->acked);
+    e->acked = shadow;
+}
+
 static void segment_arrived(struct mail *mail) {
     struct segment *segment = CONTAINER_OF(mail, struct segment, mail);
     struct engine *e = segment->owner;
@@ -61,6 +73,8 @@ static void segment_arrived(struct mail *mail) {
     }
     metric_add(lag_metrics.marks[segment->source], segment->count);
     checkpoint_push(&e->checkpoints[segment->source], segment);
+    if (CONTROL_CHECKPOINT && segment->source == MARK_STREAM)
+        store_unacked(e, segment);
     struct mark mark;
     for (size_t offset = 0; segment_next(segment, &offset, &mark);) {
         uint64_t hash = hash_bytes(mark.id, mark.len);

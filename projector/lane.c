@@ -1,4 +1,5 @@
 #include "projector/lane.h"
+#include "projector/control.h"
 #include <stdlib.h>
 
 enum { LANE_BUCKETS_MIN = 256, LANE_UNUSED_MAX = 4096 };
@@ -193,7 +194,8 @@ bool lane_mark(struct lane *lane, const char *id, size_t len, uint64_t hash, int
     struct lane_entry *e = lane_find(lane, id, len, hash);
     if (!e && !(e = entry_add(lane, id, len, hash)))
         return false;
-    if (!e->is_dirty) {
+    struct mark_set *set = CONTROL_COALESCING && e->in_flight ? &e->flight : &e->dirty;
+    if (set == &e->dirty && !e->is_dirty) {
         e->is_dirty = true;
         e->dirty = (struct mark_set){.priority = segment->priority};
     }
@@ -202,10 +204,10 @@ bool lane_mark(struct lane *lane, const char *id, size_t len, uint64_t hash, int
         e->tree_asked = UINT32_MAX;
     }
     segment->pending++;
-    set_join(lane, &e->dirty, segment);
+    set_join(lane, set, segment);
     if (segment->source < MARK_JOB)
-        set_oldest(&e->dirty.commit_wall_usec[segment->source], commit_wall_usec);
-    set_raise(&e->dirty, segment->cluster_time, segment->category_revision, segment->priority, segment->force);
+        set_oldest(&set->commit_wall_usec[segment->source], commit_wall_usec);
+    set_raise(set, segment->cluster_time, segment->category_revision, segment->priority, segment->force);
     entry_enqueue(lane, e);
     return true;
 }

@@ -1,6 +1,7 @@
 /* projector: keeps the search index true. */
 #include "core/cleanup.h"
 #include "projector/command.h"
+#include "projector/control.h"
 #include <malloc.h>
 
 /* Many threads that allocate a little: few arenas, and freed memory goes back, so that memory stays small. */
@@ -32,6 +33,8 @@ int main(int argc, char **argv) {
     tune_malloc();
     if (!daemon_start(&program, argc, argv, &code))
         return code;
+    if (CONTROL_NAME)
+        log_error("negative_control", LOG_STR("rule_switched_off", CONTROL_NAME));
     mongo_global_init();
     mysql_global_init();
     code = command_dispatch(&options, program.argc, program.argv);
