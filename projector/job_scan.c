@@ -184,6 +184,21 @@ bool job_scan_orphans(mongoc_client_t *client, const char *database, const struc
     return ok && !buf_ok(&segment->marks) ? error_nomem(reterr) : ok;
 }
 
+/* A product counts for each of the categories that it is in: it is visited once for each. */
+static int64_t count_visits(mongoc_collection_t *c, const bson_t *list) {
+    bson_t *pipeline = BCON_NEW("pipeline", "[",
+        "{", "$match", "{", "categories", "{", "$in", BCON_ARRAY(list), "}", "}", "}",
+        "{", "$unwind", "$categories", "}",
+        "{", "$match", "{", "categories", "{", "$in", BCON_ARRAY(list), "}", "}", "}",
+        "{", "$count", "visits", "}", "]");
+    mongoc_cursor_t *cursor = mongoc_collection_aggregate(c, MONGOC_QUERY_NONE, pipeline, NULL, NULL);
+    const bson_t *doc;
+    int64_t n = mongoc_cursor_next(cursor, &doc) ? state_i64(doc, "visits") : 0;
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(pipeline);
+    return n;
+}
+
 int64_t job_scan_estimate(mongoc_client_t *client, const char *database, const int64_t *categories, size_t count) {
     mongoc_collection_t *c = mongoc_client_get_collection(client, database, STATE_PRODUCTS);
     int64_t n;
@@ -197,9 +212,7 @@ int64_t job_scan_estimate(mongoc_client_t *client, const char *database, const i
             size_t len = bson_uint32_to_string((uint32_t)i, &key, scratch, sizeof(scratch));
             bson_append_int64(&list, key, (int)len, categories[i]);
         }
-        bson_t *query = BCON_NEW("categories", "{", "$in", BCON_ARRAY(&list), "}");
-        n = mongoc_collection_count_documents(c, query, NULL, NULL, NULL, NULL);
-        bson_destroy(query);
+        n = count_visits(c, &list);
         bson_destroy(&list);
     }
     mongoc_collection_destroy(c);

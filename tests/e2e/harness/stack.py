@@ -11,21 +11,24 @@ NEEDED = ("READSIDE_MONGO_URI", "READSIDE_MYSQL_HOST", "READSIDE_MYSQL_PORT", "R
 
 
 class Stack:
-    """Addresses and clients of the servers."""
+    """Addresses and clients of the servers. `environment`: what programs need besides the process's own."""
 
-    def __init__(self):
-        missing = [name for name in NEEDED if not os.environ.get(name)]
+    environment = {}
+
+    def __init__(self, addresses=None):
+        self.addresses = addresses or os.environ
+        missing = [name for name in NEEDED if not self.addresses.get(name)]
         if missing:
             raise RuntimeError(f"{', '.join(missing)} not set: start these tests with tests/run e2e, or see tests/README.md")
-        self.mongo = pymongo.MongoClient(os.environ["READSIDE_MONGO_URI"], tz_aware=True, serverSelectionTimeoutMS=10000)
-        self.es_url = os.environ["READSIDE_ELASTICSEARCH_URL"].split(",")[0].rstrip("/")
+        self.mongo = pymongo.MongoClient(self.addresses["READSIDE_MONGO_URI"], tz_aware=True, serverSelectionTimeoutMS=10000)
+        self.es_url = self.addresses["READSIDE_ELASTICSEARCH_URL"].split(",")[0].rstrip("/")
         self.http = requests.Session()
 
     def mysql(self, database=None):
         """A connection of its own, autocommit, as the programs' sessions are."""
         return pymysql.connect(
-            host=os.environ["READSIDE_MYSQL_HOST"], port=int(os.environ["READSIDE_MYSQL_PORT"]), database=database,
-            user=os.environ["READSIDE_MYSQL_USER"], password=os.environ["READSIDE_MYSQL_PASSWORD"], charset="utf8mb4",
+            host=self.addresses["READSIDE_MYSQL_HOST"], port=int(self.addresses["READSIDE_MYSQL_PORT"]), database=database,
+            user=self.addresses["READSIDE_MYSQL_USER"], password=self.addresses["READSIDE_MYSQL_PASSWORD"], charset="utf8mb4",
             autocommit=True, init_command="SET time_zone='+00:00'", connect_timeout=10)
 
     def es(self, method, path, body=None, expect=(200, 201), **how):
@@ -48,6 +51,7 @@ class Corner:
         self.name = f"t_{clean}_{secrets.token_hex(3)}"
         self.index, self.categories_index = f"{self.name}-products", f"{self.name}-categories"
         self.environment = {
+            **stack.environment,
             "READSIDE_MONGO_DATABASE": self.name,
             "READSIDE_MYSQL_DATABASE": self.name,
             "READSIDE_PROJECTOR_INDEX": self.index,

@@ -1,0 +1,119 @@
+"""An HTTP proxy in front of Elasticsearch that looks at each request: delays it, holds it, or answers some of the items
+of a bulk itself."""
+import http.client
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+REJECTED = {"status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "rejected by the test's proxy"}}
+
+
+class HttpProxy:
+    """delay, delay_per_item: seconds before each bulk is forwarded. reject(item id) -> True: that item is answered with 429 and does not
+    reach the server. hold(): bulks are kept until release(); `held` counts those that wait."""
+
+    def __init__(self, url):
+        self.target = urlsplit(url)
+        self.delay, self.delay_per_item, self.reject = 0.0, 0.0, None
+        self.bulks = self.items = self.rejected = self.held = 0
+        self.lock = threading.Lock()
+        self.let_go = threading.Event()
+        self.let_go.set()
+        self.waiting = threading.Event()  # wakes those that are delayed at the end
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def handle_any(self):
+                proxy.serve(self)
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_any
+
+            def log_message(self, *arguments):
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads, request_queue_size = True, 128
+
+            def handle_error(self, request, client_address):
+                pass  # a client that went away
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self):
+        self.waiting.set()
+        self.let_go.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def hold(self):
+        self.let_go.clear()
+
+    def release(self):
+        self.let_go.set()
+
+    # ---- one request ------------------------------------------------------------------------------------------
+
+    def serve(self, client):
+        body = client.rfile.read(int(client.headers.get("Content-Length") or 0))
+        if "/_bulk" in client.path and "categories" not in client.path:
+            status, answer = self._bulk(client, body)
+        else:
+            status, answer = self._forward(client, body)
+        client.send_response(status)
+        client.send_header("Content-Type", "application/json")
+        client.send_header("X-Elastic-Product", "Elasticsearch")
+        client.send_header("Content-Length", str(len(answer)))
+        client.end_headers()
+        if client.command != "HEAD":
+            client.wfile.write(answer)
+
+    def _forward(self, client, body):
+        server = http.client.HTTPConnection(self.target.hostname, self.target.port, timeout=120)
+        try:
+            headers = {"Content-Type": client.headers["Content-Type"]} if client.headers.get("Content-Type") else {}
+            server.request(client.command, client.path, body or None, headers)
+            reply = server.getresponse()
+            return reply.status, reply.read()
+        finally:
+            server.close()
+
+    def _bulk(self, client, body):
+        with self.lock:
+            self.bulks += 1
+            self.held += not self.let_go.is_set()
+        items = split_bulk(body)
+        self.waiting.wait(self.delay + self.delay_per_item * len(items))
+        self.let_go.wait()
+        reject = self.reject
+        refused = [reject is not None and reject(item_id) for item_id, _, _ in items]
+        with self.lock:
+            self.items += len(items)
+            self.rejected += sum(refused)
+        if not any(refused):
+            return self._forward(client, body)
+        kept = b"".join(text for (_, _, text), no in zip(items, refused) if not no)
+        answered = iter([])
+        if kept:
+            status, answer = self._forward(client, kept)
+            if status != 200:
+                return status, answer
+            answered = iter(json.loads(answer)["items"])
+        merged = [{op: REJECTED} if no else next(answered) for (_, op, _), no in zip(items, refused)]
+        return 200, json.dumps({"took": 1, "errors": True, "items": merged}).encode()
+
+
+def split_bulk(body):
+    """[(id, operation, bytes of the action and its document)]"""
+    items, lines, at = [], body.splitlines(keepends=True), 0
+    while at < len(lines):
+        (operation, what), = json.loads(lines[at]).items()
+        count = 1 if operation == "delete" else 2
+        items.append((what["_id"], operation, b"".join(lines[at:at + count])))
+        at += count
+    return items

@@ -1,0 +1,175 @@
+"""A category with many products is renamed and moved: jobs that survive, are coalesced, and leave live edits their way."""
+import re
+
+import pytest
+from bson import Int64
+from harness.http_proxy import HttpProxy
+from harness.shop import PREFIX, add_category, document, insert, jobs, move_category, no_job_runs, price_is, update, wait_job
+
+ORDINARY = 4000
+MANY = 100000
+
+
+def sizes(*values):
+    """The ordinary size, and the one of the issue in a slow version."""
+    return [pytest.param(ORDINARY, *values, id="few"),
+            pytest.param(MANY, *values, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
+
+
+@pytest.fixture
+def slow(stack):
+    """slow(count): settings for a projector whose jobs over so many products take seconds, with many moments to be
+    watched: small pages, a small window, and an Elasticsearch that takes its time for each document."""
+    proxy = HttpProxy(stack.es_url)
+
+    def settings(count):
+        proxy.delay_per_item = 0.01 if count <= ORDINARY else 0.001
+        return {"projector.scan_page": 50, "projector.background_window_marks": 100, "elasticsearch.url": proxy.url}
+
+    yield settings
+    proxy.close()
+
+
+@pytest.fixture
+def shop(corner, write_api, checker):
+    """fill(n): n products in the category 1/2/3/, and 1,000 that are in none."""
+    def fill(count):
+        add_category(corner, 1, "", "Root")
+        add_category(corner, 2, "1/", "Middle")
+        add_category(corner, 3, "1/2/", "Leaf")
+        add_category(corner, 9, "", "Elsewhere")
+        insert(corner, range(count), categories=[Int64(3)], primary_category_id=Int64(3))
+        insert(corner, range(900000, 901000))
+        return count
+    return fill
+
+
+def start_slowly(corner, program, slow, checker, eventually, count):
+    """The index is filled at full speed; then it is slow."""
+    projector = program("projector").start()
+    settle(corner, checker, eventually, count)
+    projector.stop()
+    projector.settings.update(slow(count))
+    return projector.start()
+
+
+def settle(corner, checker, eventually, count):
+    checker.assert_equal(600, at_least=count)
+    eventually(lambda: no_job_runs(corner), 60, "no job runs")
+
+
+def in_index(corner, field, value):
+    corner.refresh()
+    return corner.stack.es("POST", f"/{corner.index}/_count", {"query": {"term": {field: value}}})["count"]
+
+
+@pytest.mark.parametrize("count", sizes())
+def test_a_rename_and_a_move_are_jobs_with_progress(corner, program, shop, checker, eventually, count):
+    shop(count)
+    projector = program("projector").start()
+    settle(corner, checker, eventually, count)
+
+    corner.sql("UPDATE categories SET name='Renamed' WHERE id=1")
+    tree = f"/{corner.categories_index}/_doc/1"
+    eventually(lambda: corner.stack.es("GET", tree)["_source"]["name"] == "Renamed", 10, "the tree of the searches")
+    job = wait_job(corner, eventually, {"type": "fanout", "state": "done"}, 600)
+    assert job["total"] == count and job["done"] == count
+    assert sorted(job["categories"]) == [1, 2, 3]
+    checker.assert_equal(60, at_least=count)
+
+    move_category(corner, 2, "9/")
+    eventually(lambda: jobs(corner).count_documents({"type": "fanout", "state": "done"}) >= 2, 600, "the move's job")
+    checker.assert_equal(60, at_least=count)
+    assert in_index(corner, "category_paths", "9/2/3") == count and in_index(corner, "category_paths", "1") == 0
+    eventually(lambda: projector.metric(PREFIX + "jobs", 'state="running"') == 0, 10, "the metric says so")
+    eventually(checker.queue_is_drained, 20)
+
+
+@pytest.mark.parametrize("count", sizes())
+def test_live_edits_do_not_wait_for_a_job(corner, program, shop, slow, checker, eventually, count):
+    """Order, not time: edits that are made while the job runs are in the index while it is still far from its end."""
+    shop(count)
+    projector = start_slowly(corner, program, slow, checker, eventually, count)
+
+    corner.sql("UPDATE categories SET name='Renamed' WHERE id=1")
+    wait_job(corner, eventually, {"type": "fanout", "state": "running", "done": {"$gt": 0}}, 60, pause=0.01)
+    places = []
+    for n in range(20):
+        # One that no job touches, and one at the very end of the job's way.
+        for number in (900000 + n, count - 1 - n):
+            update(corner, number, price=Int64(5000 + n))
+            eventually(lambda i=number, p=5000 + n: price_is(corner, f"p{i:06}", p), 30, "a live edit", pause=0.005)
+        places.append(in_index_with_new_name(corner))
+    running = jobs(corner).find_one({"type": "fanout", "state": "running"})
+    print(f"documents renamed after each pair of edits: {places} of {count}")
+    assert running, "the job was over before twenty edits were"
+    assert places[-1] < count * 0.8, "the edits were indexed only when the job was nearly over"
+    # The edit of a product that the job has yet to come to carries the new name already.
+    assert "Renamed" in document(corner, f"p{count - 1:06}")["category_names"]["en"]
+    settle(corner, checker, eventually, count)
+    assert projector.metric(PREFIX + "dead_letters_total") == 0
+
+
+def in_index_with_new_name(corner):
+    corner.refresh()
+    return corner.stack.es("POST", f"/{corner.index}/_count", {"query": {"match": {"category_names.en": "Renamed"}}})["count"]
+
+
+@pytest.mark.parametrize("count", sizes())
+def test_a_killed_job_goes_on_where_it_was(corner, program, shop, slow, checker, eventually, count):
+    shop(count)
+    projector = start_slowly(corner, program, slow, checker, eventually, count)
+    move_category(corner, 3, "9/")
+    seen = 0
+    for kill in range(3):
+        job = wait_job(corner, eventually, {"type": "fanout", "state": "running", "done": {"$gt": seen}}, 60, pause=0.005)
+        projector.kill()
+        stored = jobs(corner).find_one({"_id": job["_id"]})
+        assert stored["state"] == "running" and stored["cursor"]["id"] > "", "it was killed in the middle"
+        seen = stored["done"]
+        projector.start()
+        resumed = re.search(rf"event=job\.running job={job['_id']} .*done=(\d+)", projector.log().split(f"--- start {projector.starts}")[1])
+        assert resumed and int(resumed.group(1)) == seen, "it goes on from what was stored"
+    print(f"killed at {seen} of {count}")
+    checker.assert_equal(600, at_least=count)
+    done = wait_job(corner, eventually, {"type": "fanout", "state": "done"}, 600)
+    assert done["_id"] == job["_id"] and done["done"] == count
+    assert in_index(corner, "category_paths", "9/3") == count
+
+
+@pytest.mark.parametrize("count", sizes())
+def test_overlapping_changes_are_coalesced(corner, program, shop, slow, checker, eventually, count):
+    """Thirty changes in and above one subtree, while a job runs, cost far less than thirty jobs."""
+    shop(count)
+    projector = start_slowly(corner, program, slow, checker, eventually, count)
+    before = projector.metric(PREFIX + "bulk_documents_total")
+    corner.sql("UPDATE categories SET name='First' WHERE id=1")
+    wait_job(corner, eventually, {"type": "fanout", "state": "running", "done": {"$gt": 0}}, 60, pause=0.01)
+    for n in range(10):
+        corner.sql("UPDATE categories SET name=%s WHERE id=1", f"Root {n}")
+        corner.sql("UPDATE categories SET name=%s WHERE id=3", f"Leaf {n}")
+        move_category(corner, 3, "9/" if n % 2 == 0 else "1/2/")
+    assert jobs(corner).find_one({"type": "fanout", "state": "running"}), "something was running all the while"
+    settle(corner, checker, eventually, count)
+    written = projector.metric(PREFIX + "bulk_documents_total") - before
+    made = jobs(corner).count_documents({"type": "fanout"})
+    superseded = jobs(corner).count_documents({"type": "fanout", "state": "superseded"})
+    print(f"{made} jobs, {superseded} superseded, {written:.0f} documents written for {count} products")
+    assert superseded >= 1
+    assert written <= 5 * count
+    eventually(checker.queue_is_drained, 20)
+    tree = corner.stack.es("GET", f"/{corner.categories_index}/_doc/1")["_source"]
+    assert tree["name"] == "Root 9"
+
+
+def test_a_product_in_two_categories_of_a_job_counts_for_both(corner, program, write_api, checker, eventually):
+    """done never passes total."""
+    add_category(corner, 1, "", "Root")
+    add_category(corner, 2, "1/", "Middle")
+    insert(corner, range(300), categories=[Int64(1), Int64(2)], primary_category_id=Int64(2))
+    program("projector").start()
+    settle(corner, checker, eventually, 300)
+    corner.sql("UPDATE categories SET name='Renamed' WHERE id=1")
+    job = wait_job(corner, eventually, {"type": "fanout", "state": "done"}, 60)
+    assert job["done"] == job["total"]
+    checker.assert_equal(30, at_least=300)
