@@ -1,6 +1,7 @@
 #include "core/conf.h"
 #include "core/cleanup.h"
 #include "core/conf_value.h"
+#include "core/uri.h"
 #include "core/utf8.h"
 #include <ctype.h>
 #include <errno.h>
@@ -33,6 +34,7 @@ struct loader {
     size_t count;
     struct error *reterr;
     bool failed;
+    const char *credentials; /* systemd's folder of secrets, or NULL */
     /* While an ini text is read: */
     const char *name;
     struct slice rest;
@@ -43,7 +45,7 @@ static void loader_done(struct loader *l) {
     for (size_t i = 0; i < l->count; i++) {
         struct setting *s = &l->settings[i];
         free(s->text);
-        if (s->parsed && (s->option->type == OPTION_STRING || s->option->type == OPTION_SECRET))
+        if (s->parsed && conf_value_is_string(s->option))
             free(s->value.string);
     }
     free(l->settings);
@@ -153,7 +155,7 @@ static struct setting *find_setting(struct loader *l, const char *section, const
             *ret_is_path = false;
             return s;
         }
-        if (base && s->option->type == OPTION_SECRET && strlen(s->option->key) == base &&
+        if (base && conf_value_has_file(s->option) && strlen(s->option->key) == base &&
             memcmp(s->option->key, key, base) == 0)
             secret = s;
     }
@@ -327,10 +329,23 @@ static bool load_file(struct loader *l, const char *path) {
     return read_file(path, FILE_MAX_BYTES, &text, l->reterr) && parse_text(l, path, text.data, text.len);
 }
 
+/* A name alone is one of systemd's credentials, if it is there. */
+static bool find_secret_file(const char *credentials, const char *path, struct buf *ret) {
+    if (credentials && path[0] != '/') {
+        buf_printf(ret, "%s/%s", credentials, path);
+        if (!buf_ok(ret) || access(ret->data, F_OK) == 0)
+            return buf_ok(ret);
+        buf_reset(ret);
+    }
+    return buf_append_str(ret, path);
+}
+
 /* Puts the file's content, without its last newline, in place of its path. */
-static bool read_secret(struct setting *s, struct error *reterr) {
-    _cleanup_(buf_done) struct buf text = BUF_INIT(SECRET_MAX_BYTES + 8192);
-    if (!read_file(s->text, SECRET_MAX_BYTES, &text, reterr))
+static bool read_secret(struct setting *s, const char *credentials, struct error *reterr) {
+    _cleanup_(buf_done) struct buf text = BUF_INIT(SECRET_MAX_BYTES + 8192), path = BUF_INIT(8192);
+    if (!find_secret_file(credentials, s->text, &path))
+        return error_set(reterr, ERROR_INVALID, "%s: the path is too long", s->origin);
+    if (!read_file(path.data, SECRET_MAX_BYTES, &text, reterr))
         return error_prefix(reterr, "%s: [%s] %s_file", s->origin, s->option->section, s->option->key);
     if (memchr(text.data, '\0', text.len))
         return error_set(reterr, ERROR_INVALID, "%s: the secret in '%s' holds a NUL byte", s->origin, s->text);
@@ -382,7 +397,7 @@ static bool apply_environment(struct loader *l, char *const *environment) {
             return error_set(l->reterr, ERROR_INTERNAL, "the name of option %s is too long", s->option->key);
         if (!apply_variable(l, s, name, false, environment))
             return false;
-        if (s->option->type != OPTION_SECRET)
+        if (!conf_value_has_file(s->option))
             continue;
         memcpy(name + n, "_FILE", 6);
         if (!apply_variable(l, s, name, true, environment))
@@ -391,13 +406,21 @@ static bool apply_environment(struct loader *l, char *const *environment) {
     return true;
 }
 
+static bool is_confidential(const struct option *o, const char *value) {
+    if (o->type != OPTION_URL)
+        return o->type == OPTION_SECRET && value[0];
+    _cleanup_(buf_done) struct buf shown = BUF_INIT(1 << 20);
+    return !uri_redact(&shown, value) || strcmp(shown.data, value) != 0;
+}
+
 /* "section.key=value"; given twice, the last one counts, as usual on a command line. */
 static bool apply_override(struct loader *l, const char *override) {
     char name[NAME_BYTES], origin[ORIGIN_BYTES];
     const char *equals = strchr(override, '='), *dot = strchr(override, '.');
     size_t len = equals ? (size_t)(equals - override) : 0;
     if (!equals || !dot || dot > equals || len >= sizeof(name))
-        return error_set(l->reterr, ERROR_INVALID, "command line: '%.60s' is not section.key=value", override);
+        return error_set(l->reterr, ERROR_INVALID, "command line: '%.*s' is not section.key=value",
+                         (int)strcspn(override, "="), override);
     memcpy(name, override, len);
     name[len] = '\0';
     snprintf(origin, sizeof(origin), "command line --%s", name);
@@ -409,13 +432,17 @@ static bool apply_override(struct loader *l, const char *override) {
         return has_table(l, section) ? unknown_key(l, origin, section, key) : unknown_section(l, origin, section);
     if (!utf8_valid(equals + 1, strlen(equals + 1)))
         return error_set(l->reterr, ERROR_INVALID, "%s: the value is not UTF-8", origin);
+    if (!is_path && is_confidential(s->option, equals + 1))
+        return error_set(l->reterr, ERROR_INVALID,
+                         "%s: every user of the machine can read a command line; give the secret by %s_file or the environment",
+                         origin, s->option->key);
     return assign(l, s, RANK_OVERRIDE, is_path, equals + 1, origin);
 }
 
 /* ---- the end ---- */
 
-static bool parse_setting(struct setting *s, struct error *reterr) {
-    if (s->is_path && !read_secret(s, reterr))
+static bool parse_setting(struct setting *s, const char *credentials, struct error *reterr) {
+    if (s->is_path && !read_secret(s, credentials, reterr))
         return false;
     const struct option *o = s->option;
     const char *text = s->text ? s->text : o->value ? o->value : "";
@@ -437,7 +464,7 @@ static bool parse_setting(struct setting *s, struct error *reterr) {
 
 static bool finish(struct loader *l) {
     for (size_t i = 0; i < l->count; i++)
-        if (!parse_setting(&l->settings[i], l->reterr))
+        if (!parse_setting(&l->settings[i], l->credentials, l->reterr))
             return false;
     for (size_t i = 0; i < l->count; i++) {
         struct setting *s = &l->settings[i];
@@ -448,6 +475,7 @@ static bool finish(struct loader *l) {
 }
 
 static bool load_sources(struct loader *l, const struct conf_sources *sources) {
+    l->credentials = sources->environment ? find_variable(sources->environment, "CREDENTIALS_DIRECTORY") : NULL;
     if (sources->file && !load_file(l, sources->file))
         return false;
     if (sources->environment && !apply_environment(l, sources->environment))
@@ -474,7 +502,7 @@ void conf_done(const struct conf_group *groups, size_t count) {
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < groups[i].count; j++) {
             const struct option *o = &groups[i].options[j];
-            if (o->type != OPTION_STRING && o->type != OPTION_SECRET)
+            if (!conf_value_is_string(o))
                 continue;
             char **field = (char **)(void *)((char *)groups[i].target + o->offset);
             free(*field);

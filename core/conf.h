@@ -5,8 +5,10 @@
  * (upper case, '-' becomes '_') < command line --<section>.<key>=VALUE. An unknown section or key in the file,
  * a key given twice or a bad value stops with ERROR_INVALID that names file, line, key, value and range.
  * A section or key that belongs to another of the three programs is accepted in a shared file: see `known`.
- * A secret may be given as <key>_file = PATH (and READSIDE_<SECTION>_<KEY>_FILE): the file's content without
- * its last newline. Secrets print as "***".
+ * A secret or a URL may be given as <key>_file = PATH (and READSIDE_<SECTION>_<KEY>_FILE): the file's content without
+ * its last newline. A PATH without '/' at its start is looked for in $CREDENTIALS_DIRECTORY first, where systemd puts
+ * what LoadCredential= names. Secrets print as "***", URLs without user and password. On the command line, which every
+ * user of the machine can read, neither a secret nor a URL with a password is taken.
  * Thread: load before threads start; the filled structs are read-only afterwards. */
 #pragma once
 #include "core/buf.h"
@@ -16,6 +18,8 @@
 enum option_type {
     OPTION_STRING,   /* char *  */
     OPTION_SECRET,   /* char *, never printed */
+    OPTION_URL,      /* char *: one or several URLs; printed without what stands before their '@' */
+    OPTION_PEM,      /* char *: path of a PEM file with a block of `values`, or empty; looked into when it is loaded */
     OPTION_INT,      /* int64_t in [min, max] */
     OPTION_BOOL,     /* bool: true/false/on/off/yes/no/1/0 */
     OPTION_DURATION, /* usec_t: 500us 20ms 3s 5m 2h 1d; min and max in microseconds */
@@ -29,7 +33,7 @@ struct option {
     enum option_type type;
     const char *value; /* the default, written as in the file */
     int64_t min, max;  /* both 0: no range */
-    const char *values; /* OPTION_ENUM: "logfmt|json" */
+    const char *values; /* OPTION_ENUM: "logfmt|json"; OPTION_PEM: "CERTIFICATE" or "PRIVATE KEY" */
     const char *help;  /* one sentence */
     size_t offset;     /* of the field in the target struct */
     bool reload;       /* takes effect at SIGHUP */

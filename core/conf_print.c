@@ -1,6 +1,7 @@
 /* conf_print.c - what is generated from option tables: an ini file, --help, Markdown. */
 #include "core/conf.h"
 #include "core/conf_value.h"
+#include "core/uri.h"
 #include <ctype.h>
 #include <ini.h>
 #include <stdio.h>
@@ -44,14 +45,15 @@ static bool fits_in_a_line(const struct option *o, const char *value, size_t len
 
 static void print_value(const struct option *o, const void *target, struct buf *out) {
     struct buf value = BUF_INIT(1 << 20);
-    if (is_secret(o)) {
-        conf_value_format(o, target, &value);
-        if (value.len) {
-            buf_reset(&value);
-            buf_append_str(&value, "***");
-        }
-    } else {
-        conf_value_format(o, target, &value);
+    conf_value_format(o, target, &value);
+    if (is_secret(o) && value.len) {
+        buf_reset(&value);
+        buf_append_str(&value, "***");
+    } else if (o->type == OPTION_URL && buf_ok(&value) && value.len) {
+        struct buf redacted = BUF_INIT(1 << 20);
+        uri_redact(&redacted, value.data);
+        buf_done(&value);
+        value = redacted;
     }
     if (!buf_ok(&value))
         out->failed = true;
@@ -90,7 +92,8 @@ static void print_help_option(const struct option *o, const void *target, struct
     if (is_secret(o))
         buf_printf(out, "; also as %s_file = PATH\n", o->key);
     else
-        buf_printf(out, "; default %s%s\n", default_text(o), o->reload ? "; taken over at SIGHUP" : "");
+        buf_printf(out, "; default %s%s%s%s\n", default_text(o), o->type == OPTION_URL ? "; also as " : "",
+                   o->type == OPTION_URL ? o->key : "", o->type == OPTION_URL ? "_file = PATH" : o->reload ? "; taken over at SIGHUP" : "");
 }
 
 void conf_help(const struct conf_group *groups, size_t count, struct buf *ret) {

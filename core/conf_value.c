@@ -1,4 +1,5 @@
 #include "core/conf_value.h"
+#include "core/link.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -72,9 +73,9 @@ static bool has_range(const struct option *option) {
 
 bool conf_value_describe(const struct option *option, struct buf *out) {
     static const char *const names[] = {
-        [OPTION_STRING] = "text",     [OPTION_SECRET] = "secret",     [OPTION_INT] = "whole number",
-        [OPTION_BOOL] = "true|false", [OPTION_DURATION] = "duration", [OPTION_BYTES] = "bytes",
-        [OPTION_ENUM] = "",
+        [OPTION_STRING] = "text",     [OPTION_SECRET] = "secret",     [OPTION_URL] = "URL",
+        [OPTION_PEM] = "PEM file",    [OPTION_INT] = "whole number",  [OPTION_BOOL] = "true|false",
+        [OPTION_DURATION] = "duration", [OPTION_BYTES] = "bytes",     [OPTION_ENUM] = "",
     };
     buf_append_str(out, option->type == OPTION_ENUM ? option->values : names[option->type]);
     if (has_range(option) &&
@@ -133,6 +134,22 @@ static bool in_range(const struct option *option, int64_t v) {
     return !has_range(option) || (v >= option->min && v <= option->max);
 }
 
+bool conf_value_is_string(const struct option *option) {
+    return option->type == OPTION_STRING || option->type == OPTION_SECRET || option->type == OPTION_URL ||
+           option->type == OPTION_PEM;
+}
+
+bool conf_value_has_file(const struct option *option) {
+    return option->type == OPTION_SECRET || option->type == OPTION_URL;
+}
+
+static bool parse_string(const struct option *option, const char *text, char **ret, struct error *reterr) {
+    if (option->type == OPTION_PEM && text[0] && !link_check_pem(text, option->values, reterr))
+        return false;
+    *ret = strdup(text);
+    return *ret || error_nomem(reterr);
+}
+
 bool conf_value_parse(const struct option *option, const char *text, union conf_value *ret, struct error *reterr) {
     const char *rest = "";
     int64_t v = 0;
@@ -140,8 +157,9 @@ bool conf_value_parse(const struct option *option, const char *text, union conf_
     switch (option->type) {
     case OPTION_STRING:
     case OPTION_SECRET:
-        ret->string = strdup(text);
-        return ret->string || error_nomem(reterr);
+    case OPTION_URL:
+    case OPTION_PEM:
+        return parse_string(option, text, &ret->string, reterr);
     case OPTION_INT:
         ok = scan_int(text, &v, &rest) && *rest == '\0' && in_range(option, v);
         ret->integer = v;
@@ -169,6 +187,8 @@ void conf_value_store(const struct option *option, void *target, union conf_valu
     switch (option->type) {
     case OPTION_STRING:
     case OPTION_SECRET:
+    case OPTION_URL:
+    case OPTION_PEM:
         *(char **)field = value.string;
         break;
     case OPTION_INT:
@@ -199,6 +219,8 @@ bool conf_value_format(const struct option *option, const void *target, struct b
     switch (option->type) {
     case OPTION_STRING:
     case OPTION_SECRET:
+    case OPTION_URL:
+    case OPTION_PEM:
         string = *(char *const *)field;
         return buf_append_str(out, string ? string : "");
     case OPTION_INT:

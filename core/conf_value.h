@@ -3,13 +3,16 @@
 #include "core/conf.h"
 
 union conf_value {
-    char *string;    /* STRING, SECRET: malloc'ed */
+    char *string;    /* STRING, SECRET, URL, PEM: malloc'ed */
     int64_t integer; /* INT, BYTES */
     usec_t duration;
     bool boolean;
     int index; /* ENUM */
 };
 
+bool conf_value_is_string(const struct option *option); /* its value is a malloc'ed text */
+/* May its value come from a file of its own, <key>_file? */
+bool conf_value_has_file(const struct option *option);
 /* Parses text by the option's type and range. On failure the error says only what was expected
  * ("expected a duration from 1ms to 1h, such as 500ms"). The caller owns the string. */
 bool conf_value_parse(const struct option *option, const char *text, union conf_value *ret, struct error *reterr);

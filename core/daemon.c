@@ -123,7 +123,7 @@ static bool parse_arguments(struct daemon_program *p, int argc, char **argv, str
             continue;
         }
         if (!options_over && dashes && p->argc == 0)
-            return error_set(reterr, ERROR_INVALID, "unknown option %.100s", argv[i]);
+            return error_set(reterr, ERROR_INVALID, "unknown option %.*s", (int)strcspn(argv[i], "="), argv[i]);
         p->argv[p->argc++] = argv[i++];
     }
     return true;
@@ -320,6 +320,8 @@ static bool take_over(const struct option *o, void *target, void *fresh) {
         return __atomic_exchange_n((int *)(void *)to, *(int *)(void *)from, __ATOMIC_RELAXED) != *(int *)(void *)from;
     case OPTION_STRING:
     case OPTION_SECRET:
+    case OPTION_URL:
+    case OPTION_PEM:
         return false;
     }
     return false;

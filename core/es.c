@@ -1,25 +1,33 @@
 #include "core/es.h"
 #include "core/cleanup.h"
 #include "core/retry.h"
+#include "core/uri.h"
 #include <ctype.h>
 #include <stdio.h>
 
-enum { NODES_MAX = 32, DOWN_MIN_SEC = 1, DOWN_MAX_SEC = 30, PROBE_MAX_BYTES = 64 << 10 };
+enum { NODES_MAX = 32, DOWN_MIN_SEC = 1, DOWN_MAX_SEC = 30, PROBE_MAX_BYTES = 64 << 10, SERVER_NAME_BYTES = 80 };
 
 #define OPTION(key, type, value, lo, hi, help, field)                                                                  \
     {"elasticsearch", key, type, value, lo, hi, NULL, help, offsetof(struct es_conf, field), false}
+#define PEM(key, label, help, field)                                                                                   \
+    {"elasticsearch", key, OPTION_PEM, "", 0, 0, label, help, offsetof(struct es_conf, field), false}
 const struct option es_option_table[] = {
     OPTION("api_key", OPTION_SECRET, "", 0, 0, "Encoded API key, instead of user and password", api_key),
-    OPTION("ca_file", OPTION_STRING, "", 0, 0, "Certificates that https servers are checked against", ca_file),
+    PEM("ca_file", "CERTIFICATE", LINK_HELP_CA, tls.ca_file),
+    PEM("cert_file", "CERTIFICATE", LINK_HELP_CERT, tls.cert_file),
+    PEM("key_file", "PRIVATE KEY", LINK_HELP_KEY, tls.key_file),
+    OPTION("key_password", OPTION_SECRET, "", 0, 0, LINK_HELP_KEY_PASSWORD, tls.key_password),
     OPTION("password", OPTION_SECRET, "", 0, 0, "Password of the user", password),
     OPTION("timeout", OPTION_DURATION, "10s", 10000, 3600000000, "Longest wait for one answer", timeout_usec),
-    OPTION("tls_verify", OPTION_BOOL, "true", 0, 0, "Check the certificates of https servers", tls_verify),
-    OPTION("url", OPTION_STRING, "http://127.0.0.1:9200", 0, 0,
-           "Addresses of Elasticsearch or OpenSearch nodes, comma-separated", url),
+    {"elasticsearch", "tls_verify", OPTION_ENUM, "full", 0, 0, LINK_VERIFY_VALUES, LINK_HELP_VERIFY,
+     offsetof(struct es_conf, tls.verify), false},
+    OPTION("url", OPTION_URL, "http://127.0.0.1:9200", 0, 0,
+           "Addresses of Elasticsearch or OpenSearch nodes, comma-separated; https:// for TLS", url),
     OPTION("user", OPTION_STRING, "", 0, 0, "User for basic authentication", user),
 };
 const size_t es_option_count = ARRAY_LEN(es_option_table);
 #undef OPTION
+#undef PEM
 
 /* ---- nodes ----------------------------------------------------------------------------------------------- */
 
@@ -41,6 +49,15 @@ static void nodes_done(struct nodes *nodes) {
     nodes->count = 0;
 }
 
+static bool refuse_url(const char *url, size_t len, struct error *reterr) {
+    _cleanup_(freep) char *copy = strndup(url, len);
+    _cleanup_(buf_done) struct buf shown = BUF_INIT(64 << 10);
+    if (!copy || !uri_redact(&shown, copy))
+        return error_nomem(reterr);
+    return error_set(reterr, ERROR_INVALID, "[elasticsearch] url: \"%.100s\" is no http:// or https:// address",
+                     shown.data);
+}
+
 static bool nodes_add(struct nodes *nodes, const char *url, size_t len, struct error *reterr) {
     while (len > 0 && isspace((unsigned char)*url))
         url++, len--;
@@ -50,8 +67,7 @@ static bool nodes_add(struct nodes *nodes, const char *url, size_t len, struct e
         return true;
     bool http = len > 7 && memcmp(url, "http://", 7) == 0, https = len > 8 && memcmp(url, "https://", 8) == 0;
     if (!http && !https)
-        return error_set(reterr, ERROR_INVALID, "[elasticsearch] url: \"%.*s\" is no http:// or https:// address",
-                         len > 100 ? 100 : (int)len, url);
+        return refuse_url(url, len, reterr);
     if (nodes->count == NODES_MAX)
         return error_set(reterr, ERROR_INVALID, "[elasticsearch] url: more than %d addresses", NODES_MAX);
     char *copy = strndup(url, len);
@@ -125,14 +141,24 @@ static const char *none_if_empty(const char *s) {
     return s && s[0] ? s : NULL;
 }
 
+static bool check_conf(const struct es_conf *conf, struct error *reterr) {
+    if (none_if_empty(conf->api_key) && none_if_empty(conf->user))
+        return error_set(reterr, ERROR_INVALID, "[elasticsearch] api_key and user exclude each other; give one of them");
+    return link_check(&conf->tls, "elasticsearch", reterr);
+}
+
 static struct http_client_options client_options(const struct es_conf *conf, unsigned connections_max) {
     return (struct http_client_options){
         .connections_max = connections_max,
         .user = none_if_empty(conf->user),
         .password = none_if_empty(conf->user) ? conf->password : NULL,
         .api_key = none_if_empty(conf->api_key),
-        .ca_file = none_if_empty(conf->ca_file),
-        .tls_verify_off = !conf->tls_verify,
+        .ca_file = none_if_empty(conf->tls.ca_file),
+        .cert_file = none_if_empty(conf->tls.cert_file),
+        .key_file = none_if_empty(conf->tls.key_file),
+        .key_password = none_if_empty(conf->tls.key_password),
+        .tls_verify_off = conf->tls.verify == LINK_VERIFY_NONE,
+        .tls_any_host = conf->tls.verify == LINK_VERIFY_CA,
     };
 }
 
@@ -145,7 +171,7 @@ struct es *es_new(struct loop *loop, const struct es_conf *conf, unsigned connec
     es->loop = loop;
     es->timeout_usec = conf->timeout_usec;
     struct http_client_options options = client_options(conf, connections_max);
-    if (nodes_parse(&es->nodes, conf->url, reterr))
+    if (check_conf(conf, reterr) && nodes_parse(&es->nodes, conf->url, reterr))
         es->client = http_client_new(loop, &options, reterr);
     if (es->client)
         return es;
@@ -249,18 +275,25 @@ static bool call_node(const struct es_conf *conf, const struct node *node, const
     return http_client_call_blocking(&options, &request, ret_status, ret_body, reterr);
 }
 
+/* "host:port", without user information. */
+static void name_server(const struct node *node, char ret[SERVER_NAME_BYTES]) {
+    const char *host = strstr(node->url, "://") + 3, *at = strrchr(host, '@');
+    snprintf(ret, SERVER_NAME_BYTES, "%s", at ? at + 1 : host);
+}
+
 /* Where nobody answers, a method that may be repeated is given to the next node. */
 static bool call_any_node(const struct es_conf *conf, const char *method, const char *path, struct slice body,
-                          usec_t timeout_usec, int *ret_status, struct buf *ret_body, struct error *reterr) {
+                          usec_t timeout_usec, struct http_response *ret, struct buf *ret_body, struct error *reterr) {
     struct nodes nodes;
-    if (!nodes_parse(&nodes, conf->url, reterr))
+    if (!check_conf(conf, reterr) || !nodes_parse(&nodes, conf->url, reterr))
         return false;
     bool repeatable = strcmp(method, "POST") != 0, ok = false;
     unsigned first = (unsigned)(clock_random_u64() % nodes.count);
     for (unsigned i = 0; i < nodes.count && !ok; i++) {
         struct error why = {0};
-        ok = call_node(conf, &nodes.node[(first + i) % nodes.count], method, path, body, timeout_usec, ret_status,
-                       ret_body, &why);
+        const struct node *node = &nodes.node[(first + i) % nodes.count];
+        name_server(node, ret->server);
+        ok = call_node(conf, node, method, path, body, timeout_usec, &ret->status, ret_body, &why);
         if (!ok)
             error_set(reterr, why.code, "%s", why.message);
         if (!ok && (!repeatable || why.code != ERROR_UNAVAILABLE))
@@ -272,14 +305,14 @@ static bool call_any_node(const struct es_conf *conf, const char *method, const 
 
 bool es_call(const struct es_conf *conf, const char *method, const char *path, struct slice body, usec_t timeout_usec,
              int *ret_status, struct buf *ret_body, struct error *reterr) {
-    int status = 0;
-    if (!call_any_node(conf, method, path, body, timeout_usec, &status, ret_body, reterr))
+    struct http_response response = {.body = ret_body};
+    if (!call_any_node(conf, method, path, body, timeout_usec, &response, ret_body, reterr))
         return false;
+    int status = response.status;
     if (ret_status)
         *ret_status = status;
     if ((status >= 200 && status < 300) || (status == 404 && ret_status))
         return true;
-    struct http_response response = {.status = status, .body = ret_body};
     es_error(&response, reterr);
     return error_prefix(reterr, "%s %.60s", method, path);
 }

@@ -6,11 +6,12 @@
 #include "core/conf.h"
 #include "core/http_client.h"
 #include "core/json_read.h"
+#include "core/link.h"
 
 struct es_conf {
-    char *url; /* "http://127.0.0.1:9200[,http://...]" */
-    char *user, *password, *api_key, *ca_file;
-    bool tls_verify;
+    char *url; /* "http://127.0.0.1:9200[,http://...]"; https:// speaks TLS */
+    char *user, *password, *api_key;
+    struct link_tls tls; /* `on` is of no account: the URL says it */
     usec_t timeout_usec;
 };
 extern const struct option es_option_table[]; /* section [elasticsearch] */

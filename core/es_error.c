@@ -3,6 +3,7 @@
 #include "core/cleanup.h"
 #include "core/es.h"
 #include "core/utf8.h"
+#include <stdio.h>
 
 /* Ours has no need of more; a larger body is cut by not being read. */
 enum { ERROR_BODY_MAX_BYTES = 256 << 10, ERROR_ARENA_BYTES = 1 << 20 };
@@ -61,15 +62,16 @@ static const struct json *innermost_reason(const struct json *error) {
     return reason;
 }
 
-static bool set_from_json(int status, const struct json *root, struct error *reterr) {
+/* server: " host:port", or "" if it is not known. */
+static bool set_from_json(const char *server, int status, const struct json *root, struct error *reterr) {
     const struct json *error = json_get(root, "error");
     if (json_is(error, JSON_STRING))
-        return error_set(reterr, code_of(status, NULL), "Elasticsearch answered %d: %.*s%s", status,
+        return error_set(reterr, code_of(status, NULL), "Elasticsearch%s answered %d: %.*s%s", server, status,
                          text_len(error, 150), text_of(error), advice_of(status, NULL));
     const struct json *type = string_at(error, "type"), *reason = string_at(error, "reason");
     const struct json *cause = innermost_reason(error);
-    return error_set(reterr, code_of(status, type), "Elasticsearch answered %d %.*s: %.*s%s%.*s%s", status,
-                     text_len(type, 60), text_of(type), text_len(reason, cause ? 70 : 130), text_of(reason),
+    return error_set(reterr, code_of(status, type), "Elasticsearch%s answered %d %.*s: %.*s%s%.*s%s", server,
+                     status, text_len(type, 60), text_of(type), text_len(reason, cause ? 70 : 130), text_of(reason),
                      cause ? " <- " : "", text_len(cause, 70), text_of(cause), advice_of(status, type));
 }
 
@@ -78,16 +80,19 @@ bool es_error(const struct http_response *response, struct error *reterr) {
         return error_set(reterr, response->error.code ? response->error.code : ERROR_UNAVAILABLE, "Elasticsearch: %s",
                          response->error.message);
     const struct buf *body = response->body;
+    char server[sizeof(response->server) + 1] = "";
+    if (response->server[0])
+        snprintf(server, sizeof(server), " %.78s", response->server);
     struct arena arena;
     arena_init(&arena, ERROR_ARENA_BYTES);
     struct json *root = NULL;
     if (body && body->len > 0 && body->len <= ERROR_BODY_MAX_BYTES)
         root = json_parse(&arena, body->data, body->len, NULL, NULL);
     if (json_get(root, "error"))
-        set_from_json(response->status, root, reterr);
+        set_from_json(server, response->status, root, reterr);
     else
-        error_set(reterr, code_of(response->status, NULL), "Elasticsearch answered %d%s", response->status,
-                  advice_of(response->status, NULL));
+        error_set(reterr, code_of(response->status, NULL), "Elasticsearch%s answered %d%s", server,
+                  response->status, advice_of(response->status, NULL));
     arena_done(&arena);
     return false;
 }

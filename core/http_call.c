@@ -1,7 +1,9 @@
 /* One call as curl sees it: the easy handle, its headers and method, and what its end means. */
 #include "core/cleanup.h"
 #include "core/http_client_internal.h"
+#include "core/uri.h"
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +37,7 @@ bool http_client_copy_options(struct http_client *client, const struct http_clie
     usec_t connect = o->connect_timeout_usec ? o->connect_timeout_usec : DEFAULT_CONNECT_TIMEOUT_USEC;
     client->connect_timeout_msec = (long)((connect + USEC_PER_MSEC - 1) / USEC_PER_MSEC);
     client->tls_verify_off = o->tls_verify_off;
+    client->tls_any_host = o->tls_any_host;
     /* "Expect:" switches curl's wait for 100 Continue off: it costs a round trip for every bulk above 1 MiB. */
     if (!append_header(&client->plain_headers, "Expect:") || !append_header(&client->json_headers, "Expect:") ||
         !append_header(&client->json_headers, "Content-Type: application/json"))
@@ -50,7 +53,7 @@ bool http_client_copy_options(struct http_client *client, const struct http_clie
     }
     return copy_string(&client->user, o->user) && copy_string(&client->password, o->password) &&
            copy_string(&client->ca_file, o->ca_file) && copy_string(&client->cert_file, o->cert_file) &&
-           copy_string(&client->key_file, o->key_file);
+           copy_string(&client->key_file, o->key_file) && copy_string(&client->key_password, o->key_password);
 }
 
 void http_client_free_options(struct http_client *client) {
@@ -61,6 +64,7 @@ void http_client_free_options(struct http_client *client) {
     free(client->ca_file);
     free(client->cert_file);
     free(client->key_file);
+    free(client->key_password);
 }
 
 static size_t on_data(char *data, size_t size, size_t count, void *ctx) {
@@ -74,6 +78,25 @@ static size_t on_data(char *data, size_t size, size_t count, void *ctx) {
         return len;
     r->too_large = true;
     return 0;
+}
+
+/* Files are read at each new connection, so that renewed ones are used without a restart; without the zero, curl
+ * would keep the authorities it has read for a day. */
+static void set_tls(CURL *easy, const struct http_client *client) {
+    if (client->ca_file) {
+        curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
+        curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+    }
+    if (client->cert_file) {
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, client->cert_file);
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, client->key_file ? client->key_file : client->cert_file);
+    }
+    if (client->key_password)
+        curl_easy_setopt(easy, CURLOPT_KEYPASSWD, client->key_password);
+    if (client->tls_verify_off)
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+    if (client->tls_verify_off || client->tls_any_host)
+        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
 }
 
 /* What stays the same for every call of a handle. */
@@ -98,16 +121,7 @@ static CURL *new_easy(struct http_client *client, struct receiver *receiver) {
         curl_easy_setopt(easy, CURLOPT_USERNAME, client->user);
         curl_easy_setopt(easy, CURLOPT_PASSWORD, client->password ? client->password : "");
     }
-    if (client->ca_file)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
-    if (client->cert_file)
-        curl_easy_setopt(easy, CURLOPT_SSLCERT, client->cert_file);
-    if (client->key_file)
-        curl_easy_setopt(easy, CURLOPT_SSLKEY, client->key_file);
-    if (client->tls_verify_off) {
-        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
-        curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
-    }
+    set_tls(easy, client);
     return easy;
 }
 
@@ -212,14 +226,24 @@ void http_call_drop_headers(struct http_call *call) {
     call->extra = NULL;
 }
 
+/* A URL may hold user and password. */
+static bool url_error(const char *url, enum error_code code, const char *what, struct error *reterr) {
+    struct buf shown = BUF_INIT(64 << 10);
+    uri_redact(&shown, url);
+    error_set(reterr, code, "URL %.100s: %.100s", buf_ok(&shown) && shown.len ? shown.data : "", what);
+    buf_done(&shown);
+    return false;
+}
+
 bool http_call_prepare(struct http_call *call, const struct http_client_request *request, struct error *reterr) {
     CURL *easy = call->receiver.easy;
     if (!request->timeout_usec)
-        return error_set(reterr, ERROR_INVALID, "call of %s without a timeout", request->url);
+        return error_set(reterr, ERROR_INVALID, "call of %.60s without a timeout",
+                         request->method ? request->method : "");
     CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, request->url);
     if (code != CURLE_OK)
-        return error_set(reterr, code == CURLE_OUT_OF_MEMORY ? ERROR_INTERNAL : ERROR_INVALID, "URL %.120s: %s",
-                         request->url, curl_easy_strerror(code));
+        return url_error(request->url, code == CURLE_OUT_OF_MEMORY ? ERROR_INTERNAL : ERROR_INVALID,
+                         curl_easy_strerror(code), reterr);
     set_method(easy, request);
     if (!set_headers(call, request, reterr))
         return false;
@@ -246,7 +270,44 @@ static struct slice authority(const char *url) {
     return (struct slice){start, len};
 }
 
-/* Fills response->error and ->sent from what curl says. */
+/* What to do about a link that could not be made. */
+static const char *advice_of(CURLcode code) {
+    switch (code) {
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return "; check ca_file, and the dates and names of the server's certificate";
+    case CURLE_SSL_CACERT_BADFILE:
+        return "; check ca_file";
+    case CURLE_SSL_CERTPROBLEM:
+        return "; check cert_file, key_file and key_password";
+    case CURLE_SSL_CONNECT_ERROR:
+        return "; does the server speak TLS at this port?";
+    case CURLE_GOT_NOTHING:
+        return "; if it speaks TLS at this port, write https://";
+    default:
+        return "";
+    }
+}
+
+static void judge_failure(const struct receiver *receiver, CURLcode code, usec_t timeout_usec, const char *url,
+                          const struct http_response *response, struct error *error) {
+    const char *detail = receiver->detail[0] ? receiver->detail : curl_easy_strerror(code), *server = response->server;
+    if (receiver->too_large)
+        error_set(error, ERROR_INVALID, "%s: the answer is larger than %zu bytes, or there is no memory for it", server,
+                  receiver->body->max);
+    else if (code == CURLE_OPERATION_TIMEDOUT && response->sent)
+        error_set(error, ERROR_TIMEOUT, "%s: no answer within %llu ms", server,
+                  (unsigned long long)(timeout_usec / USEC_PER_MSEC));
+    else if (code == CURLE_OPERATION_TIMEDOUT)
+        error_set(error, ERROR_UNAVAILABLE, "%s: no connection in time: %.120s", server, detail);
+    else if (code == CURLE_OUT_OF_MEMORY)
+        error_nomem(error);
+    else if ((code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) && !response->sent)
+        url_error(url, ERROR_INVALID, detail, error);
+    else
+        error_set(error, ERROR_UNAVAILABLE, "%s: %.120s%s", server, detail, advice_of(code));
+}
+
+/* Fills the response from what curl says. */
 void http_call_judge(const struct receiver *receiver, CURLcode code, usec_t timeout_usec,
                      struct http_response *response) {
     long status = 0, request_bytes = 0;
@@ -254,28 +315,13 @@ void http_call_judge(const struct receiver *receiver, CURLcode code, usec_t time
     curl_easy_getinfo(receiver->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
     curl_easy_getinfo(receiver->easy, CURLINFO_EFFECTIVE_URL, &url);
     struct slice host = authority(url ? url : "");
-    int host_len = host.len > 80 ? 80 : (int)host.len;
+    snprintf(response->server, sizeof(response->server), "%.*s", (int)(host.len > 79 ? 79 : host.len), host.data);
     response->sent = request_bytes > 0;
-    if (code == CURLE_OK) {
-        curl_easy_getinfo(receiver->easy, CURLINFO_RESPONSE_CODE, &status);
-        curl_easy_getinfo(receiver->easy, CURLINFO_CONTENT_TYPE, &response->content_type);
-        response->status = (int)status;
+    if (code != CURLE_OK) {
+        judge_failure(receiver, code, timeout_usec, url ? url : "", response, &response->error);
         return;
     }
-    struct error *error = &response->error;
-    const char *detail = receiver->detail[0] ? receiver->detail : curl_easy_strerror(code);
-    if (receiver->too_large)
-        error_set(error, ERROR_INVALID, "%.*s: the answer is larger than %zu bytes, or there is no memory for it",
-                  host_len, host.data, receiver->body->max);
-    else if (code == CURLE_OPERATION_TIMEDOUT && response->sent)
-        error_set(error, ERROR_TIMEOUT, "%.*s: no answer within %llu ms", host_len, host.data,
-                  (unsigned long long)(timeout_usec / USEC_PER_MSEC));
-    else if (code == CURLE_OPERATION_TIMEDOUT)
-        error_set(error, ERROR_UNAVAILABLE, "%.*s: no connection in time: %.120s", host_len, host.data, detail);
-    else if (code == CURLE_OUT_OF_MEMORY)
-        error_nomem(error);
-    else if ((code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) && !response->sent)
-        error_set(error, ERROR_INVALID, "URL %.100s: %.100s", url ? url : "", detail);
-    else
-        error_set(error, ERROR_UNAVAILABLE, "%.*s: %.140s", host_len, host.data, detail);
+    curl_easy_getinfo(receiver->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(receiver->easy, CURLINFO_CONTENT_TYPE, &response->content_type);
+    response->status = (int)status;
 }

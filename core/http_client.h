@@ -16,8 +16,9 @@ struct http_client_options {
     /* Link security and identity, copied; NULL: none. */
     const char *user, *password; /* basic authentication */
     const char *api_key;         /* Authorization: ApiKey ... */
-    const char *ca_file, *cert_file, *key_file;
-    bool tls_verify_off;
+    const char *ca_file, *cert_file, *key_file, *key_password;
+    bool tls_verify_off; /* take any certificate */
+    bool tls_any_host;   /* take a certificate for another host */
 };
 
 struct http_client_request {
@@ -36,6 +37,7 @@ struct http_response {
     struct buf *body; /* owned by the call; steal it with TAKE-like buf moves if needed beyond the callback */
     const char *content_type; /* may be NULL */
     struct error error; /* code ERROR_NONE if an answer of any status arrived; else TIMEOUT, UNAVAILABLE ... */
+    char server[80];  /* "host:port" that was asked, for messages */
     bool sent;        /* the request may have reached the server */
 };
 

@@ -53,8 +53,8 @@ struct http_client {
     struct curl_slist *json_headers, *plain_headers; /* with and without Content-Type: application/json */
     unsigned connections_max;
     long connect_timeout_msec;
-    bool tls_verify_off;
-    char *user, *password, *ca_file, *cert_file, *key_file;
+    bool tls_verify_off, tls_any_host;
+    char *user, *password, *ca_file, *cert_file, *key_file, *key_password;
 };
 
 /* http_call.c */

@@ -11,7 +11,10 @@ enum { METADATA_TIMEOUT_MSEC = 3000 };
     {"kafka", key, type, value, lo, hi, values, help, offsetof(struct kafka_conf, field), false}
 const struct option kafka_option_table[] = {
     OPTION("brokers", OPTION_STRING, "127.0.0.1:9092", 0, 0, NULL, "Addresses of brokers, comma-separated", brokers),
-    OPTION("ca_file", OPTION_STRING, "", 0, 0, NULL, "Certificates that the brokers' are checked against", ca_file),
+    OPTION("ca_file", OPTION_PEM, "", 0, 0, "CERTIFICATE", LINK_HELP_CA, tls.ca_file),
+    OPTION("cert_file", OPTION_PEM, "", 0, 0, "CERTIFICATE", LINK_HELP_CERT, tls.cert_file),
+    OPTION("key_file", OPTION_PEM, "", 0, 0, "PRIVATE KEY", LINK_HELP_KEY, tls.key_file),
+    OPTION("key_password", OPTION_SECRET, "", 0, 0, NULL, LINK_HELP_KEY_PASSWORD, tls.key_password),
     OPTION("linger", OPTION_DURATION, "5ms", 0, 1000000, NULL, "Wait for more messages to send together", linger_usec),
     OPTION("message_timeout", OPTION_DURATION, "30s", 1000000, 3600000000, NULL,
            "A message not stored after this long is reported as failed", message_timeout_usec),
@@ -19,7 +22,8 @@ const struct option kafka_option_table[] = {
     OPTION("queue_max", OPTION_INT, "100000", 1, 10000000, NULL, "Messages under way at most", queue_max),
     OPTION("sasl_mechanism", OPTION_ENUM, "scram-sha-512", 0, 0, "plain|scram-sha-256|scram-sha-512",
            "How the user proves who it is", sasl_mechanism),
-    OPTION("tls", OPTION_BOOL, "false", 0, 0, NULL, "Speak TLS with the brokers", tls),
+    OPTION("tls", OPTION_BOOL, "false", 0, 0, NULL, LINK_HELP_TLS, tls.on),
+    OPTION("tls_verify", OPTION_ENUM, "full", 0, 0, LINK_VERIFY_VALUES, LINK_HELP_VERIFY, tls.verify),
     OPTION("user", OPTION_STRING, "", 0, 0, NULL, "User for SASL; empty: no authentication", user),
 };
 const size_t kafka_option_count = ARRAY_LEN(kafka_option_table);
@@ -52,14 +56,24 @@ static bool is_set(const char *s) {
     return s && s[0];
 }
 
+/* The library reads the files when a client is made, not at each connection. */
+static bool set_tls(rd_kafka_conf_t *to, const struct link_tls *tls, struct error *reterr) {
+    const char *key = is_set(tls->key_file) ? tls->key_file : tls->cert_file;
+    return link_check(tls, "kafka", reterr) &&
+           set(to, "ssl.endpoint.identification.algorithm", tls->verify == LINK_VERIFY_FULL ? "https" : "none", reterr) &&
+           set(to, "enable.ssl.certificate.verification", tls->verify == LINK_VERIFY_NONE ? "false" : "true", reterr) &&
+           (!is_set(tls->ca_file) || set(to, "ssl.ca.location", tls->ca_file, reterr)) &&
+           (!is_set(tls->cert_file) || (set(to, "ssl.certificate.location", tls->cert_file, reterr) &&
+                                        set(to, "ssl.key.location", key, reterr))) &&
+           (!is_set(tls->key_password) || set(to, "ssl.key.password", tls->key_password, reterr));
+}
+
 static bool set_security(rd_kafka_conf_t *to, const struct kafka_conf *conf, struct error *reterr) {
     static const char *const mechanisms[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"};
     static const char *const protocols[2][2] = {{"plaintext", "ssl"}, {"sasl_plaintext", "sasl_ssl"}};
-    bool sasl = is_set(conf->user);
+    bool sasl = is_set(conf->user), tls = link_wants_tls(&conf->tls);
 
-    if (!set(to, "security.protocol", protocols[sasl][conf->tls], reterr))
-        return false;
-    if (conf->tls && is_set(conf->ca_file) && !set(to, "ssl.ca.location", conf->ca_file, reterr))
+    if (!set(to, "security.protocol", protocols[sasl][tls], reterr) || (tls && !set_tls(to, &conf->tls, reterr)))
         return false;
     return !sasl || (set(to, "sasl.mechanism", mechanisms[conf->sasl_mechanism], reterr) &&
                      set(to, "sasl.username", conf->user, reterr) &&

@@ -15,14 +15,14 @@
 #include "core/buf.h"
 #include "core/conf.h"
 #include "core/error.h"
+#include "core/link.h"
 #include "core/loop.h"
 #include <librdkafka/rdkafka.h>
 
 struct kafka_conf {
     char *brokers; /* "host:9092,host:9092" */
     char *user, *password; /* SASL if user is set */
-    char *ca_file;
-    bool tls;
+    struct link_tls tls;
     int sasl_mechanism; /* enum kafka_sasl */
     usec_t message_timeout_usec;
     usec_t linger_usec;

@@ -3,6 +3,7 @@
 #include "core/bson.h"
 #include "core/conf.h"
 #include "core/error.h"
+#include "core/link.h"
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wsign-conversion"
@@ -11,7 +12,9 @@
 #pragma GCC diagnostic pop
 
 struct mongo_conf {
-    char *uri;      /* secret parts are not printed: OPTION_SECRET */
+    char *uri;             /* printed without user and password: OPTION_URL */
+    char *user, *password; /* empty: what the URI says */
+    struct link_tls tls;   /* empty: what the URI says */
     char *database; /* "readside" */
     usec_t timeout_usec; /* one operation: socket timeout and maxTimeMS */
     usec_t server_selection_usec;

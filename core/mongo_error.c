@@ -12,7 +12,7 @@ struct row {
 };
 
 static const char no_primary[] = "the replica set has no primary now";
-static const char credentials[] = "check user, password and authSource of [mongo] uri";
+static const char credentials[] = "check [mongo] user and password, and authSource in its uri";
 
 static const struct row server_rows[] = {
     {2, ERROR_INVALID, NULL},        /* BadValue */
@@ -20,7 +20,7 @@ static const struct row server_rows[] = {
     {7, ERROR_UNAVAILABLE, NULL},    /* HostNotFound */
     {9, ERROR_INVALID, NULL},        /* FailedToParse */
     {11, ERROR_UNAVAILABLE, credentials}, /* UserNotFound */
-    {13, ERROR_UNAVAILABLE, "grant the user of [mongo] uri readWrite on the database"}, /* Unauthorized */
+    {13, ERROR_UNAVAILABLE, "check [mongo] user; it needs readWrite on the database"}, /* Unauthorized */
     {14, ERROR_INVALID, NULL},       /* TypeMismatch */
     {15, ERROR_INVALID, NULL},       /* Overflow */
     {18, ERROR_UNAVAILABLE, credentials}, /* AuthenticationFailed */

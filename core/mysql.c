@@ -11,23 +11,31 @@ enum { SQL_MAX_BYTES = 64 << 20, SQL_KEEP_BYTES = 256 << 10 };
 
 #define OPTION(key, type, value, lo, hi, help, field)                                                                  \
     {"mysql", key, type, value, lo, hi, NULL, help, offsetof(struct mysql_conf, field), false}
+#define PEM(key, label, help, field)                                                                                   \
+    {"mysql", key, OPTION_PEM, "", 0, 0, label, help, offsetof(struct mysql_conf, field), false}
 const struct option mysql_option_table[] = {
-    OPTION("ca_file", OPTION_STRING, "", 0, 0, "Certificates that the server's is checked against; set: TLS only",
-           ca_file),
+    PEM("ca_file", "CERTIFICATE", LINK_HELP_CA, tls.ca_file),
+    PEM("cert_file", "CERTIFICATE", LINK_HELP_CERT, tls.cert_file),
     OPTION("connect_timeout", OPTION_DURATION, "3s", 1000000, 600000000, "Longest wait for a connection (whole seconds)",
            connect_timeout_usec),
     OPTION("database", OPTION_STRING, "readside", 0, 0, "Database with categories, stock and the projection queue",
            database),
     OPTION("host", OPTION_STRING, "127.0.0.1", 0, 0, "Server of MySQL 8 or MariaDB 10.11 and later", host),
+    PEM("key_file", "PRIVATE KEY", LINK_HELP_KEY, tls.key_file),
+    OPTION("key_password", OPTION_SECRET, "", 0, 0, LINK_HELP_KEY_PASSWORD, tls.key_password),
     OPTION("password", OPTION_SECRET, "", 0, 0, "Password of the user", password),
     OPTION("port", OPTION_INT, "3306", 1, 65535, "TCP port of the server", port),
     OPTION("socket", OPTION_STRING, "", 0, 0, "Unix socket of the server, instead of host and port", socket),
     OPTION("timeout", OPTION_DURATION, "10s", 1000000, 3600000000,
            "Longest wait for one answer (whole seconds); a wait for row locks ends at half of it", timeout_usec),
+    OPTION("tls", OPTION_BOOL, "false", 0, 0, LINK_HELP_TLS, tls.on),
+    {"mysql", "tls_verify", OPTION_ENUM, "full", 0, 0, LINK_VERIFY_VALUES, LINK_HELP_VERIFY,
+     offsetof(struct mysql_conf, tls.verify), false},
     OPTION("user", OPTION_STRING, "readside", 0, 0, "User to log in as", user),
 };
 const size_t mysql_option_count = ARRAY_LEN(mysql_option_table);
 #undef OPTION
+#undef PEM
 
 struct mysql_session {
     MYSQL connection;
@@ -53,6 +61,13 @@ static bool copy_string(char **ret, const char *s) {
     return *ret != NULL;
 }
 
+/* Connector/C checks the issuer without the name only against a file. */
+static bool check_tls(const struct link_tls *tls, struct error *reterr) {
+    if (tls->verify == LINK_VERIFY_CA && link_wants_tls(tls) && !tls->ca_file[0])
+        return error_set(reterr, ERROR_INVALID, "[mysql] tls_verify = ca needs a ca_file");
+    return link_check(tls, "mysql", reterr);
+}
+
 struct mysql_session *mysql_session_new(const struct mysql_conf *conf, struct error *reterr) {
     struct mysql_session *s = calloc(1, sizeof(*s));
     if (!s) {
@@ -66,11 +81,15 @@ struct mysql_session *mysql_session_new(const struct mysql_conf *conf, struct er
     ok = copy_string(&s->conf.user, conf->user) && ok;
     ok = copy_string(&s->conf.password, conf->password) && ok;
     ok = copy_string(&s->conf.database, conf->database) && ok;
-    ok = copy_string(&s->conf.ca_file, conf->ca_file) && ok;
-    if (ok)
+    ok = copy_string(&s->conf.tls.ca_file, conf->tls.ca_file) && ok;
+    ok = copy_string(&s->conf.tls.cert_file, conf->tls.cert_file) && ok;
+    ok = copy_string(&s->conf.tls.key_file, conf->tls.key_file) && ok;
+    ok = copy_string(&s->conf.tls.key_password, conf->tls.key_password) && ok;
+    if (!ok)
+        error_nomem(reterr);
+    else if (check_tls(&s->conf.tls, reterr))
         return s;
     mysql_session_free(s);
-    error_nomem(reterr);
     return NULL;
 }
 
@@ -91,7 +110,10 @@ void mysql_session_free(struct mysql_session *s) {
     free(s->conf.user);
     free(s->conf.password);
     free(s->conf.database);
-    free(s->conf.ca_file);
+    free(s->conf.tls.ca_file);
+    free(s->conf.tls.cert_file);
+    free(s->conf.tls.key_file);
+    free(s->conf.tls.key_password);
     free(s);
     mysql_thread_end();
 }
@@ -126,15 +148,24 @@ static unsigned whole_seconds(usec_t usec) {
     return seconds == 0 ? 1 : seconds > 86400 ? 86400 : (unsigned)seconds;
 }
 
-static void set_tls(MYSQL *connection, const char *ca_file) {
-    mysql_ssl_set(connection, NULL, NULL, ca_file, NULL, NULL);
+static const char *none_if_empty(const char *s) {
+    return s[0] ? s : NULL;
+}
+
+/* Files are read at each connect, so that renewed ones are used without a restart. */
+static void set_tls(MYSQL *connection, const struct link_tls *tls) {
+    const char *key = tls->key_file[0] ? tls->key_file : tls->cert_file;
+    const char *ca = tls->verify == LINK_VERIFY_NONE ? NULL : none_if_empty(tls->ca_file);
+    mysql_ssl_set(connection, none_if_empty(key), none_if_empty(tls->cert_file), ca, NULL, NULL);
 #ifdef LIBMARIADB
-    const char on = 1;
+    const char on = 1, full = tls->verify == LINK_VERIFY_FULL;
     mysql_options(connection, MYSQL_OPT_SSL_ENFORCE, &on);
-    mysql_options(connection, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &on);
+    mysql_options(connection, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &full);
+    if (tls->key_password[0])
+        mysql_options(connection, MARIADB_OPT_TLS_PASSPHRASE, tls->key_password);
 #else
-    const unsigned mode = SSL_MODE_VERIFY_IDENTITY;
-    mysql_options(connection, MYSQL_OPT_SSL_MODE, &mode);
+    static const unsigned modes[] = {SSL_MODE_VERIFY_IDENTITY, SSL_MODE_VERIFY_CA, SSL_MODE_REQUIRED};
+    mysql_options(connection, MYSQL_OPT_SSL_MODE, &modes[tls->verify]);
 #endif
 }
 
@@ -153,8 +184,8 @@ static void set_options(MYSQL *connection, const struct mysql_conf *conf) {
     const char on = 1; /* Connector/C fetches the key for caching_sha2_password by itself */
     mysql_options(connection, MYSQL_OPT_GET_SERVER_PUBLIC_KEY, &on);
 #endif
-    if (conf->ca_file[0])
-        set_tls(connection, conf->ca_file);
+    if (link_wants_tls(&conf->tls))
+        set_tls(connection, &conf->tls);
 }
 
 /* What every session is like. The lock wait ends before the read timeout, so that a waiter is OVERLOADED and

@@ -17,6 +17,7 @@
 #include "core/buf.h"
 #include "core/conf.h"
 #include "core/error.h"
+#include "core/link.h"
 #include <mysql.h>
 
 struct mysql_conf {
@@ -24,7 +25,7 @@ struct mysql_conf {
     int64_t port;
     char *socket; /* empty: TCP */
     char *user, *password, *database;
-    char *ca_file; /* TLS if set */
+    struct link_tls tls;
     usec_t connect_timeout_usec, timeout_usec;
 };
 extern const struct option mysql_option_table[]; /* section [mysql] */

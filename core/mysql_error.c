@@ -83,7 +83,7 @@ static const struct row {
     {2013, ERROR_UNAVAILABLE, LOST, NULL}, /* CR_SERVER_LOST */
     {2014, ERROR_INTERNAL, LOST, NULL}, /* CR_COMMANDS_OUT_OF_SYNC */
     {2020, ERROR_INVALID, LOST, NULL},  /* CR_NET_PACKET_TOO_LARGE */
-    {2026, ERROR_UNAVAILABLE, LOST, "check [mysql] ca_file"}, /* CR_SSL_CONNECTION_ERROR */
+    {2026, ERROR_UNAVAILABLE, LOST, "check [mysql] tls and its files, and the server's certificate"}, /* CR_SSL_CONNECTION_ERROR */
     {2027, ERROR_UNAVAILABLE, LOST, NULL}, /* CR_MALFORMED_PACKET */
     {2055, ERROR_UNAVAILABLE, LOST, NULL}, /* CR_SERVER_LOST_EXTENDED */
     {2058, ERROR_UNAVAILABLE, LOST, NULL}, /* CR_ALREADY_CONNECTED: never reused here */
@@ -91,6 +91,7 @@ static const struct row {
     {2061, ERROR_UNAVAILABLE, LOST, "check [mysql] user and password"}, /* CR_AUTH_PLUGIN_ERR */
     {3024, ERROR_TIMEOUT, 0, NULL},     /* ER_QUERY_TIMEOUT (MySQL max_execution_time) */
     {3140, ERROR_INVALID, 0, NULL},     /* ER_INVALID_JSON_TEXT */
+    {3159, ERROR_UNAVAILABLE, LOST, "the server wants TLS: set [mysql] tls or ca_file"}, /* ER_SECURE_TRANSPORT_REQUIRED */
     {3572, ERROR_OVERLOADED, 0, NULL},  /* ER_LOCK_NOWAIT */
     {3819, ERROR_INVALID, 0, NULL},     /* ER_CHECK_CONSTRAINT_VIOLATED (MySQL) */
     {4025, ERROR_INVALID, 0, NULL},     /* ER_CONSTRAINT_FAILED (MariaDB) */

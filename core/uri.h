@@ -13,5 +13,9 @@ bool uri_parse_query(struct arena *arena, const char *query, size_t len, size_t 
                      struct uri_pair **ret_pairs, size_t *ret_count, struct error *reterr);
 /* Decodes one path segment ('+' stays). INVALID as above. */
 bool uri_decode_segment(struct arena *arena, const char *s, size_t len, struct slice *ret, struct error *reterr);
+/* Appends one or several comma-separated URIs with everything between "://" and the last '@' as "***", and the values
+ * of parameters whose names speak of passwords, keys and tokens. Never shows less than is safe: made for messages and
+ * for --print-config, not for calls. */
+bool uri_redact(struct buf *out, const char *uris);
 /* Appends s with everything outside unreserved characters (RFC 3986 2.3) escaped. */
 bool uri_encode(struct buf *out, const char *s, size_t len);

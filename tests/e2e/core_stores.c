@@ -1,10 +1,10 @@
 /* core's sessions against real servers. Usage: e2e_core_stores [mysql|mongo|elasticsearch|kafka]; addresses come from
  * READSIDE_*. A server without an address is skipped, and said so: test_core_stores.py takes that for a failure. */
 #include "tests/e2e/core_stores.h"
-#include "core/mongo.h"
-#include "core/mysql.h"
 #include <stdlib.h>
 #include <unistd.h>
+
+struct store_confs store_confs;
 
 char *env_or_skip(const char *name) {
     char *value = getenv(name);
@@ -30,7 +30,17 @@ static const struct {
 };
 
 int main(int argc, char **argv) {
+    const struct conf_group tables[] = {{mongo_option_table, mongo_option_count, &store_confs.mongo},
+                                        {mysql_option_table, mysql_option_count, &store_confs.mysql},
+                                        {es_option_table, es_option_count, &store_confs.es},
+                                        {kafka_option_table, kafka_option_count, &store_confs.kafka}};
+    const struct conf_sources sources = {.environment = environ};
+    struct error error = {0};
     int failed = 0, ran = 0;
+    if (!conf_load(tables, ARRAY_LEN(tables), &sources, &error)) {
+        print_error("%s\n", error.message);
+        return 2;
+    }
     mysql_global_init();
     mongo_global_init();
     for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
@@ -41,5 +51,6 @@ int main(int argc, char **argv) {
     }
     mongo_global_done();
     mysql_global_done();
+    conf_done(tables, ARRAY_LEN(tables));
     return failed > 0 || ran == 0;
 }

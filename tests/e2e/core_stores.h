@@ -2,6 +2,10 @@
 #pragma once
 #include "core/cleanup.h"
 #include "core/error.h"
+#include "core/es.h"
+#include "core/kafka.h"
+#include "core/mongo.h"
+#include "core/mysql.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +13,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
+
+/* As the programs read it from READSIDE_*: addresses, users, passwords, certificates. */
+struct store_confs {
+    struct mongo_conf mongo;
+    struct mysql_conf mysql;
+    struct es_conf es;
+    struct kafka_conf kafka;
+};
+extern struct store_confs store_confs;
 
 /* The value of an environment variable; without one the test is skipped, loudly. */
 char *env_or_skip(const char *name);

@@ -12,7 +12,10 @@ struct fixture {
 };
 
 static struct es_conf conf_from_env(void) {
-    return (struct es_conf){.url = env_or_skip("READSIDE_ELASTICSEARCH_URL"), .tls_verify = true, .timeout_usec = 30 * USEC_PER_SEC};
+    struct es_conf conf = store_confs.es;
+    env_or_skip("READSIDE_ELASTICSEARCH_URL");
+    conf.timeout_usec = 30 * USEC_PER_SEC;
+    return conf;
 }
 
 static const char *path_of(struct fixture *f, const char *rest) {

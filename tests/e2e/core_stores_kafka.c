@@ -6,12 +6,10 @@
 enum { MESSAGES = 500 };
 
 static struct kafka_conf conf_from_env(void) {
-    return (struct kafka_conf){
-        .brokers = env_or_skip("READSIDE_KAFKA_BROKERS"),
-        .message_timeout_usec = 30 * USEC_PER_SEC,
-        .linger_usec = 5 * USEC_PER_MSEC,
-        .queue_max = 10000,
-    };
+    struct kafka_conf conf = store_confs.kafka;
+    env_or_skip("READSIDE_KAFKA_BROKERS");
+    conf.queue_max = 10000;
+    return conf;
 }
 
 struct reports {

@@ -11,12 +11,8 @@ struct fixture {
 };
 
 static struct mongo_conf conf_from_env(void) {
-    return (struct mongo_conf){
-        .uri = env_or_skip("READSIDE_MONGO_URI"),
-        .database = (char *)(uintptr_t)"",
-        .timeout_usec = 10 * USEC_PER_SEC,
-        .server_selection_usec = 5 * USEC_PER_SEC,
-    };
+    env_or_skip("READSIDE_MONGO_URI");
+    return store_confs.mongo;
 }
 
 static int setup(void **state) {

@@ -13,17 +13,12 @@ struct fixture {
 };
 
 static struct mysql_conf conf_from_env(void) {
-    return (struct mysql_conf){
-        .host = env_or_skip("READSIDE_MYSQL_HOST"),
-        .port = strtol(env_or_skip("READSIDE_MYSQL_PORT"), NULL, 10),
-        .socket = (char *)(uintptr_t)"",
-        .user = env_or_skip("READSIDE_MYSQL_USER"),
-        .password = env_or_skip("READSIDE_MYSQL_PASSWORD"),
-        .database = (char *)(uintptr_t)"",
-        .ca_file = (char *)(uintptr_t)"",
-        .connect_timeout_usec = 5 * USEC_PER_SEC,
-        .timeout_usec = 4 * USEC_PER_SEC,
-    };
+    struct mysql_conf conf = store_confs.mysql;
+    env_or_skip("READSIDE_MYSQL_HOST");
+    conf.database = (char *)(uintptr_t)"";
+    conf.connect_timeout_usec = 5 * USEC_PER_SEC;
+    conf.timeout_usec = 4 * USEC_PER_SEC;
+    return conf;
 }
 
 /* The first column of the last row. */

@@ -21,6 +21,7 @@ PRODUCTS = [
     {"id": "tea", "name": {"ko": "유기농 녹차 티백", "en": "Organic green tea bags"}, "brand": "O'sulloc", "categories": [3]},
     {"id": "inch", "name": {"ko": "LG 그램 13.3인치", "en": "LG gram 13.3-inch"}, "brand": "LG", "categories": [4]},
 ]
+COMPOUNDS = {"무선이어폰", "유기농녹차"}
 SKUS = [v["sku"] for p in PRODUCTS for v in p.get("variants", [{"sku": p["id"]}])]
 
 
@@ -64,6 +65,8 @@ def test_a_part_of_a_code_is_no_code(shop, q):
     ("o'sulloc", {"tea"}), ("samsung banana", set()), ("노트북 바나나", set()),
 ])
 def test_what_is_found(shop, q, products):
+    if q in COMPOUNDS and not shop.index.stack.has_nori:
+        pytest.skip("a compound of the question is taken apart by nori, which this server has not")
     assert set(found(shop, q, typo=False)) == products
 
 

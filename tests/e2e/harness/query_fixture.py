@@ -44,7 +44,7 @@ def make_tree(rows):
 class Shop:
     """The index, the products in it and the query-api before it."""
 
-    def __init__(self, stack, folder, products=(), stock=None, tree=None, settings=None, mapping="products-v1.json", **how):
+    def __init__(self, stack, folder, products=(), stock=None, tree=None, settings=None, mapping=None, **how):
         self.index = SearchIndex(stack, mapping).create()
         self.tree = make_tree(tree or TREE)
         self.products, self.stock = list(products), dict(stock or {})

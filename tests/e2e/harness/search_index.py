@@ -172,12 +172,13 @@ def within(number, text):
 class SearchIndex:
     """A product index from mappings/ and an index of categories, with names that no other test has."""
 
-    def __init__(self, stack, mapping="products-v1.json"):
+    def __init__(self, stack, mapping=None):
+        """mapping: a file of mappings/; None: as the projector chooses, by what the server has."""
         self.stack = stack
         self.name = f"t-query-{secrets.token_hex(4)}"
         self.index, self.categories_index = f"{self.name}-products", f"{self.name}-categories"
         self.environment = {"READSIDE_QUERY_API_INDEX": self.index, "READSIDE_QUERY_API_CATEGORIES_INDEX": self.categories_index}
-        self.mapping = mapping
+        self.mapping = mapping or ("products-v1.json" if stack.has_nori else "products-v1-plain.json")
         self.tree = {}
 
     @staticmethod

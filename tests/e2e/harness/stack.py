@@ -1,4 +1,5 @@
 """The servers that tests/run started, and a corner of them that belongs to one test."""
+import functools
 import os
 import secrets
 
@@ -35,6 +36,12 @@ class Stack:
         reply = self.http.request(method, self.es_url + path, json=body, timeout=60, **how)
         assert reply.status_code in expect, f"{method} {path}: {reply.status_code} {reply.text[:1000]}"
         return reply.json() if reply.content else None
+
+    @functools.cached_property
+    def has_nori(self):
+        """Can the search server take Korean words apart? Elsewhere indexes get the plain mapping."""
+        probe = {"tokenizer": {"type": "nori_tokenizer"}, "text": "가"}
+        return "tokens" in self.es("POST", "/_analyze", probe, expect=(200, 400))
 
     def close(self):
         self.mongo.close()
