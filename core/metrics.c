@@ -8,15 +8,34 @@
 enum metric_type { TYPE_COUNTER, TYPE_GAUGE, TYPE_HISTOGRAM };
 static const char *const type_names[] = {"counter", "gauge", "histogram"};
 
-static const usec_t bounds[] = {500,    1000,   2000,    5000,    10000,   20000,    50000,    100000,
-                                200000, 500000, 1000000, 2000000, 5000000, 10000000, 20000000, 60000000};
-static const char *const bound_names[] = {"0.0005", "0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1",
-                                          "0.2",    "0.5",   "1",     "2",     "5",    "10",   "20",   "60"};
-enum { BOUNDS = sizeof(bounds) / sizeof(bounds[0]) };
+enum { BOUNDS_MAX = 16 };
+
+/* Upper bounds of buckets, and their names in the unit that is exported. */
+struct scale {
+    size_t count;
+    double per_unit; /* what is observed, per unit exported */
+    uint64_t bounds[BOUNDS_MAX];
+    const char *names[BOUNDS_MAX];
+};
+
+static const struct scale scales[METRIC_SCALES] = {
+    [METRIC_SECONDS] = {16, 1e6,
+                        {500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000, 2000000, 5000000,
+                         10000000, 20000000, 60000000},
+                        {"0.0005", "0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5",
+                         "10", "20", "60"}},
+    [METRIC_COUNTS] = {14, 1,
+                       {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000},
+                       {"1", "2", "5", "10", "20", "50", "100", "200", "500", "1000", "2000", "5000", "10000", "20000"}},
+    [METRIC_BYTES] = {9, 1,
+                      {1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864},
+                      {"1024", "4096", "16384", "65536", "262144", "1048576", "4194304", "16777216", "67108864"}},
+};
 
 struct histogram {
-    _Atomic uint64_t buckets[BOUNDS + 1]; /* the last one: above all bounds. Not cumulative. */
-    _Atomic uint64_t sum_usec;
+    const struct scale *scale;
+    _Atomic uint64_t buckets[BOUNDS_MAX + 1]; /* the one at scale->count: above all bounds. Not cumulative. */
+    _Atomic uint64_t sum;
 };
 
 struct metric {
@@ -34,6 +53,7 @@ struct family {
     struct family *next;
     char *name, *help;
     enum metric_type type;
+    enum metric_scale scale; /* of histograms */
     struct metric *first, *last;
 };
 
@@ -67,7 +87,7 @@ static void family_free(struct family *f) {
     free(f);
 }
 
-static struct metric *metric_new(enum metric_type type, const char *labels) {
+static struct metric *metric_new(enum metric_type type, enum metric_scale scale, const char *labels) {
     struct metric *m = calloc(1, sizeof(*m));
     if (!m)
         return NULL;
@@ -79,6 +99,8 @@ static struct metric *metric_new(enum metric_type type, const char *labels) {
         metric_free(m);
         return NULL;
     }
+    if (m->histogram)
+        m->histogram->scale = &scales[scale];
     return m;
 }
 
@@ -96,13 +118,14 @@ static struct family *family_new(const char *name, const char *help, enum metric
     return f;
 }
 
-static struct family *get_family(const char *name, const char *help, enum metric_type type) {
+static struct family *get_family(const char *name, const char *help, enum metric_type type, enum metric_scale scale) {
     for (struct family *f = families; f; f = f->next)
         if (strcmp(f->name, name) == 0)
             return f->type == type ? f : NULL;
     struct family *f = name_valid(name) ? family_new(name, help, type) : NULL;
     if (!f)
         return NULL;
+    f->scale = scale;
     if (families_last)
         families_last->next = f;
     else
@@ -111,14 +134,15 @@ static struct family *get_family(const char *name, const char *help, enum metric
     return f;
 }
 
-static struct metric *get_metric_locked(const char *name, const char *help, const char *labels, enum metric_type type) {
-    struct family *f = get_family(name, help, type);
+static struct metric *get_metric_locked(const char *name, const char *help, const char *labels, enum metric_type type,
+                                        enum metric_scale scale) {
+    struct family *f = get_family(name, help, type, scale);
     if (!f)
         return NULL;
     for (struct metric *m = f->first; m; m = m->next)
         if (strcmp(m->labels, labels) == 0)
             return m;
-    struct metric *m = metric_new(type, labels);
+    struct metric *m = metric_new(type, f->scale, labels);
     if (!m)
         return NULL;
     if (f->last)
@@ -129,29 +153,34 @@ static struct metric *get_metric_locked(const char *name, const char *help, cons
     return m;
 }
 
-static struct metric *get_metric(const char *name, const char *help, const char *labels, enum metric_type type) {
+static struct metric *get_metric(const char *name, const char *help, const char *labels, enum metric_type type,
+                                 enum metric_scale scale) {
     pthread_mutex_lock(&lock);
-    struct metric *m = get_metric_locked(name, help, labels, type);
+    struct metric *m = get_metric_locked(name, help, labels, type, scale);
     pthread_mutex_unlock(&lock);
     return m;
 }
 
 struct metric *metrics_counter(const char *name, const char *help, const char *labels) {
-    return get_metric(name, help, labels, TYPE_COUNTER);
+    return get_metric(name, help, labels, TYPE_COUNTER, METRIC_SECONDS);
 }
 
 struct metric *metrics_gauge(const char *name, const char *help, const char *labels) {
-    return get_metric(name, help, labels, TYPE_GAUGE);
+    return get_metric(name, help, labels, TYPE_GAUGE, METRIC_SECONDS);
 }
 
 struct metric *metrics_histogram(const char *name, const char *help, const char *labels) {
-    return get_metric(name, help, labels, TYPE_HISTOGRAM);
+    return get_metric(name, help, labels, TYPE_HISTOGRAM, METRIC_SECONDS);
+}
+
+struct metric *metrics_histogram_of(const char *name, const char *help, const char *labels, enum metric_scale scale) {
+    return get_metric(name, help, labels, TYPE_HISTOGRAM, scale);
 }
 
 struct metric *metrics_gauge_fn(const char *name, const char *help, const char *labels, double (*fn)(void *ctx),
                                 void *ctx) {
     pthread_mutex_lock(&lock);
-    struct metric *m = get_metric_locked(name, help, labels, TYPE_GAUGE);
+    struct metric *m = get_metric_locked(name, help, labels, TYPE_GAUGE, METRIC_SECONDS);
     if (m) {
         m->fn = fn;
         m->ctx = ctx;
@@ -184,24 +213,25 @@ void metric_set(struct metric *m, double v) {
         atomic_store_explicit(&m->value, v, memory_order_relaxed);
 }
 
-static size_t bucket_of(usec_t usec) {
+static size_t bucket_of(const struct scale *scale, uint64_t v) {
     size_t i = 0;
-    while (i < BOUNDS && usec > bounds[i])
+    while (i < scale->count && v > scale->bounds[i])
         i++;
     return i;
 }
 
-void metric_observe(struct metric *m, usec_t usec) {
+void metric_observe(struct metric *m, uint64_t v) {
     if (!m || m->type != TYPE_HISTOGRAM)
         return;
-    atomic_fetch_add_explicit(&m->histogram->buckets[bucket_of(usec)], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&m->histogram->sum_usec, usec, memory_order_relaxed);
+    struct histogram *h = m->histogram;
+    atomic_fetch_add_explicit(&h->buckets[bucket_of(h->scale, v)], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&h->sum, v, memory_order_relaxed);
 }
 
 /* A copy of the counters; returns their sum, so that the count always equals the +Inf bucket. */
-static uint64_t read_buckets(const struct histogram *h, uint64_t ret[BOUNDS + 1]) {
+static uint64_t read_buckets(const struct histogram *h, uint64_t ret[BOUNDS_MAX + 1]) {
     uint64_t total = 0;
-    for (size_t i = 0; i <= BOUNDS; i++) {
+    for (size_t i = 0; i <= h->scale->count; i++) {
         ret[i] = atomic_load_explicit(&h->buckets[i], memory_order_relaxed);
         total += ret[i];
     }
@@ -209,7 +239,7 @@ static uint64_t read_buckets(const struct histogram *h, uint64_t ret[BOUNDS + 1]
 }
 
 double metric_value(const struct metric *m) {
-    uint64_t buckets[BOUNDS + 1];
+    uint64_t buckets[BOUNDS_MAX + 1];
     if (!m)
         return 0;
     switch (m->type) {
@@ -225,22 +255,23 @@ double metric_value(const struct metric *m) {
 
 /* As histogram_quantile() of Prometheus: linear within the bucket; above the last bound, the last bound. */
 double metric_quantile_usec(const struct metric *m, double q) {
-    uint64_t buckets[BOUNDS + 1];
+    uint64_t buckets[BOUNDS_MAX + 1];
     if (!m || m->type != TYPE_HISTOGRAM)
         return 0;
     uint64_t total = read_buckets(m->histogram, buckets);
     if (total == 0)
         return 0;
+    const struct scale *scale = m->histogram->scale;
     double rank = fmin(fmax(q, 0), 1) * (double)total, below = 0;
-    for (size_t i = 0; i < BOUNDS; i++) {
+    for (size_t i = 0; i < scale->count; i++) {
         double here = (double)buckets[i];
         if (here > 0 && below + here >= rank) {
-            double low = i ? (double)bounds[i - 1] : 0;
-            return low + ((double)bounds[i] - low) * (rank - below) / here;
+            double low = i ? (double)scale->bounds[i - 1] : 0;
+            return low + ((double)scale->bounds[i] - low) * (rank - below) / here;
         }
         below += here;
     }
-    return (double)bounds[BOUNDS - 1];
+    return (double)scale->bounds[scale->count - 1];
 }
 
 static void write_name(struct buf *out, const char *name, const char *suffix, const char *labels, const char *le) {
@@ -271,17 +302,18 @@ static void write_u64(struct buf *out, uint64_t v) {
 }
 
 static void write_histogram(struct buf *out, const char *name, const struct metric *m) {
-    uint64_t buckets[BOUNDS + 1], cumulative = 0;
+    uint64_t buckets[BOUNDS_MAX + 1], cumulative = 0;
+    const struct scale *scale = m->histogram->scale;
     uint64_t total = read_buckets(m->histogram, buckets);
-    for (size_t i = 0; i < BOUNDS; i++) {
+    for (size_t i = 0; i < scale->count; i++) {
         cumulative += buckets[i];
-        write_name(out, name, "_bucket", m->labels, bound_names[i]);
+        write_name(out, name, "_bucket", m->labels, scale->names[i]);
         write_u64(out, cumulative);
     }
     write_name(out, name, "_bucket", m->labels, "+Inf");
     write_u64(out, total);
     write_name(out, name, "_sum", m->labels, NULL);
-    write_double(out, (double)atomic_load_explicit(&m->histogram->sum_usec, memory_order_relaxed) / 1e6);
+    write_double(out, (double)atomic_load_explicit(&m->histogram->sum, memory_order_relaxed) / scale->per_unit);
     write_name(out, name, "_count", m->labels, NULL);
     write_u64(out, total);
 }

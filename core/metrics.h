@@ -16,6 +16,10 @@ struct metric *metrics_counter(const char *name, const char *help, const char *l
 struct metric *metrics_gauge(const char *name, const char *help, const char *labels);
 /* Durations in microseconds, exported in seconds; 0.5 ms to 60 s in 1-2-5 steps. */
 struct metric *metrics_histogram(const char *name, const char *help, const char *labels);
+/* Of something else than time. COUNTS: 1 to 20,000 in 1-2-5 steps; BYTES: 1 KiB to 64 MiB in steps of 4. The family's
+ * scale is that of its first metric. */
+enum metric_scale { METRIC_SECONDS, METRIC_COUNTS, METRIC_BYTES, METRIC_SCALES };
+struct metric *metrics_histogram_of(const char *name, const char *help, const char *labels, enum metric_scale scale);
 /* A gauge read at scrape time, on the scraping thread, under the registry's lock: fn must not register metrics.
  * Registering it again replaces fn and ctx; fn NULL takes it away (NaN from then on), before ctx goes. */
 struct metric *metrics_gauge_fn(const char *name, const char *help, const char *labels, double (*fn)(void *ctx),
@@ -24,7 +28,7 @@ struct metric *metrics_gauge_fn(const char *name, const char *help, const char *
 void metric_add(struct metric *m, uint64_t n);
 void metric_inc(struct metric *m);
 void metric_set(struct metric *m, double v);
-void metric_observe(struct metric *m, usec_t usec);
+void metric_observe(struct metric *m, uint64_t v); /* microseconds, or what the scale counts */
 double metric_value(const struct metric *m); /* counter or gauge: value; histogram: count */
 /* The quantile (0..1) of a histogram in microseconds, interpolated within its bucket; 0 if empty. */
 double metric_quantile_usec(const struct metric *m, double q);
