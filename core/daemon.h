@@ -76,3 +76,6 @@ struct daemon_condition;
 struct daemon_condition *daemon_condition_new(const char *name, bool ready, const char *reason);
 void daemon_condition_set(struct daemon_condition *condition, bool ready, const char *reason);
 bool daemon_ready(void);
+/* One JSON array of {name, ready, reason}, as /readyz has it. */
+struct json_write;
+void daemon_write_conditions(struct json_write *w);

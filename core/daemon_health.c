@@ -140,7 +140,7 @@ void daemon_health_start(const char *program_name) {
         metric_set(start, (double)clock_wall_usec() / 1e6);
     metrics_gauge_fn("readside_ready", "1 if /readyz answers 200", "", readiness, NULL);
     metrics_gauge_fn("process_resident_memory_bytes", "Resident memory", "", resident_bytes, NULL);
-    metrics_gauge_fn("process_cpu_seconds_total", "User and system CPU time", "", cpu_seconds, NULL);
+    metrics_counter_fn("process_cpu_seconds_total", "User and system CPU time", "", cpu_seconds, NULL);
     metrics_gauge_fn("process_open_fds", "Open descriptors", "", open_descriptors, NULL);
 }
 
@@ -178,7 +178,7 @@ void daemon_handle_healthz(struct http_request *request, void *ctx) {
     reply_json(request, 200, &w, &out);
 }
 
-static void write_conditions(struct json_write *w) {
+static void write_conditions_locked(struct json_write *w) {
     json_write_array(w);
     for (const struct daemon_condition *c = conditions; c; c = c->next) {
         json_write_object(w);
@@ -195,6 +195,12 @@ static void write_conditions(struct json_write *w) {
     json_write_array_end(w);
 }
 
+void daemon_write_conditions(struct json_write *w) {
+    pthread_mutex_lock(&lock);
+    write_conditions_locked(w);
+    pthread_mutex_unlock(&lock);
+}
+
 void daemon_handle_readyz(struct http_request *request, void *ctx) {
     (void)ctx;
     struct buf out = BUF_INIT(HEALTH_MAX_BYTES);
@@ -209,7 +215,7 @@ void daemon_handle_readyz(struct http_request *request, void *ctx) {
     json_write_key(&w, "ready");
     json_write_bool(&w, ready);
     json_write_key(&w, "conditions");
-    write_conditions(&w);
+    write_conditions_locked(&w);
     pthread_mutex_unlock(&lock);
     if (!ready)
         http_reply_header(request, "Retry-After", "1");

@@ -177,10 +177,10 @@ struct metric *metrics_histogram_of(const char *name, const char *help, const ch
     return get_metric(name, help, labels, TYPE_HISTOGRAM, scale);
 }
 
-struct metric *metrics_gauge_fn(const char *name, const char *help, const char *labels, double (*fn)(void *ctx),
-                                void *ctx) {
+static struct metric *get_fn(const char *name, const char *help, const char *labels, enum metric_type type,
+                             double (*fn)(void *ctx), void *ctx) {
     pthread_mutex_lock(&lock);
-    struct metric *m = get_metric_locked(name, help, labels, TYPE_GAUGE, METRIC_SECONDS);
+    struct metric *m = get_metric_locked(name, help, labels, type, METRIC_SECONDS);
     if (m) {
         m->fn = fn;
         m->ctx = ctx;
@@ -189,6 +189,16 @@ struct metric *metrics_gauge_fn(const char *name, const char *help, const char *
     }
     pthread_mutex_unlock(&lock);
     return m;
+}
+
+struct metric *metrics_gauge_fn(const char *name, const char *help, const char *labels, double (*fn)(void *ctx),
+                                void *ctx) {
+    return get_fn(name, help, labels, TYPE_GAUGE, fn, ctx);
+}
+
+struct metric *metrics_counter_fn(const char *name, const char *help, const char *labels, double (*fn)(void *ctx),
+                                  void *ctx) {
+    return get_fn(name, help, labels, TYPE_COUNTER, fn, ctx);
 }
 
 void metric_add(struct metric *m, uint64_t n) {
@@ -244,7 +254,7 @@ double metric_value(const struct metric *m) {
         return 0;
     switch (m->type) {
     case TYPE_COUNTER:
-        return (double)atomic_load_explicit(&m->count, memory_order_relaxed);
+        return m->fn ? m->fn(m->ctx) : (double)atomic_load_explicit(&m->count, memory_order_relaxed);
     case TYPE_HISTOGRAM:
         return (double)read_buckets(m->histogram, buckets);
     case TYPE_GAUGE:
@@ -325,7 +335,10 @@ static void write_metric(struct buf *out, const char *name, const struct metric 
         break;
     case TYPE_COUNTER:
         write_name(out, name, "", m->labels, NULL);
-        write_u64(out, atomic_load_explicit(&m->count, memory_order_relaxed));
+        if (m->fn)
+            write_double(out, metric_value(m));
+        else
+            write_u64(out, atomic_load_explicit(&m->count, memory_order_relaxed));
         break;
     case TYPE_GAUGE:
         write_name(out, name, "", m->labels, NULL);

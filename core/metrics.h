@@ -25,6 +25,10 @@ struct metric *metrics_histogram_of(const char *name, const char *help, const ch
 struct metric *metrics_gauge_fn(const char *name, const char *help, const char *labels, double (*fn)(void *ctx),
                                 void *ctx);
 
+/* The same for a number that only grows. */
+struct metric *metrics_counter_fn(const char *name, const char *help, const char *labels, double (*fn)(void *ctx),
+                                  void *ctx);
+
 void metric_add(struct metric *m, uint64_t n);
 void metric_inc(struct metric *m);
 void metric_set(struct metric *m, double v);

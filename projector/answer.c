@@ -85,8 +85,8 @@ static void item_done(struct answer *a, const struct bulk_item *item) {
         if (wall == 0)
             continue;
         lag_observe(lag_metrics.commit_to_indexed[s], wall, a->wall_usec);
-        if (s == MARK_STREAM && item->op == BULK_INDEX)
-            sample_offer(e, entry, item->version, wall);
+        if (item->op == BULK_INDEX)
+            sample_offer(e, entry, item->version, (enum mark_source)s, wall);
     }
     store_dead_letter_gone(e, entry);
     lane_done(&a->lane->lane, entry);

@@ -274,6 +274,10 @@ static void lane_gauges(struct engine *e) {
         metric_set(l->metrics.delayed, (double)l->lane.queues[LANE_QUEUE_DELAYED].count);
         metric_set(l->metrics.in_flight, (double)l->lane.in_flight);
     }
+    for (int s = 0; s < MARK_SOURCE_COUNT; s++) {
+        metric_set(lag_metrics.unfinished[s], (double)window_used(&e->windows[s]));
+        metric_set(lag_metrics.unfinished_limit[s], (double)e->windows[s].limit);
+    }
     metric_set(lag_metrics.bulks_in_flight, e->in_flight);
     metric_set(lag_metrics.bulk_concurrency, e->concurrency.limit);
     metric_set(lag_metrics.stream_position, (double)(source_mongo_position_time(e->source_mongo) >> 32));
@@ -304,6 +308,7 @@ static void tick(struct loop_timer *timer) {
     }
     lane_gauges(e);
     readiness(e);
+    engine_publish(e);
     if (engine_now(e) >= e->headroom_at) {
         e->headroom_at = engine_now(e) + HEADROOM_USEC;
         store_headroom(e);
@@ -471,6 +476,7 @@ void engine_free(struct engine *e) {
         window_done(&e->windows[s]);
     }
     job_runner_free(e->job_runner);
+    engine_unpublish();
     segment_free(e->acked);
     category_tree_unref(e->tree);
     stream_position_done(&e->conf.position);

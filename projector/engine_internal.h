@@ -53,8 +53,9 @@ struct engine_sample {
     char id[MARK_ID_MAX];
     size_t id_len;
     uint64_t version;
+    enum mark_source source;
     int64_t commit_wall_usec;
-    usec_t started_at, next_at;
+    usec_t started_at, next_at[MARK_SOURCE_COUNT];
     struct loop_timer timer;
     struct http_call *call;
     struct buf body;
@@ -108,6 +109,8 @@ struct engine {
 
     struct hash_cache dead;  /* ids that have a dead letter */
     usec_t headroom_at;
+    usec_t published_at; /* the status; and what the counters showed then */
+    double published_documents, published_bytes;
     struct engine_sample sample;
     struct error failure;
     bool ending;
@@ -152,6 +155,11 @@ void store_refresh_tree(struct engine *e);
 void store_raise(struct engine *e);
 void store_headroom(struct engine *e);
 
+/* engine_status.c */
+void engine_publish(struct engine *e); /* the sections of the status that the loop knows; about once a second */
+void engine_unpublish(void);
+
 /* sample.c */
-void sample_offer(struct engine *e, const struct lane_entry *entry, uint64_t version, int64_t commit_wall_usec);
+void sample_offer(struct engine *e, const struct lane_entry *entry, uint64_t version, enum mark_source source,
+                  int64_t commit_wall_usec);
 void sample_cancel(struct engine *e);

@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "projector/job_scan.h"
 #include "projector/lag.h"
+#include "projector/status.h"
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -65,6 +66,7 @@ void job_runner_acked(struct job_runner *r, const struct segment *segment) {
     pthread_mutex_lock(&r->lock);
     run->record.cursor = position->cursor;
     run->record.done += position->marks;
+    metric_add(lag_metrics.jobs[run->record.type].documents, position->marks);
     run->changed = true;
     if (position->last)
         run->phase_acked = true;
@@ -114,6 +116,67 @@ static int64_t done_of(struct job_runner *r, const struct job_run *run) {
     return done;
 }
 
+/* -- what the world sees of them -- */
+
+static double rate_of(const struct job_run *run, int64_t done) {
+    double seconds = (double)(clock_now_usec() - run->started_at) / 1e6;
+    return seconds > 0 ? (double)(done - run->started_done) / seconds : 0;
+}
+
+static void write_job(struct json_write *w, const struct job_run *run, int64_t done) {
+    const struct job_record *job = &run->record;
+    double rate = rate_of(run, done);
+    json_write_object(w);
+    json_write_key(w, "id");
+    json_write_str(w, job->id);
+    json_write_key(w, "type");
+    json_write_str(w, job_type_names[job->type]);
+    json_write_key(w, "state");
+    json_write_str(w, job_state_names[job->state]);
+    json_write_key(w, "phase");
+    json_write_str(w, job_phase_names[job->phase]);
+    json_write_key(w, "done");
+    json_write_int(w, done);
+    json_write_key(w, "total");
+    json_write_int(w, job->total);
+    json_write_key(w, "orphans");
+    json_write_int(w, job->orphans);
+    json_write_key(w, "docs_per_second");
+    json_write_double(w, rate);
+    json_write_key(w, "eta_seconds");
+    if (rate > 0 && job->total >= done)
+        json_write_double(w, (double)(job->total - done) / rate);
+    else
+        json_write_null(w);
+    json_write_object_end(w);
+}
+
+/* Once a second: the status and the gauges. */
+static void publish(struct job_runner *r) {
+    double count[LAG_JOB_TYPES_MAX][LAG_JOB_STATES_MAX] = {0}, done[LAG_JOB_TYPES_MAX] = {0},
+           expected[LAG_JOB_TYPES_MAX] = {0};
+    struct status_section section;
+    struct json_write *w = status_begin(&section, "jobs");
+    json_write_array(w);
+    for (struct job_run *run = r->runs; run; run = run->next) {
+        if (run->gone)
+            continue;
+        int64_t finished = done_of(r, run);
+        write_job(w, run, finished);
+        count[run->record.type][run->record.state] += 1;
+        done[run->record.type] += (double)finished;
+        expected[run->record.type] += (double)run->record.total;
+    }
+    json_write_array_end(w);
+    status_publish(&section);
+    for (int t = 0; t < LAG_JOB_TYPES_MAX; t++) {
+        for (int s = 0; s < LAG_JOB_STATES_MAX; s++)
+            metric_set(lag_metrics.jobs[t].states[s], count[t][s]);
+        metric_set(lag_metrics.jobs[t].done, done[t]);
+        metric_set(lag_metrics.jobs[t].expected, expected[t]);
+    }
+}
+
 static bool reload(struct job_runner *r, struct error *reterr) {
     pthread_mutex_lock(&r->lock);
     bool due = clock_now_usec() >= r->reload_at;
@@ -126,23 +189,13 @@ static bool reload(struct job_runner *r, struct error *reterr) {
         run->seen = false;
     if (!jobs_active(r->client, r->conf->options->mongo.database, add_or_update, r, reterr))
         return false;
-    int running = 0, waiting = 0;
-    int64_t done = 0, total = 0;
     for (struct job_run *run = r->runs; run; run = run->next) {
-        if (!run->seen && !run->gone) {
-            run->gone = true;
-            log_info("job.superseded", LOG_STR("job", run->record.id));
-        }
-        if (run->gone)
+        if (run->seen || run->gone)
             continue;
-        *(run->record.state == JOB_WAITING ? &waiting : &running) += 1;
-        done += done_of(r, run);
-        total += run->record.total;
+        run->gone = true;
+        log_info("job.superseded", LOG_STR("job", run->record.id));
     }
-    metric_set(lag_metrics.jobs_running, running);
-    metric_set(lag_metrics.jobs_waiting, waiting);
-    metric_set(lag_metrics.job_done, (double)done);
-    metric_set(lag_metrics.job_total, (double)total);
+    publish(r);
     return true;
 }
 

@@ -1,4 +1,5 @@
 #include "projector/lag.h"
+#include "projector/jobs.h"
 #include <stdio.h>
 
 struct lag_metrics lag_metrics;
@@ -10,15 +11,20 @@ static void register_sources(struct lag_metrics *m) {
         char labels[64];
         snprintf(labels, sizeof(labels), "source=\"%s\"", mark_source_names[s]);
         m->marks[s] = metrics_counter(PREFIX "marks_total", "Marks received.", labels);
+        m->unfinished[s] = metrics_gauge(PREFIX "unfinished_marks",
+                                         "Marks and segments taken from the source and not finished: its queue here.", labels);
+        m->unfinished_limit[s] = metrics_gauge(PREFIX "unfinished_marks_limit",
+                                               "Unfinished marks from which on the source is not read.", labels);
         if (s == MARK_JOB)
             continue;
         m->commit_to_indexed[s] =
             metrics_histogram(PREFIX "commit_to_indexed_seconds",
                               "From the commit in the source to the acknowledged write in the index.", labels);
+        m->commit_to_searchable[s] = metrics_histogram(PREFIX "commit_to_searchable_seconds",
+                                                       "From the commit until a search finds it (sampled).", labels);
         m->lag_seconds[s] = metrics_gauge(PREFIX "lag_seconds", "Age of the oldest unfinished change.", labels);
     }
-    m->commit_to_searchable = metrics_histogram(PREFIX "commit_to_searchable_seconds",
-                                                "From the commit until a search finds it (sampled).", "");
+    m->queue_rows = metrics_gauge(PREFIX "queue_rows", "Rows in projection_queue, counted up to 100,000.", "");
 }
 
 static void register_bulks(struct lag_metrics *m) {
@@ -41,12 +47,38 @@ static void register_bulks(struct lag_metrics *m) {
     m->bulks = metrics_counter(PREFIX "bulks_total", "Bulk requests answered.", "");
     m->bulk_bytes = metrics_counter(PREFIX "bulk_bytes_total", "Bytes of bulk bodies sent.", "");
     m->bulk_documents = metrics_counter(PREFIX "bulk_documents_total", "Documents in bulks sent.", "");
+    m->bulk_size_bytes = metrics_histogram_of(PREFIX "bulk_size_bytes", "Size of a bulk body.", "", METRIC_BYTES);
+    m->bulk_size_documents = metrics_histogram_of(PREFIX "bulk_size_documents", "Documents in a bulk.", "", METRIC_COUNTS);
     m->bulk_seconds = metrics_histogram(PREFIX "bulk_seconds", "From sending a bulk to its answer.", "");
     m->load_seconds = metrics_histogram(PREFIX "load_seconds", "Reading the sources and composing one batch.", "");
     m->dead_letters = metrics_counter(PREFIX "dead_letters_total", "Documents put aside.", "");
+    m->dead_letters_kept = metrics_gauge(PREFIX "dead_letters", "Documents that are aside now, counted every 10 s.", "");
     m->bulks_in_flight = metrics_gauge(PREFIX "bulks_in_flight", "Bulk requests under way.", "");
     m->bulk_concurrency = metrics_gauge(PREFIX "bulk_concurrency", "Bulk requests allowed at once.", "");
     m->target_paused = metrics_gauge(PREFIX "target_paused", "1 while the index refuses all writes.", "");
+}
+
+/* Jobs that are over are counted by nobody: they are a list in MongoDB. */
+static bool state_is_active(int state) {
+    return state != JOB_DONE && state != JOB_SUPERSEDED;
+}
+
+static void register_jobs(struct lag_metrics *m) {
+    for (int t = 0; t < LAG_JOB_TYPES_MAX && job_type_names[t]; t++) {
+        struct lag_job_metrics *j = &m->jobs[t];
+        char labels[96];
+        for (int s = 0; s < LAG_JOB_STATES_MAX && job_state_names[s]; s++) {
+            snprintf(labels, sizeof(labels), "type=\"%s\",state=\"%s\"", job_type_names[t], job_state_names[s]);
+            if (state_is_active(s))
+                j->states[s] = metrics_gauge(PREFIX "jobs", "Active jobs by type and state.", labels);
+        }
+        snprintf(labels, sizeof(labels), "type=\"%s\",progress=\"done\"", job_type_names[t]);
+        j->done = metrics_gauge(PREFIX "job_documents", "Documents of active jobs: done, and expected in all.", labels);
+        snprintf(labels, sizeof(labels), "type=\"%s\",progress=\"expected\"", job_type_names[t]);
+        j->expected = metrics_gauge(PREFIX "job_documents", "", labels);
+        snprintf(labels, sizeof(labels), "type=\"%s\"", job_type_names[t]);
+        j->documents = metrics_counter(PREFIX "job_documents_total", "Documents that jobs have finished.", labels);
+    }
 }
 
 void lag_register(void) {
@@ -66,10 +98,7 @@ void lag_register(void) {
     m->category_revision = metrics_gauge(PREFIX "category_revision", "Revision of the category tree in use.", "");
     m->history_lost = metrics_counter(PREFIX "history_lost_total",
                                       "Times that the position to resume from was gone.", "");
-    m->jobs_running = metrics_gauge(PREFIX "jobs", "Jobs by state.", "state=\"running\"");
-    m->jobs_waiting = metrics_gauge(PREFIX "jobs", "Jobs by state.", "state=\"waiting\"");
-    m->job_done = metrics_gauge(PREFIX "job_documents", "Documents of running jobs.", "state=\"done\"");
-    m->job_total = metrics_gauge(PREFIX "job_documents", "Documents of running jobs.", "state=\"expected\"");
+    register_jobs(m);
 }
 
 void lag_register_lane(unsigned lane, struct lag_lane_metrics *ret) {

@@ -6,24 +6,34 @@
 #include "projector/bulk_result.h"
 #include "projector/mark.h"
 
+enum { LAG_JOB_TYPES_MAX = 8, LAG_JOB_STATES_MAX = 12 };
+struct lag_job_metrics {
+    struct metric *states[LAG_JOB_STATES_MAX]; /* how many, by enum job_state; NULL for those that are over */
+    struct metric *done, *expected;            /* documents of the active ones */
+    struct metric *documents;                  /* finished, since the start */
+};
+
 struct lag_metrics {
     struct metric *commit_to_indexed[MARK_SOURCE_COUNT]; /* stream and queue; NULL for jobs */
-    struct metric *commit_to_searchable;
+    struct metric *commit_to_searchable[MARK_SOURCE_COUNT]; /* the same */
     struct metric *marks[MARK_SOURCE_COUNT];
     struct metric *lag_seconds[MARK_SOURCE_COUNT];
+    struct metric *unfinished[MARK_SOURCE_COUNT], *unfinished_limit[MARK_SOURCE_COUNT];
+    struct metric *queue_rows;
     struct metric *outcomes[2][BULK_OUTCOMES]; /* by enum bulk_op */
     struct metric *suppressed, *ignored_events;
     struct metric *bulk_bytes, *bulk_documents, *bulks, *bulk_seconds, *load_seconds;
+    struct metric *bulk_size_bytes, *bulk_size_documents;
     struct metric *retries[BULK_OUTCOMES];
     struct metric *retries_load, *retries_tree;
-    struct metric *dead_letters;
+    struct metric *dead_letters, *dead_letters_kept;
     struct metric *oplog_headroom, *stream_position;
     struct metric *checkpoint_saved_at;
     struct metric *lease_owner, *lease_epoch;
     struct metric *target_paused, *bulks_in_flight, *bulk_concurrency;
     struct metric *category_revision;
     struct metric *history_lost;
-    struct metric *jobs_running, *jobs_waiting, *job_done, *job_total;
+    struct lag_job_metrics jobs[LAG_JOB_TYPES_MAX]; /* by enum job_type */
 };
 extern struct lag_metrics lag_metrics;
 

@@ -1,6 +1,7 @@
 /* projector: keeps the search index true. */
 #include "core/cleanup.h"
 #include "projector/command.h"
+#include "projector/status.h"
 #include "projector/control.h"
 #include <malloc.h>
 

@@ -4,8 +4,10 @@
 #include "projector/engine.h"
 #include "projector/lag.h"
 #include "projector/source_mysql.h"
+#include "projector/status.h"
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     WAIT_MIN_USEC = 100 * 1000,
@@ -47,6 +49,27 @@ static void term_done(struct term *term) {
     *term = (struct term){0};
 }
 
+/* -- what the status says of us -- */
+
+static void say_role(const struct owner *o, const char *role) {
+    struct status_section section;
+    struct json_write *w = status_begin(&section, "instance");
+    char host[65] = "";
+    gethostname(host, sizeof(host) - 1);
+    json_write_object(w);
+    json_write_key(w, "role");
+    json_write_str(w, role);
+    json_write_key(w, "epoch");
+    json_write_uint(w, o->lease ? lease_epoch(o->lease) : 0);
+    json_write_key(w, "host");
+    json_write_str(w, host);
+    json_write_key(w, "pid");
+    json_write_int(w, getpid());
+    status_write_time(w, "since", clock_wall_usec());
+    json_write_object_end(w);
+    status_publish(&section);
+}
+
 /* -- waiting -- */
 
 typedef bool owner_attempt(struct owner *o, struct error *reterr);
@@ -62,6 +85,8 @@ static bool wait_for(struct owner *o, const char *what, owner_attempt *attempt) 
         }
         if (n == 0 || n % 10 == 9)
             log_warn("waiting", LOG_STR("server", what), LOG_ERR(&error));
+        if (n == 0)
+            say_role(o, "waiting");
         daemon_condition_set(o->condition, false, error.message);
         window_sleep(&o->stop, clock_backoff_usec(n < 6 ? n : 6, WAIT_MIN_USEC, WAIT_MAX_USEC));
     }
@@ -113,10 +138,13 @@ static bool attempt_es(struct owner *o, struct error *reterr) {
 /* False: told to stop. */
 static bool stand_by(struct owner *o) {
     bool said = false;
+    say_role(o, "standby");
     for (unsigned failures = 0; !window_stopped(&o->stop);) {
         struct error error;
-        if (lease_try(o->lease, o->client, &error))
+        if (lease_try(o->lease, o->client, &error)) {
+            say_role(o, "preparing");
             return true;
+        }
         usec_t pause = o->options->projector.lease_renew_usec / 4;
         daemon_condition_set(o->condition, false, error.message);
         if (error.code == ERROR_CONFLICT) {
@@ -239,10 +267,12 @@ static enum engine_end serve(struct owner *o, const struct term *term, struct er
     log_info("owner", LOG_INT("epoch", lease_epoch(o->lease)), LOG_STR("index", term->index),
              LOG_INT("categories", category_tree_count(term->tree)),
              LOG_INT("category_revision", category_tree_revision(term->tree)));
+    say_role(o, "owner");
     set_engine(o, engine);
     enum engine_end end = engine_run(engine, reterr);
     set_engine(o, NULL);
     metric_set(lag_metrics.lease_owner, 0);
+    say_role(o, end == ENGINE_LEASE_LOST ? "standby" : "stopping");
     daemon_condition_set(o->condition, false, "not the owner of the lease");
     engine_free(engine);
     return end;
@@ -318,6 +348,7 @@ struct owner *owner_start(const struct projector_options *options, struct loop *
     *o = (struct owner){.options = options, .loop = loop, .on_end = on_end, .ctx = ctx,
                         .end_mail.deliver = end_arrived};
     o->condition = daemon_condition_new("owner", false, "starting");
+    say_role(o, "starting");
     window_init(&o->stop, 1);
     pthread_mutex_init(&o->lock, NULL);
     if (pthread_create(&o->thread, NULL, owner_main, o) == 0)

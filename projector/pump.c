@@ -218,6 +218,8 @@ static void send_batch(struct engine_lane *l, struct engine_pipe *p) {
     e->batches_out++;
     metric_add(lag_metrics.bulk_bytes, batch->bulk.body.len);
     metric_add(lag_metrics.bulk_documents, batch->bulk.count);
+    metric_observe(lag_metrics.bulk_size_bytes, batch->bulk.body.len);
+    metric_observe(lag_metrics.bulk_size_documents, batch->bulk.count);
 }
 
 static void try_send(struct engine_lane *l, struct engine_pipe *p) {

@@ -1,7 +1,10 @@
 #include "projector/routes.h"
 #include "core/cleanup.h"
 #include "projector/jobs.h"
+#include "projector/status.h"
 #include <stdlib.h>
+
+#define STATUS_MAX_BYTES ((size_t)8 << 20)
 
 struct session {
     mongoc_client_pool_t *pool;
@@ -78,8 +81,37 @@ static void handle_confirm(struct http_request *request, void *ctx) {
     free(job);
 }
 
+static void handle_status(struct http_request *request, void *ctx) {
+    (void)ctx;
+    struct buf out = BUF_INIT(STATUS_MAX_BYTES);
+    struct json_write w;
+    json_write_init(&w, &out);
+    json_write_object(&w);
+    json_write_key(&w, "program");
+    json_write_str(&w, "projector");
+    json_write_key(&w, "version");
+    json_write_str(&w, READSIDE_VERSION);
+    status_write_time(&w, "time", clock_wall_usec());
+    json_write_key(&w, "ready");
+    json_write_bool(&w, daemon_ready());
+    json_write_key(&w, "conditions");
+    daemon_write_conditions(&w);
+    status_write(&w);
+    json_write_object_end(&w);
+    if (json_write_finish(&w) && buf_append_char(&out, '\n')) {
+        http_reply(request, 200, NULL, &out);
+        return;
+    }
+    buf_done(&out);
+    struct error error;
+    error_nomem(&error);
+    http_reply_error(request, &error);
+}
+
 const struct http_route projector_routes[] = {
     DAEMON_ROUTES,
+    {.method = "GET", .path = "/v1/status", .handler = handle_status,
+     .summary = "Sources, lag, lanes, jobs, targets: what `projector status` shows"},
     {.method = "POST", .path = "/v1/jobs/{id}:confirm", .handler = handle_confirm,
      .summary = "Let a job go on that waits for a person's word"},
     {.method = NULL},

@@ -1,4 +1,4 @@
-/* Commit to searchable, sampled: one document at a time is searched for by its id until the search shows the version
+/* Commit to searchable, sampled for each source: one document at a time is searched for by its id until the search shows the version
  * that was written, as a shopper's search would. */
 #include "core/cleanup.h"
 #include "core/json_write.h"
@@ -32,7 +32,7 @@ static void searched(void *ctx, struct http_response *response) {
     struct engine *e = ctx;
     e->sample.call = NULL;
     if (response->status == 200 && shows_version(response, e->sample.version)) {
-        lag_observe(lag_metrics.commit_to_searchable, e->sample.commit_wall_usec, clock_wall_usec());
+        lag_observe(lag_metrics.commit_to_searchable[e->sample.source], e->sample.commit_wall_usec, clock_wall_usec());
         end(e);
     } else if (e->ending || engine_now(e) - e->sample.started_at > SAMPLE_GIVE_UP_USEC) {
         end(e);
@@ -58,15 +58,17 @@ static void search(struct loop_timer *timer) {
         end(e);
 }
 
-void sample_offer(struct engine *e, const struct lane_entry *entry, uint64_t version, int64_t commit_wall_usec) {
+void sample_offer(struct engine *e, const struct lane_entry *entry, uint64_t version, enum mark_source source,
+                  int64_t commit_wall_usec) {
     struct engine_sample *s = &e->sample;
     usec_t now = engine_now(e);
-    if (s->active || now < s->next_at || e->ending)
+    if (s->active || now < s->next_at[source] || e->ending)
         return;
     if (!s->body.max)
         buf_init(&s->body, 4096);
     s->active = true;
-    s->next_at = now + e->options->searchable_sample_usec;
+    s->source = source;
+    s->next_at[source] = now + e->options->searchable_sample_usec;
     s->started_at = now;
     s->version = version;
     s->commit_wall_usec = commit_wall_usec;

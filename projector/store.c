@@ -38,7 +38,8 @@ struct store_job {
     uint64_t version;
     struct category_tree *tree;
     uint32_t refresh;
-    uint64_t position_time, oldest_time;
+    uint64_t oldest_time;
+    int64_t dead_letters, queue_rows; /* -1 unknown */
     char id[MARK_ID_MAX];
     size_t id_len;
 };
@@ -392,7 +393,28 @@ void store_raise(struct engine *e) {
         job_free(job);
 }
 
-/* -- how long the oplog still reaches back to our position -- */
+/* -- what is only known by asking: how far the oplog reaches back, dead letters, rows of the queue -- */
+
+#define QUEUE_ROWS_MAX "100000"
+
+static int64_t count_dead_letters(const struct store_job *job, struct store_session *s) {
+    bson_t *command = BCON_NEW("count", DEAD_LETTER_COLLECTION);
+    bson_t reply;
+    struct error error;
+    int64_t n = state_command(s->client, database(job), command, "count dead letters", &reply, &error)
+                    ? state_i64(&reply, "n")
+                    : -1;
+    bson_destroy(&reply);
+    bson_destroy(command);
+    return n;
+}
+
+static bool read_count(void *ctx, char **columns, const unsigned long *lengths, unsigned count) {
+    (void)lengths;
+    if (count && columns[0])
+        *(int64_t *)ctx = strtoll(columns[0], NULL, 10);
+    return true;
+}
 
 static void headroom_run(struct store_job *job, struct store_session *s) {
     bson_t *command = BCON_NEW("find", "oplog.rs", "sort", "{", "$natural", BCON_INT32(1), "}", "limit", BCON_INT32(1),
@@ -402,12 +424,21 @@ static void headroom_run(struct store_job *job, struct store_session *s) {
         job->oldest_time = state_timestamp(&reply, "cursor.firstBatch.0.ts");
     bson_destroy(&reply);
     bson_destroy(command);
+    job->dead_letters = count_dead_letters(job, s);
+    struct error error;
+    if (!mysql_session_query(s->mysql, read_count, &job->queue_rows, &error,
+                             "SELECT COUNT(*) FROM (SELECT id FROM projection_queue LIMIT " QUEUE_ROWS_MAX ") counted"))
+        job->queue_rows = -1;
 }
 
 static void headroom_done(struct store_job *job) {
     uint64_t position = source_mongo_position_time(job->engine->source_mongo);
     if (job->error.code == ERROR_NONE && job->oldest_time && position)
         metric_set(lag_metrics.oplog_headroom, (double)(position >> 32) - (double)(job->oldest_time >> 32));
+    if (job->dead_letters >= 0)
+        metric_set(lag_metrics.dead_letters_kept, (double)job->dead_letters);
+    if (job->queue_rows >= 0)
+        metric_set(lag_metrics.queue_rows, (double)job->queue_rows);
 }
 
 void store_headroom(struct engine *e) {

@@ -160,8 +160,43 @@ static void test_threads(void **state) {
         assert_true(metric_value(m[i]) == 80000);
 }
 
+static void test_histograms_of_other_things(void **state) {
+    (void)state;
+    struct metric *docs = metrics_histogram_of("readside_test_documents", "Documents.", "", METRIC_COUNTS);
+    struct metric *bytes = metrics_histogram_of("readside_test_bytes", "Bytes.", "a=\"b\"", METRIC_BYTES);
+    metric_observe(docs, 1000);
+    metric_observe(docs, 3);
+    metric_observe(docs, 30000);
+    metric_observe(bytes, 1 << 20);
+    _cleanup_(buf_done) struct buf b = BUF_INIT(1 << 20);
+    const char *text = scrape(&b);
+    assert_non_null(strstr(text, "readside_test_documents_bucket{le=\"2\"} 0\nreadside_test_documents_bucket{le=\"5\"} 1\n"));
+    assert_non_null(strstr(text, "_bucket{le=\"1000\"} 2\n"));
+    assert_non_null(strstr(text, "_bucket{le=\"20000\"} 2\nreadside_test_documents_bucket{le=\"+Inf\"} 3\n"
+                                 "readside_test_documents_sum 31003\n"));
+    assert_non_null(strstr(text, "_bucket{a=\"b\",le=\"262144\"} 0\n"));
+    assert_non_null(strstr(text, "_bucket{a=\"b\",le=\"1048576\"} 1\n"));
+    assert_non_null(strstr(text, "_sum{a=\"b\"} 1048576\n"));
+    assert_true(metric_quantile_usec(docs, 1) == 20000);
+}
+
+static double half_past(void *ctx) {
+    (void)ctx;
+    return 1.5;
+}
+
+static void test_counter_fn(void **state) {
+    (void)state;
+    struct metric *m = metrics_counter_fn("readside_test_seconds_total", "Seconds.", "", half_past, NULL);
+    _cleanup_(buf_done) struct buf b = BUF_INIT(1 << 20);
+    assert_non_null(strstr(scrape(&b), "# TYPE readside_test_seconds_total counter\nreadside_test_seconds_total 1.5\n"));
+    assert_true(metric_value(m) == 1.5);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_histograms_of_other_things, teardown),
+        cmocka_unit_test_teardown(test_counter_fn, teardown),
         cmocka_unit_test_teardown(test_counters_and_gauges, teardown),
         cmocka_unit_test_teardown(test_same_and_grouped, teardown),
         cmocka_unit_test_teardown(test_bad_names_give_null, teardown),
