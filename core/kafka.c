@@ -135,3 +135,11 @@ bool kafka_conf_set_producer(rd_kafka_conf_t *to, const struct kafka_conf *conf,
            set_int(to, "message.timeout.ms", (int64_t)(conf->message_timeout_usec / USEC_PER_MSEC), reterr) &&
            set_int(to, "queue.buffering.max.messages", conf->queue_max, reterr);
 }
+
+bool kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *reterr) {
+    return set(conf, name, value, reterr);
+}
+
+bool kafka_conf_set_int(rd_kafka_conf_t *conf, const char *name, int64_t value, struct error *reterr) {
+    return set_int(conf, name, value, reterr);
+}

@@ -67,6 +67,8 @@ struct kafka_producer *kafka_producer_new(const struct kafka_conf *conf, const c
                                           struct error *reterr);
 /* Flushes at most message_timeout, then reports what is left as TIMEOUT. On the loop's thread or after it stopped. */
 void kafka_producer_free(struct kafka_producer *producer);
+/* The same with another time: 0 reports what is under way at once. */
+void kafka_producer_close(struct kafka_producer *producer, usec_t flush_timeout_usec);
 
 /* OVERLOADED when queue_max messages are under way; the callback is not called if this fails. With a loop: on its
  * thread; else any thread. */
@@ -82,3 +84,8 @@ bool kafka_producer_check(const struct kafka_producer *producer, struct error *r
 /* Blocks until a broker answers, with backoff; on_wait as in es_wait. */
 bool kafka_wait(const struct kafka_conf *conf, bool (*on_wait)(void *ctx, const struct error *why, usec_t retry_in),
                 void *ctx, struct error *reterr);
+
+/* Creates the topic if there is none. replicas -1: as the brokers are configured. *ret_partitions: those that it has.
+ * Blocks for seconds. */
+bool kafka_topic_ensure(const struct kafka_conf *conf, const char *topic, int partitions, int replicas,
+                        int *ret_partitions, struct error *reterr);

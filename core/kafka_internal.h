@@ -1,6 +1,8 @@
-/* kafka_internal.h - between kafka.c and kafka_producer.c only. */
+/* kafka_internal.h - between kafka.c, kafka_producer.c, kafka_consumer.c only. */
 #pragma once
 #include "core/kafka.h"
 
 /* The producer's own settings on top of kafka_conf_new's. */
 bool kafka_conf_set_producer(rd_kafka_conf_t *to, const struct kafka_conf *conf, struct error *reterr);
+bool kafka_conf_set(rd_kafka_conf_t *conf, const char *name, const char *value, struct error *reterr);
+bool kafka_conf_set_int(rd_kafka_conf_t *conf, const char *name, int64_t value, struct error *reterr);

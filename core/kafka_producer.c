@@ -126,9 +126,14 @@ struct kafka_producer *kafka_producer_new(const struct kafka_conf *conf, const c
 }
 
 void kafka_producer_free(struct kafka_producer *p) {
+    if (p)
+        kafka_producer_close(p, p->message_timeout_usec);
+}
+
+void kafka_producer_close(struct kafka_producer *p, usec_t flush_timeout_usec) {
     if (!p)
         return;
-    kafka_producer_flush(p, p->message_timeout_usec, NULL);
+    kafka_producer_flush(p, flush_timeout_usec, NULL);
     stop_polling(p);
     /* What is left gets its report too. */
     rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);

@@ -1,0 +1,334 @@
+#include "core/kafka_consumer.h"
+#include "core/cleanup.h"
+#include "core/kafka_internal.h"
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+enum {
+    REQUEST_MSEC = 5000,
+    FETCH_KIB = 8192, /* prefetched at most: memory stays bounded */
+    POLL_INTERVAL_MSEC = 120 * 1000,
+    METADATA_MSEC = 5000, /* a topic that does not exist yet is looked for so often */
+};
+
+struct position {
+    int32_t partition;
+    int64_t done, committed;
+};
+
+struct kafka_consumer {
+    rd_kafka_t *rk;
+    const char *topic;
+    rd_kafka_message_t *message; /* of the last poll */
+    struct kafka_event rebalance; /* seen by a callback, given out by poll */
+    rd_kafka_topic_partition_list_t *offered;
+    bool closing;
+    pthread_mutex_t lock;
+    struct position *positions; /* under the lock, with their count */
+    size_t position_count;
+    bool assigned; /* under the lock */
+    atomic_uint_fast64_t answered_at;
+};
+
+/* ---- callbacks: all run within poll ----------------------------------------------------------------------- */
+
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *partitions,
+                         void *opaque) {
+    struct kafka_consumer *c = opaque;
+    if (c->closing) { /* leaving the group revokes, and waits for the answer */
+        rd_kafka_assign(rk, NULL);
+        return;
+    }
+    c->rebalance = (struct kafka_event){.type = KAFKA_REVOKED, .lost = rd_kafka_assignment_lost(rk)};
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        c->rebalance.type = KAFKA_ASSIGNED;
+        if (c->offered)
+            rd_kafka_topic_partition_list_destroy(c->offered);
+        c->offered = rd_kafka_topic_partition_list_copy(partitions);
+    } else if (code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
+        c->rebalance.lost = true;
+    }
+}
+
+static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *offsets, void *opaque) {
+    struct kafka_consumer *c = opaque;
+    (void)rk, (void)offsets;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        atomic_store(&c->answered_at, clock_now_usec());
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque) {
+    struct kafka_consumer *c = opaque;
+    (void)rk;
+    if (c->rebalance.type != KAFKA_NOTHING)
+        return;
+    c->rebalance.type = KAFKA_TROUBLE;
+    error_set(&c->rebalance.error, kafka_error_code((rd_kafka_resp_err_t)code), "Kafka: %s", reason);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------- */
+
+static rd_kafka_conf_t *consumer_conf(const struct kafka_conf *conf, const struct kafka_consumer_conf *consumer,
+                                      struct error *reterr) {
+    rd_kafka_conf_t *made = kafka_conf_new(conf, consumer->client_id, reterr);
+    int64_t session = (int64_t)(consumer->session_timeout_usec / USEC_PER_MSEC);
+    if (made && kafka_conf_set(made, "group.id", consumer->group, reterr) &&
+        kafka_conf_set(made, "enable.auto.commit", "false", reterr) &&
+        kafka_conf_set(made, "enable.auto.offset.store", "false", reterr) &&
+        kafka_conf_set(made, "auto.offset.reset", "error", reterr) &&
+        kafka_conf_set(made, "partition.assignment.strategy", "range", reterr) &&
+        kafka_conf_set(made, "allow.auto.create.topics", "false", reterr) &&
+        kafka_conf_set_int(made, "session.timeout.ms", session, reterr) &&
+        kafka_conf_set_int(made, "heartbeat.interval.ms", session / 4 > 3000 ? 3000 : session / 4, reterr) &&
+        kafka_conf_set_int(made, "max.poll.interval.ms",
+                           session > POLL_INTERVAL_MSEC ? session : POLL_INTERVAL_MSEC, reterr) &&
+        kafka_conf_set_int(made, "queued.max.messages.kbytes", FETCH_KIB, reterr) &&
+        kafka_conf_set_int(made, "topic.metadata.refresh.interval.ms", METADATA_MSEC, reterr))
+        return made;
+    if (made)
+        rd_kafka_conf_destroy(made);
+    return NULL;
+}
+
+static bool subscribe(struct kafka_consumer *c, struct error *reterr) {
+    rd_kafka_poll_set_consumer(c->rk);
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, c->topic, RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t code = rd_kafka_subscribe(c->rk, topics);
+    rd_kafka_topic_partition_list_destroy(topics);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? true : kafka_error("subscribe", code, reterr);
+}
+
+struct kafka_consumer *kafka_consumer_new(const struct kafka_conf *conf, const struct kafka_consumer_conf *consumer,
+                                          struct error *reterr) {
+    char why[160];
+    rd_kafka_conf_t *made = consumer_conf(conf, consumer, reterr);
+    if (!made)
+        return NULL;
+    struct kafka_consumer *c = calloc(1, sizeof(*c));
+    if (!c) {
+        rd_kafka_conf_destroy(made);
+        error_nomem(reterr);
+        return NULL;
+    }
+    c->topic = consumer->topic;
+    pthread_mutex_init(&c->lock, NULL);
+    rd_kafka_conf_set_opaque(made, c);
+    rd_kafka_conf_set_rebalance_cb(made, on_rebalance);
+    rd_kafka_conf_set_offset_commit_cb(made, on_commit);
+    rd_kafka_conf_set_error_cb(made, on_error);
+    c->rk = rd_kafka_new(RD_KAFKA_CONSUMER, made, why, sizeof(why));
+    if (!c->rk) {
+        rd_kafka_conf_destroy(made);
+        error_set(reterr, ERROR_INVALID, "[kafka] librdkafka %s: %s", rd_kafka_version_str(), why);
+    } else if (subscribe(c, reterr)) {
+        return c;
+    }
+    kafka_consumer_free(c);
+    return NULL;
+}
+
+static void forget(struct kafka_consumer *c) {
+    pthread_mutex_lock(&c->lock);
+    free(c->positions);
+    c->positions = NULL;
+    c->position_count = 0;
+    c->assigned = false;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void kafka_consumer_free(struct kafka_consumer *c) {
+    if (!c)
+        return;
+    if (c->message)
+        rd_kafka_message_destroy(c->message);
+    if (c->rk) {
+        c->closing = true;
+        rd_kafka_assign(c->rk, NULL);
+        rd_kafka_consumer_close(c->rk);
+        rd_kafka_destroy(c->rk);
+    }
+    if (c->offered)
+        rd_kafka_topic_partition_list_destroy(c->offered);
+    forget(c);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+/* ---- polling ---------------------------------------------------------------------------------------------- */
+
+static void take_message(const struct kafka_consumer *c, struct kafka_event *ret) {
+    const rd_kafka_message_t *m = c->message;
+    *ret = (struct kafka_event){.type = KAFKA_MESSAGE, .partition = m->partition, .offset = m->offset};
+    if (m->err) {
+        ret->type = KAFKA_TROUBLE;
+        kafka_error("consumer", m->err, &ret->error);
+        return;
+    }
+    rd_kafka_timestamp_type_t kind;
+    int64_t msec = rd_kafka_message_timestamp(m, &kind);
+    ret->wall_usec = kind != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && msec > 0 ? msec * (int64_t)USEC_PER_MSEC : 0;
+    ret->key = (struct slice){m->key, m->key ? m->key_len : 0};
+    ret->value = (struct slice){m->payload, m->payload ? m->len : 0};
+}
+
+void kafka_consumer_poll(struct kafka_consumer *c, usec_t timeout_usec, struct kafka_event *ret) {
+    if (c->message)
+        rd_kafka_message_destroy(c->message);
+    c->message = NULL;
+    *ret = (struct kafka_event){.type = KAFKA_NOTHING};
+    if (c->rebalance.type == KAFKA_NOTHING)
+        c->message = rd_kafka_consumer_poll(c->rk, (int)(timeout_usec / USEC_PER_MSEC));
+    if (c->message) {
+        take_message(c, ret); /* a callback of the same poll is given out by the next one */
+    } else {
+        *ret = c->rebalance;
+        c->rebalance = (struct kafka_event){.type = KAFKA_NOTHING};
+    }
+}
+
+/* ---- assignment ------------------------------------------------------------------------------------------- */
+
+/* Where a partition is read from: its committed offset if the topic still has it. */
+static bool find_start(struct kafka_consumer *c, rd_kafka_topic_partition_t *p, bool *ret_lost, struct error *reterr) {
+    int64_t low = 0, high = 0;
+    if (p->err)
+        return kafka_error("read committed offsets", p->err, reterr);
+    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(c->rk, p->topic, p->partition, &low, &high, REQUEST_MSEC);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kafka_error("read the ends of a partition", code, reterr);
+    *ret_lost = p->offset >= 0 && (p->offset < low || p->offset > high);
+    if (p->offset < 0 || *ret_lost)
+        p->offset = low;
+    return true;
+}
+
+bool kafka_consumer_accept(struct kafka_consumer *c, unsigned *ret_lost, struct error *reterr) {
+    rd_kafka_topic_partition_list_t *list = c->offered;
+    *ret_lost = 0;
+    if (!list)
+        return error_set(reterr, ERROR_INTERNAL, "nothing was assigned");
+    struct position *positions = calloc((size_t)list->cnt + 1, sizeof(*positions));
+    if (!positions)
+        return error_nomem(reterr);
+    rd_kafka_resp_err_t code =
+        list->cnt ? rd_kafka_committed(c->rk, list, REQUEST_MSEC) : RD_KAFKA_RESP_ERR_NO_ERROR;
+    bool ok = code == RD_KAFKA_RESP_ERR_NO_ERROR ? true : kafka_error("read committed offsets", code, reterr);
+    for (int i = 0; ok && i < list->cnt; i++) {
+        bool lost = false;
+        ok = find_start(c, &list->elems[i], &lost, reterr);
+        positions[i] = (struct position){.partition = list->elems[i].partition, .done = list->elems[i].offset,
+                                         .committed = -1};
+        *ret_lost += lost;
+    }
+    if (ok && (code = rd_kafka_assign(c->rk, list)) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        ok = kafka_error("assign", code, reterr);
+    if (!ok) {
+        free(positions);
+        return false;
+    }
+    pthread_mutex_lock(&c->lock);
+    free(c->positions);
+    c->positions = positions;
+    c->position_count = (size_t)list->cnt;
+    c->assigned = true;
+    pthread_mutex_unlock(&c->lock);
+    return true;
+}
+
+void kafka_consumer_release(struct kafka_consumer *c) {
+    forget(c);
+    rd_kafka_assign(c->rk, NULL);
+}
+
+void kafka_consumer_pause(struct kafka_consumer *c, bool paused) {
+    rd_kafka_topic_partition_list_t *list = NULL;
+    if (rd_kafka_assignment(c->rk, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    if (paused)
+        rd_kafka_pause_partitions(c->rk, list);
+    else
+        rd_kafka_resume_partitions(c->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+size_t kafka_consumer_partitions(struct kafka_consumer *c, struct kafka_partition *ret, size_t max) {
+    pthread_mutex_lock(&c->lock);
+    size_t count = c->position_count;
+    for (size_t i = 0; i < count && i < max; i++)
+        ret[i] = (struct kafka_partition){.number = c->positions[i].partition, .done = c->positions[i].done, .end = -1};
+    pthread_mutex_unlock(&c->lock);
+    for (size_t i = 0; i < count && i < max; i++) {
+        int64_t low, high;
+        if (rd_kafka_get_watermark_offsets(c->rk, c->topic, ret[i].number, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+            high >= 0)
+            ret[i].end = high;
+    }
+    return count;
+}
+
+/* ---- offsets ---------------------------------------------------------------------------------------------- */
+
+static struct position *find(struct kafka_consumer *c, int32_t partition) {
+    for (size_t i = 0; i < c->position_count; i++)
+        if (c->positions[i].partition == partition)
+            return &c->positions[i];
+    return NULL;
+}
+
+void kafka_consumer_done(struct kafka_consumer *c, int32_t partition, int64_t next_offset) {
+    pthread_mutex_lock(&c->lock);
+    struct position *p = find(c, partition);
+    if (p && next_offset > p->done)
+        p->done = next_offset;
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* What is to be committed, or NULL; *ret_assigned: is there an assignment at all? */
+static rd_kafka_topic_partition_list_t *to_commit(struct kafka_consumer *c, bool always, bool *ret_assigned) {
+    rd_kafka_topic_partition_list_t *list = NULL;
+    pthread_mutex_lock(&c->lock);
+    *ret_assigned = c->assigned;
+    for (size_t i = 0; i < c->position_count; i++) {
+        struct position *p = &c->positions[i];
+        if (!always && p->done == p->committed)
+            continue;
+        if (!list)
+            list = rd_kafka_topic_partition_list_new((int)c->position_count);
+        rd_kafka_topic_partition_list_add(list, c->topic, p->partition)->offset = p->done;
+        p->committed = p->done; /* if it fails, the next one that moves on, or `always`, makes it good */
+    }
+    pthread_mutex_unlock(&c->lock);
+    return list;
+}
+
+bool kafka_consumer_commit(struct kafka_consumer *c, bool wait, bool always, struct error *reterr) {
+    bool assigned;
+    rd_kafka_topic_partition_list_t *list = to_commit(c, always, &assigned);
+    if (!assigned)
+        return error_set(reterr, ERROR_CONFLICT, "no partitions are assigned to us");
+    if (!list) {
+        if (always)
+            atomic_store(&c->answered_at, clock_now_usec());
+        return true;
+    }
+    rd_kafka_resp_err_t code = rd_kafka_commit(c->rk, list, !wait);
+    for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && wait && i < list->cnt; i++)
+        code = list->elems[i].err;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kafka_error("commit offsets", code, reterr);
+    if (wait)
+        atomic_store(&c->answered_at, clock_now_usec());
+    return true;
+}
+
+bool kafka_consumer_prove(struct kafka_consumer *c, struct error *reterr) {
+    return kafka_consumer_commit(c, true, true, reterr);
+}
+
+usec_t kafka_consumer_answered_at(const struct kafka_consumer *c) {
+    return atomic_load(&c->answered_at);
+}
