@@ -176,27 +176,27 @@ static bool stock_row(void *ctx, char **columns, const unsigned long *lengths, u
     return true;
 }
 
-static bool read_stock(struct load_session *s, struct error *reterr) {
+bool load_stock(struct mysql_session *mysql, struct stock_states *stock, struct buf *sql, struct error *reterr) {
     size_t count;
-    const struct stock_entry *skus = stock_states_skus(&s->stock, &count);
+    const struct stock_entry *skus = stock_states_skus(stock, &count);
     if (count == 0)
         return true;
-    if (!mysql_session_connect(s->mysql, reterr))
+    if (!mysql_session_connect(mysql, reterr))
         return false;
-    buf_reset(&s->sql);
-    buf_append_str(&s->sql, "SELECT sku, state FROM stock WHERE sku IN (");
+    buf_reset(sql);
+    buf_append_str(sql, "SELECT sku, state FROM stock WHERE sku IN (");
     for (size_t i = 0; i < count; i++) {
         if (i)
-            buf_append_char(&s->sql, ',');
-        if (!mysql_session_quote(s->mysql, &s->sql, skus[i].sku.data, skus[i].sku.len))
+            buf_append_char(sql, ',');
+        if (!mysql_session_quote(mysql, sql, skus[i].sku.data, skus[i].sku.len))
             return error_nomem(reterr);
     }
-    buf_append_char(&s->sql, ')');
-    if (!buf_ok(&s->sql))
+    buf_append_char(sql, ')');
+    if (!buf_ok(sql))
         return error_nomem(reterr);
-    bool ok = mysql_session_query_raw(s->mysql, (struct slice){s->sql.data, s->sql.len}, stock_row, &s->stock, reterr);
-    buf_reset(&s->sql);
-    buf_shrink(&s->sql, SQL_KEEP_BYTES);
+    bool ok = mysql_session_query_raw(mysql, (struct slice){sql->data, sql->len}, stock_row, stock, reterr);
+    buf_reset(sql);
+    buf_shrink(sql, SQL_KEEP_BYTES);
     return ok;
 }
 
@@ -272,7 +272,7 @@ static bool load_and_compose(struct load_session *s, struct batch *batch, bson_t
     while (next_product(&walk, &product))
         if (!compose_collect_skus(&product, want_sku, &s->stock))
             return error_nomem(reterr);
-    if (!read_stock(s, reterr))
+    if (!load_stock(s->mysql, &s->stock, &s->sql, reterr))
         return false;
     while (next_product(&docs, &product)) {
         struct slice id;

@@ -26,3 +26,6 @@ void load_session_free(struct load_session *session);
 /* Fills the items' states and the bulk. batch->error is set if a source could not be read: then the items stay
  * ITEM_NEW and the bulk is as before. */
 void load_round(struct load_session *session, struct batch *batch);
+
+/* Reads the state of the SKUs that `stock` wants, in one SELECT. sql: scratch, empty before and after. */
+bool load_stock(struct mysql_session *mysql, struct stock_states *stock, struct buf *sql, struct error *reterr);

@@ -43,7 +43,7 @@ struct verify_counts {
     int64_t found[VERIFY_KINDS];
     int64_t unsettled; /* never at rest while we looked, and their documents followed */
     bool complete;     /* walked to the end */
-    uint8_t last_len;  /* the last id that was compared, where a next call goes on (conf.after) */
+    uint16_t last_len; /* the last id that was compared, where a next call goes on (conf.after) */
     char last[VERIFY_ID_MAX];
 };
 

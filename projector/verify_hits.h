@@ -6,6 +6,7 @@
 
 struct verify_hit {
     struct slice id;       /* search: sort[0], the id keyword; _mget: _id */
+    struct slice doc_id;   /* search: _id if it was asked for */
     bool found;            /* _mget: the document is there. Search: always */
     bool has_hash;
     uint64_t hash;         /* search: sort[1]; _mget: _source.content_hash */
