@@ -91,6 +91,8 @@ static void handle_status(struct http_request *request, void *ctx) {
     json_write_str(&w, "projector");
     json_write_key(&w, "version");
     json_write_str(&w, READSIDE_VERSION);
+    json_write_key(&w, "from");
+    json_write_str(&w, "daemon");
     status_write_time(&w, "time", clock_wall_usec());
     json_write_key(&w, "ready");
     json_write_bool(&w, daemon_ready());
