@@ -187,6 +187,9 @@ static bool reload(struct job_runner *r, struct error *reterr) {
         return true;
     for (struct job_run *run = r->runs; run; run = run->next)
         run->seen = false;
+    if (lease_is_valid(r->conf->lease) &&
+        !jobs_adopt(r->client, r->conf->options->mongo.database, lease_epoch(r->conf->lease), reterr))
+        return false;
     if (!jobs_active(r->client, r->conf->options->mongo.database, add_or_update, r, reterr))
         return false;
     for (struct job_run *run = r->runs; run; run = run->next) {
@@ -298,10 +301,26 @@ static bool post(struct job_runner *r, struct job_run *run, struct segment *segm
     return true;
 }
 
+/* The ids from the cursor's place on. */
+static void repair_page(struct job_runner *r, struct job_run *run, struct segment *segment, bool *ret_last) {
+    const char *at = run->record.ids, *end = at ? at + run->record.ids_bytes : NULL;
+    uint32_t place = 0;
+    segment->force = true;
+    for (; at < end && segment->count < (unsigned)r->conf->options->projector.scan_page; at += 1 + (uint8_t)*at)
+        if (place++ >= run->ahead.category)
+            segment_add(segment, at + 1, (uint8_t)*at, 0);
+    run->ahead.category = place;
+    *ret_last = at == end;
+}
+
 static bool scan_page(struct job_runner *r, struct job_run *run, struct segment *segment, bool *ret_last,
                       struct error *reterr) {
     const struct job_record *job = &run->record;
     const int64_t *category = NULL;
+    if (job->type == JOB_REPAIR) {
+        repair_page(r, run, segment, ret_last);
+        return buf_ok(&segment->marks) || error_nomem(reterr);
+    }
     if (job->type == JOB_FANOUT) {
         if (run->ahead.category >= job->category_count) {
             *ret_last = true;

@@ -1,14 +1,19 @@
 #include "projector/jobs.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-const char *const job_type_names[] = {"scan", "fanout", NULL};
+enum { JOB_ID_BYTES = 128 }; /* of a product's id */
+
+const char *const job_type_names[] = {"scan", "fanout", "repair", NULL};
 const char *const job_state_names[] = {"running", "waiting", "done", "superseded", NULL};
 const char *const job_phase_names[] = {"mark", "count", "sweep", NULL};
 
 void job_record_done(struct job_record *job) {
     free(job->categories);
+    free(job->ids);
     job->categories = NULL;
+    job->ids = NULL;
 }
 
 static int name_index(const char *const *names, const char *name) {
@@ -35,6 +40,30 @@ static bool read_categories(const bson_t *doc, struct job_record *job) {
     return true;
 }
 
+static bool read_ids(const bson_t *doc, struct job_record *job) {
+    bson_iter_t at, each;
+    uint32_t len;
+    if (!bson_iter_init_find(&at, doc, "ids") || !BSON_ITER_HOLDS_ARRAY(&at))
+        return true;
+    size_t bytes = 0;
+    for (bson_iter_recurse(&at, &each); bson_iter_next(&each);)
+        if (BSON_ITER_HOLDS_UTF8(&each) && bson_iter_utf8(&each, &len) && len > 0 && len <= JOB_ID_BYTES)
+            bytes += len + 1;
+    char *to = job->ids = bytes ? malloc(bytes) : NULL;
+    if (bytes && !to)
+        return false;
+    for (bson_iter_recurse(&at, &each); bson_iter_next(&each);) {
+        const char *id = BSON_ITER_HOLDS_UTF8(&each) ? bson_iter_utf8(&each, &len) : NULL;
+        if (!id || len == 0 || len > JOB_ID_BYTES)
+            continue;
+        *to++ = (char)len;
+        memcpy(to, id, len);
+        to += len;
+    }
+    job->ids_bytes = bytes;
+    return true;
+}
+
 static bool read_record(const bson_t *doc, struct job_record *job) {
     const char *id = state_string(doc, "_id"), *last = state_string(doc, "cursor.id");
     int type = name_index(job_type_names, state_string(doc, "type"));
@@ -55,7 +84,7 @@ static bool read_record(const bson_t *doc, struct job_record *job) {
         if (len)
             memcpy(job->cursor.id, last, len);
     }
-    return read_categories(doc, job);
+    return read_categories(doc, job) && read_ids(doc, job);
 }
 
 static bson_t *active_query(void) {
@@ -168,5 +197,61 @@ bool jobs_confirm(mongoc_client_t *client, const char *database, const char *id,
     bson_destroy(update);
     if (ok && matched != 1)
         return error_set(reterr, ERROR_NOT_FOUND, "no job %s waits for a confirmation", id);
+    return ok;
+}
+
+/* -- repair -- */
+
+bool jobs_insert_repair(mongoc_client_t *client, const char *database, const char *reason, const struct slice *ids,
+                        size_t count, bool waiting, char ret_id[JOB_ID_SIZE], struct error *reterr) {
+    bson_t job = BSON_INITIALIZER, list;
+    int64_t n = 0, now = clock_wall_usec();
+    snprintf(ret_id, JOB_ID_SIZE, "repair-%" PRId64 "-%04x", now / 1000, (unsigned)(clock_random_u64() & 0xffff));
+    BSON_APPEND_UTF8(&job, "_id", ret_id);
+    BCON_APPEND(&job, "type", "repair", "state", BCON_UTF8(job_state_names[waiting ? JOB_WAITING : JOB_RUNNING]), "phase",
+                "mark", "epoch", BCON_INT64(0), "reason", BCON_UTF8(reason), "done", BCON_INT64(0));
+    BSON_APPEND_ARRAY_BEGIN(&job, "ids", &list);
+    for (size_t i = 0; i < count && i < JOB_REPAIR_MAX; i++) {
+        char scratch[16];
+        const char *key;
+        if (ids[i].len == 0 || ids[i].len > JOB_ID_BYTES)
+            continue;
+        size_t len = bson_uint32_to_string((uint32_t)n++, &key, scratch, sizeof(scratch));
+        bson_append_utf8(&list, key, (int)len, ids[i].data, (int)ids[i].len);
+    }
+    bson_append_array_end(&job, &list);
+    BSON_APPEND_INT64(&job, "total", n);
+    BSON_APPEND_DATE_TIME(&job, "created_at", now / 1000);
+    mongoc_collection_t *c = mongoc_client_get_collection(client, database, STATE_JOBS);
+    bson_error_t error;
+    bool ok = mongoc_collection_insert_one(c, &job, NULL, NULL, &error);
+    mongoc_collection_destroy(c);
+    bson_destroy(&job);
+    return ok ? true : mongo_error("store the repair", &error, NULL, reterr);
+}
+
+bool jobs_adopt(mongoc_client_t *client, const char *database, uint64_t epoch, struct error *reterr) {
+    bson_t *query = active_query();
+    BCON_APPEND(query, "epoch", "{", "$lt", BCON_INT64((int64_t)epoch), "}");
+    bson_t *update = BCON_NEW("$set", "{", "epoch", BCON_INT64((int64_t)epoch), "}");
+    mongoc_collection_t *c = mongoc_client_get_collection(client, database, STATE_JOBS);
+    bson_error_t error;
+    bool ok = mongoc_collection_update_many(c, query, update, NULL, NULL, &error);
+    mongoc_collection_destroy(c);
+    bson_destroy(query);
+    bson_destroy(update);
+    return ok ? true : mongo_error("adopt jobs", &error, NULL, reterr);
+}
+
+bool jobs_state_of(mongoc_client_t *client, const char *database, const char *id, enum job_state *ret, int64_t *ret_done,
+                   struct error *reterr) {
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id));
+    bson_t doc;
+    bool found = false, ok = state_find_one(client, database, STATE_JOBS, query, &doc, &found, reterr);
+    int state = ok && found ? name_index(job_state_names, state_string(&doc, "state")) : JOB_DONE;
+    *ret = state < 0 ? JOB_RUNNING : (enum job_state)state;
+    *ret_done = ok && found ? state_i64(&doc, "done") : 0;
+    bson_destroy(query);
+    bson_destroy(&doc);
     return ok;
 }

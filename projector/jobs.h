@@ -1,20 +1,24 @@
 /* jobs.h - long background work as documents in MongoDB: it survives a kill, shows its progress, and is written
  * only by the owner of its epoch.
  *
- * projector_jobs: {_id, type: scan | fanout, state: running | waiting | done | superseded, phase: mark | count | sweep,
- *   epoch, reason, sweep, confirmed, after (cluster time), revision, categories: [ids], cursor: {category, id},
+ * projector_jobs: {_id, type: scan | fanout | repair, state: running | waiting | done | superseded, phase: mark | count | sweep,
+ *   epoch, reason, sweep, confirmed, after (cluster time), revision, categories: [ids], ids: [product ids],
+ *   cursor: {category, id},
  *   done, total, orphans, created_at, updated_at, finished_at}
  *
  * scan:   phase mark walks all products; then, if sweep, phase count walks the index for documents that the source
  *         has not, and phase sweep marks them. More than half of the index: the job waits until it is confirmed.
  * fanout: phase mark walks the products of its categories (a subtree, resolved when the job was made), category by
  *         category: cursor.category is the place in `categories`.
- * Reindex and repair will be two more types.
+ * repair: phase mark marks `ids`, to be written whatever their hash says: cursor.category is the place in `ids`. Anybody
+ *         may insert one, with epoch 0; the owner adopts it.
+ * Reindex will be one more type.
  * Thread: any, with a client of its own. */
 #pragma once
+#include "core/buf.h"
 #include "projector/state.h"
 
-enum job_type { JOB_SCAN, JOB_FANOUT };
+enum job_type { JOB_SCAN, JOB_FANOUT, JOB_REPAIR };
 enum job_state { JOB_RUNNING, JOB_WAITING, JOB_DONE, JOB_SUPERSEDED };
 enum job_phase { JOB_PHASE_MARK, JOB_PHASE_COUNT, JOB_PHASE_SWEEP };
 extern const char *const job_type_names[], *const job_state_names[], *const job_phase_names[];
@@ -35,6 +39,8 @@ struct job_record {
     uint64_t after, revision;
     int64_t *categories;
     size_t category_count;
+    char *ids; /* repair: each a byte of length and so many bytes */
+    size_t ids_bytes;
     struct job_cursor cursor;
     int64_t done, total, orphans;
 };
@@ -52,3 +58,13 @@ bool jobs_upsert_fanout(mongoc_client_t *client, const char *database, uint64_t 
                         uint64_t revision, const int64_t *categories, size_t count, struct error *reterr);
 /* Lets a waiting job go on. NOT_FOUND: no such waiting job. */
 bool jobs_confirm(mongoc_client_t *client, const char *database, const char *id, struct error *reterr);
+/* Inserts a repair of these products, at most JOB_REPAIR_MAX, each of 1 to 128 bytes (others are left out). waiting: it
+ * begins when it is confirmed. */
+#define JOB_REPAIR_MAX 10000
+bool jobs_insert_repair(mongoc_client_t *client, const char *database, const char *reason, const struct slice *ids,
+                        size_t count, bool waiting, char ret_id[JOB_ID_SIZE], struct error *reterr);
+/* Takes unfinished jobs of lower epochs over. */
+bool jobs_adopt(mongoc_client_t *client, const char *database, uint64_t epoch, struct error *reterr);
+/* The job's state, JOB_DONE if there is no such job any more. */
+bool jobs_state_of(mongoc_client_t *client, const char *database, const char *id, enum job_state *ret, int64_t *ret_done,
+                   struct error *reterr);
