@@ -1,5 +1,6 @@
 /* Answers of bulks: each item by itself. */
 #include "core/cleanup.h"
+#include "core/hash.h"
 #include "projector/engine_internal.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -13,58 +14,82 @@ enum {
 
 static void probe_done(void *ctx, struct http_response *response) {
     struct engine *e = ctx;
-    e->target.probe = NULL;
+    e->serving->probe = NULL;
     if (response->status == 200) {
-        e->target.trial = true;
+        e->serving->trial = true;
         pump_all(e);
         return;
     }
-    e->target.failures++;
-    loop_timer_set(e->loop, &e->target.probe_timer,
-                   engine_now(e) + clock_backoff_usec(e->target.failures, PROBE_MIN_USEC, PROBE_MAX_USEC));
+    e->serving->failures++;
+    loop_timer_set(e->loop, &e->serving->probe_timer,
+                   engine_now(e) + clock_backoff_usec(e->serving->failures, PROBE_MIN_USEC, PROBE_MAX_USEC));
 }
 
 static void probe(struct loop_timer *timer) {
-    struct engine *e = CONTAINER_OF(timer, struct engine, target.probe_timer);
-    if (e->target.probe || e->ending)
+    struct engine *e = CONTAINER_OF(timer, struct engine_target, probe_timer)->engine;
+    if (e->serving->probe || e->ending)
         return;
     buf_reset(&e->path);
     buf_printf(&e->path, "/%s?filter_path=*.aliases", e->conf.index);
-    e->target.probe = es_start(e->es, "GET", e->path.data, NULL, (struct slice){0}, NULL, 5 * USEC_PER_SEC, probe_done,
+    e->serving->probe = es_start(e->es, "GET", e->path.data, NULL, (struct slice){0}, NULL, 5 * USEC_PER_SEC, probe_done,
                                e, NULL);
-    if (!e->target.probe)
+    if (!e->serving->probe)
         loop_timer_set(e->loop, timer, engine_now(e) + PROBE_MAX_USEC);
 }
 
 void answer_target_init(struct engine *e) {
-    e->target.probe_timer.cb = probe;
+    e->target_count = (unsigned)e->conf.targets->count;
+    e->serving = &e->targets[0];
+    for (unsigned t = 0; t < e->target_count; t++) {
+        const struct target *conf = &e->conf.targets->list[t];
+        e->targets[t] = (struct engine_target){.engine = e, .conf = conf, .flawed = conf->flawed,
+                                               .number = hash_bytes(conf->index, strlen(conf->index)),
+                                               .probe_timer.cb = probe};
+    }
 }
 
 static void target_pause(struct engine *e, const struct bulk_item_result *r) {
-    if (!e->target.paused)
+    if (!e->serving->paused)
         log_error("target.paused", LOG_STR("index", e->conf.index), LOG_INT("status", r->status),
                   LOG_STR("type", r->type), LOG_STR("reason", r->reason),
                   LOG_STR("advice", "nothing is lost: it is probed, and goes on once the index takes writes"));
-    e->target.paused = true;
-    e->target.trial = false;
-    e->target.failures++;
+    e->serving->paused = true;
+    e->serving->trial = false;
+    e->serving->failures++;
     metric_set(lag_metrics.target_paused, 1);
-    loop_timer_set(e->loop, &e->target.probe_timer,
-                   engine_now(e) + clock_backoff_usec(e->target.failures, PROBE_MIN_USEC, PROBE_MAX_USEC));
+    loop_timer_set(e->loop, &e->serving->probe_timer,
+                   engine_now(e) + clock_backoff_usec(e->serving->failures, PROBE_MIN_USEC, PROBE_MAX_USEC));
 }
 
 /* True if it was paused: then every lane has something to do again. */
 static bool target_works(struct engine *e) {
-    if (!e->target.paused)
+    if (!e->serving->paused)
         return false;
     log_info("target.resumed", LOG_STR("index", e->conf.index));
-    e->target.paused = e->target.trial = false;
-    e->target.failures = 0;
+    e->serving->paused = e->serving->trial = false;
+    e->serving->failures = 0;
     metric_set(lag_metrics.target_paused, 0);
     return true;
 }
 
+void answer_target_refused(struct engine *e, unsigned target, const struct lane_entry *entry, const char *reason,
+                           bool gone) {
+    struct engine_target *t = &e->targets[target];
+    if (t->flaw_is_stored || e->ending || (t->flawed && !gone))
+        return;
+    /* A reindex ends with the first product that the new index refuses. */
+    t->flaw_is_stored = store_flaw(e, target, entry, reason, gone || t->conf->role == TARGET_BUILDING);
+}
+
 /* -- items -- */
+
+/* What an item's answer means for its product; the largest of its items' decides. */
+enum verdict {
+    VERDICT_DONE,
+    VERDICT_DEAD,  /* the serving index refuses the document */
+    VERDICT_AGAIN, /* at once */
+    VERDICT_LATER, /* after a pause */
+};
 
 struct answer {
     struct engine *engine;
@@ -75,11 +100,15 @@ struct answer {
     bool overload, denied, too_large;
 };
 
-static void item_done(struct answer *a, const struct bulk_item *item) {
+static enum verdict item_done(struct answer *a, const struct bulk_item *item) {
     struct engine *e = a->engine;
-    struct lane_entry *entry = item->ctx;
+    const struct lane_entry *entry = item->ctx;
+    struct engine_target *target = &e->targets[item->target];
     if (item->op == BULK_INDEX)
-        hash_cache_put(&e->hashes, hash_cache_key(e->target.number, item->id_hash), item->content_hash);
+        hash_cache_put(&e->hashes, hash_cache_key(target->number, item->id_hash), item->content_hash);
+    target->trouble_at = 0;
+    if (target != e->serving)
+        return VERDICT_DONE;
     for (int s = 0; s < MARK_JOB; s++) {
         int64_t wall = entry->flight.commit_wall_usec[s];
         if (wall == 0)
@@ -89,7 +118,7 @@ static void item_done(struct answer *a, const struct bulk_item *item) {
             sample_offer(e, entry, item->version, (enum mark_source)s, wall);
     }
     store_dead_letter_gone(e, entry);
-    lane_done(&a->lane->lane, entry);
+    return VERDICT_DONE;
 }
 
 /* "version conflict, current version [123] is higher or equal than the one provided [122]" */
@@ -99,7 +128,7 @@ static uint64_t conflicting_version(const char *reason) {
     return at ? strtoull(at + sizeof(before) - 1, NULL, 10) : 0;
 }
 
-static void item_conflict(struct answer *a, const struct bulk_item *item, const struct bulk_item_result *r) {
+static enum verdict item_conflict(struct answer *a, const struct bulk_item *item, const struct bulk_item_result *r) {
     struct engine *e = a->engine;
     uint64_t version = conflicting_version(r->reason);
     if (!e->raising)
@@ -107,10 +136,97 @@ static void item_conflict(struct answer *a, const struct bulk_item *item, const 
     e->raising = true;
     if (version > e->conflict_version)
         e->conflict_version = version;
-    engine_retry_later(e, a->lane, item->ctx, &a->retry_at);
+    return VERDICT_LATER;
 }
 
-static void item_dead(struct answer *a, size_t i, const struct bulk_item_result *r) {
+static enum verdict item_retry(struct answer *a, const struct bulk_item *item, const struct bulk_item_result *r) {
+    int64_t max = a->engine->options->max_attempts;
+    const struct lane_entry *entry = item->ctx;
+    a->overload = true;
+    return max > 0 && entry->attempts >= max && r->status >= 500 && item->target == 0 ? VERDICT_DEAD : VERDICT_LATER;
+}
+
+static enum verdict item_denied(struct answer *a, const struct bulk_item_result *r) {
+    if (!a->denied)
+        target_pause(a->engine, r);
+    a->denied = true;
+    return VERDICT_AGAIN;
+}
+
+/* A closed index answers 400, but it is not the document that is wrong. */
+static bool index_is_closed(const struct bulk_item_result *r) {
+    return strcmp(r->type, "index_closed_exception") == 0;
+}
+
+static enum verdict serving_verdict(struct answer *a, size_t i, const struct bulk_item_result *r) {
+    const struct bulk_item *item = &a->batch->bulk.items[i];
+    switch (r->outcome) {
+    case BULK_DONE:
+    case BULK_GONE:
+        return item_done(a, item);
+    case BULK_CONFLICT:
+        return item_conflict(a, item, r);
+    case BULK_TOO_LARGE:
+        if (bulk_group(&a->batch->bulk, a->batch->bulk.count) == 0) /* one product is all there is */
+            return VERDICT_DEAD;
+        a->too_large = true;
+        return VERDICT_AGAIN;
+    case BULK_RETRY:
+        return item_retry(a, item, r);
+    case BULK_REJECTED:
+        return index_is_closed(r) ? item_denied(a, r) : VERDICT_DEAD;
+    case BULK_DENIED:
+    case BULK_NO_INDEX:
+        return item_denied(a, r);
+    }
+    return VERDICT_LATER;
+}
+
+/* It takes nothing, but may recover; for how long is it waited for? */
+static enum verdict other_in_trouble(struct answer *a, const struct bulk_item *item, const struct bulk_item_result *r) {
+    struct engine *e = a->engine;
+    struct engine_target *target = &e->targets[item->target];
+    if (target->trouble_at == 0) {
+        target->trouble_at = engine_now(e);
+        log_warn("target.trouble", LOG_STR("index", target->conf->index), LOG_INT("status", r->status),
+                 LOG_STR("reason", r->reason));
+    }
+    if (!target->flawed && !e->serving->paused && engine_now(e) - target->trouble_at > e->options->target_patience_usec)
+        answer_target_refused(e, item->target, item->ctx, *r->reason ? r->reason : "it does not answer", true);
+    return VERDICT_LATER;
+}
+
+static enum verdict other_verdict(struct answer *a, size_t i, const struct bulk_item_result *r) {
+    const struct bulk_item *item = &a->batch->bulk.items[i];
+    struct engine *e = a->engine;
+    switch (r->outcome) {
+    case BULK_DONE:
+    case BULK_GONE:
+        return item_done(a, item);
+    case BULK_CONFLICT:
+        return item_conflict(a, item, r);
+    case BULK_RETRY:
+        a->overload = true;
+        return other_in_trouble(a, item, r);
+    case BULK_DENIED:
+        return other_in_trouble(a, item, r);
+    case BULK_TOO_LARGE:
+        if (bulk_group(&a->batch->bulk, a->batch->bulk.count) > 0) {
+            a->too_large = true;
+            return VERDICT_AGAIN;
+        }
+        break;
+    case BULK_REJECTED:
+    case BULK_NO_INDEX:
+        break;
+    }
+    if (e->targets[item->target].flawed && r->outcome != BULK_NO_INDEX)
+        return VERDICT_DONE;
+    answer_target_refused(e, item->target, item->ctx, r->reason, r->outcome == BULK_NO_INDEX || index_is_closed(r));
+    return VERDICT_LATER;
+}
+
+static void entry_dead(struct answer *a, size_t i, const struct bulk_item_result *r) {
     const struct bulk_item *item = &a->batch->bulk.items[i];
     struct buf reason = BUF_INIT(4096);
     buf_printf(&reason, "%d %s: %s", r->status, r->type, r->reason);
@@ -120,63 +236,28 @@ static void item_dead(struct answer *a, size_t i, const struct bulk_item_result 
     buf_done(&reason);
 }
 
-static void item_retry(struct answer *a, size_t i, const struct bulk_item_result *r) {
-    struct lane_entry *entry = a->batch->bulk.items[i].ctx;
-    int64_t max = a->engine->options->max_attempts;
-    a->overload = true;
-    if (max > 0 && entry->attempts >= max && r->status >= 500)
-        item_dead(a, i, r);
+/* The items [first, end) are one product's; the serving index's, if there is one, is the first of them. */
+static void entry_answer(struct answer *a, size_t first, size_t end, const struct bulk_item_result *results) {
+    static const struct bulk_item_result unknown = {.outcome = BULK_RETRY, .type = "", .reason = ""};
+    struct lane_entry *entry = a->batch->bulk.items[first].ctx;
+    enum verdict verdict = VERDICT_DONE;
+    for (size_t i = first; i < end; i++) {
+        const struct bulk_item_result *r = results ? &results[i] : &unknown;
+        const struct bulk_item *item = &a->batch->bulk.items[i];
+        metric_inc(lag_metrics.outcomes[item->op][r->outcome]);
+        if (r->outcome != BULK_DONE && r->outcome != BULK_GONE)
+            metric_inc(lag_metrics.retries[r->outcome]);
+        enum verdict one = item->target == 0 ? serving_verdict(a, i, r) : other_verdict(a, i, r);
+        verdict = one > verdict ? one : verdict;
+    }
+    if (verdict == VERDICT_DONE)
+        lane_done(&a->lane->lane, entry);
+    else if (verdict == VERDICT_DEAD)
+        entry_dead(a, first, results ? &results[first] : &unknown);
+    else if (verdict == VERDICT_AGAIN)
+        lane_fail(&a->lane->lane, entry, 0);
     else
         engine_retry_later(a->engine, a->lane, entry, &a->retry_at);
-}
-
-static void item_denied(struct answer *a, const struct bulk_item *item, const struct bulk_item_result *r) {
-    if (!a->denied)
-        target_pause(a->engine, r);
-    a->denied = true;
-    lane_fail(&a->lane->lane, item->ctx, 0);
-}
-
-/* A closed index answers 400, but it is not the document that is wrong. */
-static bool index_is_closed(const struct bulk_item_result *r) {
-    return strcmp(r->type, "index_closed_exception") == 0;
-}
-
-static void item_answer(struct answer *a, size_t i, const struct bulk_item_result *r) {
-    const struct bulk_item *item = &a->batch->bulk.items[i];
-    metric_inc(lag_metrics.outcomes[item->op][r->outcome]);
-    if (r->outcome != BULK_DONE && r->outcome != BULK_GONE)
-        metric_inc(lag_metrics.retries[r->outcome]);
-    switch (r->outcome) {
-    case BULK_DONE:
-    case BULK_GONE:
-        item_done(a, item);
-        break;
-    case BULK_CONFLICT:
-        item_conflict(a, item, r);
-        break;
-    case BULK_TOO_LARGE:
-        if (a->batch->bulk.count == 1) {
-            item_dead(a, i, r);
-            break;
-        }
-        a->too_large = true;
-        lane_fail(&a->lane->lane, item->ctx, 0);
-        break;
-    case BULK_RETRY:
-        item_retry(a, i, r);
-        break;
-    case BULK_REJECTED:
-        if (index_is_closed(r))
-            item_denied(a, item, r);
-        else
-            item_dead(a, i, r);
-        break;
-    case BULK_DENIED:
-    case BULK_NO_INDEX:
-        item_denied(a, item, r);
-        break;
-    }
 }
 
 static const struct bulk_item_result *read_answer(struct engine *e, struct batch *batch,
@@ -220,9 +301,10 @@ void answer_arrived(void *ctx, struct http_response *response) {
     metric_inc(lag_metrics.bulks);
     metric_observe(lag_metrics.bulk_seconds, clock_now_usec() - batch->sent_at);
     const struct bulk_item_result *results = read_answer(e, batch, response);
-    static const struct bulk_item_result unknown = {.outcome = BULK_RETRY, .type = "", .reason = ""};
-    for (size_t i = batch->bulk.count; i-- > 0;)
-        item_answer(&a, i, results ? &results[i] : &unknown);
+    for (size_t end = batch->bulk.count, first; end > 0; end = first) {
+        first = bulk_group(&batch->bulk, end);
+        entry_answer(&a, first, end, results);
+    }
     bool works_again = adapt(&a, p);
     pump_batch_release(e, batch);
     if (e->raising)

@@ -23,8 +23,9 @@ enum batch_item_state {
 
 struct batch_item {
     struct lane_entry *entry;
-    uint64_t known_hash; /* of the last acknowledged write */
-    bool has_known;
+    uint64_t known_hash[BULK_TARGETS_MAX]; /* of the last acknowledged writes */
+    uint8_t known;  /* a bit for each target of which there is one */
+    uint8_t target; /* ITEM_BAD: for which */
     enum batch_item_state state;
     char *reason; /* ITEM_BAD, malloc'ed */
 };
@@ -35,11 +36,13 @@ struct batch {
     struct job job;
     struct engine_lane *lane;
     enum mark_priority pipe;
-    struct bulk bulk; /* items' ctx is their struct lane_entry */
+    /* Items' ctx is their struct lane_entry; those of one entry, one for each target, stand together. */
+    struct bulk bulk;
     /* The round. */
     struct batch_item *items;
     size_t count, capacity;
     uint64_t version; /* taken before the sources are read */
+    uint8_t targets;  /* a bit for each that is written */
     struct category_tree *tree; /* a reference */
     struct error error;         /* of a round that failed; ERROR_NONE otherwise */
     usec_t took_usec;

@@ -7,7 +7,7 @@
 
 /* The longest possible pieces around a document: an id of 512 bytes grows sixfold when it is all control
  * characters (\u0001). */
-enum { ACTION_BYTES_MAX = BULK_ID_BYTES_MAX * 6 + 128, CLOSE_BYTES_MAX = 80, ITEMS_FIRST = 64 };
+enum { ACTION_BYTES_MAX = BULK_ID_BYTES_MAX * 6 + BULK_INDEX_NAME_MAX * 6 + 128, CLOSE_BYTES_MAX = 80, ITEMS_FIRST = 64 };
 
 bool bulk_init(struct bulk *b, const char *index, size_t bytes_soft, size_t bytes_max, size_t items_max) {
     *b = (struct bulk){.body = BUF_INIT(bytes_max), .bytes_soft = bytes_soft, .items_max = items_max};
@@ -16,6 +16,10 @@ bool bulk_init(struct bulk *b, const char *index, size_t bytes_soft, size_t byte
         return false;
     memcpy(b->index, index, len + 1);
     return true;
+}
+
+void bulk_target(struct bulk *b, unsigned target, const char *index) {
+    b->others[target] = index;
 }
 
 void bulk_done(struct bulk *b) {
@@ -60,15 +64,22 @@ static bool make_room(struct bulk *b, size_t bytes) {
     return buf_reserve(&b->body, bytes);
 }
 
-static bool action(struct bulk *b, enum bulk_op op, struct slice id, uint64_t version, void *ctx) {
+static bool action(struct bulk *b, enum bulk_op op, unsigned target, struct slice id, uint64_t version, void *ctx) {
     if (id.len == 0 || id.len > BULK_ID_BYTES_MAX || !utf8_valid(id.data, id.len))
         return false;
     if (b->open || !make_room(b, ACTION_BYTES_MAX))
         return false;
     struct buf *out = &b->body;
     b->items[b->count] = (struct bulk_item){
-        .offset = out->len, .id_hash = hash_bytes(id.data, id.len), .version = version, .ctx = ctx, .op = op};
-    buf_append_str(out, op == BULK_INDEX ? "{\"index\":{\"_id\":" : "{\"delete\":{\"_id\":");
+        .offset = out->len, .id_hash = hash_bytes(id.data, id.len), .version = version, .ctx = ctx, .op = op,
+        .target = (uint8_t)target};
+    buf_append_str(out, op == BULK_INDEX ? "{\"index\":{" : "{\"delete\":{");
+    if (target) {
+        buf_append_str(out, "\"_index\":");
+        json_append_string(out, b->others[target], strlen(b->others[target]));
+        buf_append_char(out, ',');
+    }
+    buf_append_str(out, "\"_id\":");
     json_append_string(out, id.data, id.len);
     if (CONTROL_VERSION)
         return buf_append_str(out, "}}\n");
@@ -77,15 +88,23 @@ static bool action(struct bulk *b, enum bulk_op op, struct slice id, uint64_t ve
     return buf_append_str(out, ",\"version_type\":\"external_gte\"}}\n");
 }
 
-bool bulk_begin(struct bulk *b, struct slice id, uint64_t version, void *ctx) {
-    if (!action(b, BULK_INDEX, id, version, ctx))
+bool bulk_begin_for(struct bulk *b, unsigned target, struct slice id, uint64_t version, void *ctx) {
+    if (!action(b, BULK_INDEX, target, id, version, ctx))
         return false;
     b->open = true;
     return true;
 }
 
+bool bulk_begin(struct bulk *b, struct slice id, uint64_t version, void *ctx) {
+    return bulk_begin_for(b, 0, id, version, ctx);
+}
+
 bool bulk_delete(struct bulk *b, struct slice id, uint64_t version, void *ctx) {
-    if (!action(b, BULK_DELETE, id, version, ctx))
+    return bulk_delete_for(b, 0, id, version, ctx);
+}
+
+bool bulk_delete_for(struct bulk *b, unsigned target, struct slice id, uint64_t version, void *ctx) {
+    if (!action(b, BULK_DELETE, target, id, version, ctx))
         return false;
     struct bulk_item *item = &b->items[b->count++];
     item->len = b->body.len - item->offset;
@@ -116,6 +135,22 @@ void bulk_drop(struct bulk *b) {
     if (b->open && buf_ok(&b->body))
         buf_truncate(&b->body, b->items[b->count].offset);
     b->open = false;
+}
+
+void bulk_rewind(struct bulk *b, size_t count) {
+    if (count >= b->count)
+        return;
+    if (buf_ok(&b->body))
+        buf_truncate(&b->body, b->items[count].offset);
+    b->count = count;
+    b->open = false;
+}
+
+size_t bulk_group(const struct bulk *b, size_t end) {
+    size_t first = end - 1;
+    while (first > 0 && b->items[first - 1].ctx == b->items[end - 1].ctx)
+        first--;
+    return first;
 }
 
 struct slice bulk_document(const struct bulk *b, size_t item) {

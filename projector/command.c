@@ -47,7 +47,7 @@ int command_dispatch(const struct projector_options *options, int argc, char **a
         if (argc == 0)
             fprintf(stderr, "projector: no command given\nTry 'projector --help'.\n");
         else
-            fprintf(stderr, "projector: there is no command %s\nTry 'projector --help'.\n", argv[0]);
+            fprintf(stderr, "projector: unknown command %s\nTry 'projector --help'.\n", argv[0]);
         return COMMAND_USAGE;
     }
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)

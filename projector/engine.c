@@ -140,6 +140,10 @@ static void on_stop(struct mail *mail) {
     engine_finish(CONTAINER_OF(mail, struct engine, stop_mail), ENGINE_STOPPED);
 }
 
+static void on_retarget(struct mail *mail) {
+    engine_finish(CONTAINER_OF(mail, struct engine, retarget_mail), ENGINE_RETARGET);
+}
+
 static void on_lost(struct mail *mail) {
     engine_finish(CONTAINER_OF(mail, struct engine, lost_mail), ENGINE_LEASE_LOST);
 }
@@ -149,13 +153,18 @@ void engine_stop(struct engine *e) {
         loop_post(e->loop, &e->stop_mail);
 }
 
+void engine_post_retarget(struct engine *e) {
+    if (!atomic_exchange(&e->retarget_posted, true))
+        loop_post(e->loop, &e->retarget_mail);
+}
+
 void engine_post_lease_lost(struct engine *e) {
     if (!atomic_exchange(&e->lost_posted, true))
         loop_post(e->loop, &e->lost_mail);
 }
 
 void engine_finish(struct engine *e, enum engine_end end) {
-    if (e->ending && (e->end != ENGINE_STOPPED || end == ENGINE_STOPPED))
+    if (e->ending && (!engine_drains(e) || end == ENGINE_STOPPED || end == ENGINE_RETARGET))
         return;
     if (end == ENGINE_LEASE_LOST)
         log_warn("lease.lost", LOG_INT("epoch", lease_epoch(e->conf.lease)));
@@ -164,7 +173,7 @@ void engine_finish(struct engine *e, enum engine_end end) {
     e->drain_until = engine_now(e) + e->options->drain_timeout_usec;
     for (int s = 0; s < MARK_SOURCE_COUNT; s++)
         window_stop(&e->windows[s]);
-    if (end != ENGINE_STOPPED)
+    if (!engine_drains(e))
         pump_cancel_all(e);
 }
 
@@ -227,11 +236,11 @@ static void advance(struct engine *e) {
 static bool drained(const struct engine *e) {
     if (e->batches_out > 0 || e->store_jobs > 0)
         return false;
-    for (unsigned i = 0; e->end == ENGINE_STOPPED && i < e->lane_count; i++)
+    for (unsigned i = 0; engine_drains(e) && i < e->lane_count; i++)
         for (int p = 0; p < MARK_PRIORITY_COUNT; p++)
             if (e->lanes[i].pipes[p].next && e->lanes[i].pipes[p].waits_for_slot)
                 return false;
-    return e->end != ENGINE_STOPPED || (!e->acked && e->queue_done_count == 0);
+    return !engine_drains(e) || (!e->acked && e->queue_done_count == 0);
 }
 
 /* Before each wait: positions follow what this round finished; what is due is stored. */
@@ -294,7 +303,7 @@ static void readiness(struct engine *e) {
     daemon_condition_set(stream_condition, quiet < STREAM_STALLED_USEC, "the change stream does not progress");
     daemon_condition_set(lag_condition, worst * 1e6 < (double)e->options->ready_lag_usec,
                          "changes are older than [projector] ready_lag");
-    daemon_condition_set(target_condition, !e->target.paused, "the index refuses writes");
+    daemon_condition_set(target_condition, !e->serving->paused, "the index refuses writes");
 }
 
 static void tick(struct loop_timer *timer) {
@@ -320,8 +329,9 @@ static void tick(struct loop_timer *timer) {
 static void *lane_session_new(void *ctx, struct error *reterr) {
     struct engine *e = ctx;
     struct load_conf conf = {.pool = e->conf.pool, .mysql = &e->conf.options->mysql,
-                             .database = e->conf.options->mongo.database, .projection = e->conf.projection,
+                             .database = e->conf.options->mongo.database, .target_count = e->target_count,
                              .timeout_usec = e->conf.options->mongo.timeout_usec};
+    memcpy(conf.projections, e->conf.projections, sizeof(conf.projections));
     return load_session_new(&conf, reterr);
 }
 
@@ -389,11 +399,11 @@ struct engine *engine_new(const struct engine_conf *conf, struct error *reterr) 
     e->tick_timer.cb = tick;
     e->stop_mail.deliver = on_stop;
     e->lost_mail.deliver = on_lost;
+    e->retarget_mail.deliver = on_retarget;
     buf_init(&e->path, 4096);
     bulk_result_init(&e->result);
     windows_init(e);
     answer_target_init(e);
-    e->target.number = hash_bytes(conf->index, strlen(conf->index));
     concurrency_init(&e->concurrency, (unsigned)e->options->lanes * MARK_PRIORITY_COUNT, OVERLOAD_HOLD_USEC);
     bool ok = (e->loop = loop_new("engine", reterr)) &&
               (e->es = es_new(e->loop, &conf->options->es, (unsigned)e->options->lanes * MARK_PRIORITY_COUNT + 2, reterr)) &&
@@ -458,8 +468,8 @@ void engine_free(struct engine *e) {
     if (e->es) {
         sample_cancel(e);
         pump_cancel_all(e);
-        if (e->target.probe)
-            es_cancel(e->es, e->target.probe);
+        if (e->serving->probe)
+            es_cancel(e->es, e->serving->probe);
         es_free(e->es);
     }
     for (unsigned i = 0; i < e->lane_count; i++) {

@@ -12,6 +12,7 @@
 #include "projector/mark.h"
 #include "projector/options.h"
 #include "projector/state.h"
+#include "projector/targets.h"
 #include "projector/window.h"
 
 struct engine;
@@ -20,13 +21,17 @@ struct engine_conf {
     const struct projector_options *options;
     mongoc_client_pool_t *pool;
     struct lease *lease;
-    const char *index; /* physical */
-    const struct projection *projection;
+    /* What is written: the serving index first, those that are gone left out; and the projection of each. Outlives the
+     * engine. */
+    const struct targets *targets;
+    const struct projection *projections[TARGETS_MAX];
+    const char *index; /* physical, the serving one */
     struct category_tree *tree; /* the engine takes a reference */
     struct stream_position position; /* where the change stream begins; copied */
 };
 
-enum engine_end { ENGINE_STOPPED, ENGINE_LEASE_LOST, ENGINE_FAILED };
+/* RETARGET: the set of indexes to write has changed; begin a new term with it. */
+enum engine_end { ENGINE_STOPPED, ENGINE_RETARGET, ENGINE_LEASE_LOST, ENGINE_FAILED };
 
 struct engine *engine_new(const struct engine_conf *conf, struct error *reterr);
 enum engine_end engine_run(struct engine *engine, struct error *reterr); /* reterr with ENGINE_FAILED */
@@ -41,5 +46,7 @@ void engine_post_tree(struct engine *engine, struct category_tree *tree);
 void engine_poke_jobs(struct engine *engine);
 /* Counted, and said in the log. */
 void engine_note_history_lost(struct engine *engine, const char *reason);
+/* The set of targets that is stored is another one now. Drains, then engine_run returns ENGINE_RETARGET. */
+void engine_post_retarget(struct engine *engine);
 /* A source found that the lease belongs to somebody else. */
 void engine_post_lease_lost(struct engine *engine);

@@ -38,9 +38,17 @@ struct engine_lane {
     struct lag_lane_metrics metrics;
 };
 
-/* The index that is written. Reindex will make this two. */
+/* An index that is written. The first one serves: while it refuses everything the engine waits for it. The others
+ * (one that is being built, one that served before) never hold it up for long: what they do not take becomes a flaw of
+ * theirs, stored before the change is acked. */
 struct engine_target {
+    struct engine *engine;
+    const struct target *conf;
     uint64_t number; /* of its name, for the hash cache */
+    bool flawed;        /* stored: what it refuses is of no further interest */
+    bool flaw_is_stored; /* being stored */
+    usec_t trouble_at;  /* since when it takes nothing; 0: it does */
+    /* Of the serving one. */
     bool paused;     /* it refuses everything; probed */
     bool trial;      /* a probe went well: one bulk may try */
     unsigned failures;
@@ -79,7 +87,8 @@ struct engine {
     struct concurrency concurrency;
     unsigned in_flight, slot_turn;
     struct hash_cache hashes;
-    struct engine_target target;
+    struct engine_target targets[TARGETS_MAX], *serving;
+    unsigned target_count;
 
     struct checkpoint checkpoints[MARK_SOURCE_COUNT];
     struct window windows[MARK_SOURCE_COUNT];
@@ -116,10 +125,14 @@ struct engine {
     bool ending;
     enum engine_end end;
     usec_t drain_until;
-    struct mail stop_mail, lost_mail;
-    atomic_bool stop_posted, lost_posted;
+    struct mail stop_mail, lost_mail, retarget_mail;
+    atomic_bool stop_posted, lost_posted, retarget_posted;
 };
 
+/* It ends in good order: what is in flight is finished, positions are stored. */
+static inline bool engine_drains(const struct engine *e) {
+    return e->end == ENGINE_STOPPED || e->end == ENGINE_RETARGET;
+}
 static inline usec_t engine_now(const struct engine *e) {
     return loop_now(e->loop);
 }
@@ -143,6 +156,10 @@ void pump_cancel_all(struct engine *e);
 /* answer.c */
 void answer_arrived(void *ctx, struct http_response *response); /* ctx: the batch */
 void answer_target_init(struct engine *e);
+/* Another target than the serving one does not take this product. Until that is stored as its flaw the product has to
+ * be tried again. */
+void answer_target_refused(struct engine *e, unsigned target, const struct lane_entry *entry, const char *reason,
+                           bool gone);
 
 /* store.c */
 bool store_start(struct engine *e, struct error *reterr);
@@ -151,6 +168,7 @@ void store_delete_rows(struct engine *e);
 bool store_dead_letter(struct engine_lane *l, struct lane_entry *entry, const char *reason, int status,
                        uint64_t version, struct slice document); /* false: try later */
 void store_dead_letter_gone(struct engine *e, const struct lane_entry *entry);
+bool store_flaw(struct engine *e, unsigned target, const struct lane_entry *entry, const char *reason, bool gone);
 void store_refresh_tree(struct engine *e);
 void store_raise(struct engine *e);
 void store_headroom(struct engine *e);

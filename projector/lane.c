@@ -160,7 +160,7 @@ static void set_oldest(int64_t *held, int64_t wall_usec) {
 }
 
 static void set_raise(struct mark_set *set, uint64_t cluster_time, uint64_t revision, enum mark_priority priority,
-                      bool force) {
+                      bool force, uint8_t targets) {
     if (cluster_time > set->cluster_time)
         set->cluster_time = cluster_time;
     if (revision > set->category_revision)
@@ -168,6 +168,7 @@ static void set_raise(struct mark_set *set, uint64_t cluster_time, uint64_t revi
     if (priority < set->priority)
         set->priority = priority;
     set->force = set->force || force;
+    set->targets |= targets;
 }
 
 static void set_merge(struct lane *lane, struct mark_set *into, const struct mark_set *from) {
@@ -177,7 +178,8 @@ static void set_merge(struct lane *lane, struct mark_set *into, const struct mar
     }
     for (int s = 0; s < MARK_JOB; s++)
         set_oldest(&into->commit_wall_usec[s], from->commit_wall_usec[s]);
-    set_raise(into, from->cluster_time, from->category_revision, from->priority, from->force);
+    set_raise(into, from->cluster_time, from->category_revision, from->priority, from->force,
+              from->targets);
 }
 
 /* A dirty entry that may be taken stands in the queue of its priority; one that waits or flies does not. */
@@ -207,7 +209,8 @@ bool lane_mark(struct lane *lane, const char *id, size_t len, uint64_t hash, int
     set_join(lane, set, segment);
     if (segment->source < MARK_JOB)
         set_oldest(&set->commit_wall_usec[segment->source], commit_wall_usec);
-    set_raise(set, segment->cluster_time, segment->category_revision, segment->priority, segment->force);
+    set_raise(set, segment->cluster_time, segment->category_revision, segment->priority, segment->force,
+              segment->targets ? segment->targets : LANE_ALL_TARGETS);
     entry_enqueue(lane, e);
     return true;
 }

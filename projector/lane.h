@@ -26,6 +26,7 @@ struct mark_set {
     uint64_t cluster_time, category_revision;          /* the highest asked for */
     enum mark_priority priority;                       /* the highest asked for */
     bool force;
+    uint8_t targets;                                   /* a bit for each target asked for */
 };
 
 struct lane_entry {
@@ -36,7 +37,7 @@ struct lane_entry {
     usec_t due; /* in the delayed queue; USEC_NEVER: until lane_wake */
     uint8_t queue;                  /* enum lane_queue */
     bool is_dirty, in_flight;
-    bool hash_known;      /* the engine's: the last acknowledged hash of this id is in its cache */
+    uint8_t hash_known;   /* the engine's: a bit for each target whose last acknowledged hash is in its cache */
     bool tree_is_fresh;   /* the category tree was read after a load of these very marks */
     uint16_t attempts;    /* failures since the last success */
     uint32_t tree_asked;  /* waits: the first refresh of the tree that will have begun after its load */
@@ -48,6 +49,8 @@ struct lane_list {
     struct lane_entry *head, *tail;
     size_t count;
 };
+
+#define LANE_ALL_TARGETS UINT8_MAX
 
 enum { LANE_ID_STEP = 16, LANE_ID_CLASSES = MARK_ID_MAX / LANE_ID_STEP };
 

@@ -13,7 +13,7 @@ struct load_session {
     struct load_conf conf;
     mongoc_client_t *client;
     struct mysql_session *mysql;
-    struct composer *composer;
+    struct composer *composers[BULK_TARGETS_MAX];
     struct stock_states stock;
     struct buf sql;
     uint32_t *slots; /* id -> item + 1, open addressing */
@@ -30,8 +30,10 @@ struct load_session *load_session_new(const struct load_conf *conf, struct error
     buf_init(&s->sql, SQL_MAX_BYTES);
     stock_states_init(&s->stock, STOCK_MAX_BYTES);
     s->mysql = mysql_session_new(conf->mysql, reterr);
-    s->composer = s->mysql ? composer_new(conf->projection, reterr) : NULL;
-    if (!s->composer) {
+    bool ok = s->mysql != NULL;
+    for (unsigned t = 0; ok && t < conf->target_count; t++)
+        ok = (s->composers[t] = composer_new(conf->projections[t], reterr)) != NULL;
+    if (!ok) {
         load_session_free(s);
         return NULL;
     }
@@ -45,7 +47,8 @@ void load_session_free(struct load_session *s) {
     if (s->client)
         mongoc_client_pool_push(s->conf.pool, s->client);
     mysql_session_free(s->mysql);
-    composer_free(s->composer);
+    for (unsigned t = 0; t < s->conf.target_count; t++)
+        composer_free(s->composers[t]);
     stock_states_done(&s->stock);
     buf_done(&s->sql);
     free(s->slots);
@@ -202,60 +205,83 @@ bool load_stock(struct mysql_session *mysql, struct stock_states *stock, struct 
 
 /* -- composing -- */
 
-static void compose_bad(struct batch_item *item, const char *reason) {
-    item->state = ITEM_BAD;
+static enum batch_item_state compose_bad(struct batch_item *item, unsigned target, const char *reason) {
+    item->target = (uint8_t)target;
     item->reason = strdup(reason);
+    return ITEM_BAD;
+}
+
+static bool wanted(const struct batch *batch, const struct lane_entry *entry, unsigned target) {
+    return (batch->targets & entry->flight.targets) >> target & 1;
 }
 
 static bool tree_is_stale(const struct batch *batch, const struct lane_entry *entry) {
     return !entry->tree_is_fresh && entry->flight.category_revision > category_tree_revision(batch->tree);
 }
 
-static void compose_item(struct load_session *s, struct batch *batch, struct batch_item *item, const bson_t *product) {
+static enum batch_item_state compose_for(struct load_session *s, struct batch *batch, struct batch_item *item,
+                                         const bson_t *product, unsigned target) {
     struct lane_entry *entry = item->entry;
-    struct slice id = {entry->id, entry->id_len};
-    if (tree_is_stale(batch, entry)) {
-        item->state = ITEM_STALE_TREE;
-        return;
-    }
-    if (bulk_full(&batch->bulk) || !bulk_begin(&batch->bulk, id, batch->version, entry)) {
-        item->state = ITEM_UNLOADED;
-        return;
-    }
+    if (!bulk_begin_for(&batch->bulk, target, (struct slice){entry->id, entry->id_len}, batch->version, entry))
+        return ITEM_UNLOADED;
     struct compose_input input = {.product = product, .categories = batch->tree, .stock = &s->stock,
                                   .skip_unknown_categories = entry->tree_is_fresh};
     struct compose_result result;
     struct error error;
-    enum compose_status status = compose_product(s->composer, &input, &batch->bulk.body, &result, &error);
-    if (status == COMPOSE_OK && item->has_known && !entry->flight.force && item->known_hash == result.content_hash) {
-        item->state = ITEM_SUPPRESSED;
+    enum compose_status status =
+        compose_product(s->composers[target], &input, &batch->bulk.body, &result, &error);
+    bool known = item->known >> target & 1;
+    if (status == COMPOSE_OK && known && !entry->flight.force && item->known_hash[target] == result.content_hash) {
         bulk_drop(&batch->bulk);
-        return;
+        return ITEM_SUPPRESSED;
     }
-    if (status == COMPOSE_OK) {
-        item->state = bulk_commit(&batch->bulk, result.content_hash) ? ITEM_COMPOSED : ITEM_UNLOADED;
-        return;
-    }
+    if (status == COMPOSE_OK)
+        return bulk_commit(&batch->bulk, result.content_hash) ? ITEM_COMPOSED : ITEM_UNLOADED;
     bulk_drop(&batch->bulk);
     if (status == COMPOSE_UNKNOWN_CATEGORY)
-        item->state = ITEM_STALE_TREE;
-    else if (status == COMPOSE_BAD)
-        compose_bad(item, error.message);
-    else if (status == COMPOSE_TOO_LARGE) /* a bulk that is not full has room for the largest document allowed */
-        compose_bad(item, "the search document is larger than [projector] document_max_bytes");
-    else
-        item->state = ITEM_UNLOADED;
+        return ITEM_STALE_TREE;
+    if (status == COMPOSE_BAD)
+        return compose_bad(item, target, error.message);
+    if (status == COMPOSE_TOO_LARGE) /* a bulk that is not full has room for the largest document allowed */
+        return compose_bad(item, target, "the search document is larger than [projector] document_max_bytes");
+    return ITEM_UNLOADED;
 }
 
-static void compose_deletes(struct batch *batch, bool complete) {
+static void compose_item(struct load_session *s, struct batch *batch, struct batch_item *item, const bson_t *product) {
+    if (tree_is_stale(batch, item->entry)) {
+        item->state = ITEM_STALE_TREE;
+        return;
+    }
+    size_t before = batch->bulk.count;
+    item->state = bulk_full(&batch->bulk) ? ITEM_UNLOADED : ITEM_SUPPRESSED;
+    for (unsigned t = 0; item->state != ITEM_UNLOADED && t < s->conf.target_count; t++) {
+        if (!wanted(batch, item->entry, t))
+            continue;
+        enum batch_item_state state = compose_for(s, batch, item, product, t);
+        if (state == ITEM_COMPOSED) {
+            item->state = ITEM_COMPOSED;
+        } else if (state != ITEM_SUPPRESSED) {
+            bulk_rewind(&batch->bulk, before);
+            item->state = state;
+            return;
+        }
+    }
+}
+
+static void compose_deletes(struct load_session *s, struct batch *batch, bool complete) {
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_item *item = &batch->items[i];
         if (item->state != ITEM_NEW)
             continue;
         struct slice id = {item->entry->id, item->entry->id_len};
-        bool written = complete && !bulk_full(&batch->bulk) &&
-                       bulk_delete(&batch->bulk, id, batch->version, item->entry);
-        item->state = written ? ITEM_COMPOSED : ITEM_UNLOADED;
+        size_t before = batch->bulk.count;
+        bool written = complete && !bulk_full(&batch->bulk);
+        for (unsigned t = 0; written && t < s->conf.target_count; t++)
+            written = !wanted(batch, item->entry, t) ||
+                      bulk_delete_for(&batch->bulk, t, id, batch->version, item->entry);
+        if (!written)
+            bulk_rewind(&batch->bulk, before);
+        item->state = !written ? ITEM_UNLOADED : batch->bulk.count > before ? ITEM_COMPOSED : ITEM_SUPPRESSED;
     }
 }
 
@@ -280,7 +306,7 @@ static bool load_and_compose(struct load_session *s, struct batch *batch, bson_t
         if (item && item->state == ITEM_NEW)
             compose_item(s, batch, item, &product);
     }
-    compose_deletes(batch, complete);
+    compose_deletes(s, batch, complete);
     return true;
 }
 

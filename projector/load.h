@@ -2,7 +2,7 @@
  *
  * Products: one find({_id: {$in: ...}}) with read concern majority after the newest cluster time of the round's
  * marks. Stock: one SELECT for the SKUs of those products. Both may be newer than the mark that asked; never older.
- * A product that is gone becomes a delete.
+ * A product that is gone becomes a delete. Of an entry every target that its marks ask for gets an item, or none.
  *
  * Thread: a session belongs to its worker thread. */
 #pragma once
@@ -15,7 +15,8 @@ struct load_conf {
     mongoc_client_pool_t *pool;
     const struct mysql_conf *mysql;
     const char *database;
-    const struct projection *projection; /* outlives the sessions */
+    const struct projection *projections[BULK_TARGETS_MAX]; /* of each target; they outlive the sessions */
+    unsigned target_count;
     usec_t timeout_usec; /* of the find */
 };
 

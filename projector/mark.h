@@ -28,6 +28,7 @@ struct segment {
     enum mark_source source;
     enum mark_priority priority;
     bool force;                 /* write even if the hash says that nothing changed */
+    uint8_t targets;            /* a bit for each target to write; 0: all of them */
     uint64_t seq;               /* per source, given by checkpoint_push: smaller is older */
     uint64_t cluster_time;      /* seconds << 32 | increment: products are read after this; 0 none */
     uint64_t category_revision; /* composed with a tree at least this new; 0 any */

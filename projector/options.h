@@ -21,6 +21,7 @@ struct projector_conf {
     int64_t scan_page;
     usec_t retry_min_usec, retry_max_usec;
     int64_t max_attempts;
+    usec_t target_patience_usec, rollback_keep_usec;
     usec_t drain_timeout_usec;
     usec_t ready_lag_usec;
     usec_t searchable_sample_usec;

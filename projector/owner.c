@@ -35,15 +35,15 @@ struct owner {
 
 /* What a term needs. */
 struct term {
-    char *index;
-    struct projection *projection;
+    struct targets targets; /* as stored, without those that cannot be written */
+    struct projection *projections[TARGETS_MAX];
     struct category_tree *tree;
     struct stream_position position;
 };
 
 static void term_done(struct term *term) {
-    free(term->index);
-    projection_free(term->projection);
+    for (size_t t = 0; t < TARGETS_MAX; t++)
+        projection_free(term->projections[t]);
     category_tree_unref(term->tree);
     stream_position_done(&term->position);
     *term = (struct term){0};
@@ -162,27 +162,77 @@ static bool stand_by(struct owner *o) {
 
 /* -- preparing a term -- */
 
-static bool prepare_index(struct owner *o, struct term *term, bool *ret_empty, struct error *reterr) {
+/* The index behind the alias, made if there is none. */
+static bool prepare_serving(struct owner *o, char **ret_index, struct error *reterr) {
     const struct projector_options *options = o->options;
     struct index_mapping mapping = {0};
     if (!index_mapping_load(&options->es, options->projector.mapping, &mapping, reterr))
         return false;
     enum index_guard guard;
     bool created = false, ok = index_admin_guard(&options->es, options->projector.index, &guard, reterr) &&
-                               index_admin_ensure(&options->es, options->projector.index, &mapping, &term->index,
-                                                  &created, reterr);
+                               index_admin_ensure(&options->es, options->projector.index, &mapping, ret_index, &created,
+                                                  reterr);
     if (ok && guard == INDEX_GUARD_NONE)
         log_warn("index.no_guard", LOG_STR("advice", "set action.auto_create_index to false for the product indexes"));
     if (ok && created)
-        log_info("index.created", LOG_STR("index", term->index), LOG_STR("mapping", mapping.name));
+        log_info("index.created", LOG_STR("index", *ret_index), LOG_STR("mapping", mapping.name));
     index_mapping_done(&mapping);
-    uint64_t highest = 0;
-    ok = ok && index_admin_projection(&options->es, term->index, &term->projection, reterr) &&
-         index_admin_categories_ensure(&options->es, options->projector.categories_index, reterr) &&
-         index_admin_highest_version(&options->es, term->index, &highest, reterr) &&
-         lease_raise(o->lease, o->client, o->mysql, highest >> LEASE_COUNTER_BITS, reterr);
-    *ret_empty = highest == 0;
     return ok;
+}
+
+/* Reads what a target was made with. One that is not there any more, and does not serve, is left out from now on. */
+static bool prepare_target(struct owner *o, struct term *term, size_t t, uint64_t *highest, struct error *reterr) {
+    const struct es_conf *es = &o->options->es;
+    struct target *target = &term->targets.list[t];
+    struct error error = {0};
+    uint64_t version = 0;
+    bool ok = !target->gone && index_admin_projection(es, target->index, &term->projections[t], &error) &&
+              index_admin_highest_version(es, target->index, &version, &error);
+    *highest = version > *highest ? version : *highest;
+    if (ok)
+        return true;
+    if (!target->gone && (target->role == TARGET_SERVING || error.code != ERROR_NOT_FOUND))
+        return error_set(reterr, error.code, "%s", error.message);
+    if (!target->gone && !targets_flaw(o->client, o->options->mongo.database, term->targets.revision, target->index, "",
+                                       "it is gone", true, reterr))
+        return false;
+    term->targets.revision += !target->gone;
+    target->gone = true;
+    return true;
+}
+
+/* Closes the gaps that the targets leave that cannot be written. */
+static void drop_gone(struct term *term) {
+    size_t kept = 0;
+    for (size_t t = 0; t < term->targets.count; t++) {
+        struct projection *projection = TAKE(term->projections[t]);
+        if (term->targets.list[t].gone) {
+            projection_free(projection);
+            continue;
+        }
+        term->targets.list[kept] = term->targets.list[t];
+        term->projections[kept++] = projection;
+    }
+    term->targets.count = kept;
+}
+
+static bool prepare_index(struct owner *o, struct term *term, bool *ret_empty, struct error *reterr) {
+    const struct projector_options *options = o->options;
+    _cleanup_(freep) char *serving = NULL;
+    if (!prepare_serving(o, &serving, reterr) ||
+        !targets_settle(o->client, options->mongo.database, serving, options->projector.rollback_keep_usec,
+                        &term->targets, reterr))
+        return false;
+    uint64_t highest = 0;
+    bool ok = true;
+    for (size_t t = 0; ok && t < term->targets.count; t++) {
+        ok = prepare_target(o, term, t, &highest, reterr);
+        if (t == 0)
+            *ret_empty = highest == 0;
+    }
+    drop_gone(term);
+    return ok && index_admin_categories_ensure(&options->es, options->projector.categories_index, reterr) &&
+           lease_raise(o->lease, o->client, o->mysql, highest >> LEASE_COUNTER_BITS, reterr);
 }
 
 static bool prepare_categories(struct owner *o, struct term *term, struct error *reterr) {
@@ -256,16 +306,18 @@ static void set_engine(struct owner *o, struct engine *engine) {
 }
 
 static enum engine_end serve(struct owner *o, const struct term *term, struct error *reterr) {
-    struct engine_conf conf = {.options = o->options, .pool = o->pool, .lease = o->lease, .index = term->index,
-                               .projection = term->projection, .tree = term->tree, .position = term->position};
+    struct engine_conf conf = {.options = o->options, .pool = o->pool, .lease = o->lease,
+                               .targets = &term->targets, .index = term->targets.list[0].index, .tree = term->tree,
+                               .position = term->position};
+    memcpy(conf.projections, term->projections, sizeof(conf.projections));
     struct engine *engine = engine_new(&conf, reterr);
     if (!engine)
         return ENGINE_FAILED;
     metric_set(lag_metrics.lease_owner, 1);
     metric_set(lag_metrics.lease_epoch, (double)lease_epoch(o->lease));
     daemon_condition_set(o->condition, true, NULL);
-    log_info("owner", LOG_INT("epoch", lease_epoch(o->lease)), LOG_STR("index", term->index),
-             LOG_INT("categories", category_tree_count(term->tree)),
+    log_info("owner", LOG_INT("epoch", lease_epoch(o->lease)), LOG_STR("index", conf.index),
+             LOG_INT("targets", term->targets.count), LOG_INT("categories", category_tree_count(term->tree)),
              LOG_INT("category_revision", category_tree_revision(term->tree)));
     say_role(o, "owner");
     set_engine(o, engine);
@@ -278,11 +330,20 @@ static enum engine_end serve(struct owner *o, const struct term *term, struct er
     return end;
 }
 
+/* Serves, and begins anew whenever the set of indexes to write has changed. */
+static enum engine_end serve_until(struct owner *o, struct error *reterr) {
+    enum engine_end end = ENGINE_RETARGET;
+    while (end == ENGINE_RETARGET && !window_stopped(&o->stop)) {
+        struct term term = {0};
+        end = prepare_until(o, &term) ? serve(o, &term, reterr) : ENGINE_LEASE_LOST;
+        term_done(&term);
+    }
+    return end;
+}
+
 static bool one_term(struct owner *o) {
-    struct term term = {0};
     struct error error = {.code = ERROR_NONE};
-    enum engine_end end = prepare_until(o, &term) ? serve(o, &term, &error) : ENGINE_LEASE_LOST;
-    term_done(&term);
+    enum engine_end end = serve_until(o, &error);
     if (end == ENGINE_FAILED)
         log_error("engine.failed", LOG_ERR(&error));
     if (lease_is_valid(o->lease) && (end != ENGINE_LEASE_LOST || window_stopped(&o->stop)))

@@ -23,10 +23,12 @@ static struct batch *batch_take(struct engine *e) {
     struct error error;
     /* Rounds are cut to bulk_max_bytes by an estimate; a quarter more keeps a wrong one from wasting reads. */
     size_t soft = (size_t)e->options->bulk_max_bytes / 4 * 5;
-    batch = batch_new(e->conf.index, soft, soft + (size_t)e->options->document_max_bytes,
+    batch = batch_new(e->conf.index, soft, soft + (size_t)e->options->document_max_bytes * e->target_count,
                       (size_t)e->options->bulk_max_docs, &error);
     if (!batch)
         engine_fail(e, &error);
+    for (unsigned t = 1; batch && t < e->target_count; t++)
+        bulk_target(&batch->bulk, t, e->targets[t].conf->index);
     return batch;
 }
 
@@ -46,25 +48,35 @@ void pump_batch_release(struct engine *e, struct batch *batch) {
 
 /* -- rounds -- */
 
-/* How many more documents the bulk has room for, going by what documents were like so far. */
+/* How many more products the bulk has room for, going by what documents were like so far. */
 static size_t room(const struct engine_lane *l, const struct engine_pipe *p) {
     const struct projector_conf *o = l->engine->options;
     const struct bulk *bulk = p->next ? &p->next->bulk : NULL;
     size_t count = bulk ? bulk->count : 0, bytes = bulk ? bulk->body.len : 0;
     if (count >= p->docs_cap || bytes >= (size_t)o->bulk_max_bytes)
         return 0;
-    size_t by_bytes = ((size_t)o->bulk_max_bytes - bytes) / l->document_bytes + 1;
-    if (by_bytes < count / 4) /* nearly full: a round for a few documents more costs more than it brings */
+    size_t each = l->engine->target_count;
+    size_t by_bytes = ((size_t)o->bulk_max_bytes - bytes) / (l->document_bytes * each) + 1;
+    size_t by_count = (p->docs_cap - count + each - 1) / each;
+    if (by_bytes < count / each / 4) /* nearly full: a round for a few documents more costs more than it brings */
         return 0;
-    return by_bytes < p->docs_cap - count ? by_bytes : p->docs_cap - count;
+    return by_bytes < by_count ? by_bytes : by_count;
 }
 
 static bool target_refuses(const struct engine *e) {
-    return e->target.paused && !e->target.trial;
+    return e->serving->paused && !e->serving->trial;
 }
 
 static bool may_read(const struct engine *e) {
     return !e->ending && !e->raising && !target_refuses(e);
+}
+
+static void look_up_hashes(struct engine *e, struct batch_item *item) {
+    item->known = 0;
+    for (unsigned t = 0; t < e->target_count; t++)
+        if (hash_cache_get(&e->hashes, hash_cache_key(e->targets[t].number, item->entry->hash), &item->known_hash[t]))
+            item->known |= (uint8_t)(1u << t);
+    item->entry->hash_known = item->known;
 }
 
 static void start_round(struct engine_lane *l, enum mark_priority priority, size_t n) {
@@ -79,16 +91,14 @@ static void start_round(struct engine_lane *l, enum mark_priority priority, size
     /* Taken before the sources are read: whoever reads later has the higher version. */
     batch->version = lease_next_version(e->conf.lease);
     batch->tree = category_tree_ref(e->tree);
+    batch->targets = (uint8_t)((1u << e->target_count) - 1);
     n = lane_take(&l->lane, priority, n, e->scratch);
     for (size_t i = 0; i < n; i++) {
         if (!batch_add(batch, e->scratch[i])) {
             lane_fail(&l->lane, e->scratch[i], 0);
             continue;
         }
-        struct batch_item *item = &batch->items[batch->count - 1];
-        item->has_known = hash_cache_get(&e->hashes, hash_cache_key(e->target.number, item->entry->hash),
-                                         &item->known_hash);
-        item->entry->hash_known = item->has_known;
+        look_up_hashes(e, &batch->items[batch->count - 1]);
     }
     batch->job.run = round_run;
     batch->job.done = round_done;
@@ -110,6 +120,18 @@ static void wants_tree(struct engine *e, struct engine_lane *l, struct lane_entr
     e->tree_wanted = true;
 }
 
+/* Once that is known to be missing there, the product goes to the others alone. */
+static void other_target_bad(struct engine *e, struct engine_lane *l, const struct batch_item *item, usec_t *retry_at) {
+    struct lane_entry *entry = item->entry;
+    if (e->targets[item->target].flawed) {
+        entry->flight.targets &= (uint8_t)~(1u << item->target);
+        lane_fail(&l->lane, entry, 0);
+        return;
+    }
+    answer_target_refused(e, item->target, entry, item->reason ? item->reason : "cannot be composed", false);
+    engine_retry_later(e, l, entry, retry_at);
+}
+
 static void item_composed(struct engine *e, struct engine_lane *l, struct batch *batch, struct batch_item *item,
                           usec_t *retry_at) {
     struct lane_entry *entry = item->entry;
@@ -124,6 +146,10 @@ static void item_composed(struct engine *e, struct engine_lane *l, struct batch 
         wants_tree(e, l, entry);
         break;
     case ITEM_BAD:
+        if (item->target > 0) {
+            other_target_bad(e, l, item, retry_at);
+            break;
+        }
         if (!store_dead_letter(l, entry, item->reason ? item->reason : "cannot be composed", 0, batch->version,
                                (struct slice){0}))
             engine_retry_later(e, l, entry, retry_at);
@@ -144,11 +170,15 @@ static void round_failed(const struct batch *batch) {
                  LOG_ERR(&batch->error));
 }
 
+static void read_again(struct engine *e, struct engine_lane *l, const struct bulk *bulk) {
+    usec_t retry_at = 0;
+    for (size_t end = bulk->count; end > 0; end = bulk_group(bulk, end))
+        engine_retry_later(e, l, bulk->items[end - 1].ctx, &retry_at);
+}
+
 /* Memory ran out while the bulk grew: its bytes are gone, its products are read again. */
 static void bulk_lost(struct engine *e, struct engine_lane *l, struct batch *batch) {
-    usec_t retry_at = 0;
-    for (size_t i = 0; i < batch->bulk.count; i++)
-        engine_retry_later(e, l, batch->bulk.items[i].ctx, &retry_at);
+    read_again(e, l, &batch->bulk);
     bulk_reset(&batch->bulk);
 }
 
@@ -181,7 +211,7 @@ static void round_done(struct job *job) {
 /* -- sending -- */
 
 static bool take_slot(struct engine *e) {
-    if (e->in_flight >= (e->target.trial ? 1 : e->concurrency.limit))
+    if (e->in_flight >= (e->serving->trial ? 1 : e->concurrency.limit))
         return false;
     e->in_flight++;
     return true;
@@ -189,9 +219,7 @@ static bool take_slot(struct engine *e) {
 
 static void send_failed(struct engine *e, struct engine_lane *l, struct batch *batch, const struct error *error) {
     log_error("bulk.not_started", LOG_INT("lane", l->number), LOG_ERR(error));
-    usec_t retry_at = 0;
-    for (size_t i = 0; i < batch->bulk.count; i++)
-        engine_retry_later(e, l, batch->bulk.items[i].ctx, &retry_at);
+    read_again(e, l, &batch->bulk);
     pump_batch_release(e, batch);
     e->in_flight--;
 }
@@ -201,9 +229,10 @@ static void send_batch(struct engine_lane *l, struct engine_pipe *p) {
     struct batch *batch = TAKE(p->next);
     struct error error = {.code = ERROR_INTERNAL, .message = "out of memory"};
     for (size_t i = 0; i < batch->bulk.count; i++) {
-        const struct lane_entry *entry = batch->bulk.items[i].ctx;
-        if (entry->hash_known)
-            hash_cache_remove(&e->hashes, hash_cache_key(e->target.number, entry->hash));
+        const struct bulk_item *item = &batch->bulk.items[i];
+        const struct lane_entry *entry = item->ctx;
+        if (entry->hash_known >> item->target & 1)
+            hash_cache_remove(&e->hashes, hash_cache_key(e->targets[item->target].number, entry->hash));
     }
     buf_reset(&e->path);
     batch->sent_at = engine_now(e);
@@ -225,7 +254,7 @@ static void send_batch(struct engine_lane *l, struct engine_pipe *p) {
 static void try_send(struct engine_lane *l, struct engine_pipe *p) {
     struct engine *e = l->engine;
     p->waits_for_slot = false;
-    if (p->flight || e->raising || target_refuses(e) || (e->ending && e->end != ENGINE_STOPPED))
+    if (p->flight || e->raising || target_refuses(e) || (e->ending && !engine_drains(e)))
         return;
     if (!lease_is_valid(e->conf.lease)) {
         engine_finish(e, ENGINE_LEASE_LOST);

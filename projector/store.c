@@ -32,6 +32,8 @@ struct store_job {
     size_t row_count;
     struct engine_lane *lane;
     struct lane_entry *entry;
+    struct engine_target *target;
+    bool target_is_gone;
     char *reason, *document;
     size_t document_len;
     int status;
@@ -305,6 +307,60 @@ void store_dead_letter_gone(struct engine *e, const struct lane_entry *entry) {
         job_free(job);
 }
 
+/* -- an index beside the serving one that lacks a change -- */
+
+static void flaw_run(struct store_job *job, struct store_session *s) {
+    const struct engine *e = job->engine;
+    char id[MARK_ID_MAX + 1];
+    bool ours = true;
+    memcpy(id, job->id, job->id_len);
+    id[job->id_len] = '\0';
+    if (!lease_check(e->conf.lease, s->client, &ours, &job->error))
+        return;
+    if (!ours)
+        job->lost = true;
+    else
+        targets_flaw(s->client, database(job), e->conf.targets->revision, job->target->conf->index, id, job->reason,
+                     job->target_is_gone, &job->error);
+}
+
+static void flaw_done(struct store_job *job) {
+    struct engine *e = job->engine;
+    struct engine_target *target = job->target;
+    target->flaw_is_stored = false;
+    if (job->error.code == ERROR_CONFLICT) {
+        engine_post_retarget(e);
+        return;
+    }
+    if (job->error.code != ERROR_NONE) {
+        warn(job, "target.flaw_not_stored");
+        return;
+    }
+    target->flawed = true;
+    log_error("target.flawed", LOG_STR("index", target->conf->index),
+              LOG_STR("role", target_role_names[target->conf->role]), LOG_STR("reason", job->reason),
+              LOG_STR("consequence", target->conf->role == TARGET_BUILDING ? "the reindex fails; the serving index goes on"
+                                                                           : "there is no way back to it without --force"));
+    if (job->target_is_gone)
+        engine_post_retarget(e);
+}
+
+/* False: try later. */
+bool store_flaw(struct engine *e, unsigned target, const struct lane_entry *entry, const char *reason, bool gone) {
+    struct store_job *job = job_new(e, flaw_run, flaw_done);
+    if (!job)
+        return false;
+    memcpy(job->id, entry->id, entry->id_len);
+    job->id_len = entry->id_len;
+    job->reason = strdup(reason);
+    job->target = &e->targets[target];
+    job->target_is_gone = gone;
+    if (job->reason && submit(job))
+        return true;
+    job_free(job);
+    return false;
+}
+
 /* -- the category tree -- */
 
 static void tree_run(struct store_job *job, struct store_session *s) {
@@ -351,9 +407,12 @@ void store_refresh_tree(struct engine *e) {
 static void raise_run(struct store_job *job, struct store_session *s) {
     struct engine *e = job->engine;
     uint64_t highest = job->version;
-    if (highest == 0 &&
-        !index_admin_highest_version(&e->conf.options->es, e->conf.index, &highest, &job->error))
-        return;
+    for (size_t t = 0; job->version == 0 && t < e->conf.targets->count; t++) {
+        uint64_t version;
+        if (!index_admin_highest_version(&e->conf.options->es, e->conf.targets->list[t].index, &version, &job->error))
+            return;
+        highest = version > highest ? version : highest;
+    }
     bool ours = true;
     if (!lease_check(e->conf.lease, s->client, &ours, &job->error))
         return;

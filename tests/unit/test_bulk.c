@@ -156,8 +156,41 @@ static void test_path(void **state) {
     bulk_done(&b);
 }
 
+static void test_items_for_other_indexes(void **state) {
+    (void)state;
+    struct bulk b = bulk_of(1 << 20, 1 << 20, 100);
+    int first, second;
+    bulk_target(&b, 1, "products-2");
+    assert_true(bulk_begin_for(&b, 0, SLICE("a"), 7, &first));
+    buf_append_str(&b.body, "{\"x\":1");
+    assert_true(bulk_commit(&b, 5));
+    assert_true(bulk_begin_for(&b, 1, SLICE("a"), 7, &first));
+    buf_append_str(&b.body, "{\"x\":1");
+    assert_true(bulk_commit(&b, 5));
+    size_t len = b.body.len;
+    assert_true(bulk_delete_for(&b, 0, SLICE("b"), 7, &second));
+    assert_true(bulk_delete_for(&b, 1, SLICE("b"), 7, &second));
+    assert_string_equal(b.body.data,
+                        "{\"index\":{\"_id\":\"a\",\"version\":7,\"version_type\":\"external_gte\"}}\n"
+                        "{\"x\":1,\"content_hash\":5,\"version\":7}\n"
+                        "{\"index\":{\"_index\":\"products-2\",\"_id\":\"a\",\"version\":7,\"version_type\":\"external_gte\"}}\n"
+                        "{\"x\":1,\"content_hash\":5,\"version\":7}\n"
+                        "{\"delete\":{\"_id\":\"b\",\"version\":7,\"version_type\":\"external_gte\"}}\n"
+                        "{\"delete\":{\"_index\":\"products-2\",\"_id\":\"b\",\"version\":7,\"version_type\":\"external_gte\"}}\n");
+    assert_int_equal(bulk_group(&b, 4), 2);
+    assert_int_equal(bulk_group(&b, 2), 0);
+    assert_int_equal(b.items[2].target, 0);
+    assert_int_equal(b.items[3].target, 1);
+    bulk_rewind(&b, 2);
+    assert_int_equal(b.count, 2);
+    assert_int_equal(b.body.len, len);
+    assert_string_equal(bulk_document(&b, 1).data, "{\"x\":1,\"content_hash\":5,\"version\":7}\n");
+    bulk_done(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_items_for_other_indexes),
         cmocka_unit_test(test_lines), cmocka_unit_test(test_drop_leaves_no_trace),
         cmocka_unit_test(test_ids),   cmocka_unit_test(test_caps),
         cmocka_unit_test(test_split_and_copy_keep_the_bytes), cmocka_unit_test(test_path),

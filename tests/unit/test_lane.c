@@ -365,8 +365,36 @@ static void test_random_schedules(void **state) {
     lane_done_all(&m.lane);
 }
 
+static void test_targets_asked_for_join(void **state) {
+    (void)state;
+    struct checkpoint c;
+    struct lane lane;
+    checkpoint_init(&c);
+    lane_init(&lane);
+    struct segment *second = segment_of(&c, MARK_JOB, MARK_BACKGROUND), *third = segment_of(&c, MARK_JOB, MARK_BACKGROUND),
+                   *all = segment_of(&c, MARK_JOB, MARK_BACKGROUND);
+    second->targets = 1 << 1;
+    third->targets = 1 << 2;
+    mark(&lane, "a", second);
+    struct lane_entry *entry = take_one(&lane, MARK_BACKGROUND);
+    assert_int_equal(entry->flight.targets, 1 << 1);
+    mark(&lane, "a", third);
+    assert_int_equal(entry->dirty.targets, 1 << 2); /* of the next flight only */
+    lane_fail(&lane, entry, 0);
+    entry = take_one(&lane, MARK_BACKGROUND);
+    assert_int_equal(entry->flight.targets, 1 << 1 | 1 << 2);
+    mark(&lane, "a", all);
+    lane_done(&lane, entry);
+    entry = take_one(&lane, MARK_BACKGROUND);
+    assert_int_equal(entry->flight.targets, LANE_ALL_TARGETS);
+    lane_done(&lane, entry);
+    lane_done_all(&lane);
+    checkpoint_done(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_targets_asked_for_join),
         cmocka_unit_test(test_marks_of_one_source_join_the_oldest),
         cmocka_unit_test(test_each_source_keeps_its_own_segment),
         cmocka_unit_test(test_a_mark_during_the_flight_is_sent_after_it),
