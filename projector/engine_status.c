@@ -102,14 +102,23 @@ static void publish_targets(const struct engine *e) {
     struct status_section section;
     struct json_write *w = status_begin(&section, "targets");
     json_write_array(w);
-    json_write_object(w);
-    json_write_key(w, "index");
-    json_write_str(w, e->conf.index);
-    json_write_key(w, "alias");
-    json_write_str(w, e->options->index);
-    json_write_key(w, "paused");
-    json_write_bool(w, e->target.paused);
-    json_write_object_end(w);
+    for (unsigned t = 0; t < e->target_count; t++) {
+        const struct engine_target *target = &e->targets[t];
+        json_write_object(w);
+        json_write_key(w, "index");
+        json_write_str(w, target->conf->index);
+        json_write_key(w, "role");
+        json_write_str(w, target_role_names[target->conf->role]);
+        if (t == 0) {
+            json_write_key(w, "alias");
+            json_write_str(w, e->options->index);
+        }
+        json_write_key(w, "paused");
+        json_write_bool(w, target->paused || target->trouble_at != 0);
+        json_write_key(w, "flawed");
+        json_write_bool(w, target->flawed);
+        json_write_object_end(w);
+    }
     json_write_array_end(w);
     status_publish(&section);
 }
