@@ -58,6 +58,19 @@ static void register_bulks(struct lag_metrics *m) {
     m->target_paused = metrics_gauge(PREFIX "target_paused", "1 while the index refuses all writes.", "");
 }
 
+static void register_verification(struct lag_metrics *m) {
+    m->verified_as_of = metrics_gauge(PREFIX "verified_as_of_timestamp_seconds",
+                                      "Everything committed until then was compared with the index; 0: not yet.", "");
+    m->verify_compared = metrics_counter(PREFIX "verify_compared_total",
+                                         "Products and documents that verification has compared.", "");
+    for (int k = 0; k < VERIFY_KINDS; k++) {
+        char labels[64];
+        snprintf(labels, sizeof(labels), "kind=\"%s\"", verify_kind_names[k]);
+        m->verify_differences[k] = metrics_counter(PREFIX "verify_differences_total",
+                                                   "Settled differences that verification has found.", labels);
+    }
+}
+
 /* Jobs that are over are counted by nobody: they are a list in MongoDB. */
 static bool state_is_active(int state) {
     return state != JOB_DONE && state != JOB_SUPERSEDED;
@@ -98,6 +111,7 @@ void lag_register(void) {
     m->category_revision = metrics_gauge(PREFIX "category_revision", "Revision of the category tree in use.", "");
     m->history_lost = metrics_counter(PREFIX "history_lost_total",
                                       "Times that the position to resume from was gone.", "");
+    register_verification(m);
     register_jobs(m);
 }
 

@@ -5,6 +5,7 @@
 #include "core/metrics.h"
 #include "projector/bulk_result.h"
 #include "projector/mark.h"
+#include "projector/verify_diff.h"
 
 enum { LAG_JOB_TYPES_MAX = 8, LAG_JOB_STATES_MAX = 12 };
 struct lag_job_metrics {
@@ -33,6 +34,8 @@ struct lag_metrics {
     struct metric *target_paused, *bulks_in_flight, *bulk_concurrency;
     struct metric *category_revision;
     struct metric *history_lost;
+    struct metric *verified_as_of;                 /* set by what verifies the whole index, again and again */
+    struct metric *verify_compared, *verify_differences[VERIFY_KINDS];
     struct lag_job_metrics jobs[LAG_JOB_TYPES_MAX]; /* by enum job_type */
 };
 extern struct lag_metrics lag_metrics;
