@@ -28,6 +28,8 @@ struct job_run {
     bool gone;        /* done or superseded: kept for the segments that point here */
     bool seen;        /* in the last reload */
     int64_t walked;   /* documents of the index looked at, in this phase */
+    int64_t recounted; /* orphans among them, while it waits */
+    usec_t recount_at, recount_begun;
     usec_t saved_at, said_at, started_at;
     int64_t started_done;
 };
@@ -86,6 +88,7 @@ static void add_or_update(void *ctx, struct job_record *job) {
         if (job->confirmed && !run->record.confirmed) {
             run->record.confirmed = true;
             run->record.state = JOB_RUNNING;
+            run->ahead = (struct job_cursor){0}; /* a count may have been under way */
         }
         job_record_done(job);
         return;
@@ -384,6 +387,48 @@ static bool produce(struct job_runner *r, struct job_run *run, struct error *ret
     return false;
 }
 
+/* -- a sweep that waits -- */
+
+/* A collection that is rebuilt makes orphans fewer by itself: they are counted again at times, and a sweep that would no
+ * longer remove most of the index needs no word. A count takes a small share of the time only. */
+static bool recounted(struct job_runner *r, struct job_run *run, struct error *reterr) {
+    usec_t now = clock_now_usec();
+    bool still = run->recounted * 2 > run->walked;
+    bool changed = run->record.orphans != run->recounted;
+    pthread_mutex_lock(&r->lock);
+    run->record.orphans = run->recounted;
+    run->record.state = still ? JOB_WAITING : JOB_RUNNING;
+    run->ahead = (struct job_cursor){0};
+    pthread_mutex_unlock(&r->lock);
+    run->recount_at = now + r->conf->options->projector.sweep_recount_usec + 20 * (now - run->recount_begun);
+    if (!still)
+        log_info("job.waits_no_more", LOG_STR("job", run->record.id), LOG_INT("orphans", run->recounted),
+                 LOG_INT("documents", run->walked));
+    run->walked = run->recounted = 0;
+    return (still && !changed) || save(r, run, reterr);
+}
+
+static bool recount(struct job_runner *r, struct job_run *run, bool *busy, struct error *reterr) {
+    usec_t now = clock_now_usec();
+    if (run->recount_at == 0)
+        run->recount_at = now + r->conf->options->projector.sweep_recount_usec;
+    if (now < run->recount_at)
+        return true;
+    if (run->ahead.id_len == 0) {
+        run->walked = run->recounted = 0;
+        run->recount_begun = now;
+    }
+    struct segment *segment = segment_new(MARK_JOB, MARK_BACKGROUND, SEGMENT_MAX_BYTES);
+    if (!segment)
+        return error_nomem(reterr);
+    *busy = true;
+    bool last = false, ok = count_page(r, run, segment, &last, reterr);
+    if (ok)
+        run->recounted += segment->count;
+    segment_free(segment);
+    return ok && last ? recounted(r, run, reterr) : ok;
+}
+
 /* -- the thread -- */
 
 static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct error *reterr) {
@@ -394,6 +439,8 @@ static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct e
     pthread_mutex_unlock(&r->lock);
     if (changed && clock_now_usec() - run->saved_at >= SAVE_USEC && !save(r, run, reterr))
         return false;
+    if (!run->gone && run->record.state == JOB_WAITING)
+        return recount(r, run, busy, reterr);
     if (run->gone || run->record.state != JOB_RUNNING)
         return true;
     say(r, run);

@@ -315,8 +315,10 @@ static bool raise_fence(struct mysql_session *mysql, uint64_t epoch, struct erro
 }
 
 static bool raise_stored(struct lease *lease, mongoc_client_t *client, uint64_t epoch, struct error *reterr) {
-    bson_t *query = BCON_NEW("_id", "lease", "holder.id", BCON_UTF8(lease->self.id), "released", BCON_BOOL(false),
-                             "epoch", "{", "$lt", BCON_INT64((int64_t)epoch), "}");
+    /* Whatever stands there but an epoch that is not below ours: a damaged one must not hold us up. */
+    bson_t *query = BCON_NEW("_id", "lease", "holder.id", BCON_UTF8(lease->self.id), "released", BCON_BOOL(false), "$nor",
+                             "[", "{", "epoch", "{", "$gte", BCON_INT64((int64_t)epoch), "$lte",
+                             BCON_INT64((int64_t)LEASE_EPOCH_MAX), "}", "}", "]");
     bson_t *update = BCON_NEW("$set", "{", "epoch", BCON_INT64((int64_t)epoch), "}");
     int64_t matched = 0;
     bool ok = state_update(client, lease->conf.database, STATE_COLLECTION, query, update, false, &matched, reterr);
@@ -327,17 +329,31 @@ static bool raise_stored(struct lease *lease, mongoc_client_t *client, uint64_t 
     return ok;
 }
 
+/* The highest that the lease or a position was written with; what is no epoch (damaged) does not count. */
+static bool stored_epoch(struct lease *lease, mongoc_client_t *client, uint64_t *ret, struct error *reterr) {
+    *ret = 0;
+    static const char *const documents[] = {"lease", "checkpoint:stream"};
+    for (size_t i = 0; i < ARRAY_LEN(documents); i++) {
+        bson_t *query = BCON_NEW("_id", BCON_UTF8(documents[i]));
+        bson_t doc;
+        bool found;
+        bool ok = state_find_one(client, lease->conf.database, STATE_COLLECTION, query, &doc, &found, reterr);
+        int64_t epoch = ok && found ? state_i64(&doc, "epoch") : 0;
+        bson_destroy(query);
+        bson_destroy(&doc);
+        if (!ok)
+            return false;
+        if (epoch > (int64_t)*ret && epoch <= (int64_t)LEASE_EPOCH_MAX)
+            *ret = (uint64_t)epoch;
+    }
+    return true;
+}
+
 bool lease_raise(struct lease *lease, mongoc_client_t *client, struct mysql_session *mysql, uint64_t above,
                  struct error *reterr) {
-    bson_t *query = BCON_NEW("_id", "lease");
-    bson_t doc;
-    bool found;
-    bool ok = state_find_one(client, lease->conf.database, STATE_COLLECTION, query, &doc, &found, reterr);
-    bson_destroy(query);
-    if (!ok)
+    uint64_t epoch, fence = 0;
+    if (!stored_epoch(lease, client, &epoch, reterr))
         return false;
-    uint64_t epoch = found ? (uint64_t)state_i64(&doc, "epoch") : 0, fence = 0;
-    bson_destroy(&doc);
     if (!mysql_session_query(mysql, read_u64, &fence, reterr, "SELECT epoch FROM projector_fence WHERE id = 1"))
         return false;
     epoch = epoch > above ? epoch : above;

@@ -19,6 +19,7 @@ struct projector_conf {
     int64_t stream_batch;
     usec_t queue_poll_min_usec, queue_poll_max_usec, queue_rescan_usec;
     int64_t scan_page;
+    usec_t sweep_recount_usec;
     usec_t retry_min_usec, retry_max_usec;
     int64_t max_attempts;
     usec_t target_patience_usec, rollback_keep_usec;

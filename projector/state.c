@@ -1,5 +1,6 @@
 #include "projector/state.h"
 #include "core/clock.h"
+#include "projector/lease.h"
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -105,9 +106,16 @@ static bool update_many(mongoc_client_t *client, const char *database, const cha
     return ok;
 }
 
+/* What holds another number than an epoch, or none at all, was damaged and is nobody's: it is ours to write. */
+static void append_epoch_is_ours(bson_t *query, uint64_t epoch) {
+    BCON_APPEND(query, "$or", "[", "{", "epoch", "{", "$type", "array", "}", "}", "{", "$nor", "[", "{", "epoch", "{", "$gt",
+                BCON_INT64((int64_t)epoch), "$lte", BCON_INT64((int64_t)LEASE_EPOCH_MAX), "}", "}", "]", "}", "]");
+}
+
 bool state_claim(mongoc_client_t *client, const char *database, uint64_t epoch, struct error *reterr) {
     bson_t *mine = BCON_NEW("$set", "{", "epoch", BCON_INT64((int64_t)epoch), "}");
-    bson_t *checkpoint = BCON_NEW("_id", CHECKPOINT_ID, "epoch", "{", "$lt", BCON_INT64((int64_t)epoch), "}");
+    bson_t *checkpoint = BCON_NEW("_id", CHECKPOINT_ID);
+    append_epoch_is_ours(checkpoint, epoch);
     bson_t *jobs = BCON_NEW("state", "{", "$in", "[", "running", "waiting", "]", "}", "epoch", "{", "$lt",
                             BCON_INT64((int64_t)epoch), "}");
     bool ok = update_many(client, database, STATE_COLLECTION, checkpoint, mine, reterr) &&
@@ -183,6 +191,39 @@ bool state_checkpoint_save(mongoc_client_t *client, const char *database, uint64
     return ok;
 }
 
+static bool is_whole(const bson_t *doc, const char *field, int64_t max) {
+    bson_iter_t at;
+    return bson_iter_init_find(&at, doc, field) && (BSON_ITER_HOLDS_INT64(&at) || BSON_ITER_HOLDS_INT32(&at)) &&
+           bson_iter_as_int64(&at) >= 0 && bson_iter_as_int64(&at) <= max;
+}
+
+static bool can_be_saved(const bson_t *doc, uint64_t epoch, int64_t generation) {
+    return is_whole(doc, "epoch", (int64_t)LEASE_EPOCH_MAX) && is_whole(doc, "generation", INT64_MAX) &&
+           (state_i64(doc, "epoch") != (int64_t)epoch || state_i64(doc, "generation") >= generation);
+}
+
+bool state_checkpoint_mend(mongoc_client_t *client, const char *database, uint64_t epoch, int64_t generation,
+                           const bson_t *token, bool *ret_mended, struct error *reterr) {
+    bson_t *query = BCON_NEW("_id", CHECKPOINT_ID);
+    bson_t doc;
+    bool found;
+    *ret_mended = false;
+    bool ok = state_find_one(client, database, STATE_COLLECTION, query, &doc, &found, reterr);
+    bool mend = ok && (!found || !can_be_saved(&doc, epoch, generation));
+    bson_destroy(&doc);
+    if (mend) {
+        append_epoch_is_ours(query, epoch);
+        bson_t *update = BCON_NEW("$set", "{", "epoch", BCON_INT64((int64_t)epoch), "generation", BCON_INT64(generation),
+                                  "token", BCON_DOCUMENT(token), "}", "$unset", "{", "start_at", "", "}", "$currentDate",
+                                  "{", "updated_at", BCON_BOOL(true), "}");
+        ok = state_update(client, database, STATE_COLLECTION, query, update, true, NULL, reterr);
+        bson_destroy(update);
+        *ret_mended = ok;
+    }
+    bson_destroy(query);
+    return ok;
+}
+
 /* -- starting over -- */
 
 struct start_over {
@@ -225,7 +266,8 @@ static bool start_over_position(struct start_over *s, mongoc_collection_t *state
     bson_t reply_each, opts = BSON_INITIALIZER;
     bson_concat(&opts, session_opts);
     BSON_APPEND_BOOL(&opts, "upsert", true);
-    bson_t *query = BCON_NEW("_id", CHECKPOINT_ID, "epoch", "{", "$lte", BCON_INT64((int64_t)s->epoch), "}");
+    bson_t *query = BCON_NEW("_id", CHECKPOINT_ID);
+    append_epoch_is_ours(query, s->epoch);
     bson_t *update = BCON_NEW("$set", "{", "epoch", BCON_INT64((int64_t)s->epoch), "start_at",
                               BCON_TIMESTAMP((int32_t)(s->now >> 32), (int32_t)s->now + 1), "generation",
                               BCON_INT64(s->generation), "}", "$unset", "{", "token", "", "}", "$currentDate", "{",
@@ -274,9 +316,10 @@ bool state_start_over(mongoc_client_t *client, const char *database, uint64_t ep
     if (!cluster_time_now(client, database, &s.now, reterr) ||
         !state_checkpoint_load(client, database, &old, &found, reterr))
         return false;
-    s.generation = old.generation + 1;
+    s.generation = (old.generation > 0 ? old.generation : 0) + 1;
     stream_position_done(&old);
-    snprintf(s.job_id, sizeof(s.job_id), "scan-%" PRIu64 "-%" PRId64, epoch, s.generation);
+    /* With the time: where the generation was damaged, one of this epoch may come a second time. */
+    snprintf(s.job_id, sizeof(s.job_id), "scan-%" PRIu64 "-%" PRId64 "-%" PRIu64, epoch, s.generation, s.now >> 32);
     bson_error_t error;
     mongoc_client_session_t *session = mongoc_client_start_session(client, NULL, &error);
     if (!session)

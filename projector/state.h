@@ -49,6 +49,10 @@ bool state_checkpoint_load(mongoc_client_t *client, const char *database, struct
 /* CONFLICT: not our epoch, or an older generation. */
 bool state_checkpoint_save(mongoc_client_t *client, const char *database, uint64_t epoch, int64_t generation,
                            const bson_t *token, struct error *reterr);
+/* For the owner that a save tells CONFLICT: a checkpoint that is gone, damaged or of an older generation than ours is
+ * written anew. One that can be saved is left alone. */
+bool state_checkpoint_mend(mongoc_client_t *client, const char *database, uint64_t epoch, int64_t generation,
+                           const bson_t *token, bool *ret_mended, struct error *reterr);
 /* Our position is lost or was never there: in one transaction, a full-scan job and the position to read on from
  * (now). sweep: afterwards look for documents in the index that the source has not. */
 bool state_start_over(mongoc_client_t *client, const char *database, uint64_t epoch, const char *reason, bool sweep,

@@ -137,9 +137,17 @@ static void check_lease(struct store_job *job, struct store_session *s) {
 
 static void checkpoint_run(struct store_job *job, struct store_session *s) {
     const struct stream_token *token = job->segment->position;
-    if (!state_checkpoint_save(s->client, database(job), job->epoch, token->generation, token->token, &job->error) &&
-        job->error.code == ERROR_CONFLICT)
-        check_lease(job, s);
+    if (state_checkpoint_save(s->client, database(job), job->epoch, token->generation, token->token, &job->error) ||
+        job->error.code != ERROR_CONFLICT)
+        return;
+    check_lease(job, s);
+    bool mended = false;
+    struct error error;
+    if (!job->lost && state_checkpoint_mend(s->client, database(job), job->epoch, token->generation, token->token, &mended,
+                                            &error) && mended) {
+        log_warn("checkpoint.mended", LOG_STR("reason", "it was deleted or damaged; our position is stored again"));
+        job->error.code = ERROR_NONE;
+    }
 }
 
 static void checkpoint_done_cb(struct store_job *job) {

@@ -81,7 +81,7 @@ def test_a_rename_and_a_move_are_jobs_with_progress(corner, program, shop, check
     eventually(lambda: jobs(corner).count_documents({"type": "fanout", "state": "done"}) >= 2, 600, "the move's job")
     checker.assert_equal(60, at_least=count)
     assert in_index(corner, "category_paths", "9/2/3") == count and in_index(corner, "category_paths", "1") == 0
-    eventually(lambda: projector.metric(PREFIX + "jobs", 'state="running"') == 0, 10, "the metric says so")
+    eventually(lambda: projector.metric(PREFIX + "jobs", 'type="fanout",state="running"') == 0, 10, "the metric says so")
     eventually(checker.queue_is_drained, 20)
 
 
