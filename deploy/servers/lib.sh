@@ -15,7 +15,7 @@ DEPLOY=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 PROJECT=$(dirname -- "$DEPLOY")
 
 # The order gives each server its place above --port-base.
-ALL_SERVERS=(mongodb mysql elasticsearch kafka opensearch mariadb)
+ALL_SERVERS=(mongodb mysql elasticsearch kafka opensearch mariadb prometheus)
 # shellcheck disable=SC2034  # read by deploy/stack
 DEFAULT_SERVERS=(mongodb mysql elasticsearch kafka)
 
