@@ -63,6 +63,9 @@ static void register_verification(struct lag_metrics *m) {
                                       "Everything committed until then was compared with the index; 0: not yet.", "");
     m->verify_compared = metrics_counter(PREFIX "verify_compared_total",
                                          "Products and documents that verification has compared.", "");
+    m->verify_repaired = metrics_counter(PREFIX "verify_repaired_total",
+                                         "Differences that are gone after continuous verification had them repaired.", "");
+    m->verify_passes = metrics_counter(PREFIX "verify_passes_total", "Walks of continuous verification over the whole index.", "");
     for (int k = 0; k < VERIFY_KINDS; k++) {
         char labels[64];
         snprintf(labels, sizeof(labels), "kind=\"%s\"", verify_kind_names[k]);

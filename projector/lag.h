@@ -35,6 +35,7 @@ struct lag_metrics {
     struct metric *category_revision;
     struct metric *history_lost;
     struct metric *verified_as_of;                 /* set by what verifies the whole index, again and again */
+    struct metric *verify_repaired, *verify_passes;
     struct metric *verify_compared, *verify_differences[VERIFY_KINDS];
     struct lag_job_metrics jobs[LAG_JOB_TYPES_MAX]; /* by enum job_type */
 };

@@ -74,5 +74,11 @@ const struct option projector_option_table[] = {
     {SECTION, "searchable_sample", OPTION_DURATION, "5s", MS(10), S(3600), NULL,
      "How often commit to searchable is measured, by polling a search for one document.",
      AT(searchable_sample_usec), false},
+    {SECTION, "verify_rate", OPTION_INT, "500", 0, 1000000, NULL,
+     "Products per second that continuous verification compares; 0: none.", AT(verify_rate), false},
+    {SECTION, "verify_repair", OPTION_BOOL, "true", 0, 0, NULL,
+     "Continuous verification has what differs written again.", AT(verify_repair), false},
+    {SECTION, "verify_pause", OPTION_DURATION, "60s", MS(100), S(86400), NULL,
+     "Pause between two passes of continuous verification.", AT(verify_pause_usec), false},
 };
 const size_t projector_option_count = ARRAY_LEN(projector_option_table);

@@ -26,6 +26,9 @@ struct projector_conf {
     usec_t drain_timeout_usec;
     usec_t ready_lag_usec;
     usec_t searchable_sample_usec;
+    int64_t verify_rate;
+    bool verify_repair;
+    usec_t verify_pause_usec;
 };
 
 extern const struct option projector_option_table[];

@@ -4,6 +4,7 @@
 #include "projector/engine.h"
 #include "projector/lag.h"
 #include "projector/source_mysql.h"
+#include "projector/verifier.h"
 #include "projector/status.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 enum {
     WAIT_MIN_USEC = 100 * 1000,
     WAIT_MAX_USEC = 2 * 1000 * 1000,
-    EXTRA_CLIENTS = 12, /* store, lease, three sources, this thread, and some at the change of terms */
+    EXTRA_CLIENTS = 15, /* store, lease, three sources, three of verification, this thread, and some at the change of terms */
 };
 
 struct owner {
@@ -321,7 +322,12 @@ static enum engine_end serve(struct owner *o, const struct term *term, struct er
              LOG_INT("category_revision", category_tree_revision(term->tree)));
     say_role(o, "owner");
     set_engine(o, engine);
+    struct error error;
+    struct verifier *verifier = verifier_start(&conf, &error);
+    if (!verifier)
+        log_warn("verify.failed", LOG_ERR(&error));
     enum engine_end end = engine_run(engine, reterr);
+    verifier_stop(verifier);
     set_engine(o, NULL);
     metric_set(lag_metrics.lease_owner, 0);
     say_role(o, end == ENGINE_LEASE_LOST ? "standby" : "stopping");
