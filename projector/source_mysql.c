@@ -1,5 +1,6 @@
 #include "projector/source_mysql.h"
 #include "core/cleanup.h"
+#include "core/hash.h"
 #include "core/log.h"
 #include "projector/category_load.h"
 #include "projector/id_set.h"
@@ -313,16 +314,21 @@ static bool store_categories(struct source_mysql *s, struct category_tree *tree,
     category_tree_unref(s->written);
     s->written = category_tree_ref(tree);
     struct id_list list = {0};
-    char key[48] = "";
+    char key[64] = "";
     uint64_t rows[PAGE];
     size_t row_count = 0;
+    int64_t first_usec = 0;
     for (size_t i = 0; i < s->count; i++) {
         if (!s->rows[i].category)
             continue;
         if (row_count == 0)
-            snprintf(key, sizeof(key), "%" PRIu64 "-%" PRId64, s->rows[i].id, s->rows[i].created_usec);
+            first_usec = s->rows[i].created_usec;
         rows[row_count++] = s->rows[i].id;
     }
+    /* All rows, not only the first: if they cannot be deleted now, more will stand beside them the next time, and
+     * that must be another job. */
+    snprintf(key, sizeof(key), "%" PRIu64 "-%" PRId64 "-%016" PRIx64, rows[0], first_usec,
+             hash_bytes(rows, row_count * sizeof(rows[0])));
     bool ok = collect_subtrees(s, tree, &list) ? true : error_nomem(reterr);
     uint64_t epoch = lease_epoch(s->conf->lease);
     ok = ok && jobs_upsert_fanout(s->client, o->mongo.database, epoch, key, category_tree_revision(tree), list.ids,
