@@ -99,11 +99,45 @@ rd_kafka_conf_t *kafka_conf_new(const struct kafka_conf *conf, const char *clien
 
 /* ---- waiting --------------------------------------------------------------------------------------------- */
 
+struct probe {
+    rd_kafka_t *rk;
+    rd_kafka_resp_err_t code;
+    char reason[160];
+};
+
+/* "sasl_ssl://host:9093/bootstrap: SSL handshake failed: ...". That all brokers are down says less than why one is. */
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *ctx) {
+    struct probe *probe = ctx;
+    (void)rk;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && probe->reason[0])
+        return;
+    probe->code = (rd_kafka_resp_err_t)code;
+    snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
+}
+
+static const char *advice_of(const struct probe *probe) {
+    if (probe->code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+        return "; check [kafka] user, password and sasl_mechanism";
+    if (probe->code == RD_KAFKA_RESP_ERR__SSL)
+        return "; check [kafka] tls and ca_file, and the broker's certificate";
+    if (strstr(probe->reason, "requesting ApiVersion")) /* the broker hung up at our first word */
+        return "; if it speaks TLS at this port, set [kafka] tls";
+    return "";
+}
+
+/* The reason arrives as an event beside the answer. */
 static bool attempt_metadata(void *ctx, struct error *reterr) {
+    struct probe *probe = ctx;
     const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(ctx, 0, NULL, &metadata, METADATA_TIMEOUT_MSEC);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    probe->reason[0] = '\0';
+    rd_kafka_resp_err_t code = rd_kafka_metadata(probe->rk, 0, NULL, &metadata, METADATA_TIMEOUT_MSEC);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        while (rd_kafka_poll(probe->rk, 0) > 0)
+            ;
+        if (probe->reason[0])
+            return error_set(reterr, kafka_error_code(probe->code), "Kafka %s%s", probe->reason, advice_of(probe));
         return kafka_error("broker list", code, reterr);
+    }
     rd_kafka_metadata_destroy(metadata);
     return true;
 }
@@ -114,13 +148,16 @@ bool kafka_wait(const struct kafka_conf *conf, bool (*on_wait)(void *ctx, const 
     rd_kafka_conf_t *made = kafka_conf_new(conf, "readside-wait", reterr);
     if (!made)
         return false;
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, made, why, sizeof(why));
-    if (!rk) {
+    struct probe probe = {0};
+    rd_kafka_conf_set_opaque(made, &probe);
+    rd_kafka_conf_set_error_cb(made, on_error);
+    probe.rk = rd_kafka_new(RD_KAFKA_PRODUCER, made, why, sizeof(why));
+    if (!probe.rk) {
         rd_kafka_conf_destroy(made);
         return error_set(reterr, ERROR_INVALID, "[kafka] librdkafka %s: %s", rd_kafka_version_str(), why);
     }
-    bool ok = retry_wait(attempt_metadata, rk, on_wait, ctx, reterr);
-    rd_kafka_destroy(rk);
+    bool ok = retry_wait(attempt_metadata, &probe, on_wait, ctx, reterr);
+    rd_kafka_destroy(probe.rk);
     return ok;
 }
 

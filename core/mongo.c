@@ -171,6 +171,8 @@ bool mongo_error(const char *what, const bson_error_t *e, const bson_t *reply, s
         message = strchr(message, '[');
     if (!advice && e->domain == MONGOC_ERROR_SERVER_SELECTION && strstr(message, "TLS"))
         advice = tls_advice;
+    else if (!advice && e->domain == MONGOC_ERROR_SERVER_SELECTION && strstr(message, "Failed to read 4 bytes"))
+        advice = "if it speaks TLS at this port, set [mongo] tls";
     return error_set(reterr, code, "MongoDB %s%s%s failed (%u): %.130s%s%s", server ? server : "", server ? " " : "", what,
                      e->code, message, advice ? "; " : "", advice ? advice : "");
 }

@@ -3,6 +3,7 @@
 #include "core/mysql_error.h"
 #include "core/mysql_sql.h"
 #include "core/retry.h"
+#include <errmsg.h>
 #include <poll.h>
 #include <stdio.h>
 
@@ -40,6 +41,7 @@ const size_t mysql_option_count = ARRAY_LEN(mysql_option_table);
 struct mysql_session {
     MYSQL connection;
     bool connected;
+    bool established; /* logged in and set up: what fails from now on is no question of how the link is made */
     bool in_transaction;
     bool transaction_lost; /* the connection went away inside the transaction: nothing runs until it is ended */
     struct buf sql;
@@ -96,7 +98,7 @@ struct mysql_session *mysql_session_new(const struct mysql_conf *conf, struct er
 static void disconnect(struct mysql_session *s) {
     if (s->connected)
         mysql_close(&s->connection);
-    s->connected = false;
+    s->connected = s->established = false;
     s->transaction_lost = s->in_transaction;
 }
 
@@ -128,10 +130,11 @@ MYSQL *mysql_session_handle(struct mysql_session *s) {
  * began: a lost connection after the read timeout was our deadline, not the server's death. */
 static bool fail(struct mysql_session *s, const char *what, usec_t since, struct error *reterr) {
     unsigned number = mysql_errno(&s->connection);
+    bool tls_broke = number == CR_SSL_CONNECTION_ERROR && s->established; /* over TLS, a lost connection is that */
     enum error_code code = mysql_error_code(number);
-    const char *advice = mysql_error_advice(number);
+    const char *advice = tls_broke ? NULL : mysql_error_advice(number);
 
-    if (number == 2013 && clock_now_usec() - since >= s->conf.timeout_usec)
+    if ((number == CR_SERVER_LOST || tls_broke) && clock_now_usec() - since >= s->conf.timeout_usec)
         code = ERROR_TIMEOUT;
     error_set(reterr, code, "MySQL %s:%lld %s failed (%u %s): %.140s%s%s", s->conf.host, (long long)s->conf.port, what,
               number, mysql_sqlstate(&s->connection), mysql_error(&s->connection), advice ? "; " : "",
@@ -222,7 +225,8 @@ static bool connect_now(struct mysql_session *s, struct error *reterr) {
         disconnect(s);
         return false;
     }
-    return set_session(s, since, reterr);
+    s->established = set_session(s, since, reterr);
+    return s->established;
 }
 
 static int socket_of(MYSQL *connection) {

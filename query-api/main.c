@@ -41,6 +41,7 @@ struct program {
     struct es *probe_es;
     struct http_call *probe;
     char probe_path[300];
+    struct error said; /* why Elasticsearch was not fit at the last probe */
 };
 
 static void *loop_thread(void *arg) {
@@ -119,17 +120,24 @@ static bool listen_all(struct program *p, struct error *reterr) {
 
 /* ---- readiness: does Elasticsearch answer, and is there an index? ---- */
 
+/* Said once for each reason, and when it is over. why NULL: it is. */
+static void say_ready(struct program *p, const struct error *why) {
+    daemon_condition_set(p->condition, !why, why ? why->message : NULL);
+    if (!why && p->said.code != ERROR_NONE)
+        log_info("reached", LOG_STR("server", "elasticsearch"));
+    else if (why && strcmp(p->said.message, why->message) != 0)
+        log_warn("waiting", LOG_STR("server", "elasticsearch"), LOG_ERR(why));
+    p->said = why ? *why : (struct error){0};
+}
+
 static void on_probe(void *ctx, struct http_response *response) {
     struct program *p = ctx;
+    struct error why;
     p->probe = NULL;
-    if (response->error.code != ERROR_NONE)
-        daemon_condition_set(p->condition, false, response->error.message);
-    else if (response->status == 200)
-        daemon_condition_set(p->condition, true, NULL);
-    else if (response->status == 404)
-        daemon_condition_set(p->condition, false, "there is no search index yet: start the projector");
-    else
-        daemon_condition_set(p->condition, false, "Elasticsearch does not answer with 200");
+    es_error(response, &why);
+    if (response->status == 404)
+        error_set(&why, ERROR_NOT_FOUND, "there is no search index yet: start the projector");
+    say_ready(p, response->status == 200 ? NULL : &why);
     loop_timer_set(p->main_loop, &p->ready_timer, clock_now_usec() + (daemon_ready() ? 2000 : 250) * USEC_PER_MSEC);
 }
 

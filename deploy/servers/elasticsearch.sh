@@ -104,7 +104,7 @@ discovery.type: single-node
 # A program that writes to a product index before it was created must fail, not make one up.
 action.auto_create_index: "-products-*,+*"
 cluster.routing.allocation.disk.threshold_enabled: false
-xpack.security.enabled: false
+$(elasticsearch_security)
 END
     write_conf elasticsearch jvm.options <<END
 -Xms$2
@@ -121,8 +121,48 @@ END
     for file in log4j2.properties roles.yml users users_roles role_mapping.yml; do
         write_conf elasticsearch "$file" <"$1/config/$file"
     done
+    if is_secure; then elasticsearch_write_secrets; fi
     # It keeps a keystore there.
     if is_root; then chown -R "$SERVER_USER:$SERVER_USER" -- "$dir/conf"; fi
+}
+
+elasticsearch_security() {
+    if ! is_secure; then
+        say "xpack.security.enabled: false"
+        return 0
+    fi
+    say "xpack.security.enabled: true"
+    say "xpack.security.http.ssl.enabled: true"
+    say "xpack.security.http.ssl.certificate: server.pem"
+    say "xpack.security.http.ssl.key: server-key.pem"
+}
+
+# It reads certificates in its own folder only. The user is one of the file realm: name and bcrypt hash, role and name.
+elasticsearch_write_secrets() {
+    local file
+    for file in server.pem server-key.pem; do write_conf elasticsearch "$file" <"$(secure_file "$file")"; done
+    secret_of elasticsearch | perl -e '
+        use strict; use warnings;
+        chomp(my $password = <STDIN>);
+        open(my $random, "<", "/dev/urandom") or die;
+        read($random, my $bytes, 22) == 22 or die;
+        my $salt = join "", map { substr("./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", ord($_) & 63, 1) }
+            split //, $bytes;
+        my $hash = crypt($password, "\$2a\$10\$" . substr($salt, 0, 21) . "u");
+        die "no bcrypt" unless defined $hash && length $hash == 60;
+        print "readside:$hash\n"' | write_conf elasticsearch users
+    say "superuser:readside" | write_conf elasticsearch users_roles
+    chmod 600 "$SERVERS/elasticsearch/conf/"{users,server-key.pem}
+}
+
+elasticsearch_get() { # PATH
+    local base="127.0.0.1:${PORT[elasticsearch]}"
+    if is_secure; then
+        printf 'user = "readside:%s"\n' "$(secret_of elasticsearch)" |
+            curl -fsS --noproxy '*' --max-time 5 -K - --cacert "$(secure_file ca.pem)" "https://$base$1"
+    else
+        http_get "http://$base$1"
+    fi
 }
 
 elasticsearch_ready() {
@@ -135,9 +175,16 @@ elasticsearch_ready() {
             write_pid elasticsearch "$pid" "$SESSION"
         fi
     fi
-    http_get "http://127.0.0.1:${PORT[elasticsearch]}/_cluster/health" | grep -q '"status":"[gy]'
+    elasticsearch_get /_cluster/health | grep -q '"status":"[gy]'
 }
 
-elasticsearch_env() { say "READSIDE_ELASTICSEARCH_URL=http://127.0.0.1:$1"; }
+elasticsearch_env() {
+    if is_secure; then
+        say "READSIDE_ELASTICSEARCH_URL=https://127.0.0.1:$1"
+        secure_env READSIDE_ELASTICSEARCH elasticsearch
+    else
+        say "READSIDE_ELASTICSEARCH_URL=http://127.0.0.1:$1"
+    fi
+}
 
 elasticsearch_facts() { say "Elasticsearch $ELASTICSEARCH_VERSION, nori"; }

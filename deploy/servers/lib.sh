@@ -1,13 +1,14 @@
 # shellcheck shell=bash
 # Common ground of deploy/stack and deploy/servers/*.sh: names, paths, messages, the user that
-# servers run as. Sources its parts: lib-process.sh, lib-ports.sh, lib-cache.sh.
+# servers run as. Sources its parts: lib-process.sh, lib-ports.sh, lib-cache.sh,
+# lib-secure.sh.
 #
 # A server is one file NAME.sh here that calls `server_facts` and defines
 #   NAME_install   fetch what is needed into the cache (safe to repeat, run in parallel)
 #   NAME_start     launch the process, through `launch`
 # (these two run under `set -e`: call nothing from them in a condition that must stop at an error)
 #   NAME_ready     return 0 once the server answers; called again and again until then
-#   NAME_env       print KEY=value lines, what a client needs to connect
+#   NAME_env       print KEY=value lines, what a client needs to connect; KEY alone is to be unset
 #   NAME_facts     print one line: product and version
 #   NAME_stop      only if SIGTERM to the main process is not the right way
 
@@ -168,6 +169,8 @@ source "$DEPLOY/servers/lib-process.sh"
 source "$DEPLOY/servers/lib-ports.sh"
 # shellcheck source=deploy/servers/lib-cache.sh
 source "$DEPLOY/servers/lib-cache.sh"
+# shellcheck source=deploy/servers/lib-secure.sh
+source "$DEPLOY/servers/lib-secure.sh"
 for server_name in "${ALL_SERVERS[@]}"; do
     # shellcheck source=/dev/null
     if [ -r "$DEPLOY/servers/$server_name.sh" ]; then source "$DEPLOY/servers/$server_name.sh"; fi

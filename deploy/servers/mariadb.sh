@@ -28,8 +28,9 @@ max_binlog_size = 64M
 innodb_buffer_pool_size = ${READSIDE_MYSQL_BUFFER_POOL:-128M}
 max_connections = 200
 max_connect_errors = 1000000000
+$(sql_tls_settings "")
 END
-    sql_account_statements BY | write_conf mariadb init.sql
+    sql_account_statements BY mariadb | write_conf mariadb init.sql
     if is_root; then chown "$SERVER_USER" "$dir/conf/init.sql"; fi
     chmod 600 "$dir/conf/init.sql"
     if [ ! -d "$dir/data/mariadb" ]; then mariadb_initialize; fi
@@ -52,7 +53,7 @@ mariadb_initialize() {
 
 mariadb_ready() { sql_greets "${PORT[mariadb]}"; }
 
-mariadb_env() { sql_env READSIDE_MARIADB "$1"; }
+mariadb_env() { sql_env READSIDE_MARIADB "$1" mariadb; }
 
 # "1:10.11.19-0+deb12u1" without epoch and revision.
 mariadb_facts() {

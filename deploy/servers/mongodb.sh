@@ -21,16 +21,30 @@ mongodb_build() {
 }
 
 mongodb_start() {
+    local security=()
+    if is_secure; then
+        security=(--tlsMode requireTLS --tlsCAFile "$(secure_file ca.pem)"
+            --tlsCertificateKeyFile "$(secure_file server-both.pem)" --tlsAllowConnectionsWithoutCertificates
+            --keyFile "$(secure_file mongodb.key)")
+    fi
     launch mongodb "$CACHE/$MONGODB_HOME/bin/mongod" \
         --dbpath "$SERVERS/mongodb/data" --bind_ip 127.0.0.1 --port "${PORT[mongodb]}" \
         --replSet rs0 --nounixsocket --quiet \
         --wiredTigerCacheSizeGB "${READSIDE_MONGODB_CACHE_GB:-0.5}" \
         --oplogSize "${READSIDE_MONGODB_OPLOG_MB:-2048}" \
-        --setParameter diagnosticDataCollectionEnabled=false
+        --setParameter diagnosticDataCollectionEnabled=false \
+        ${security[@]+"${security[@]}"}
 }
 
-mongodb_ready() { python3 "$DEPLOY/servers/mongodb_replica_set.py" "${PORT[mongodb]}"; }
+mongodb_ready() {
+    local security=()
+    if is_secure; then security=("$(secure_folder)"); fi
+    python3 "$DEPLOY/servers/mongodb_replica_set.py" "${PORT[mongodb]}" ${security[@]+"${security[@]}"}
+}
 
-mongodb_env() { say "READSIDE_MONGO_URI=mongodb://127.0.0.1:$1/?replicaSet=rs0"; }
+mongodb_env() {
+    say "READSIDE_MONGO_URI=mongodb://127.0.0.1:$1/?replicaSet=rs0"
+    if is_secure; then secure_env READSIDE_MONGO mongodb; fi
+}
 
 mongodb_facts() { say "MongoDB 6.0.5, set rs0"; }

@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
-"""mongodb_replica_set.py PORT: makes the mongod on 127.0.0.1:PORT the primary of replica set rs0.
+"""mongodb_replica_set.py PORT [SECURE]: makes the mongod on 127.0.0.1:PORT the primary of replica set rs0.
+
+SECURE: folder with ca.pem and mongodb.password, for a server that speaks TLS and knows users. Its first user,
+`readside`, may do everything; a server without users lets a client on the same machine make one.
 
 Exit 0 if it is the primary, 1 if not yet (call again). Starts the set on an empty server, and
 tells a set that was made on another port where it lives now. Needs nothing but the standard
 library: a mongo shell is in no package, and the four commands used here are small.
 Wire protocol: OP_MSG, one section of kind 0; BSON as in bsonspec.org.
 """
+import os
 import socket
+import ssl
 import struct
 import sys
 
 NOT_YET_INITIALIZED = 94
 INVALID_REPLICA_SET_CONFIG = 93
+UNAUTHORIZED = 13
 
 
 def encode(document):
@@ -124,10 +130,31 @@ def ensure_primary(sock, host):
     return False
 
 
+def ensure_user(sock, folder):
+    """True once there is a user: the server then no longer lets us make one without a login."""
+    with open(os.path.join(folder, "mongodb.password"), encoding="ascii") as f:
+        password = f.read().strip()
+    made = command(sock, {"createUser": "readside", "pwd": password, "roles": [{"role": "root", "db": "admin"}]})
+    return made.get("ok") == 1 or made.get("code") == UNAUTHORIZED
+
+
+def ensure_secure_primary(sock, host, folder):
+    hello = command(sock, {"hello": 1})
+    if hello.get("isWritablePrimary") and hello.get("me") == host:
+        return ensure_user(sock, folder)
+    if not hello.get("setName"):
+        command(sock, {"replSetInitiate": {"_id": "rs0", "members": [{"_id": 0, "host": host}]}})
+    return False
+
+
 def main():
     port = int(sys.argv[1])
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+            if len(sys.argv) > 2:
+                context = ssl.create_default_context(cafile=os.path.join(sys.argv[2], "ca.pem"))
+                with context.wrap_socket(sock, server_hostname="127.0.0.1") as secure:
+                    return 0 if ensure_secure_primary(secure, f"127.0.0.1:{port}", sys.argv[2]) else 1
             return 0 if ensure_primary(sock, f"127.0.0.1:{port}") else 1
     except OSError as error:
         print(f"mongod on port {port}: {error}", file=sys.stderr)

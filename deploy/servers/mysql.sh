@@ -27,12 +27,28 @@ sql_text() {
     printf "'%s'" "${text//\'/\'\'}"
 }
 
+sql_password() { # SERVER
+    if is_secure; then secret_of "$1"; else printf '%s' "${READSIDE_MYSQL_PASSWORD:-readside}"; fi
+}
+
+# Lines of a server's configuration file about TLS. $1: those of a stack without it.
+sql_tls_settings() {
+    if ! is_secure; then
+        say "$1"
+        return 0
+    fi
+    say "ssl_ca = $(secure_file ca.pem)"
+    say "ssl_cert = $(secure_file server.pem)"
+    say "ssl_key = $(secure_file server-key.pem)"
+    say "require_secure_transport = ON"
+}
+
 # Statements that make the database and the user; they also apply a changed password. An init
-# file holds one statement a line. $1: what follows "IDENTIFIED".
-sql_account_statements() {
+# file holds one statement a line.
+sql_account_statements() { # WHAT-FOLLOWS-IDENTIFIED SERVER
     local user database password host
     user=$(sql_text "${READSIDE_MYSQL_USER:-readside}")
-    password=$(sql_text "${READSIDE_MYSQL_PASSWORD:-readside}")
+    password=$(sql_text "$(sql_password "$2")")
     database=${READSIDE_MYSQL_DATABASE:-readside}
     # shellcheck disable=SC2016  # backquotes of SQL
     printf 'CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4;\n' "${database//\`/\`\`}"
@@ -40,8 +56,8 @@ sql_account_statements() {
         printf 'CREATE USER IF NOT EXISTS %s@%s IDENTIFIED %s %s;\n' \
             "$user" "'$host'" "$1" "$password"
         printf 'ALTER USER %s@%s IDENTIFIED %s %s;\n' "$user" "'$host'" "$1" "$password"
-        # All on every database: tests make databases of their own.
-        printf 'GRANT ALL ON *.* TO %s@%s;\n' "$user" "'$host'"
+        # All on every database: tests make databases and users of their own.
+        printf 'GRANT ALL ON *.* TO %s@%s WITH GRANT OPTION;\n' "$user" "'$host'"
     done
 }
 
@@ -62,7 +78,7 @@ socket = mysql.sock
 pid_file = mysqld.pid
 tmpdir = $dir/tmp
 skip_name_resolve = ON
-ssl = OFF
+$(sql_tls_settings "ssl = OFF")
 default_authentication_plugin = mysql_native_password
 character_set_server = utf8mb4
 default_time_zone = '+00:00'
@@ -77,7 +93,7 @@ max_connections = 200
 # Each readiness check is a connection without a login; it must not block the host.
 max_connect_errors = 1000000000
 END
-    sql_account_statements "WITH mysql_native_password BY" | write_conf mysql init.sql
+    sql_account_statements "WITH mysql_native_password BY" mysql | write_conf mysql init.sql
     if is_root; then chown "$SERVER_USER" "$dir/conf/init.sql"; fi
     chmod 600 "$dir/conf/init.sql"
     if [ ! -d "$dir/data/mysql" ]; then mysql_initialize; fi
@@ -114,14 +130,18 @@ sql_greets() {
     [ "${byte// /}" = 10 ]
 }
 
-sql_env() { # PREFIX PORT
+sql_env() { # PREFIX PORT SERVER
     say "$1_HOST=127.0.0.1"
     say "$1_PORT=$2"
-    say "$1_USER=${READSIDE_MYSQL_USER:-readside}"
-    say "$1_PASSWORD=${READSIDE_MYSQL_PASSWORD:-readside}"
+    if is_secure; then
+        secure_env "$1" "$3" "${READSIDE_MYSQL_USER:-readside}"
+    else
+        say "$1_USER=${READSIDE_MYSQL_USER:-readside}"
+        say "$1_PASSWORD=${READSIDE_MYSQL_PASSWORD:-readside}"
+    fi
     say "$1_DATABASE=${READSIDE_MYSQL_DATABASE:-readside}"
 }
 
-mysql_env() { sql_env READSIDE_MYSQL "$1"; }
+mysql_env() { sql_env READSIDE_MYSQL "$1" mysql; }
 
 mysql_facts() { say "MySQL 8.0.15"; }

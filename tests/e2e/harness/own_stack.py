@@ -15,18 +15,20 @@ class OwnStack(Stack):
     environment: what the clients of these servers need, to be given to programs too. `options` are those of
     deploy/stack, such as READSIDE_MONGODB_OPLOG_MB."""
 
+    up_options = ("--free-ports",)
+
     def __init__(self, *servers, **options):
         self.servers = servers
         self.folder = tempfile.mkdtemp(prefix="readside-servers-", dir="/tmp")
         os.chmod(self.folder, 0o755)  # as root the servers run as another user
         self.options = {"READSIDE_ES_HEAP": "512m", **options}
         try:
-            self.run("up", "--free-ports", *servers)
+            self.run("up", *self.up_options, *servers)
             self.environment = self._addresses()
         except BaseException:
             self.remove()
             raise
-        super().__init__({**os.environ, **self.environment})
+        super().__init__({k: v for k, v in {**os.environ, **self.environment}.items() if v is not None})
 
     def run(self, command, *arguments):
         done = subprocess.run([DEPLOY_STACK, command, "--var", self.folder, *arguments], capture_output=True, text=True,
@@ -36,10 +38,13 @@ class OwnStack(Stack):
 
     def _addresses(self):
         wanted = {"mongodb": "READSIDE_MONGO_URI", "mysql": "READSIDE_MYSQL_PORT", "elasticsearch": "READSIDE_ELASTICSEARCH_URL"}
-        quoted = self.run("env", *self.servers)
-        shown = subprocess.run(["bash", "-c", f"{quoted}\nenv -0"], capture_output=True, check=True).stdout.decode()
-        every = dict(line.split("=", 1) for line in shown.split("\0") if "=" in line)
+        every = self._shown(*self.servers)
         return {wanted[s]: every[wanted[s]] for s in self.servers}
+
+    def _shown(self, *servers):
+        """The environment of a shell after deploy/stack env."""
+        shown = subprocess.run(["bash", "-c", f"{self.run('env', *servers)}\nenv -0"], capture_output=True, check=True).stdout.decode()
+        return dict(line.split("=", 1) for line in shown.split("\0") if "=" in line)
 
     def restart(self, server):
         self.run("down", server)
@@ -54,3 +59,32 @@ class OwnStack(Stack):
             self.run("reset")
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class SecureStack(OwnStack):
+    """Servers that want TLS and passwords. READSIDE_SECURE_VAR names the folder of one that is up already and stays."""
+
+    up_options = ("--secure", "--free-ports")
+
+    def __init__(self, *servers, **options):
+        self.kept = os.environ.get("READSIDE_SECURE_VAR")
+        super().__init__(*servers, **options)
+
+    def run(self, command, *arguments):
+        if self.kept:
+            self.folder = self.kept
+            arguments = [a for a in arguments if a not in self.up_options]
+        return super().run(command, *arguments)
+
+    def _addresses(self):
+        shown = self._shown(*self.servers)
+        mine = {name: value for name, value in shown.items() if name.startswith("READSIDE_") and value != os.environ.get(name)}
+        return {**mine, **{name: None for name in os.environ if name.startswith("READSIDE_") and name not in shown}}
+
+    def file(self, name):
+        """Path of one of the stack's certificates, keys and passwords."""
+        return os.path.join(self.folder, "servers", "secure", name)
+
+    def remove(self):
+        if not self.kept:
+            super().remove()

@@ -23,6 +23,7 @@ def _die_with_parent():
 class Program:
     """Starts NAME from READSIDE_BIN_DIR with a free port, keeps its log, and on stop() expects a clean end.
 
+    environment: besides that of the tests; None takes a variable away.
     settings: {"section.key": value}, given as READSIDE_<SECTION>_<KEY>, so that they win over the stack's.
     """
 
@@ -45,8 +46,8 @@ class Program:
         made.update(self.environment)
         settings = {f"{self.name}.listen": "127.0.0.1:0", f"{self.name}.port_file": self.port_path, **self.settings}
         for key, value in settings.items():
-            made["READSIDE_" + re.sub(r"[.-]", "_", key).upper()] = str(value)
-        return made
+            made["READSIDE_" + re.sub(r"[.-]", "_", key).upper()] = None if value is None else str(value)
+        return {name: value for name, value in made.items() if value is not None}
 
     def start(self, wait="ready", deadline=90.0):
         """wait: "ready" (/readyz), "alive" (/healthz), "port" (it listens) or None."""

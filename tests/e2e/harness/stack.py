@@ -7,8 +7,7 @@ import pymongo
 import pymysql
 import requests
 
-NEEDED = ("READSIDE_MONGO_URI", "READSIDE_MYSQL_HOST", "READSIDE_MYSQL_PORT", "READSIDE_MYSQL_USER", "READSIDE_MYSQL_PASSWORD",
-          "READSIDE_ELASTICSEARCH_URL", "READSIDE_KAFKA_BROKERS", "READSIDE_BIN_DIR")
+NEEDED = ("READSIDE_MONGO_URI", "READSIDE_MYSQL_HOST", "READSIDE_MYSQL_PORT", "READSIDE_MYSQL_USER", "READSIDE_ELASTICSEARCH_URL", "READSIDE_KAFKA_BROKERS", "READSIDE_BIN_DIR")
 
 
 class Stack:
@@ -21,15 +20,37 @@ class Stack:
         missing = [name for name in NEEDED if not self.addresses.get(name)]
         if missing:
             raise RuntimeError(f"{', '.join(missing)} not set: start these tests with tests/run e2e, or see tests/README.md")
-        self.mongo = pymongo.MongoClient(self.addresses["READSIDE_MONGO_URI"], tz_aware=True, serverSelectionTimeoutMS=10000)
+        self.mongo = pymongo.MongoClient(self.addresses["READSIDE_MONGO_URI"], tz_aware=True, serverSelectionTimeoutMS=10000,
+                                         **self._mongo_security())
         self.es_url = self.addresses["READSIDE_ELASTICSEARCH_URL"].split(",")[0].rstrip("/")
         self.http = requests.Session()
+        self.http.trust_env = False  # neither a proxy nor REQUESTS_CA_BUNDLE, which would win over verify
+        self.http.verify = self.addresses.get("READSIDE_ELASTICSEARCH_CA_FILE") or True
+        if self.addresses.get("READSIDE_ELASTICSEARCH_USER"):
+            self.http.auth = (self.addresses["READSIDE_ELASTICSEARCH_USER"], self.secret("READSIDE_ELASTICSEARCH_PASSWORD"))
+
+    def secret(self, name):
+        """A secret as the programs take it: from NAME, or from the file that NAME_FILE names."""
+        if self.addresses.get(name + "_FILE"):
+            with open(self.addresses[name + "_FILE"], encoding="utf-8") as f:
+                return f.read().rstrip("\n")
+        return self.addresses.get(name, "")
+
+    def _mongo_security(self):
+        made = {}
+        if self.addresses.get("READSIDE_MONGO_CA_FILE"):
+            made.update(tls=True, tlsCAFile=self.addresses["READSIDE_MONGO_CA_FILE"])
+        if self.addresses.get("READSIDE_MONGO_USER"):
+            made.update(username=self.addresses["READSIDE_MONGO_USER"], password=self.secret("READSIDE_MONGO_PASSWORD"))
+        return made
 
     def mysql(self, database=None):
         """A connection of its own, autocommit, as the programs' sessions are."""
+        authority = self.addresses.get("READSIDE_MYSQL_CA_FILE")
         return pymysql.connect(
+            ssl={"ca": authority} if authority else None,
             host=self.addresses["READSIDE_MYSQL_HOST"], port=int(self.addresses["READSIDE_MYSQL_PORT"]), database=database,
-            user=self.addresses["READSIDE_MYSQL_USER"], password=self.addresses["READSIDE_MYSQL_PASSWORD"], charset="utf8mb4",
+            user=self.addresses["READSIDE_MYSQL_USER"], password=self.secret("READSIDE_MYSQL_PASSWORD"), charset="utf8mb4",
             autocommit=True, init_command="SET time_zone='+00:00'", connect_timeout=10)
 
     def es(self, method, path, body=None, expect=(200, 201), **how):
