@@ -71,7 +71,7 @@ static bool set_from_json(const char *server, int status, const struct json *roo
     const struct json *type = string_at(error, "type"), *reason = string_at(error, "reason");
     const struct json *cause = innermost_reason(error);
     return error_set(reterr, code_of(status, type), "Elasticsearch%s answered %d %.*s: %.*s%s%.*s%s", server,
-                     status, text_len(type, 60), text_of(type), text_len(reason, cause || status == 401 ? 70 : 130), text_of(reason),
+                     status, text_len(type, 60), text_of(type), text_len(reason, cause || status == 401 || status == 403 ? 70 : 130), text_of(reason),
                      cause ? " <- " : "", text_len(cause, 70), text_of(cause), advice_of(status, type));
 }
 

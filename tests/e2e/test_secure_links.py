@@ -113,7 +113,7 @@ def modest(stack, corner):
     with stack.mysql() as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE USER `{name}`@`127.0.0.1` IDENTIFIED BY '{password}'")
         cursor.execute(f"GRANT ALL ON `{database}`.* TO `{name}`@`127.0.0.1`")
-    cluster = {"projector": ["monitor", "manage_index_templates"], "query-api": ["monitor"]}
+    cluster = {"projector": ["monitor", "manage_index_templates", "cluster:admin/analyze"], "query-api": ["monitor"]}
     rights = {"projector": ["all"], "query-api": ["read", "view_index_metadata"]}
     indexes = [f"{corner.index}*", f"{corner.categories_index}*"]
     made = {"mongo.user": name, "mongo.password": password, "mongo.password_file": None, "mysql.user": name, "mysql.password": password,
