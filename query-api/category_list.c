@@ -1,5 +1,6 @@
 #include "query-api/category_list.h"
 #include "core/cleanup.h"
+#include "query-api/category_names.h"
 
 enum { CATEGORY_ARENA_MAX_BYTES = 64 << 20, QUOTED_MAX_BYTES = 1 << 20, FOREST_MAX_BYTES = 32 << 20 };
 
@@ -11,6 +12,7 @@ struct category_list {
     uint32_t *slots;        /* hash of the ids: index + 1, or 0; twice as many as items, at least */
     size_t slot_mask;
     size_t count, cap;
+    struct category_names names;
 };
 
 struct category_list *category_list_new(uint64_t revision) {
@@ -30,6 +32,7 @@ void category_list_free(struct category_list *list) {
     buf_done(&list->scratch);
     free(list->items);
     free(list->slots);
+    category_names_done(&list->names);
     free(list);
 }
 
@@ -172,7 +175,28 @@ bool category_list_finish(struct category_list *list) {
     list->slot_mask = size - 1;
     for (size_t i = 0; i < list->count; i++)
         *slot_of(list, list->items[i].id) = (uint32_t)i + 1;
-    return true;
+    return category_names_build(&list->names, &list->arena, list->items, list->count);
+}
+
+/* In order of path a category's descendants follow it. */
+static size_t add_subtree(const struct category_list *list, size_t index, int64_t *ret, size_t count, size_t max) {
+    struct slice path = list->items[index].path;
+    for (size_t i = index; i < list->count && count < max; i++) {
+        struct slice other = list->items[i].path;
+        bool inside = other.len > path.len && other.data[path.len] == '/' && memcmp(other.data, path.data, path.len) == 0;
+        if (i > index && !inside)
+            break;
+        ret[count++] = list->items[i].id;
+    }
+    return count;
+}
+
+size_t category_list_named(const struct category_list *list, struct slice key, int64_t *ret, size_t max) {
+    size_t entries = 0, count = 0;
+    const struct category_name *name = list && key.len ? category_names_find(&list->names, key, &entries) : NULL;
+    for (size_t i = 0; i < entries; i++)
+        count = add_subtree(list, name[i].index, ret, count, max);
+    return count;
 }
 
 uint64_t category_list_revision(const struct category_list *list) {

@@ -32,6 +32,8 @@ size_t category_list_count(const struct category_list *list);
 const struct category *category_list_at(const struct category_list *list, size_t index); /* in order of path */
 const struct category *category_list_by_id(const struct category_list *list, int64_t id);
 const struct category *category_list_by_path(const struct category_list *list, struct slice path);
+/* Ids of the categories with this name (key: search_name_key), and of all below them; at most max. */
+size_t category_list_named(const struct category_list *list, struct slice key, int64_t *ret, size_t max);
 struct slice category_name(const struct category *category, const char *lang);
 
 /* Paths in the order of a tree walk: ids compared as numbers, a parent before its children. */

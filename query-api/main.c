@@ -21,6 +21,16 @@ static const struct http_route routes[] = {
      .path = "/v1/categories/tree",
      .handler = handle_category_tree,
      .summary = "All categories with names and counts"},
+    {.method = "GET",
+     .path = "/admin/{kind}",
+     .handler = handle_override_list,
+     .summary = "All synonyms, stopwords or rules"},
+    {.method = "GET", .path = "/admin/{kind}/{id}", .handler = handle_override_get, .summary = "One of them"},
+    {.method = "PUT",
+     .path = "/admin/{kind}/{id}",
+     .handler = handle_override_put,
+     .summary = "Create or replace one; in effect everywhere within two seconds"},
+    {.method = "DELETE", .path = "/admin/{kind}/{id}", .handler = handle_override_delete, .summary = "Delete one"},
     DAEMON_ROUTES,
     {.method = NULL},
 };
@@ -77,15 +87,18 @@ static bool query_loop_open(struct query_loop *q, const struct program *p, size_
                                           .idle_timeout_usec = p->query.idle_timeout_usec};
     return (q->loop = loop_new(name, reterr)) &&
            (q->es = es_new(q->loop, &p->es, (unsigned)p->query.upstream_connections, reterr)) &&
-           (q->server = http_server_new(q->loop, &options, reterr)) && (q->poll = category_poll_new(q, reterr));
+           (q->server = http_server_new(q->loop, &options, reterr)) && (q->poll = category_poll_new(q, reterr)) &&
+           (q->override_poll = override_poll_new(q, reterr));
 }
 
 /* After its thread has ended. */
 static void query_loop_close(struct query_loop *q) {
     http_server_free(q->server);
     category_poll_free(q->poll);
+    override_poll_free(q->override_poll);
     es_free(q->es);
     category_list_free(q->categories);
+    override_list_free(q->overrides);
     loop_free(q->loop);
 }
 

@@ -9,6 +9,7 @@
 #include "core/http_server.h"
 #include "core/metrics.h"
 #include "query-api/category_list.h"
+#include "query-api/override_list.h"
 
 struct query_conf {
     char *listen;
@@ -16,8 +17,11 @@ struct query_conf {
     int64_t loops;
     char *index;
     char *categories_index;
+    char *overrides_index;
+    char *admin_key;
     usec_t search_timeout_usec;
     usec_t categories_poll_usec;
+    usec_t overrides_poll_usec;
     int64_t connections_max;
     int64_t upstream_connections;
     int64_t upstream_queue;
@@ -30,6 +34,7 @@ extern const struct option query_option_table[]; /* section [query-api] */
 extern const size_t query_option_count;
 
 struct category_poll;
+struct override_poll;
 
 struct query_loop {
     const struct query_conf *conf;
@@ -39,12 +44,16 @@ struct query_loop {
     struct breaker breaker;
     struct category_poll *poll;
     struct category_list *categories; /* NULL until the first poll */
+    struct override_poll *override_poll;
+    struct override_list *overrides; /* NULL until there are any */
     unsigned upstream_active;
     struct metric *upstream_seconds, *upstream_failures, *shed, *breaker_open;
 };
 
 /* Handlers; ctx is the query_loop. */
 http_handler handle_search, handle_product, handle_category_tree;
+/* GET (one, all), PUT and DELETE of /admin/{synonyms,stopwords,rules}. */
+http_handler handle_override_list, handle_override_get, handle_override_put, handle_override_delete;
 
 /* One question to Elasticsearch on behalf of a request: breaker, limit, deadline, tracing, error mapping and the
  * life of the request in one place. `answer` gets 2xx and 404 with the parsed body (NULL if a 404's is no JSON), which
@@ -57,6 +66,12 @@ void upstream_ask(struct query_loop *q, struct http_request *request, const char
 /* Keeps q->categories fresh: asks for the revision each second and reloads when it has changed. */
 struct category_poll *category_poll_new(struct query_loop *q, struct error *reterr);
 void category_poll_free(struct category_poll *poll);
+
+/* Keeps q->overrides fresh in the same way: every instance has a change within a poll and an answer. */
+struct override_poll *override_poll_new(struct query_loop *q, struct error *reterr);
+void override_poll_free(struct override_poll *poll);
+void override_poll_now(struct override_poll *poll);               /* something has just changed */
+bool override_poll_is_there(const struct override_poll *poll);    /* has the index been seen? */
 
 /* ?lang= of a request that takes nothing else (allowed may be NULL). Answers 400 and returns false otherwise. */
 bool request_lang(struct http_request *request, char ret[4]);

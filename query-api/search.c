@@ -2,12 +2,14 @@
 #include "query-api/query_api.h"
 #include "query-api/search_query.h"
 #include "query-api/search_result.h"
+#include "query-api/search_spelling.h"
 #include <stdio.h>
 
 enum { QUERY_MAX_BYTES = 16 << 20, RESULT_MAX_BYTES = 32 << 20 };
 
 struct search {
     struct search_params params;
+    struct search_text *text; /* NULL without words */
     usec_t begun;
     const struct json *answer;
     struct search_terms doubts;
@@ -74,6 +76,32 @@ static void ask(struct query_loop *q, struct http_request *request, struct buf *
     buf_done(&path);
 }
 
+/* Answers, or asks for the counts in doubt first. */
+static void answer(struct query_loop *q, struct http_request *request, struct search *s) {
+    if (reply(q, request, s, NULL))
+        return;
+    struct buf again = BUF_INIT(QUERY_MAX_BYTES);
+    ask(q, request, &again, search_counts_write(&s->params, &s->doubts, &again), on_counts, s);
+}
+
+static bool found_nothing(const struct json *body) {
+    int64_t total;
+    return json_int64(json_path(body, "hits.total.value"), &total) && total == 0;
+}
+
+static void on_repaired(struct query_loop *q, struct http_request *request, void *data, int status,
+                        const struct json *body) {
+    struct search *s = data;
+    if (status != 404 && !found_nothing(body))
+        s->answer = body;
+    answer(q, request, s);
+}
+
+static struct search_text_context text_context(struct query_loop *q, struct http_request *request) {
+    return (struct search_text_context){
+        .arena = http_request_arena(request), .categories = q->categories, .overrides = q->overrides};
+}
+
 static void on_answer(struct query_loop *q, struct http_request *request, void *data, int status,
                       const struct json *body) {
     struct search *s = data;
@@ -84,10 +112,14 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
         return;
     }
     s->answer = body;
-    if (reply(q, request, s, NULL))
+    struct search_text_context context = text_context(q, request);
+    if (s->text && found_nothing(body) &&
+        search_text_repair(&context, s->text, search_spelling_read(context.arena, s->text, body))) {
+        struct buf again = BUF_INIT(QUERY_MAX_BYTES);
+        ask(q, request, &again, search_query_write(&s->params, &again), on_repaired, s);
         return;
-    struct buf again = BUF_INIT(QUERY_MAX_BYTES);
-    ask(q, request, &again, search_counts_write(&s->params, &s->doubts, &again), on_counts, s);
+    }
+    answer(q, request, s);
 }
 
 static bool is_post(const struct http_request *request) {
@@ -137,6 +169,13 @@ void handle_search(struct http_request *request, void *ctx) {
         }
         return;
     }
+    struct search_text_context context = text_context(q, request);
+    if (s->params.q.len && !(s->text = search_text_read(&context, s->params.q, s->params.typo))) {
+        error_nomem(&error);
+        http_reply_error(request, &error);
+        return;
+    }
+    s->params.text = s->text;
     struct buf body = BUF_INIT(QUERY_MAX_BYTES);
     buf_reserve(&body, 4096);
     ask(q, request, &body, search_query_write(&s->params, &body), on_answer, s);

@@ -52,8 +52,11 @@ enum {
     SEARCH_ERRORS_MAX = 16,
 };
 
+struct search_text;
+
 struct search_params {
     struct slice q; /* trimmed; may be empty */
+    const struct search_text *text; /* q as search_text_read reads it; set before a query is written */
     char lang[4];   /* "ko", "en", ... */
     struct filter *filters;
     size_t filter_count;

@@ -1,4 +1,5 @@
 #include "query-api/search_filter.h"
+#include "query-api/search_spelling.h"
 #include "query-api/search_text.h"
 #include <stdio.h>
 
@@ -269,7 +270,7 @@ static void write_query(struct search_writer *q) {
     json_write_object(w);
     if (q->p->q.len) {
         json_write_key(w, "must");
-        search_text_write(w, q->p->q, q->p->typo);
+        search_text_write(w, q->p->text);
     }
     json_write_key(w, "filter");
     json_write_array(w);
@@ -313,7 +314,7 @@ static void write_highlight(struct search_writer *q) {
     json_write_key(w, "multi_match");
     json_write_object(w);
     json_write_key(w, "query");
-    json_write_slice(w, q->p->q);
+    json_write_slice(w, search_text_marked(q->p->text));
     json_write_key(w, "fields");
     json_write_raw(w, names, sizeof(names) - 1);
     json_write_object_end(w);
@@ -323,7 +324,7 @@ static void write_highlight(struct search_writer *q) {
 
 bool search_query_write(const struct search_params *p, struct buf *out) {
     struct search_writer q = {.p = p};
-    if (!json_write_init(&q.w, out))
+    if ((p->q.len && !p->text) || !json_write_init(&q.w, out))
         return false;
     json_write_object(&q.w);
     json_write_key(&q.w, "from");
@@ -337,6 +338,7 @@ bool search_query_write(const struct search_params *p, struct buf *out) {
     write_post_filter(&q);
     write_sort(&q);
     write_highlight(&q);
+    search_spelling_write(&q.w, p->text);
     write_facets(&q);
     json_write_object_end(&q.w);
     return json_write_finish(&q.w);

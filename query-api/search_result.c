@@ -1,6 +1,7 @@
 #include "query-api/search_result.h"
 #include "query-api/facet_result.h"
 #include "query-api/product_view.h"
+#include "query-api/search_spelling.h"
 #include <stdio.h>
 
 struct result {
@@ -94,11 +95,51 @@ static bool write_hit(struct result *r, const struct json *hit) {
     return true;
 }
 
-static void write_query(struct result *r) {
+/* Which guess found the first hit; none if its words did. */
+static enum search_reason reason_of(const struct json *hit) {
+    enum search_reason found = REASON_NONE;
+    for (const struct json *name = first(json_get(hit, "matched_queries")); name; name = name->next) {
+        if (json_string_is(name, search_reason_names[REASON_NONE]))
+            return REASON_NONE;
+        for (enum search_reason i = REASON_KEYBOARD; i < REASON_COUNT; i++)
+            if (json_string_is(name, search_reason_names[i]) && (found == REASON_NONE || i < found))
+                found = i;
+    }
+    return found;
+}
+
+/* Nothing found, or only by tolerating mistakes. */
+static bool found_little(const struct json *answer, const struct json *hit) {
+    double score;
+    return !hit || (json_double(json_get(hit, "_score"), &score) && score < LAYER_MEANT && json_get(answer, "suggest"));
+}
+
+static void write_query(struct result *r, const struct json *answer) {
+    const struct json *hit = first(json_path(answer, "hits.hits"));
+    const struct search_text *text = r->p->text;
+    enum search_reason reason = text ? reason_of(hit) : REASON_NONE;
+    struct slice spelled = {NULL, 0};
     json_write_key(&r->w, "query");
     json_write_object(&r->w);
     json_write_key(&r->w, "q");
     json_write_slice(&r->w, r->p->q);
+    if (reason == REASON_KEYBOARD && text->flipped) {
+        json_write_key(&r->w, "corrected");
+        json_write_slice(&r->w, text->flipped->q);
+    } else if (reason == REASON_SPELLING && text->spelled) {
+        json_write_key(&r->w, "corrected");
+        json_write_slice(&r->w, text->spelled->q);
+    }
+    if (reason != REASON_NONE) {
+        json_write_key(&r->w, "reason");
+        json_write_str(&r->w, search_reason_names[reason]);
+    } else if (text && found_little(answer, hit)) {
+        spelled = search_spelling_read(r->context->arena, text, answer);
+    }
+    if (spelled.len) {
+        json_write_key(&r->w, "did_you_mean");
+        json_write_slice(&r->w, spelled);
+    }
     json_write_object_end(&r->w);
 }
 
@@ -125,7 +166,7 @@ bool search_result_write(const struct search_params *params, const struct json *
     if (!json_write_init(&r.w, out))
         return error_nomem(reterr);
     json_write_object(&r.w);
-    write_query(&r);
+    write_query(&r, answer);
     json_write_key(&r.w, "total");
     json_write_object(&r.w);
     json_write_key(&r.w, "value");

@@ -1,46 +1,23 @@
 #include "query-api/search_text.h"
+#include "query-api/search_pattern.h"
 
-/* Steps between the layers. Words reach some hundreds at most (12 words x boost 4 x a weight of about 12), mistakes
- * a few: each stays below the next step. */
-enum { LAYER_CODE = 10000, LAYER_WORDS = 100 };
+const char *const search_reason_names[REASON_COUNT] = {
+    [REASON_NONE] = "words",      [REASON_KEYBOARD] = "keyboard", [REASON_INITIALS] = "initials",
+    [REASON_SYLLABLE] = "syllable", [REASON_SPELLING] = "spelling"};
+
+enum { PATTERN_MAX_BYTES = 16384, NEAR_SYLLABLES_MIN = 3, NEAR_SYLLABLES_MAX = 8 };
 
 /* One analyzer per list, but for the brand: a clause of several analyzers would want all words in one group of them. */
 static const char *const korean_fields =
     "[\"name.ko^4\",\"category_names.ko^1.5\",\"description.ko^0.4\",\"brand.text^2\"]";
 static const char *const english_fields =
     "[\"name.en^4\",\"category_names.en^1.5\",\"description.en^0.4\",\"brand.text^2\"]";
-static const char *const typo_fields = "[\"name.ko\",\"name.en\",\"brand.text\",\"category_names.en\"]";
 
-static bool is_hangul(const char *s, size_t left) {
-    /* U+AC00..U+D7A3 */
-    return left >= 3 && (unsigned char)s[0] >= 0xEA && (unsigned char)s[0] <= 0xED;
-}
+/* Weights beside those of the fields (4 x a rare word's 5 to 12). */
+static const double joined_weight = 3, unit_weight = 12, category_weight = 60;
 
 static bool is_ascii_letter(char c) {
     return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-}
-
-static bool ends_with_hangul(struct slice s) {
-    return s.len >= 3 && is_hangul(s.data + s.len - 3, 3);
-}
-
-/* Splits at blanks, and where Hangul and Latin letters touch. Returns more than SEARCH_WORDS_MAX if there are more. */
-static size_t split_words(struct slice q, struct slice ret[SEARCH_WORDS_MAX]) {
-    size_t count = 0, start = 0;
-    for (size_t i = 0; i <= q.len; i++) {
-        struct slice word = {q.data + start, i - start};
-        bool end = i == q.len || q.data[i] == ' ';
-        bool touch = !end && word.len &&
-                     ((is_ascii_letter(q.data[i]) && ends_with_hangul(word)) ||
-                      (is_ascii_letter(q.data[i - 1]) && is_hangul(q.data + i, q.len - i)));
-        if (!end && !touch)
-            continue;
-        if (word.len && count < SEARCH_WORDS_MAX)
-            ret[count] = word;
-        count += word.len > 0;
-        start = touch ? i : i + 1;
-    }
-    return count;
 }
 
 /* Only what has a digit and some length is taken for a part of a code. */
@@ -58,10 +35,14 @@ static void write_boost(struct json_write *w, double boost) {
     json_write_double(w, boost);
 }
 
+static void open_object(struct json_write *w, const char *key) {
+    json_write_key(w, key);
+    json_write_object(w);
+}
+
 static void clauses_begin(struct json_write *w, const char *type, const char *list) {
     json_write_object(w);
-    json_write_key(w, type);
-    json_write_object(w);
+    open_object(w, type);
     json_write_key(w, list);
     json_write_array(w);
 }
@@ -72,113 +53,382 @@ static void clauses_end(struct json_write *w) {
     json_write_object_end(w);
 }
 
-/* The index keeps the letters and digits of codes and asks with them alone: NT940XGK-KC51G is nt940xgk kc51g. */
-static void write_codes(struct json_write *w, const struct slice *texts, size_t count) {
+static void write_name(struct json_write *w, enum search_reason reason) {
+    if (reason == REASON_COUNT)
+        return;
+    json_write_key(w, "_name");
+    json_write_str(w, search_reason_names[reason]);
+}
+
+static void constant_begin(struct json_write *w) {
     json_write_object(w);
-    json_write_key(w, "constant_score");
-    json_write_object(w);
-    json_write_key(w, "filter");
-    json_write_object(w);
-    json_write_key(w, "terms");
-    json_write_object(w);
-    json_write_key(w, "codes");
+    open_object(w, "constant_score");
+    open_object(w, "filter");
+}
+
+static void constant_end(struct json_write *w, double boost) {
+    json_write_object_end(w);
+    write_boost(w, boost);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+static void write_terms(struct json_write *w, const char *field, const struct slice *texts, size_t count, double boost) {
+    constant_begin(w);
+    open_object(w, "terms");
+    json_write_key(w, field);
     json_write_array(w);
     for (size_t i = 0; i < count; i++)
         json_write_slice(w, texts[i]);
     json_write_array_end(w);
     json_write_object_end(w);
-    json_write_object_end(w);
-    write_boost(w, LAYER_CODE);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    constant_end(w, boost);
 }
 
-static void write_match(struct json_write *w, struct slice text, const char *fields, bool typo) {
+static void write_term(struct json_write *w, const char *field, struct slice text, double boost) {
+    constant_begin(w);
+    open_object(w, "term");
+    json_write_key(w, field);
+    json_write_slice(w, text);
+    json_write_object_end(w);
+    constant_end(w, boost);
+}
+
+/* The pattern is moved. */
+static void write_regexp(struct json_write *w, const char *field, struct buf *pattern, bool ok, double boost) {
+    if (ok && pattern->len) {
+        constant_begin(w);
+        open_object(w, "regexp");
+        open_object(w, field);
+        json_write_key(w, "value");
+        json_write_string(w, pattern->data, pattern->len);
+        json_write_object_end(w);
+        json_write_object_end(w);
+        constant_end(w, boost);
+    }
+    buf_done(pattern);
+}
+
+/* ---- a word ---- */
+
+static void write_match(struct json_write *w, struct slice text, const char *fields) {
     json_write_object(w);
-    json_write_key(w, "multi_match");
-    json_write_object(w);
+    open_object(w, "multi_match");
     json_write_key(w, "query");
     json_write_slice(w, text);
     json_write_key(w, "type");
-    json_write_str(w, typo ? "best_fields" : "cross_fields");
+    json_write_str(w, "cross_fields");
     json_write_key(w, "operator");
     json_write_str(w, "and");
     json_write_key(w, "fields");
     json_write_raw(w, fields, strlen(fields));
-    if (typo) {
-        static const char fuzzy[] = "\"AUTO:4,8\"";
-        json_write_key(w, "fuzziness");
-        json_write_raw(w, fuzzy, sizeof(fuzzy) - 1);
-        json_write_key(w, "prefix_length");
-        json_write_int(w, 1);
-        json_write_key(w, "max_expansions");
-        json_write_int(w, 30);
-        write_boost(w, 0.05);
-    }
     json_write_object_end(w);
     json_write_object_end(w);
 }
 
-/* The words around and with this one that may be a code together, cut by blanks: up to three in a row. */
-static void write_word_codes(struct json_write *w, const struct slice *words, size_t count, size_t index) {
+/* The words around and with this one that may be a code together, cut by blanks: up to three in a row. The index keeps
+ * the letters and digits of codes and asks with them alone: NT940XGK-KC51G is nt940xgk kc51g. */
+static void write_word_codes(struct json_write *w, const struct search_words *words, size_t index) {
     struct slice runs[6];
     size_t n = 0;
     for (size_t first = index > 2 ? index - 2 : 0; first <= index; first++)
-        for (size_t last = index; last < count && last < first + 3; last++) {
-            struct slice run = {words[first].data, (size_t)(words[last].data + words[last].len - words[first].data)};
+        for (size_t last = index; last < words->count && last < first + SEARCH_RUN_MAX; last++) {
+            const struct slice a = words->items[first].text, b = words->items[last].text;
+            struct slice run = {a.data, (size_t)(b.data + b.len - a.data)};
             if (may_be_code(run))
                 runs[n++] = run;
         }
     if (n)
-        write_codes(w, runs, n);
+        write_terms(w, "codes", runs, n, LAYER_CODE);
 }
 
-static void write_word(struct json_write *w, const struct slice *words, size_t count, size_t index) {
+static void append_run(struct buf *text, const struct search_words *words, size_t first, size_t last) {
+    if (text->len)
+        buf_append_char(text, ' ');
+    for (size_t i = first; i <= last; i++)
+        buf_append(text, words->items[i].key.data, words->items[i].key.len);
+}
+
+/* Words of the index as they are written, alone or joined: 무선 이어폰 finds 무선이어폰 and the other way round (the index
+ * has joined words, too). */
+static void write_joined(struct json_write *w, const struct search_words *words, size_t index) {
+    struct buf text = BUF_INIT(PATTERN_MAX_BYTES);
+    for (size_t first = index > 2 ? index - 2 : 0; first <= index; first++)
+        for (size_t last = index; last < words->count && last < first + SEARCH_RUN_MAX; last++)
+            append_run(&text, words, first, last);
+    if (buf_ok(&text) && text.len) {
+        json_write_object(w);
+        open_object(w, "match");
+        open_object(w, "words");
+        json_write_key(w, "query");
+        json_write_string(w, text.data, text.len);
+        write_boost(w, joined_weight);
+        json_write_object_end(w);
+        json_write_object_end(w);
+        json_write_object_end(w);
+    }
+    buf_done(&text);
+}
+
+static void write_word(struct json_write *w, const struct search_words *words, size_t index) {
+    const struct search_word *word = &words->items[index];
     clauses_begin(w, "dis_max", "queries");
-    write_match(w, words[index], korean_fields, false);
-    write_match(w, words[index], english_fields, false);
-    write_word_codes(w, words, count, index);
+    write_match(w, word->text, korean_fields);
+    write_match(w, word->text, english_fields);
+    write_joined(w, words, index);
+    if (word->spelling_count)
+        write_terms(w, "words", word->spellings, word->spelling_count, unit_weight);
+    write_word_codes(w, words, index);
     clauses_end(w);
 }
 
-/* Every word must be there, wherever, in either language; or, without words, the text as a whole. */
-static void write_words(struct json_write *w, struct slice q, const struct slice *words, size_t count) {
-    bool whole = count < 2 || count > SEARCH_WORDS_MAX;
-    json_write_object(w);
-    json_write_key(w, "bool");
-    json_write_object(w);
-    json_write_key(w, "must");
-    json_write_array(w);
-    if (whole)
-        write_word(w, &q, 1, 0);
-    for (size_t i = 0; !whole && i < count; i++)
-        write_word(w, words, count, i);
-    json_write_array_end(w);
-    json_write_key(w, "should");
-    json_write_object(w);
-    json_write_key(w, "match_all");
-    json_write_object(w);
-    write_boost(w, LAYER_WORDS);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
-}
-
-static void write_typos(struct json_write *w, const struct slice *words, size_t count) {
+static void write_group_words(struct json_write *w, const struct search_words *words, size_t first, size_t count) {
+    if (count == 1) {
+        write_word(w, words, first);
+        return;
+    }
     clauses_begin(w, "bool", "must");
     for (size_t i = 0; i < count; i++)
-        write_match(w, words[i], typo_fields, true);
+        write_word(w, words, first + i);
     clauses_end(w);
 }
 
-void search_text_write(struct json_write *w, struct slice q, bool typo) {
-    struct slice words[SEARCH_WORDS_MAX];
-    size_t count = split_words(q, words);
+static void write_group(struct json_write *w, const struct search_text *t, const struct search_group *group) {
+    if (group->alternative_count == 0) {
+        write_group_words(w, &t->words, group->first, group->count);
+        return;
+    }
     clauses_begin(w, "dis_max", "queries");
-    write_codes(w, &q, 1);
-    write_words(w, q, words, count);
-    if (typo && count <= SEARCH_TYPO_WORDS_MAX && q.len <= SEARCH_TYPO_BYTES_MAX)
-        write_typos(w, words, count);
+    write_group_words(w, &t->words, group->first, group->count);
+    for (size_t i = 0; i < group->alternative_count; i++)
+        write_group_words(w, &group->alternatives[i], 0, group->alternatives[i].count);
+    clauses_end(w);
+}
+
+/* ---- layers ---- */
+
+static void write_layer_floor(struct json_write *w, double boost) {
+    json_write_object(w);
+    open_object(w, "match_all");
+    write_boost(w, boost);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+/* A word that need not be there helps if it is; unless there are no others. */
+static bool is_optional(const struct search_text *t, const struct search_group *group) {
+    size_t needed = 0;
+    for (size_t i = 0; i < t->words.count; i++)
+        needed += !t->words.items[i].optional;
+    return needed && group->count == 1 && t->words.items[group->first].optional;
+}
+
+static void write_categories(struct json_write *w, const struct search_text *t) {
+    if (t->category_count == 0)
+        return;
+    constant_begin(w);
+    open_object(w, "terms");
+    json_write_key(w, "primary_category");
+    json_write_array(w);
+    for (size_t i = 0; i < t->category_count; i++)
+        json_write_int(w, t->categories[i]);
+    json_write_array_end(w);
+    json_write_object_end(w);
+    constant_end(w, category_weight);
+}
+
+static void write_whole(struct json_write *w, struct slice q) {
+    struct search_word word = {.text = q, .key = q};
+    struct search_words words = {.items = &word, .count = 1};
+    clauses_begin(w, "dis_max", "queries");
+    write_match(w, words.items[0].text, korean_fields);
+    write_match(w, words.items[0].text, english_fields);
+    clauses_end(w);
+}
+
+/* Every word must be there, wherever, in either language; or, without words, the text as a whole. Scores are
+ * floor + something, all times `scale`. */
+static void write_words(struct json_write *w, const struct search_text *t, enum search_reason reason, double scale) {
+    json_write_object(w);
+    open_object(w, "bool");
+    json_write_key(w, "must");
+    json_write_array(w);
+    if (t->whole)
+        write_whole(w, t->q);
+    for (size_t i = 0; !t->whole && i < t->group_count; i++)
+        if (!is_optional(t, &t->groups[i]))
+            write_group(w, t, &t->groups[i]);
+    json_write_array_end(w);
+    json_write_key(w, "should");
+    json_write_array(w);
+    for (size_t i = 0; !t->whole && i < t->group_count; i++)
+        if (is_optional(t, &t->groups[i]))
+            write_group(w, t, &t->groups[i]);
+    write_categories(w, t);
+    write_layer_floor(w, scale < 1 ? LAYER_MEANT / scale : LAYER_WORDS);
+    json_write_array_end(w);
+    write_boost(w, scale);
+    write_name(w, reason);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+/* The words before the last one as they are, and a pattern for the last. */
+static void write_begun(struct json_write *w, const struct search_text *t, bool halves) {
+    struct buf pattern = BUF_INIT(PATTERN_MAX_BYTES);
+    size_t last = t->words.count - 1;
+    bool ok = search_pattern_begun(&pattern, t->words.items[last].text, halves);
+    json_write_object(w);
+    open_object(w, "bool");
+    json_write_key(w, "must");
+    json_write_array(w);
+    for (size_t i = 0; i < last; i++)
+        write_word(w, &t->words, i);
+    write_regexp(w, "words", &pattern, ok, 20);
+    json_write_array_end(w);
+    json_write_key(w, "should");
+    json_write_array(w);
+    write_layer_floor(w, LAYER_MEANT * 10);
+    json_write_array_end(w);
+    write_boost(w, 0.1);
+    write_name(w, REASON_SYLLABLE);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+/* A word with these initials comes before one that only begins with them. */
+static void write_initials(struct json_write *w, const struct search_text *t) {
+    struct buf whole = BUF_INIT(PATTERN_MAX_BYTES), begin = BUF_INIT(PATTERN_MAX_BYTES);
+    bool ok = search_pattern_initials(&whole, t->q);
+    bool ok_begin = ok && buf_append(&begin, whole.data, whole.len) && buf_append_str(&begin, ".*");
+    json_write_object(w);
+    open_object(w, "bool");
+    json_write_key(w, "should");
+    json_write_array(w);
+    write_regexp(w, "words", &whole, ok, LAYER_MEANT);
+    write_regexp(w, "words", &begin, ok_begin, LAYER_MEANT);
+    json_write_array_end(w);
+    write_name(w, REASON_INITIALS);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+static void write_fuzzy(struct json_write *w, const struct search_word *word) {
+    static const char fuzzy[] = "\"AUTO:4,8\"";
+    json_write_object(w);
+    open_object(w, "match");
+    open_object(w, "words");
+    json_write_key(w, "query");
+    json_write_slice(w, word->key);
+    json_write_key(w, "operator");
+    json_write_str(w, "and");
+    json_write_key(w, "fuzziness");
+    json_write_raw(w, fuzzy, sizeof(fuzzy) - 1);
+    json_write_key(w, "prefix_length");
+    json_write_int(w, 1);
+    json_write_key(w, "max_expansions");
+    json_write_int(w, 30);
+    write_boost(w, 0.05);
+    json_write_object_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+/* A word with a letter or two wrong, or as it is. Korean of three syllables on: one letter of one syllable. */
+static void write_typo(struct json_write *w, const struct search_words *words, size_t index) {
+    const struct search_word *word = &words->items[index];
+    size_t syllables = word->hangul ? word->text.len / 3 : 0;
+    struct buf near = BUF_INIT(PATTERN_MAX_BYTES);
+    clauses_begin(w, "dis_max", "queries");
+    write_fuzzy(w, word);
+    if (syllables >= NEAR_SYLLABLES_MIN && syllables <= NEAR_SYLLABLES_MAX)
+        write_regexp(w, "words", &near, search_pattern_near(&near, word->text), 0.3);
+    clauses_end(w);
+}
+
+static void write_typos(struct json_write *w, const struct search_text *t) {
+    clauses_begin(w, "bool", "must");
+    for (size_t i = 0; i < t->words.count; i++)
+        write_typo(w, &t->words, i);
+    clauses_end(w);
+}
+
+/* Names cost the engine a look at each hit: only where there is something to tell apart. */
+static bool is_guessed(const struct search_text *t) {
+    return t->again || t->initials || t->begun || (t->flipped && t->flip_now);
+}
+
+/* What was found by its words, or was meant: what rules raise and lower. */
+static void write_found(struct json_write *w, const struct search_text *t) {
+    clauses_begin(w, "dis_max", "queries");
+    write_words(w, t, is_guessed(t) ? REASON_NONE : REASON_COUNT, 1);
+    if (t->initials)
+        write_initials(w, t);
+    if (t->begun)
+        write_begun(w, t, t->again);
+    if (t->flipped && (t->flip_now || t->again))
+        write_words(w, t->flipped, REASON_KEYBOARD, 0.1);
+    if (t->spelled && t->again)
+        write_words(w, t->spelled, REASON_SPELLING, 0.09);
+    if (t->typo && !t->initials)
+        write_typos(w, t);
+    clauses_end(w);
+}
+
+static void write_effects(struct json_write *w, const struct search_text *t) {
+    if (t->effect_count == 0) {
+        write_found(w, t);
+        return;
+    }
+    json_write_object(w);
+    open_object(w, "function_score");
+    json_write_key(w, "query");
+    write_found(w, t);
+    json_write_key(w, "functions");
+    json_write_array(w);
+    for (size_t i = 0; i < t->effect_count; i++) {
+        json_write_object(w);
+        open_object(w, "filter");
+        open_object(w, "term");
+        json_write_key(w, t->effects[i].field);
+        json_write_slice(w, t->effects[i].value);
+        json_write_object_end(w);
+        json_write_object_end(w);
+        json_write_key(w, "weight");
+        json_write_double(w, t->effects[i].weight);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+/* A code that stands in a name: the letters and digits of the whole text, as the index joins words. */
+static void write_code_in_name(struct json_write *w, const struct search_text *t) {
+    struct buf key = BUF_INIT(PATTERN_MAX_BYTES);
+    for (size_t i = 0; i < t->q.len; i++) {
+        char c = t->q.data[i];
+        if (is_ascii_letter(c) || (c >= '0' && c <= '9'))
+            buf_append_char(&key, c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c);
+        else if ((unsigned char)c >= 0x80)
+            buf_append_char(&key, c);
+    }
+    struct slice text = {key.data, key.len};
+    if (buf_ok(&key) && !t->whole && key.len <= 64 && may_be_code(text) && !t->words.items[0].spelling_count)
+        write_term(w, "words", text, LAYER_CODE_IN_NAME);
+    buf_done(&key);
+}
+
+struct slice search_text_marked(const struct search_text *t) {
+    return t->again && t->spelled ? t->spelled->q : t->flipped && (t->flip_now || t->again) ? t->flipped->q : t->q;
+}
+
+void search_text_write(struct json_write *w, const struct search_text *t) {
+    clauses_begin(w, "dis_max", "queries");
+    for (size_t i = 0; i < t->pin_count; i++)
+        write_term(w, "id", t->pins[i], (double)LAYER_PIN + 16.0 * (double)(t->pin_count - i));
+    write_terms(w, "codes", &t->q, 1, LAYER_CODE);
+    write_code_in_name(w, t);
+    write_effects(w, t);
     clauses_end(w);
 }

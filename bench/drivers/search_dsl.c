@@ -2,6 +2,7 @@
  * would send, one per line on stdout. For benches that put the same question to both. */
 #include "core/cleanup.h"
 #include "query-api/search_query.h"
+#include "query-api/search_text.h"
 #include <stdio.h>
 
 static bool convert(struct slice query) {
@@ -10,7 +11,9 @@ static bool convert(struct slice query) {
     struct search_errors errors = {.count = 0};
     _cleanup_(buf_done) struct buf out = BUF_INIT(1 << 20);
     arena_init(&arena, 1 << 20);
-    bool ok = search_params_from_query(&arena, query, &params, &errors) && search_query_write(&params, &out);
+    bool ok = search_params_from_query(&arena, query, &params, &errors);
+    params.text = ok && params.q.len ? search_text_read(&(struct search_text_context){.arena = &arena}, params.q, params.typo) : NULL;
+    ok = ok && search_query_write(&params, &out);
     if (ok)
         printf("%.*s\n", (int)out.len, out.data);
     else

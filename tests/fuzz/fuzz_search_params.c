@@ -1,13 +1,15 @@
 /* Query string -> search parameters -> Elasticsearch request: whatever is accepted must give valid JSON. */
 #include "query-api/search_query.h"
+#include "query-api/search_text.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_query(const struct search_params *params) {
+static void check_query(struct search_params *params) {
     struct buf out = BUF_INIT(4 << 20);
     struct arena scratch;
     arena_init(&scratch, 16 << 20);
+    params->text = search_text_read(&(struct search_text_context){.arena = &scratch}, params->q, params->typo);
     if (search_query_write(params, &out) && !json_parse(&scratch, out.data, out.len, &(struct json_limits){64, 1000000}, NULL))
         abort();
     arena_done(&scratch);

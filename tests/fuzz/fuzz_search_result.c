@@ -1,6 +1,7 @@
 /* Elasticsearch's answer -> the storefront's: any JSON gives valid JSON or an error, never a crash. */
 #include "query-api/product_view.h"
 #include "query-api/search_result.h"
+#include "query-api/search_text.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,7 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t added;
     int64_t last = 0;
     arena_init(&arena, 64 << 20);
-    if (!list || !search_params_from_query(&arena, SLICE(query), &params, &errors))
+    if (!list || !search_params_from_query(&arena, SLICE(query), &params, &errors) ||
+        !(params.text = search_text_read(&(struct search_text_context){.arena = &arena}, params.q, params.typo)))
         abort();
     const struct json *answer = json_parse(&arena, (const char *)data, size, &(struct json_limits){48, 100000}, NULL);
     if (answer) {

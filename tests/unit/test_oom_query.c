@@ -3,6 +3,7 @@
 #include "tests/unit/oom.h"
 #include "query-api/product_view.h"
 #include "query-api/search_query.h"
+#include "query-api/search_text.h"
 #include "query-api/search_result.h"
 #include <stdio.h>
 
@@ -44,7 +45,10 @@ static bool use_query(void *ctx, struct error *reterr) {
     struct search_params params;
     struct search_errors errors;
     arena_init(&arena, 1 << 20);
-    return (search_params_from_query(&arena, SLICE(query), &params, &errors) && search_query_write(&params, &out)) || error_nomem(reterr);
+    return (search_params_from_query(&arena, SLICE(query), &params, &errors) &&
+            (params.text = search_text_read(&(struct search_text_context){.arena = &arena}, params.q, params.typo)) &&
+            search_query_write(&params, &out)) ||
+           error_nomem(reterr);
 }
 
 /* Many buckets in both forms, so that lists grow; several hits. */
@@ -74,7 +78,8 @@ static bool use_result(void *ctx, struct error *reterr) {
     arena_init(&arena, 8 << 20);
     struct search_terms doubts = {0};
     struct search_result_context context = {.arena = &arena, .took_ms = 1, .query_id = "q", .doubts = &doubts};
-    if (!search_params_from_query(&arena, SLICE(query), &params, &errors))
+    if (!search_params_from_query(&arena, SLICE(query), &params, &errors) ||
+        !(params.text = search_text_read(&(struct search_text_context){.arena = &arena}, params.q, params.typo)))
         return error_nomem(reterr);
     const struct json *answer = json_parse(&arena, text->data, text->len, NULL, reterr);
     if (!answer || !search_result_write(&params, answer, &context, &out, reterr))

@@ -1,5 +1,6 @@
 /* search_query: where each filter goes, and what each facet leaves out. */
 #include "query-api/search_query.h"
+#include "query-api/search_text.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,6 +31,7 @@ static const struct json *build(const char *query) {
     arena_reset(&arena);
     buf_reset(&body);
     assert_true(search_params_from_query(&arena, slice_str(query), &params, &errors));
+    params.text = search_text_read(&(struct search_text_context){.arena = &arena}, params.q, params.typo);
     assert_true(search_query_write(&params, &body));
     const struct json *json = json_parse(&arena, body.data, body.len, &(struct json_limits){64, 100000}, &error);
     if (!json)

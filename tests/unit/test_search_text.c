@@ -21,7 +21,9 @@ static const struct json *clause(const char *q, bool typo) {
     struct buf out = BUF_INIT(1 << 20);
     struct json_write w;
     assert_true(json_write_init(&w, &out));
-    search_text_write(&w, slice_str(q), typo);
+    struct search_text *text = search_text_read(&(struct search_text_context){.arena = &arena}, slice_str(q), typo);
+    assert_non_null(text);
+    search_text_write(&w, text);
     assert_true(json_write_finish(&w));
     const struct json *v = json_parse(&arena, out.data, out.len, &(struct json_limits){.depth_max = 64}, NULL);
     assert_non_null(v);

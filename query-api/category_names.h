@@ -1,0 +1,21 @@
+/* category_names.h - which categories a name names: by key (search_name_key), in any language, whole or as one of the
+ * parts of "Laptops & tablets". Pure. Thread: one owner; immutable once built. */
+#pragma once
+#include "core/arena.h"
+
+struct category;
+struct category_name {
+    struct slice key;
+    uint32_t index; /* of the category in its list */
+};
+struct category_names {
+    struct category_name *items; /* in order of key */
+    size_t count, cap;
+};
+
+/* Keys live in the arena. False without memory. */
+bool category_names_build(struct category_names *names, struct arena *arena, const struct category *categories,
+                          size_t count);
+void category_names_done(struct category_names *names);
+/* The first entry with this key and how many follow it; NULL if there is none. */
+const struct category_name *category_names_find(const struct category_names *names, struct slice key, size_t *ret_count);
