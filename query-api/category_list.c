@@ -1,6 +1,5 @@
 #include "query-api/category_list.h"
 #include "core/cleanup.h"
-#include "query-api/category_names.h"
 
 enum { CATEGORY_ARENA_MAX_BYTES = 64 << 20, QUOTED_MAX_BYTES = 1 << 20, FOREST_MAX_BYTES = 32 << 20 };
 
@@ -196,6 +195,15 @@ size_t category_list_named(const struct category_list *list, struct slice key, i
     const struct category_name *name = list && key.len ? category_names_find(&list->names, key, &entries) : NULL;
     for (size_t i = 0; i < entries; i++)
         count = add_subtree(list, name[i].index, ret, count, max);
+    return count;
+}
+
+size_t category_list_like(const struct category_list *list, enum category_likeness how, struct slice text, int64_t *ret,
+                          size_t max) {
+    uint32_t found[16];
+    size_t count = 0, names = list ? category_names_like(&list->names, how, text, found, 16) : 0;
+    for (size_t i = 0; i < names; i++)
+        count = add_subtree(list, found[i], ret, count, max);
     return count;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 #include "core/arena.h"
 #include "core/json_write.h"
+#include "query-api/category_names.h"
 
 struct category {
     int64_t id;
@@ -34,6 +35,9 @@ const struct category *category_list_by_id(const struct category_list *list, int
 const struct category *category_list_by_path(const struct category_list *list, struct slice path);
 /* Ids of the categories with this name (key: search_name_key), and of all below them; at most max. */
 size_t category_list_named(const struct category_list *list, struct slice key, int64_t *ret, size_t max);
+/* The same for names that are like the text (category_names.h). */
+size_t category_list_like(const struct category_list *list, enum category_likeness how, struct slice text, int64_t *ret,
+                          size_t max);
 struct slice category_name(const struct category *category, const char *lang);
 
 /* Paths in the order of a tree walk: ids compared as numbers, a parent before its children. */

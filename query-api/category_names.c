@@ -1,4 +1,5 @@
 #include "query-api/category_names.h"
+#include "core/hangul.h"
 #include "query-api/category_list.h"
 #include "query-api/search_words.h"
 #include <stdlib.h>
@@ -26,8 +27,13 @@ static bool add(struct category_names *names, struct arena *arena, struct slice 
         names->items = items;
         names->cap = cap;
     }
-    names->items[names->count++] = (struct category_name){key, (uint32_t)index};
-    return true;
+    struct buf typed = BUF_INIT(4096);
+    hangul_append_keys(&typed, key);
+    char *copy = buf_ok(&typed) && typed.len ? arena_strndup(arena, typed.data, typed.len) : NULL;
+    names->items[names->count++] =
+        (struct category_name){.key = key, .typed = {copy, copy ? typed.len : 0}, .index = (uint32_t)index};
+    buf_done(&typed);
+    return copy != NULL;
 }
 
 /* Length of what parts a name at s, or 0. */
@@ -73,6 +79,52 @@ bool category_names_build(struct category_names *names, struct arena *arena, con
 void category_names_done(struct category_names *names) {
     free(names->items);
     *names = (struct category_names){0};
+}
+
+static bool begins(struct slice name, struct slice text) {
+    return text.len && name.len >= text.len && memcmp(name.data, text.data, text.len) == 0;
+}
+
+/* One key added, missing, or another. */
+static bool one_off(struct slice a, struct slice b) {
+    if (a.len > b.len) {
+        struct slice other = a;
+        a = b;
+        b = other;
+    }
+    size_t same = 0;
+    if (b.len - a.len > 1 || a.len < 5)
+        return false;
+    while (same < a.len && a.data[same] == b.data[same])
+        same++;
+    size_t skip = a.len == b.len;
+    return same + skip <= a.len && memcmp(a.data + same + skip, b.data + same + 1, a.len - same - skip) == 0;
+}
+
+static bool has_initials(struct slice key, struct slice text) {
+    struct buf b = BUF_INIT(4096);
+    bool same = hangul_append_initials(&b, key) && slice_eq((struct slice){b.data, b.len}, text);
+    buf_done(&b);
+    return same;
+}
+
+size_t category_names_like(const struct category_names *names, enum category_likeness how, struct slice text, uint32_t *ret,
+                           size_t max) {
+    size_t count = 0, shortest = SIZE_MAX;
+    for (size_t i = 0; i < names->count; i++) {
+        const struct category_name *name = &names->items[i];
+        bool like = how == CATEGORY_BEGUN     ? name->typed.len <= shortest && begins(name->typed, text)
+                    : how == CATEGORY_MISTAKE ? one_off(name->typed, text)
+                                              : has_initials(name->key, text);
+        if (!like)
+            continue;
+        if (how == CATEGORY_BEGUN && name->typed.len < shortest)
+            count = 0;
+        shortest = name->typed.len;
+        if (count < max)
+            ret[count++] = name->index;
+    }
+    return count;
 }
 
 const struct category_name *category_names_find(const struct category_names *names, struct slice key, size_t *ret_count) {

@@ -14,7 +14,7 @@ static const char *const english_fields =
     "[\"name.en^4\",\"category_names.en^1.5\",\"description.en^0.4\",\"brand.text^2\"]";
 
 /* Weights beside those of the fields (4 x a rare word's 5 to 12). */
-static const double joined_weight = 3, unit_weight = 12, category_weight = 60;
+static const double joined_weight = 2, pairs_weight = 1, unit_weight = 12, category_weight = 60, word_tie = 0.1;
 
 static bool is_ascii_letter(char c) {
     return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
@@ -170,16 +170,35 @@ static void write_joined(struct json_write *w, const struct search_words *words,
     buf_done(&text);
 }
 
+/* Pairs of syllables, one behind the other: 의자 in 캠핑의자, where a dictionary sees 캠핑, 의, 자. */
+static void write_pairs(struct json_write *w, struct slice text) {
+    json_write_object(w);
+    open_object(w, "match_phrase");
+    open_object(w, "name.ko.pairs");
+    json_write_key(w, "query");
+    json_write_slice(w, text);
+    write_boost(w, pairs_weight);
+    json_write_object_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
 static void write_word(struct json_write *w, const struct search_words *words, size_t index) {
     const struct search_word *word = &words->items[index];
     clauses_begin(w, "dis_max", "queries");
     write_match(w, word->text, korean_fields);
     write_match(w, word->text, english_fields);
     write_joined(w, words, index);
+    if (word->hangul && word->text.len >= 6)
+        write_pairs(w, word->text);
     if (word->spelling_count)
         write_terms(w, "words", word->spellings, word->spelling_count, unit_weight);
     write_word_codes(w, words, index);
-    clauses_end(w);
+    json_write_array_end(w);
+    json_write_key(w, "tie_breaker");
+    json_write_double(w, word_tie);
+    json_write_object_end(w);
+    json_write_object_end(w);
 }
 
 static void write_group_words(struct json_write *w, const struct search_words *words, size_t first, size_t count) {
@@ -223,7 +242,7 @@ static bool is_optional(const struct search_text *t, const struct search_group *
     return needed && group->count == 1 && t->words.items[group->first].optional;
 }
 
-static void write_categories(struct json_write *w, const struct search_text *t) {
+static void write_categories(struct json_write *w, const struct search_text *t, double weight) {
     if (t->category_count == 0)
         return;
     constant_begin(w);
@@ -234,7 +253,7 @@ static void write_categories(struct json_write *w, const struct search_text *t) 
         json_write_int(w, t->categories[i]);
     json_write_array_end(w);
     json_write_object_end(w);
-    constant_end(w, category_weight);
+    constant_end(w, weight);
 }
 
 static void write_whole(struct json_write *w, struct slice q) {
@@ -264,7 +283,7 @@ static void write_words(struct json_write *w, const struct search_text *t, enum 
     for (size_t i = 0; !t->whole && i < t->group_count; i++)
         if (is_optional(t, &t->groups[i]))
             write_group(w, t, &t->groups[i]);
-    write_categories(w, t);
+    write_categories(w, t, category_weight);
     write_layer_floor(w, scale < 1 ? LAYER_MEANT / scale : LAYER_WORDS);
     json_write_array_end(w);
     write_boost(w, scale);
@@ -288,6 +307,7 @@ static void write_begun(struct json_write *w, const struct search_text *t, bool 
     json_write_array_end(w);
     json_write_key(w, "should");
     json_write_array(w);
+    write_categories(w, t, category_weight);
     write_layer_floor(w, LAYER_MEANT * 10);
     json_write_array_end(w);
     write_boost(w, 0.1);
@@ -303,10 +323,12 @@ static void write_initials(struct json_write *w, const struct search_text *t) {
     bool ok_begin = ok && buf_append(&begin, whole.data, whole.len) && buf_append_str(&begin, ".*");
     json_write_object(w);
     open_object(w, "bool");
+    json_write_key(w, "must");
+    write_regexp(w, "words", &begin, ok_begin, LAYER_MEANT);
     json_write_key(w, "should");
     json_write_array(w);
     write_regexp(w, "words", &whole, ok, LAYER_MEANT);
-    write_regexp(w, "words", &begin, ok_begin, LAYER_MEANT);
+    write_categories(w, t, LAYER_MEANT / 2.0);
     json_write_array_end(w);
     write_name(w, REASON_INITIALS);
     json_write_object_end(w);
@@ -347,10 +369,19 @@ static void write_typo(struct json_write *w, const struct search_words *words, s
 }
 
 static void write_typos(struct json_write *w, const struct search_text *t) {
-    clauses_begin(w, "bool", "must");
+    json_write_object(w);
+    open_object(w, "bool");
+    json_write_key(w, "must");
+    json_write_array(w);
     for (size_t i = 0; i < t->words.count; i++)
         write_typo(w, &t->words, i);
-    clauses_end(w);
+    json_write_array_end(w);
+    json_write_key(w, "should");
+    json_write_array(w);
+    write_categories(w, t, 2);
+    json_write_array_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
 }
 
 /* Names cost the engine a look at each hit: only where there is something to tell apart. */

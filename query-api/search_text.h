@@ -44,6 +44,7 @@ struct search_text {
     bool flip_now;                /* it makes so much sense that the first request asks for it */
     struct search_text *spelled;  /* repaired by the engine's spelling; second request only */
     bool initials, begun;         /* ㄴㅌㅂ, 노트ㅂ */
+    bool split;  /* second request: a long word is cut in two, wherever that finds something */
     bool again;                   /* second request: everything that may have been meant */
     struct slice pins[SEARCH_PINS_MAX];
     size_t pin_count;

@@ -5,7 +5,7 @@
 #include "query-api/search_pattern.h"
 #include "query-api/search_text.h"
 
-enum { ALTERNATIVES_MAX = 16, TEXT_MAX_BYTES = 16384 };
+enum { ALTERNATIVES_MAX = 16, SPLIT_SYLLABLES_MAX = 10, TEXT_MAX_BYTES = 16384 };
 
 static bool to_slice(struct arena *arena, struct buf *b, bool ok, struct slice *ret) {
     char *copy = ok ? arena_strndup(arena, b->data ? b->data : "", b->len) : NULL;
@@ -109,6 +109,19 @@ static bool named_by_alternative(const struct search_text_context *c, struct sea
         }
     }
     return false;
+}
+
+/* No category has such a name: one may have nearly it. */
+static bool read_likely_categories(const struct search_text_context *c, struct search_text *t) {
+    struct slice last = t->words.items[t->words.count - 1].key;
+    struct buf typed = BUF_INIT(TEXT_MAX_BYTES);
+    enum category_likeness how = t->initials ? CATEGORY_INITIALS : t->begun ? CATEGORY_BEGUN : CATEGORY_MISTAKE;
+    bool ok = t->initials ? buf_append(&typed, last.data, last.len) : hangul_append_keys(&typed, last);
+    if (ok && (t->typo || t->initials || t->begun))
+        t->category_count = category_list_like(c->categories, how, (struct slice){typed.data, typed.len}, t->categories,
+                                               SEARCH_CATEGORY_BOOST_MAX);
+    buf_done(&typed);
+    return ok;
 }
 
 /* The longest run that ends last: 게이밍 노트북 is looked for before 노트북, and in 노트북 가방 the bag is what counts. */
@@ -258,7 +271,29 @@ struct search_text *search_text_read(const struct search_text_context *context, 
     t->initials = hangul_is_initials(t->q);
     t->begun = !t->initials && t->words.count <= SEARCH_TYPO_WORDS_MAX &&
                search_pattern_is_begun(t->words.items[t->words.count - 1].text);
+    if (t->categories && !t->category_count && !read_likely_categories(context, t))
+        return NULL;
     return t->q.len > SEARCH_TYPO_BYTES_MAX || read_flipped(context, t) ? t : NULL;
+}
+
+/* 아이폰케이스 may be 아이폰 케이스: every way to cut a long word in two, as alternatives to it. */
+static bool read_splits(const struct search_text_context *c, struct search_text *t) {
+    const struct search_word *word = &t->words.items[t->words.count - 1];
+    size_t syllables = word->text.len / 3;
+    struct search_group *group = &t->groups[t->group_count - 1];
+    if (!word->hangul || syllables < 4 || syllables > SPLIT_SYLLABLES_MAX || group->alternative_count)
+        return true;
+    group->alternatives = arena_zalloc(c->arena, syllables * sizeof(*group->alternatives));
+    if (!group->alternatives)
+        return false;
+    for (size_t at = 2; at + 2 <= syllables; at++) {
+        char *text = arena_printf(c->arena, "%.*s %.*s", (int)at * 3, word->text.data, (int)(syllables - at) * 3,
+                                  word->text.data + at * 3);
+        if (!text || !search_words_read(c->arena, slice_str(text), &group->alternatives[group->alternative_count++]))
+            return false;
+    }
+    t->split = true;
+    return true;
 }
 
 bool search_text_repair(const struct search_text_context *context, struct search_text *text, struct slice spelled) {
@@ -271,5 +306,9 @@ bool search_text_repair(const struct search_text_context *context, struct search
     text->begun = text->words.count <= SEARCH_TYPO_WORDS_MAX && search_pattern_begun(&pattern, last, true);
     buf_done(&pattern);
     text->again = true;
-    return text->spelled || text->begun || (text->flipped && !text->flip_now);
+    if (text->begun && text->categories && !text->category_count && !read_likely_categories(context, text))
+        return false;
+    if (!read_splits(context, text))
+        return false;
+    return text->spelled || text->begun || text->split || (text->flipped && !text->flip_now);
 }

@@ -38,10 +38,18 @@ static const struct json *nth(const struct json *array, size_t n) {
     return v;
 }
 
+/* The last clause: what was found by its words or was meant, best first. */
+static const struct json *found(const char *q, bool typo) {
+    const struct json *queries = clause(q, typo), *last = queries->child;
+    while (last->next)
+        last = last->next;
+    return json_path(last, "dis_max.queries");
+}
+
 /* The words that must all be found, with '|' between them. */
 static void assert_words(const char *q, const char *expected) {
     char text[2048] = "";
-    const struct json *must = json_path(nth(clause(q, false), 1), "bool.must");
+    const struct json *must = json_path(nth(found(q, false), 0), "bool.must");
     for (const struct json *word = must->child; word; word = word->next) {
         const struct json *match = json_get(json_path(word, "dis_max.queries")->child, "multi_match");
         size_t len = strlen(text);
@@ -57,14 +65,19 @@ static void test_words(void **state) {
     assert_words("나이키running shoes", "나이키|running|shoes");
     assert_words("LG전자TV", "LG|전자|TV");
     assert_words("13.3인치 4K", "13.3인치|4K");
-    assert_words("a b c d e f g h i j k l", "a|b|c|d|e|f|g|h|i|j|k|l");
-    assert_words("a b c d e f g h i j k l m", "a b c d e f g h i j k l m"); /* too many: as a whole */
+    assert_words("13.3 인치 4K", "13.3 인치|4K"); /* a unit belongs to its number */
+    assert_words("ＬＧ　노트북", "LG|노트북");
+    assert_words("case for laptop", "case|laptop"); /* "for" need not be there */
+    assert_words("for the", "for|the");             /* unless there is nothing else */
+    assert_words("노트북 & 가방", "노트북|가방");
+    assert_words("a1 b c d e f g h i j k l", "a1|b|c|d|e|f|g|h|i|j|k|l");
+    assert_words("a1 b c d e f g h i j k l m", "a1 b c d e f g h i j k l m"); /* too many: as a whole */
     assert_words("-", "-");
 }
 
-/* Every code that is asked for anywhere, each once, with '|' between them. */
-static void collect(const struct json *v, char *text, size_t size) {
-    if (v->type == JSON_ARRAY && slice_eq(v->key, SLICE("codes"))) {
+/* Every value of `field` anywhere, each once, with '|' between them. */
+static void collect(const struct json *v, const char *field, char *text, size_t size) {
+    if (v->type == JSON_ARRAY && slice_eq(v->key, slice_str(field))) {
         for (const struct json *c = v->child; c; c = c->next) {
             size_t len = strlen(text);
             if (!strstr(text, c->text.data) || !len)
@@ -73,49 +86,110 @@ static void collect(const struct json *v, char *text, size_t size) {
         return;
     }
     for (const struct json *m = v->child; m; m = m->next)
-        collect(m, text, size);
+        collect(m, field, text, size);
 }
 
 static void test_codes_among_words(void **state) {
     (void)state;
     char text[2048] = "";
-    collect(nth(clause("LG 16Z90S GA5CK 노트북", false), 1), text, sizeof(text));
+    collect(nth(found("LG 16Z90S GA5CK 노트북", false), 0), "codes", text, sizeof(text));
     assert_non_null(strstr(text, "16Z90S GA5CK"));
     assert_non_null(strstr(text, "LG 16Z90S"));
     assert_null(strstr(text, "LG 16Z90S GA5CK 노트북")); /* three in a row at most */
     text[0] = '\0';
-    collect(nth(clause("red running shoes", false), 1), text, sizeof(text));
+    collect(nth(found("red running shoes", false), 0), "codes", text, sizeof(text));
     assert_string_equal(text, "");
 }
 
+static void assert_spelled(const char *q, const char *spelling) {
+    char text[8192] = "|";
+    collect(nth(found(q, false), 0), "words", text, sizeof(text));
+    if (!strstr(text, spelling))
+        fail_msg("%s: no %s in %s", q, spelling, text);
+}
+
+static void test_units(void **state) {
+    (void)state;
+    assert_spelled("13.3인치", "13.3inch");
+    assert_spelled("13.3\"", "13.3인치");
+    assert_spelled("13.3″", "13.3형");
+    assert_spelled("13.3-inch", "13.3in");
+    assert_spelled("1.5L", "1500ml");
+    assert_spelled("1.5L", "1,500ml");
+    assert_spelled("1,500 ml", "1.5리터");
+    assert_spelled("500밀리", "0.5l");
+    assert_spelled("3킬로", "3000g");
+    assert_spelled("2TB", "2048gb");
+    char text[2048] = "";
+    collect(nth(found("5 green 16z90s 인치", false), 0), "words", text, sizeof(text));
+    assert_string_equal(text, "");
+}
+
+/* Layers: pinned, code, code in a name, words, what was meant, mistakes. */
 static void test_layers(void **state) {
     (void)state;
-    const struct json *queries = clause("laptop", true);
-    int64_t code, words;
+    const struct json *queries = clause("WH1000XM5", true), *words = nth(found("laptop", true), 0);
+    int64_t code, in_name, floor;
     assert_int_equal(queries->count, 3);
     assert_true(json_int64(json_path(nth(queries, 0), "constant_score.boost"), &code));
-    assert_true(json_int64(json_path(nth(queries, 1), "bool.should.match_all.boost"), &words));
-    assert_true(code > words && words > 10);
-    assert_non_null(json_path(nth(queries, 2), "bool.must"));
+    assert_true(json_int64(json_path(nth(queries, 1), "constant_score.boost"), &in_name));
+    const struct json *should = json_path(words, "bool.should");
+    assert_true(json_int64(json_path(nth(should, should->count - 1), "match_all.boost"), &floor));
+    assert_true(code > in_name && in_name > 10 * (floor + 616) && floor > LAYER_MEANT && LAYER_PIN > code);
+    assert_int_equal(found("laptop", true)->count, 2);
+    assert_int_equal(clause("13.3inch", true)->count, 2); /* a size is no code */
+}
+
+static const char *reason(const struct json *clause_of) {
+    const struct json *name = json_path(clause_of, "bool._name");
+    return name ? name->text.data : "";
+}
+
+static void test_what_may_be_meant(void **state) {
+    (void)state;
+    assert_string_equal(reason(nth(found("shxmqnr", false), 1)), "keyboard");
+    assert_string_equal(reason(nth(found("ㅜㅐㅅ듀ㅐㅐㅏ", false), 1)), "keyboard");
+    assert_string_equal(reason(nth(found("ㄴㅌㅂ", false), 1)), "initials");
+    assert_string_equal(reason(nth(found("노트ㅂ", false), 1)), "syllable");
+    assert_int_equal(found("notebook", false)->count, 1); /* ㅜㅐㅅ듀ㅐㅐㅏ is no Korean */
+    assert_int_equal(found("노틉", false)->count, 1);     /* Korean: only if nothing is found */
+    assert_string_equal(reason(nth(found("laptop", false), 0)), ""); /* names cost: only beside a guess */
+}
+
+static void test_a_second_request(void **state) {
+    (void)state;
+    const struct search_text_context context = {.arena = &arena};
+    struct search_text *text = search_text_read(&context, SLICE("노틉"), true);
+    assert_true(search_text_repair(&context, text, (struct slice){NULL, 0}) && text->begun);
+    assert_false(search_text_repair(&context, text, SLICE("노트북"))); /* there is no third */
+    text = search_text_read(&context, SLICE("아이폰케이스"), true);
+    assert_true(search_text_repair(&context, text, (struct slice){NULL, 0}) && text->split);
+    text = search_text_read(&context, SLICE("keybord"), true);
+    assert_true(search_text_repair(&context, text, SLICE("keyboard")) && slice_eq(text->spelled->q, SLICE("keyboard")));
+    text = search_text_read(&context, SLICE("keybord"), false);
+    assert_false(search_text_repair(&context, text, SLICE("keyboard"))); /* typo=off */
 }
 
 static void test_typos_only_where_they_are_cheap(void **state) {
     (void)state;
     char text[SEARCH_TYPO_BYTES_MAX + 2];
-    assert_int_equal(clause("a b c d e f", true)->count, 3);
-    assert_int_equal(clause("a b c d e f", false)->count, 2);
-    assert_int_equal(clause("a b c d e f g", true)->count, 2);
+    assert_int_equal(found("a1 b c d e f", true)->count, 2);
+    assert_int_equal(found("a1 b c d e f", false)->count, 1);
+    assert_int_equal(found("a1 b c d e f g", true)->count, 1);
     memset(text, 'x', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
-    assert_int_equal(clause(text, true)->count, 2);
-    assert_int_equal(clause(text + 1, true)->count, 3);
+    assert_int_equal(found(text, true)->count, 1);
+    assert_int_equal(found(text + 1, true)->count, 2);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_codes_among_words),
+        cmocka_unit_test(test_units),
         cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_what_may_be_meant),
+        cmocka_unit_test(test_a_second_request),
         cmocka_unit_test(test_typos_only_where_they_are_cheap),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
