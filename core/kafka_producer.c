@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@ struct kafka_producer {
     bool has_thread;
     atomic_bool stop;
     usec_t message_timeout_usec;
+    pthread_mutex_t lock; /* a flush reports on its own thread beside the producer's */
+    char trouble[160];    /* what was last said about a link; under the lock */
 };
 
 /* Travels with a message; freed by its report. */
@@ -27,12 +30,27 @@ struct envelope {
     void *ctx;
 };
 
+/* Why brokers cannot be reached: "sasl_ssl://host:9093/1: SASL authentication error: ...". A message only times out. */
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque) {
+    struct kafka_producer *p = opaque;
+    (void)rk;
+    pthread_mutex_lock(&p->lock);
+    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || !p->trouble[0])
+        snprintf(p->trouble, sizeof(p->trouble), "%s", reason);
+    pthread_mutex_unlock(&p->lock);
+}
+
 static void on_report(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque) {
-    (void)rk, (void)opaque;
+    struct kafka_producer *p = opaque;
+    (void)rk;
     struct envelope *envelope = message->_private;
     struct kafka_delivery delivery = {.partition = message->partition, .offset = message->offset};
     if (message->err)
         kafka_error("delivery", message->err, &delivery.error);
+    pthread_mutex_lock(&p->lock);
+    if (message->err && delivery.error.code == ERROR_TIMEOUT && p->trouble[0])
+        error_set(&delivery.error, ERROR_TIMEOUT, "Kafka delivery timed out; the last word of the link was: %s", p->trouble);
+    pthread_mutex_unlock(&p->lock);
     if (envelope->delivered)
         envelope->delivered(envelope->ctx, &delivery);
     free(envelope);
@@ -94,6 +112,11 @@ static void stop_polling(struct kafka_producer *p) {
     }
 }
 
+static void drop(struct kafka_producer *p) {
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
 struct kafka_producer *kafka_producer_new(const struct kafka_conf *conf, const char *client_id, struct loop *loop,
                                           struct error *reterr) {
     char why[160];
@@ -109,19 +132,22 @@ struct kafka_producer *kafka_producer_new(const struct kafka_conf *conf, const c
     }
     p->loop = loop;
     p->wake.fd = -1;
+    pthread_mutex_init(&p->lock, NULL);
     p->message_timeout_usec = conf->message_timeout_usec;
+    rd_kafka_conf_set_opaque(made, p);
     rd_kafka_conf_set_dr_msg_cb(made, on_report);
+    rd_kafka_conf_set_error_cb(made, on_error);
     p->rk = rd_kafka_new(RD_KAFKA_PRODUCER, made, why, sizeof(why));
     if (!p->rk) {
         rd_kafka_conf_destroy(made);
         error_set(reterr, ERROR_INVALID, "[kafka] librdkafka %s: %s", rd_kafka_version_str(), why);
-        free(p);
+        drop(p);
         return NULL;
     }
     if (start_polling(p, reterr))
         return p;
     rd_kafka_destroy(p->rk);
-    free(p);
+    drop(p);
     return NULL;
 }
 
@@ -139,7 +165,7 @@ void kafka_producer_close(struct kafka_producer *p, usec_t flush_timeout_usec) {
     rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     rd_kafka_flush(p->rk, PURGE_MSEC);
     rd_kafka_destroy(p->rk);
-    free(p);
+    drop(p);
 }
 
 bool kafka_producer_send(struct kafka_producer *p, const struct kafka_message *message, kafka_delivered *delivered,

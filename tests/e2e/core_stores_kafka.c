@@ -16,6 +16,7 @@ struct reports {
     struct loop *loop;
     atomic_uint stored, failed;
     enum error_code code;
+    char message[240]; /* of the last failure */
 };
 
 static void on_delivered(void *ctx, const struct kafka_delivery *delivery) {
@@ -25,6 +26,7 @@ static void on_delivered(void *ctx, const struct kafka_delivery *delivery) {
         atomic_fetch_add(&r->stored, 1);
     } else {
         r->code = delivery->error.code;
+        snprintf(r->message, sizeof(r->message), "%s", delivery->error.message);
         atomic_fetch_add(&r->failed, 1);
     }
     if (r->loop && atomic_load(&r->stored) + atomic_load(&r->failed) == MESSAGES)
@@ -148,6 +150,8 @@ static void without_a_broker_every_message_is_reported_as_failed(void **state) {
     assert_int_equal(atomic_load(&r.stored), 0);
     assert_int_equal(atomic_load(&r.failed), MESSAGES);
     assert_int_equal(r.code, ERROR_TIMEOUT);
+    if (!strstr(r.message, "127.0.0.1:1/"))
+        fail_msg("it does not say which broker: %s", r.message);
 }
 
 static void what_can_never_be_stored_is_refused_at_once(void **state) {
