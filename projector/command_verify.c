@@ -18,12 +18,12 @@ enum {
     SHOWN_MAX = 20, /* differences that are said one by one, unless --all */
     REPAIR_IDS_BYTES = 1 << 30,
     REPAIR_POLL_USEC = 200 * 1000,
+    PATIENCE_SECONDS = 60,
 };
-#define PATIENCE_USEC (60 * USEC_PER_SEC)
 
 struct verify_arguments {
     bool repair, deep, json, all;
-    int64_t sample, since_wall_usec, threads, rate;
+    int64_t sample, since_wall_usec, threads, rate, patience_seconds;
 };
 
 struct verify_command {
@@ -86,6 +86,8 @@ static bool parse_value(struct verify_arguments *a, int argc, char **argv, int *
         return command_number("--threads", value, 1, 64, &a->threads, reterr);
     if ((value = value_of(argc, argv, at, "--rate")))
         return command_number("--rate", value, 1, 10000000, &a->rate, reterr);
+    if ((value = value_of(argc, argv, at, "--patience")))
+        return command_number("--patience", value, 1, 86400, &a->patience_seconds, reterr);
     return error_set(reterr, ERROR_INVALID, "what is %.40s?", argv[*at]);
 }
 
@@ -94,6 +96,7 @@ static bool parse(struct verify_arguments *a, int argc, char **argv, struct erro
         const char *name;
         bool *on;
     } flags[] = {{"--repair", &a->repair}, {"--deep", &a->deep}, {"--json", &a->json}, {"--all", &a->all}};
+    a->patience_seconds = PATIENCE_SECONDS;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     a->threads = cpus < 2 ? 2 : cpus < THREADS_DEFAULT_MAX ? cpus + 1 : THREADS_DEFAULT_MAX;
     for (int i = 1; i < argc; i++) {
@@ -198,10 +201,14 @@ static bool passed_at_once(void *ctx, const struct verify_moment *moment, bool *
     return true;
 }
 
+static usec_t patience(const struct verify_command *v) {
+    return (usec_t)v->args.patience_seconds * USEC_PER_SEC;
+}
+
 static struct verify_conf conf_of(struct verify_command *v) {
     return (struct verify_conf){.options = v->options, .pool = v->pool, .index = v->index, .projection = v->projection,
                                 .threads = (unsigned)v->args.threads, .rate = v->args.rate, .deep = v->args.deep,
-                                .patience_usec = PATIENCE_USEC, .ctx = v, .cancelled = cancelled,
+                                .patience_usec = patience(v), .ctx = v, .cancelled = cancelled,
                                 .progress = on_progress,
                                 .barrier = v->projector_runs ? NULL : passed_at_once};
 }
@@ -256,7 +263,7 @@ static bool wait_for_jobs(struct verify_command *v, char (*jobs)[JOB_ID_SIZE], s
             seen = done + of_job;
             moved = clock_now_usec();
         }
-        if (clock_now_usec() - moved > PATIENCE_USEC)
+        if (clock_now_usec() - moved > patience(v))
             return error_set(reterr, ERROR_TIMEOUT, "the projector does not work on the repair %s; is it running?", jobs[i]);
         command_sleep(REPAIR_POLL_USEC);
     }
@@ -453,7 +460,7 @@ static int run(const struct projector_options *options, int argc, char **argv) {
 
 const struct command command_verify = {
     .name = "verify",
-    .usage = "[--repair] [--deep] [--sample N | --since T] [--all] [--json]",
+    .usage = "[--repair] [--deep] [--sample N | --since T] [--rate N] [--all] [--json]",
     .summary = "compare the index with the sources, document by document",
     .help = "  --repair     let the running projector write what differs again, and look once more\n"
             "  --deep       hash the stored documents too, instead of trusting their content_hash\n"
@@ -462,6 +469,7 @@ const struct command command_verify = {
             "               documents without a product are not looked for\n"
             "  --rate N     at most N documents a second\n"
             "  --threads N  threads that read and compose\n"
+            "  --patience S seconds that a server may be away, or the projector stand still; 60 by default\n"
             "  --all        say every difference, not only the first 20\n"
             "  --json       JSON lines: progress, differences, result\n"
             "\n"

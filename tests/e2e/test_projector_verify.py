@@ -1,0 +1,277 @@
+"""projector verify: what is planted is found and nothing else, whatever the writers do meanwhile."""
+import datetime
+import time
+
+import pytest
+import requests
+from bson import Int64
+from harness.http_proxy import HttpProxy
+from harness.planting import DEAD, MISSING, STALE, Planter, Verify, Writers
+from harness.shop import PREFIX, add_category, document, insert, letters, no_job_runs, physical, state
+from harness.tcp_proxy import TcpProxy
+
+QUIET = {"projector.verify_rate": 0}  # the continuous verification of the daemon is not what is tested
+LIVE = 2000                           # numbers from 0 on that writers change; the others are planted
+
+
+def old_products(count):
+    return range(LIVE, count)
+
+
+@pytest.fixture
+def shop(corner, write_api, program, checker, eventually):
+    """fill(n, settings): n products in the index, some of the live ones in a category; the projector."""
+    def fill(count, **settings):
+        for number, path in ((1, ""), (2, "1/"), (3, "1/2/"), (9, "")):
+            add_category(corner, number, path, f"Category {number}")
+        insert(corner, range(300), categories=[Int64(3)], primary_category_id=Int64(3))
+        insert(corner, range(300, count), categories=[Int64(9)])
+        projector = program("projector", {**QUIET, **settings}).start()
+        eventually(lambda: no_job_runs(corner), 900, "the first scan", pause=1)
+        assert checker.queue_is_drained()
+        corner.refresh()
+        return projector
+    return fill
+
+
+def plant_all(planter, each):
+    return planter.missing(each) | planter.stale(each) | planter.orphaned(each)
+
+
+def sizes():
+    """The ordinary size, and the one that the promise is about in a slow version."""
+    return [pytest.param(12000, 250, 3, id="few"),
+            pytest.param(200000, 700, 2, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("count, each, rounds", sizes())
+def test_all_that_is_planted_is_found_and_nothing_else(corner, shop, checker, rng, count, each, rounds):
+    shop(count)
+    verify = Verify(corner, timeout=1800)
+    planter = Planter(corner, rng, [f"p{n:06}" for n in old_products(count)])
+    with Writers(corner, rng, range(LIVE), category=3, parents=["1/", "1/2/", "9/"]) as writers:
+        verify.run(expect=Verify.EQUAL)
+        for number in range(rounds):
+            planted = plant_all(planter, each)
+            corner.refresh()
+            verify.run(expect=Verify.DIFFERENCES)
+            verify.assert_found(planted)
+            verify.run("--repair", expect=Verify.EQUAL)
+            verify.assert_found(planted)
+            assert verify.result["repaired"] == len(planted)
+            verify.run(expect=Verify.EQUAL)
+            print(f"round {number}: {len(planted)} of {verify.result['compared']} found and repaired, {writers.operations} writes, "
+                  f"{verify.result['candidates']} candidates in the last walk, {verify.result['seconds']:.1f} s")
+    assert writers.operations > 100
+    checker.assert_equal(300, at_least=count // 2)
+
+
+def test_deep_finds_content_that_was_altered_under_its_hash(corner, shop, checker, rng):
+    shop(LIVE + 1000)
+    verify, planter = Verify(corner), Planter(corner, rng, [f"p{n:06}" for n in old_products(LIVE + 1000)])
+    altered, seen = planter.altered(100), plant_all(planter, 30)
+    corner.refresh()
+    verify.run(expect=Verify.DIFFERENCES)
+    verify.assert_found(seen)
+    with Writers(corner, rng, range(LIVE)):
+        verify.run("--deep", expect=Verify.DIFFERENCES)
+        verify.assert_found(seen | altered)
+        assert sum(line.get("altered", False) for line in verify.lines) == len(altered)
+        verify.run("--deep", "--repair", expect=Verify.EQUAL)
+    checker.assert_equal(60, at_least=2000)
+
+
+def test_documents_under_strange_names(corner, shop, checker):
+    """Without an id, with the id of another, without a hash."""
+    shop(400)
+    index, source = physical(corner), document(corner, "p000007")
+    for name, content in (("nameless", {"brand": "x"}), ("other", source), ("hashless", {"id": "hashless"})):
+        corner.stack.es("PUT", f"/{index}/_doc/{name}?refresh=true", content)
+    verify = Verify(corner)
+    verify.run(expect=Verify.DIFFERENCES)
+    assert verify.differences == {("orphaned", "nameless"), ("orphaned", "hashless")}
+    verify.run("--deep", expect=Verify.DIFFERENCES)
+    assert verify.differences == {("orphaned", "nameless"), ("orphaned", "hashless"), ("orphaned", "other")}
+    verify.run("--deep", "--repair", expect=Verify.EQUAL)
+    checker.assert_equal(30, at_least=400)
+
+
+def test_dead_letters_are_a_class_of_their_own(corner, shop, eventually):
+    shop(400)
+    corner.products.update_one({"_id": "p000005"}, {"$set": {"name": 17}})
+    corner.products.insert_one({"_id": "bad", "name": "x", "price": "much"})
+    eventually(lambda: letters(corner).count_documents({}) == 2, 30, "two dead letters")
+    verify = Verify(corner)
+    verify.run("--repair", expect=Verify.DIFFERENCES)
+    verify.assert_found({(DEAD, "p000005"), (DEAD, "bad")})
+    assert verify.result["dead_lettered"] == 2 and verify.result["repaired"] == 0
+    assert "name" in next(line["reason"] for line in verify.lines if line.get("id") == "p000005")
+    corner.products.delete_one({"_id": "bad"})
+    corner.products.update_one({"_id": "p000005"}, {"$set": {"name": "good"}})
+    verify.run(expect=Verify.EQUAL)
+
+
+def test_a_sample(corner, shop, rng):
+    shop(LIVE + 2000)
+    verify, planter = Verify(corner), Planter(corner, rng, [f"p{n:06}" for n in old_products(LIVE + 2000)])
+    planted = plant_all(planter, 400)
+    corner.refresh()
+    verify.run("--sample", "10000", expect=Verify.DIFFERENCES)  # more than there are: everything
+    verify.assert_found(planted)
+    verify.run("--sample", "300", expect=Verify.DIFFERENCES)
+    assert verify.differences < planted and 300 <= verify.result["compared"] <= 600
+    assert {kind for kind, _ in verify.differences} == {"missing", "stale", "orphaned"}
+
+
+def test_what_changed_since(corner, shop, rng):
+    shop(LIVE + 200)
+    verify, planter = Verify(corner), Planter(corner, rng, [f"p{n:06}" for n in old_products(LIVE + 200)])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    recent, old = planter.take(40), planter.take(40)
+    for ids, moment in ((recent, now - datetime.timedelta(minutes=5)), (old, now - datetime.timedelta(days=2))):
+        corner.products.update_many({"_id": {"$in": ids}}, {"$set": {"updated_at": moment}})
+    verify.run(expect=Verify.EQUAL)
+    planter.free = recent[:30] + old[:30]
+    planted = planter.stale(30) | planter.missing(30)
+    corner.refresh()
+    verify.run("--since", "1h", expect=Verify.DIFFERENCES)
+    verify.assert_found({(kind, i) for kind, i in planted if i in recent})
+    assert verify.result["compared"] == 40
+    verify.run("--since", (now - datetime.timedelta(days=3)).isoformat(), expect=Verify.DIFFERENCES)
+    verify.assert_found(planted)
+
+
+def test_a_removal_of_more_than_half_waits_for_a_person(corner, shop, eventually):
+    projector = shop(1000)
+    stamp, index = (document(corner, "p000001")["version"] >> 40) << 40, physical(corner)
+    lines = "".join(f'{{"index":{{"_id":"o{n}","version":{stamp + n + 1},"version_type":"external_gte"}}}}\n'
+                    f'{{"id":"o{n}","content_hash":1,"version":1}}\n' for n in range(1500))
+    reply = requests.post(f"{corner.stack.es_url}/{index}/_bulk?refresh=true", data=lines, timeout=60,
+                          headers={"Content-Type": "application/x-ndjson"})
+    assert not reply.json()["errors"], reply.text[:500]
+    verify = Verify(corner)
+    verify.run("--repair", expect=Verify.DIFFERENCES)
+    assert verify.result["orphaned"] == 1500 and verify.result["repaired"] == 0
+    job = state(corner, "projector_jobs").find_one({"type": "repair", "state": "waiting"})
+    assert len(job["ids"]) == 1500 and document(corner, "o7")
+    assert requests.post(f"{projector.url}/v1/jobs/{job['_id']}:confirm", timeout=10).status_code == 204
+    eventually(lambda: not document(corner, "o7") and no_job_runs(corner), 60, "the orphans are gone")
+    verify.run(expect=Verify.EQUAL)
+
+
+# ---- without servers -----------------------------------------------------------------------------------------------
+
+
+def test_without_a_projector(corner, shop):
+    projector = shop(400)
+    projector.stop()
+    corner.products.insert_one({"_id": "later", "name": "x", "price": Int64(1)})
+    verify = Verify(corner)
+    verify.run(expect=Verify.DIFFERENCES)
+    assert verify.differences == {(MISSING, "later")} and verify.result["projector_runs"] is False
+    verify.run("--repair", expect=Verify.UNREACHABLE)
+    assert "projector run" in verify.said
+    projector.start()
+    verify.run(expect=Verify.EQUAL)
+
+
+def test_a_projector_that_stands_still_is_waited_for(corner, shop, program, eventually):
+    """Its Elasticsearch takes no bulk: what it has not written is no difference."""
+    proxy = HttpProxy(corner.stack.es_url)
+    shop(400, **{"elasticsearch.url": proxy.url})
+    proxy.hold()
+    corner.products.update_one({"_id": "p000001"}, {"$set": {"price": Int64(5)}})
+    eventually(lambda: proxy.held > 0, 30, "a bulk is held")
+    verify = Verify(corner)
+    verify.run("--patience", "3", expect=Verify.UNREACHABLE)
+    assert not verify.differences and "does not get on" in verify.said
+    process = verify.start()
+    proxy.release()
+    assert verify.finish(process) == Verify.EQUAL and not verify.differences
+    proxy.close()
+
+
+@pytest.mark.parametrize("server", ["elasticsearch", "mongodb", "mysql"])
+def test_a_server_that_goes_away_in_the_middle(corner, shop, rng, server):
+    shop(3000)
+    address = corner.stack.addresses
+    proxy = {"elasticsearch": lambda: TcpProxy(*corner.stack.es_url.split("//")[1].split(":")),
+             "mongodb": lambda: TcpProxy(*next(iter(corner.stack.mongo.nodes))),
+             "mysql": lambda: TcpProxy(address["READSIDE_MYSQL_HOST"], address["READSIDE_MYSQL_PORT"])}[server]()
+    through = {"elasticsearch": {"READSIDE_ELASTICSEARCH_URL": f"http://127.0.0.1:{proxy.port}"},
+               "mongodb": {"READSIDE_MONGO_URI": f"mongodb://127.0.0.1:{proxy.port}/?directConnection=true",
+                           "READSIDE_MONGO_SERVER_SELECTION": "1s"},
+               "mysql": {"READSIDE_MYSQL_HOST": "127.0.0.1", "READSIDE_MYSQL_PORT": str(proxy.port)}}[server]
+    verify = Verify(corner)
+    for mended in (False, True):
+        process = verify.start("--rate", "600", "--patience", "60" if mended else "2", **through)
+        deadline = time.monotonic() + 60
+        for line in process.stdout:  # it is on its way
+            if '"done":0,' not in line or time.monotonic() > deadline:
+                break
+        proxy.cut()
+        if mended:
+            assert process.stdout.readline() is not None
+            proxy.mend()
+        code = verify.finish(process)
+        assert not verify.differences, verify.differences
+        assert code == (Verify.EQUAL if mended else Verify.UNREACHABLE), verify.said
+        assert mended or verify.said.startswith("projector verify: ") or "\nprojector verify: " in verify.said, verify.said
+        proxy.mend()
+    proxy.close()
+
+
+# ---- continuous ----------------------------------------------------------------------------------------------------
+
+
+CONTINUOUS = {"projector.verify_rate": 5000, "projector.verify_pause": "200ms"}
+
+
+def found(projector):
+    return {kind: projector.metric(PREFIX + "verify_differences_total", f'kind="{kind}"') for kind in ("missing", "stale", "orphaned")}
+
+
+def test_continuous_verification_repairs(corner, shop, checker, eventually, rng):
+    projector = shop(LIVE + 1000, **CONTINUOUS)
+    eventually(lambda: projector.metric(PREFIX + "verify_passes_total") > 0, 60, "a first pass")
+    planter = Planter(corner, rng, [f"p{n:06}" for n in old_products(LIVE + 1000)])
+    with Writers(corner, rng, range(LIVE), category=3, parents=["1/", "9/"]):
+        plant_all(planter, 50)
+        corner.refresh()
+        planted_at = time.time()
+        eventually(lambda: projector.metric(PREFIX + "verified_as_of_timestamp_seconds") > planted_at, 120, "verified since")
+    checker.assert_equal(60, at_least=2000)
+    assert found(projector) == {"missing": 50, "stale": 50, "orphaned": 50}
+    assert projector.metric(PREFIX + "verify_repaired_total") == 150
+    assert projector.metric(PREFIX + "verify_compared_total") > 3000
+    stored = state(corner).find_one({"_id": "verify"})
+    assert stored["verified_as_of"].timestamp() > planted_at - 1
+
+
+def test_continuous_verification_only_tells(corner, shop, eventually, rng):
+    projector = shop(LIVE + 300, **CONTINUOUS, **{"projector.verify_repair": "false"})
+    clean = eventually(lambda: projector.metric(PREFIX + "verified_as_of_timestamp_seconds"), 60, "a clean pass")
+    planted = plant_all(Planter(corner, rng, [f"p{n:06}" for n in old_products(LIVE + 300)]), 20)
+    corner.refresh()
+    planted_at = time.time()
+    eventually(lambda: min(found(projector).values()) >= 20, 60, "all are found")
+    passes = projector.metric(PREFIX + "verify_passes_total")
+    eventually(lambda: projector.metric(PREFIX + "verify_passes_total") > passes + 1, 60, "two more passes")
+    assert clean <= projector.metric(PREFIX + "verified_as_of_timestamp_seconds") < planted_at
+    verify = Verify(corner)
+    verify.run(expect=Verify.DIFFERENCES)
+    verify.assert_found(planted)
+    assert any(kind == STALE for kind, _ in planted)
+
+
+def test_a_pass_goes_on_after_a_restart(corner, shop, eventually):
+    projector = shop(3000, **{"projector.verify_rate": 150, "projector.verify_pause": "200ms"})
+    cursor = eventually(lambda: (state(corner).find_one({"_id": "verify"}) or {}).get("cursor"), 60, "a stored position")
+    begun = state(corner).find_one({"_id": "verify"})["begun_at"]
+    projector.kill()
+    projector.settings["projector.verify_rate"] = 5000
+    projector.start()
+    after = eventually(lambda: projector.metric(PREFIX + "verified_as_of_timestamp_seconds"), 60, "the pass is over")
+    assert abs(after - begun.timestamp()) < 0.01, "the pass began before the restart"
+    assert projector.metric(PREFIX + "verify_compared_total") < 3000, f"it went on behind {cursor}"
