@@ -130,6 +130,11 @@ mongoc_client_pool_t *mongo_pool_new(const struct mongo_conf *conf, const char *
         return NULL;
     }
     bool tls = link_wants_tls(&conf->tls);
+    if (!tls && conf->tls.verify != LINK_VERIFY_FULL && mongoc_uri_get_tls(uri)) {
+        error_set(reterr, ERROR_INVALID, "[mongo] tls_verify is for [mongo] tls and ca_file, but the uri has the TLS options; "
+                                         "set [mongo] tls = true");
+        return NULL;
+    }
     if (!link_check(&conf->tls, "mongo", reterr) || !set_user(uri, conf, reterr))
         return NULL;
     if (clients_max == 0 || clients_max > INT32_MAX || !set_uri_options(uri, conf, appname, clients_max) ||

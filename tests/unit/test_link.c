@@ -220,12 +220,13 @@ static void test_sessions_refuse_what_cannot_work(void **state) {
         {"elasticsearch.url=u:hidden", "elasticsearch.password_file", "\"u:hidden\" is no http:// or https:// address"},
         {"mysql.tls=true", "mysql.key_password_file", "tls_verify = ca needs a ca_file"},
         {"mongo.database=x", "mongo.password_file", "[mongo] password without a user"},
+        {"mongo.uri=mongodb://h/?tls=true", "mongo.key_password_file", "[mongo] tls_verify is for [mongo] tls"},
     };
     char path[96], file[160];
     write_file(path, sizeof(path), "secret", "hidden\n");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         snprintf(file, sizeof(file), "%s=%s", cases[i][1], path);
-        const char *const overrides[] = {cases[i][0], file, "mysql.tls_verify=ca", NULL};
+        const char *const overrides[] = {cases[i][0], file, "mysql.tls_verify=ca", "mongo.tls_verify=ca", NULL};
         struct error e = {0};
         struct buf body = BUF_INIT(1024);
         assert_true(load(NULL, overrides, &e));
