@@ -95,7 +95,7 @@ class Planter:
 class Writers:
     """Changes products, their stock and their category as fast as told, until the block ends: the numbers `of`."""
 
-    def __init__(self, corner, rng, of, category=None, parents=(), pause=0.004):
+    def __init__(self, corner, rng, of, category=None, parents=(), pause=0.02):
         self.corner, self.of, self.category, self.parents, self.pause = corner, of, category, parents, pause
         self.over, self.errors, self.operations = threading.Event(), [], 0
         seeds = [rng.randrange(2**32) for _ in range(3)]
@@ -142,9 +142,17 @@ class Writers:
     def _assigned(self):
         return [Int64(self.category)] if self.category else []
 
+    def _hold_back(self, cursor):
+        """A machine that is busy with other things falls behind without end: the writers wait for it."""
+        while self.operations % 20 == 0:
+            cursor.execute("SELECT COUNT(*) FROM projection_queue")
+            if cursor.fetchone()[0] < 300 or self.over.wait(0.2):
+                return
+
     def _stock(self, rng):
         with self.corner.stack.mysql(self.corner.name) as connection, connection.cursor() as cursor:
             while not self.over.wait(self.pause):
+                self._hold_back(cursor)
                 sku, available = f"p{rng.choice(self.of):06}", rng.choice((0, 3, 9))
                 cursor.execute("INSERT INTO stock (sku, available) VALUES (%s, %s) ON DUPLICATE KEY UPDATE available=%s",
                                (sku, available, available))
