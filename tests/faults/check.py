@@ -54,9 +54,15 @@ def unrest(world):
 def differences(world, deadline):
     """Lines about what differs, once nothing changes it any more or the deadline has passed. The index may be a refresh
     and a lease behind for a moment; a difference that stays is one."""
+    world.assert_programs_run()
+    lines = differences_of(world, deadline)
+    world.assert_programs_run()
+    return lines
+
+
+def differences_of(world, deadline):
     end = time.monotonic() + deadline
     while True:
-        world.assert_programs_run()
         lines = world.checker.differences() + category_differences(world)
         if not lines or time.monotonic() > end:
             return lines

@@ -35,12 +35,12 @@ class Rules:
 
 
 class Hold:
-    """Keeps bulks that a predicate chooses until they are released. `answers`: keeps the answers, not the requests."""
+    """Keeps bulks that a predicate chooses until they are released. Then they go to Elasticsearch, whether or not anybody
+    still waits for the answer; or, with `drop`, nowhere."""
 
-    def __init__(self, wanted, answers=False):
-        self.wanted, self.answers = wanted, answers
-        self.held, self.passed = threading.Event(), threading.Event()
-        self.released, self.results = threading.Event(), []
+    def __init__(self, wanted, drop=False):
+        self.wanted, self.drop = wanted, drop
+        self.held, self.released, self.passed = threading.Event(), threading.Event(), threading.Event()
 
     def wait(self, body):
         if not self.wanted(body):
@@ -112,13 +112,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if rules.delay and is_bulk:
             rules.hits += 1
             time.sleep(rules.delay)
-        held = hold and not hold.answers and hold.wait(body)
+        held = hold and hold.wait(body)
+        if held and hold.drop:
+            self.close_connection = True
+            return
         answer = self._bulk(body, rules) if is_bulk and rules.item_share else self._ask(body)
         if answer and held:
-            hold.results.append((answer[0], answer[1]))
             hold.passed.set()
-        if answer and hold and hold.answers:
-            hold.wait(body)
         if answer is None or rules.dice(rules.lose_share if is_bulk else 0):
             self.close_connection = True  # the server is away, or the answer is lost on its way
             return

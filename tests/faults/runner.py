@@ -209,7 +209,7 @@ def main():
     log = Events(os.path.join(folder, "events.log"))
     log(f"seed {plan['seed']}, {plan['minutes']:g} minutes: {len(plan['faults'])} faults, {len(plan['operations'])} operations; "
         f"{folder}")
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
     world = World(folder, os.path.abspath(options.var), os.path.abspath(options.bin), log)
     run, code = Run(plan, world, log), 1

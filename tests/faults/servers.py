@@ -10,7 +10,7 @@ from harness.wait import eventually
 PROJECT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 NAMES = ("mongodb", "mysql", "elasticsearch")
 SETTINGS = {"READSIDE_ES_HEAP": "512m", "READSIDE_MONGODB_OPLOG_MB": "64", "READSIDE_MONGODB_CACHE_GB": "0.3",
-            "READSIDE_STOP_SECONDS": "20"}
+            "READSIDE_STOP_SECONDS": "20", "READSIDE_START_SECONDS": "600"}
 DISK_MIB = 512
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -38,7 +38,7 @@ class Servers:
 
     # ---- deploy/stack ----------------------------------------------------------------------------------------
 
-    def _stack(self, *arguments, deadline=300, check=True):
+    def _stack(self, *arguments, deadline=700, check=True):
         """A session of its own: Ctrl-C at a terminal is for the run, which then ends what it started."""
         environment = {**os.environ, **SETTINGS}
         command = [os.path.join(PROJECT, "deploy", "stack"), *arguments, "--var", self.var]

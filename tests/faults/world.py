@@ -21,11 +21,11 @@ from toxiproxy import Toxiproxy
 PROJECTORS = ("projector-0", "projector-1")
 PROGRAMS = ("write-api", *PROJECTORS, "query-api")
 METRIC = "readside_projector_"
-# Short times, so that minutes hold many takeovers and recoveries; nothing else differs from the defaults.
+# Short times, so that minutes hold many takeovers and recoveries. Continuous verification would repair what the rest of
+# the projector must not lose, so it is off.
 SETTINGS = {
-    # No continuous verification: it would mend what the suite is there to find.
-    "projector": {"projector.verify_rate": "0", "projector.lease_ttl": "3s", "projector.lease_renew": "600ms", "projector.bulk_timeout": "10s",
-                  "projector.retry_max": "1s", "projector.document_max_bytes": "256k"},
+    "projector": {"projector.lease_ttl": "3s", "projector.lease_renew": "600ms", "projector.bulk_timeout": "10s",
+                  "projector.retry_max": "1s", "projector.document_max_bytes": "256k", "projector.verify_rate": "0"},
     "write-api": {}, "query-api": {},
 }
 
@@ -37,6 +37,7 @@ class Ended(Exception):
 class World:
     def __init__(self, folder, var, bin_dir, log):
         self.folder, self.bin_dir, self.log = folder, bin_dir, log
+        self.projector_bin_dir = bin_dir
         self.ending = threading.Event()
         self.servers = Servers(var, log)
         self.programs, self.links, self.gates, self.clocks = {}, {}, {}, {}
@@ -88,7 +89,8 @@ class World:
             settings["elasticsearch.url"] = f"http://127.0.0.1:{self.links[name, 'elasticsearch'].port}"
         self.clocks[name] = os.path.join(folder, "clock")
         self.set_clock(name, 0)
-        return Program(kind, folder, {**self.corner.environment, **self._faketime(name)}, settings)
+        return Program(kind, folder, {**self.corner.environment, **self._faketime(name)}, settings,
+                       bin_dir=self.projector_bin_dir if kind == "projector" else self.bin_dir)
 
     def _faketime(self, name):
         """Our programs' wall clock, read from a file once a second; the monotonic clock stays true."""
@@ -149,7 +151,7 @@ class World:
 
     # ---- roles -----------------------------------------------------------------------------------------------
 
-    def owner(self, deadline=60):
+    def owner(self, deadline=15):
         """Name of the projector that owns the lease; the first if none does within the deadline."""
         end = time.monotonic() + deadline
         while time.monotonic() < end:
