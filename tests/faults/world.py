@@ -24,15 +24,8 @@ METRIC = "readside_projector_"
 # Short times, so that minutes hold many takeovers and recoveries. Continuous verification would repair what the rest of
 # the projector must not lose, so it is off.
 SETTINGS = {
-<<<<<<< Updated upstream
     "projector": {"projector.lease_ttl": "3s", "projector.lease_renew": "600ms", "projector.bulk_timeout": "10s",
                   "projector.retry_max": "1s", "projector.document_max_bytes": "256k", "projector.verify_rate": "0"},
-=======
-    # No continuous verification: it would mend what the suite is there to find.
-    "projector": {"projector.verify_rate": "0", "projector.lease_ttl": "3s", "projector.lease_renew": "600ms",
-                  "projector.bulk_timeout": "10s",
-                  "projector.retry_max": "1s", "projector.document_max_bytes": "256k"},
->>>>>>> Stashed changes
     "write-api": {}, "query-api": {},
 }
 
