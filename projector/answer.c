@@ -153,9 +153,10 @@ static enum verdict item_denied(struct answer *a, const struct bulk_item_result 
     return VERDICT_AGAIN;
 }
 
-/* A closed index answers 400, but it is not the document that is wrong. */
-static bool index_is_closed(const struct bulk_item_result *r) {
-    return strcmp(r->type, "index_closed_exception") == 0;
+/* It is not the document that is wrong: a closed index answers 400; one that is blocked because the disk is full 429, but
+ * reading and sending everything again does not make the disk any emptier. */
+static bool index_refuses_all(const struct bulk_item_result *r) {
+    return strcmp(r->type, "index_closed_exception") == 0 || strcmp(r->type, "cluster_block_exception") == 0;
 }
 
 static enum verdict serving_verdict(struct answer *a, size_t i, const struct bulk_item_result *r) {
@@ -172,9 +173,9 @@ static enum verdict serving_verdict(struct answer *a, size_t i, const struct bul
         a->too_large = true;
         return VERDICT_AGAIN;
     case BULK_RETRY:
-        return item_retry(a, item, r);
+        return index_refuses_all(r) ? item_denied(a, r) : item_retry(a, item, r);
     case BULK_REJECTED:
-        return index_is_closed(r) ? item_denied(a, r) : VERDICT_DEAD;
+        return index_refuses_all(r) ? item_denied(a, r) : VERDICT_DEAD;
     case BULK_DENIED:
     case BULK_NO_INDEX:
         return item_denied(a, r);
@@ -222,7 +223,7 @@ static enum verdict other_verdict(struct answer *a, size_t i, const struct bulk_
     }
     if (e->targets[item->target].flawed && r->outcome != BULK_NO_INDEX)
         return VERDICT_DONE;
-    answer_target_refused(e, item->target, item->ctx, r->reason, r->outcome == BULK_NO_INDEX || index_is_closed(r));
+    answer_target_refused(e, item->target, item->ctx, r->reason, r->outcome == BULK_NO_INDEX || index_refuses_all(r));
     return VERDICT_LATER;
 }
 

@@ -27,7 +27,7 @@ void batch_free(struct batch *batch) {
 
 void batch_reset_round(struct batch *batch) {
     for (size_t i = 0; i < batch->count; i++)
-        free(batch->items[i].reason);
+        free(batch->items[i].reason), free(batch->items[i].product);
     batch->count = 0;
     category_tree_unref(batch->tree);
     batch->tree = NULL;

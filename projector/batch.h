@@ -27,7 +27,7 @@ struct batch_item {
     uint8_t known;  /* a bit for each target of which there is one */
     uint8_t target; /* ITEM_BAD: for which */
     enum batch_item_state state;
-    char *reason; /* ITEM_BAD, malloc'ed */
+    char *reason, *product; /* ITEM_BAD, malloc'ed: why, and the product as JSON (NULL without memory) */
 };
 
 struct engine_lane;

@@ -9,6 +9,7 @@ const struct command *const projector_commands[] = {
     &command_run,
     &command_verify,
     &command_status,
+    &command_dead_letters,
     NULL,
 };
 

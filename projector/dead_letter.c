@@ -21,8 +21,11 @@ bool dead_letter_store(mongoc_client_t *client, const char *database, const stru
     if (letter->document.len) {
         size_t len = utf8_cut(letter->document.data, letter->document.len, DOCUMENT_MAX);
         bson_append_utf8(&set, "document", -1, letter->document.data, (int)len);
+        BSON_APPEND_UTF8(&set, "document_is", letter->document_is_product ? "product" : "document");
     }
     bson_append_document_end(&update, &set);
+    if (!letter->document.len) /* one of an earlier failure says nothing about this one */
+        BCON_APPEND(&update, "$unset", "{", "document", "", "document_is", "", "}");
     BCON_APPEND(&update, "$inc", "{", "times", BCON_INT64(1), "}", "$currentDate", "{", "last_at", BCON_BOOL(true), "}",
                 "$setOnInsert", "{", "first_at", BCON_DATE_TIME(clock_wall_usec() / 1000), "}");
     bool ok = state_update(client, database, DEAD_LETTER_COLLECTION, &query, &update, true, NULL, reterr);

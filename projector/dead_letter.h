@@ -1,7 +1,7 @@
 /* dead_letter.h - products that cannot be written as they are: kept with the reason, so that the pipe goes on.
  *
- * dead_letters: {_id: product id, index, reason, status, version, epoch, document (the search document as text, if
- * there is one), first_at, last_at, times, replay: the command that tries again}. The next change of the product
+ * dead_letters: {_id: product id, index, reason, status, version, epoch, document (text, as much as there is:
+ * document_is says whether the search document or, where that could not be composed, the product), first_at, last_at, times, replay: the command that tries again}. The next change of the product
  * tries again by itself; a write that succeeds then removes the entry.
  * Thread: any, with a client of its own. */
 #pragma once
@@ -16,6 +16,7 @@ struct dead_letter {
     int status; /* of the answer; 0: it never was sent */
     uint64_t version, epoch;
     struct slice document; /* may be empty; cut at 1 MiB */
+    bool document_is_product; /* of the source, as JSON; else the search document */
 };
 
 bool dead_letter_store(mongoc_client_t *client, const char *database, const struct dead_letter *letter,

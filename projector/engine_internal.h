@@ -116,6 +116,7 @@ struct engine {
     usec_t raise_at;
     uint64_t conflict_version;
 
+    size_t dead_bytes;      /* of documents on their way there */
     struct hash_cache dead;  /* ids that have a dead letter */
     usec_t headroom_at;
     usec_t published_at; /* the status; and what the counters showed then */

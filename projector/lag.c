@@ -101,6 +101,9 @@ void lag_register(void) {
     struct lag_metrics *m = &lag_metrics;
     register_sources(m);
     register_bulks(m);
+    m->ignored_values = metrics_counter(PREFIX "ignored_values_total",
+                                        "Values of products that cannot be shown in a search document (dates out of "
+                                        "range, NaN, nesting too deep) and were left out.", "");
     m->ignored_events = metrics_counter(PREFIX "ignored_events_total",
                                         "Change events of documents whose _id is no product id.", "");
     m->oplog_headroom = metrics_gauge(PREFIX "oplog_headroom_seconds",

@@ -1,6 +1,7 @@
 #include "projector/load.h"
 #include "core/cleanup.h"
 #include "core/hash.h"
+#include "projector/lag.h"
 #include <stdlib.h>
 
 enum {
@@ -205,9 +206,13 @@ bool load_stock(struct mysql_session *mysql, struct stock_states *stock, struct 
 
 /* -- composing -- */
 
-static enum batch_item_state compose_bad(struct batch_item *item, unsigned target, const char *reason) {
+static enum batch_item_state compose_bad(struct batch_item *item, unsigned target, const bson_t *product,
+                                         const char *reason) {
+    char *json = bson_as_relaxed_extended_json(product, NULL);
     item->target = (uint8_t)target;
     item->reason = strdup(reason);
+    item->product = json ? strdup(json) : NULL;
+    bson_free(json);
     return ITEM_BAD;
 }
 
@@ -230,6 +235,8 @@ static enum batch_item_state compose_for(struct load_session *s, struct batch *b
     struct error error;
     enum compose_status status =
         compose_product(s->composers[target], &input, &batch->bulk.body, &result, &error);
+    if (status == COMPOSE_OK && result.ignored)
+        metric_add(lag_metrics.ignored_values, result.ignored);
     bool known = item->known >> target & 1;
     if (status == COMPOSE_OK && known && !entry->flight.force && item->known_hash[target] == result.content_hash) {
         bulk_drop(&batch->bulk);
@@ -241,9 +248,9 @@ static enum batch_item_state compose_for(struct load_session *s, struct batch *b
     if (status == COMPOSE_UNKNOWN_CATEGORY)
         return ITEM_STALE_TREE;
     if (status == COMPOSE_BAD)
-        return compose_bad(item, target, error.message);
+        return compose_bad(item, target, product, error.message);
     if (status == COMPOSE_TOO_LARGE) /* a bulk that is not full has room for the largest document allowed */
-        return compose_bad(item, target, "the search document is larger than [projector] document_max_bytes");
+        return compose_bad(item, target, product, "the search document is larger than [projector] document_max_bytes");
     return ITEM_UNLOADED;
 }
 

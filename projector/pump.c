@@ -140,6 +140,7 @@ static void item_composed(struct engine *e, struct engine_lane *l, struct batch 
         break;
     case ITEM_SUPPRESSED:
         metric_inc(lag_metrics.suppressed);
+        store_dead_letter_gone(e, entry); /* it is again as it was before it went bad */
         lane_done(&l->lane, entry);
         break;
     case ITEM_STALE_TREE:
@@ -151,7 +152,7 @@ static void item_composed(struct engine *e, struct engine_lane *l, struct batch 
             break;
         }
         if (!store_dead_letter(l, entry, item->reason ? item->reason : "cannot be composed", 0, batch->version,
-                               (struct slice){0}))
+                               slice_str(item->product ? item->product : "")))
             engine_retry_later(e, l, entry, retry_at);
         break;
     case ITEM_UNLOADED:

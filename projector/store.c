@@ -1,5 +1,6 @@
 /* What the store worker does for the engine: each job is one try, the engine decides about the next. */
 #include "core/cleanup.h"
+#include "core/hash.h"
 #include "projector/category_load.h"
 #include "projector/dead_letter.h"
 #include "projector/engine_internal.h"
@@ -10,6 +11,7 @@ enum {
     STORE_QUEUE_MAX = 512,
     STORE_RETRY_USEC = 300 * 1000,
     ROWS_PER_DELETE = 2000,
+    DEAD_BYTES_MAX = 16 << 20, /* of documents that wait to be stored */
 };
 
 struct store_session {
@@ -247,13 +249,15 @@ static void dead_run(struct store_job *job, struct store_session *s) {
     }
     struct dead_letter letter = {.id = {job->entry->id, job->entry->id_len}, .index = e->conf.index,
                                  .reason = job->reason, .status = job->status, .version = job->version,
-                                 .epoch = job->epoch, .document = {job->document, job->document_len}};
+                                 .epoch = job->epoch, .document = {job->document, job->document_len},
+                                 .document_is_product = job->status == 0}; /* never sent: it could not be composed */
     dead_letter_store(s->client, database(job), &letter, &job->error);
 }
 
 static void dead_done(struct store_job *job) {
     struct engine *e = job->engine;
     struct engine_lane *l = job->lane;
+    e->dead_bytes -= job->document_len;
     if (job->error.code != ERROR_NONE) {
         warn(job, "dead_letter.not_stored");
         engine_retry_later(e, l, job->entry, NULL);
@@ -271,6 +275,8 @@ static void dead_done(struct store_job *job) {
 
 bool store_dead_letter(struct engine_lane *l, struct lane_entry *entry, const char *reason, int status,
                        uint64_t version, struct slice document) {
+    if (l->engine->dead_bytes >= DEAD_BYTES_MAX)
+        return false;
     struct store_job *job = job_new(l->engine, dead_run, dead_done);
     if (!job)
         return false;
@@ -285,8 +291,10 @@ bool store_dead_letter(struct engine_lane *l, struct lane_entry *entry, const ch
         memcpy(job->document, document.data, keep);
         job->document_len = keep;
     }
-    if (job->reason && submit(job))
+    if (job->reason && submit(job)) {
+        l->engine->dead_bytes += job->document_len;
         return true;
+    }
     job_free(job);
     return false;
 }
@@ -296,8 +304,10 @@ static void gone_run(struct store_job *job, struct store_session *s) {
 }
 
 static void gone_done(struct store_job *job) {
-    if (job->error.code != ERROR_NONE)
-        warn(job, "dead_letter.not_removed");
+    if (job->error.code == ERROR_NONE)
+        return;
+    warn(job, "dead_letter.not_removed");
+    hash_cache_put(&job->engine->dead, hash_bytes(job->id, job->id_len), 1); /* with its next write, or a replay */
 }
 
 void store_dead_letter_gone(struct engine *e, const struct lane_entry *entry) {

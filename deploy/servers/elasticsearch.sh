@@ -105,6 +105,7 @@ discovery.type: single-node
 action.auto_create_index: "-products-*,+*"
 cluster.routing.allocation.disk.threshold_enabled: false
 $(elasticsearch_security)
+${READSIDE_ES_MAX_CONTENT_LENGTH:+http.max_content_length: $READSIDE_ES_MAX_CONTENT_LENGTH}
 END
     write_conf elasticsearch jvm.options <<END
 -Xms$2

@@ -3,6 +3,7 @@ of a bulk itself."""
 import http.client
 import json
 import threading
+from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -11,15 +12,19 @@ REJECTED = {"status": 429, "error": {"type": "es_rejected_execution_exception", 
 
 class HttpProxy:
     """delay, delay_per_item: seconds before each bulk is forwarded. reject(item id) -> True: that item is answered with 429 and does not
-    reach the server. hold(): bulks are kept until release(); `held` counts those that wait."""
+    reach the server. hold(): bulks are kept until release(); `held` counts those that were, `answered` those that the
+    server has answered. refuse(): every connection is
+    closed without an answer, until accept()."""
 
     def __init__(self, url):
         self.target = urlsplit(url)
         self.delay, self.delay_per_item, self.reject = 0.0, 0.0, None
-        self.bulks = self.items = self.rejected = self.held = 0
+        self.bulks = self.items = self.rejected = self.held = self.answered = 0
+        self.seen = deque(maxlen=1000)
         self.lock = threading.Lock()
         self.let_go = threading.Event()
         self.let_go.set()
+        self.away = threading.Event()
         self.waiting = threading.Event()  # wakes those that are delayed at the end
         proxy = self
 
@@ -51,6 +56,17 @@ class HttpProxy:
         self.server.shutdown()
         self.server.server_close()
 
+    def held_ids(self):
+        """Of the documents in bulks that were held."""
+        with self.lock:
+            return {item_id for was_held, ids in self.seen if was_held for item_id in ids}
+
+    def refuse(self):
+        self.away.set()
+
+    def accept(self):
+        self.away.clear()
+
     def hold(self):
         self.let_go.clear()
 
@@ -60,9 +76,14 @@ class HttpProxy:
     # ---- one request ------------------------------------------------------------------------------------------
 
     def serve(self, client):
+        if self.away.is_set():
+            client.close_connection = True
+            return
         body = client.rfile.read(int(client.headers.get("Content-Length") or 0))
         if "/_bulk" in client.path and "categories" not in client.path:
             status, answer = self._bulk(client, body)
+            with self.lock:
+                self.answered += 1
         else:
             status, answer = self._forward(client, body)
         client.send_response(status)
@@ -88,6 +109,8 @@ class HttpProxy:
             self.bulks += 1
             self.held += not self.let_go.is_set()
         items = split_bulk(body)
+        with self.lock:
+            self.seen.append((not self.let_go.is_set(), [item_id for item_id, _, _ in items]))
         self.waiting.wait(self.delay + self.delay_per_item * len(items))
         self.let_go.wait()
         reject = self.reject

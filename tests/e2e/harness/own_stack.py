@@ -46,9 +46,15 @@ class OwnStack(Stack):
         shown = subprocess.run(["bash", "-c", f"{self.run('env', *servers)}\nenv -0"], capture_output=True, check=True).stdout.decode()
         return dict(line.split("=", 1) for line in shown.split("\0") if "=" in line)
 
-    def restart(self, server):
+    def stop(self, server):
         self.run("down", server)
-        self.run("up", server)
+
+    def start(self, server):
+        self.run("up", "--free-ports", server)  # on the ports that it had
+
+    def restart(self, server):
+        self.stop(server)
+        self.start(server)
 
     def close(self):
         super().close()

@@ -1,0 +1,251 @@
+"""Elasticsearch refuses, is slow, is away or has a full disk: nothing is lost, memory stays bounded, and it goes on by itself."""
+import os
+import threading
+import time
+
+import pytest
+from bson import Int64
+from harness.http_proxy import HttpProxy
+from harness.own_stack import OwnStack
+from harness.shop import PREFIX, get, insert, jobs, letters, log_has, physical, price_is, product, update
+
+ALL_AT_ONCE = 8  # bulks: two for each of four lanes
+
+
+@pytest.fixture
+def proxy(stack):
+    made = HttpProxy(stack.es_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def through_proxy(program, write_api, proxy):
+    return program("projector", {"elasticsearch.url": proxy.url, "projector.retry_max": "1s"}).start()
+
+
+def concurrency(projector):
+    return projector.metric(PREFIX + "bulk_concurrency")
+
+
+def nothing_was_given_up(corner, projector, checker, eventually):
+    assert letters(corner).count_documents({}) == 0
+    assert projector.metric(PREFIX + "history_lost_total") == 0 and projector.starts == 1
+    eventually(checker.queue_is_drained, 30)
+    projector.wait_for("/readyz", 30)
+
+
+class Writer(threading.Thread):
+    """Updates products in turn, and their stock now and then, until told to stop."""
+
+    def __init__(self, corner, count, pause=0.002):
+        super().__init__(daemon=True)
+        self.corner, self.count, self.pause = corner, count, pause
+        self.written, self.enough, self.error = 0, threading.Event(), None
+
+    def run(self):
+        try:
+            while not self.enough.is_set():
+                update(self.corner, self.written % self.count, price=Int64(10**6 + self.written))
+                if self.written % 20 == 0:
+                    self.corner.sql("REPLACE INTO stock (sku, available) VALUES (%s, %s)",
+                                    f"p{self.written % self.count:06}", self.written % 3 * 10)
+                self.written += 1
+                self.enough.wait(self.pause)
+        except Exception as e:  # shown by finish()
+            self.error = e
+
+    def finish(self):
+        self.enough.set()
+        self.join(60)
+        assert not self.error, self.error
+        return self.written
+
+
+@pytest.fixture
+def writer(corner):
+    made = []
+
+    def start(count, **how):
+        made.append(Writer(corner, count, **how))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.enough.set()
+
+
+# ---- refused ------------------------------------------------------------------------------------------------------
+
+
+def test_thirty_percent_of_the_items_are_refused(corner, through_proxy, proxy, writer, checker, eventually, rng):
+    projector = through_proxy
+    insert(corner, range(2000))
+    checker.assert_equal(60, at_least=2000)
+    assert concurrency(projector) == ALL_AT_ONCE
+    proxy.reject = lambda item_id: rng.random() < 0.3
+    live = writer(2000)
+    corner.products.update_many({}, {"$set": {"brand": "Other"}})
+    insert(corner, range(2000, 3000))
+    eventually(lambda: concurrency(projector) < ALL_AT_ONCE, 30, "fewer bulks at once")
+    eventually(lambda: proxy.rejected > 1000, 60, "a good many were refused")
+    live.finish()
+    checker.assert_equal(120, at_least=3000)  # while it goes on refusing
+    share = proxy.rejected / proxy.items
+    retried = projector.metric(PREFIX + "retries_total", 'class="retry"')
+    print(f"{proxy.rejected} of {proxy.items} items refused, {retried:.0f} tried again")
+    assert 0.2 < share < 0.4 and retried == proxy.rejected
+    proxy.reject = None
+    live = writer(3000)
+    eventually(lambda: concurrency(projector) == ALL_AT_ONCE, 60, "and as many as before when it is over")
+    live.finish()
+    checker.assert_equal(60, at_least=3000)
+    nothing_was_given_up(corner, projector, checker, eventually)
+
+
+def test_one_product_that_is_always_refused_does_not_hold_up_the_others(corner, through_proxy, proxy, checker, eventually):
+    insert(corner, range(500))
+    checker.assert_equal(30, at_least=500)
+    proxy.reject = lambda item_id: item_id == "p000100"
+    corner.products.update_many({}, {"$set": {"price": Int64(3)}})
+    eventually(lambda: all(price_is(corner, f"p{n:06}", 3) for n in (0, 99, 101, 499)), 30, "the others")
+    for n in range(30):
+        update(corner, n, price=Int64(4))
+    eventually(lambda: all(price_is(corner, f"p{n:06}", 4) for n in range(30)), 30, "and later changes")
+    assert not price_is(corner, "p000100", 3)
+    proxy.reject = None
+    checker.assert_equal(30, at_least=500)
+
+
+# ---- slow ---------------------------------------------------------------------------------------------------------
+
+
+def test_two_seconds_for_each_request(corner, through_proxy, proxy, writer, checker, eventually):
+    projector = through_proxy
+    insert(corner, range(1000))
+    checker.assert_equal(60, at_least=1000)
+    bulks, documents = proxy.bulks, proxy.items
+    proxy.delay = 2.0
+    live = writer(1000)
+    insert(corner, range(1000, 4000))
+    eventually(lambda: live.written >= 1500, 120, "many writes")
+    live.finish()
+    checker.assert_equal(120, at_least=4000)
+    sent, carried = proxy.bulks - bulks, proxy.items - documents
+    print(f"{carried} documents in {sent} bulks of two seconds")
+    assert carried / sent >= 10, "what waits is gathered into large bulks"
+    proxy.delay = 0.0
+    update(corner, 1, price=Int64(1))
+    eventually(lambda: price_is(corner, "p000001", 1), 30)
+    nothing_was_given_up(corner, projector, checker, eventually)
+
+
+# ---- away ---------------------------------------------------------------------------------------------------------
+
+
+def outage(corner, projector, writer, checker, eventually, stop, start, seconds):
+    insert(corner, range(1000))
+    checker.assert_equal(60, at_least=1000)
+    stop()
+    live, over = writer(1000), time.monotonic() + seconds
+    insert(corner, range(1000, 3000))
+    corner.products.delete_many({"_id": {"$lt": "p000050"}})
+    eventually(lambda: log_has(projector, r"level=warn .*event=bulk\.failed"), 60, "it says so")
+    eventually(lambda: concurrency(projector) < ALL_AT_ONCE, 60, "it tries less at once")
+    eventually(lambda: time.monotonic() >= over, seconds + 5, "the outage")
+    assert get(projector, "/healthz").status_code == 200
+    start()
+    eventually(lambda: price_is(corner, "p000100", checker.corner.products.find_one({"_id": "p000100"})["price"]), 60)
+    live.finish()
+    checker.assert_equal(120, at_least=2950)
+    print(f"{live.written} updates, {seconds} s away")
+    nothing_was_given_up(corner, projector, checker, eventually)
+
+
+def test_elasticsearch_is_away(corner, through_proxy, proxy, writer, checker, eventually):
+    """As a client sees it: connections are closed without an answer."""
+    outage(corner, through_proxy, writer, checker, eventually, proxy.refuse, proxy.accept, 5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+class TestStoppedElasticsearch:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def stack(cls):
+        made = OwnStack("elasticsearch")
+        yield made
+        made.close()
+
+    def test_stopped_for_a_minute(self, corner, stack, projector, writer, checker, eventually):
+        outage(corner, projector, writer, checker, eventually, lambda: stack.stop("elasticsearch"),
+               lambda: stack.start("elasticsearch"), 60)
+
+
+# ---- full ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk(corner, projector, writer, checker, eventually):
+    """What Elasticsearch does at the flood stage: reads and the removal of indexes are allowed, writes are not."""
+    insert(corner, range(1000))
+    checker.assert_equal(60, at_least=1000)
+    settings = f"/{physical(corner)}/_settings"
+    corner.stack.es("PUT", settings, {"index.blocks.read_only_allow_delete": True})
+    live = writer(1000)
+    insert(corner, range(1000, 2000))
+    corner.products.delete_many({"_id": {"$lt": "p000020"}})
+    eventually(lambda: projector.metric(PREFIX + "target_paused") == 1, 30, "the index is paused")
+    eventually(lambda: get(projector, "/readyz").status_code == 503, 10, "and says so")
+    assert log_has(projector, r"level=error .*event=target\.paused .*status=429")
+    eventually(lambda: live.written > 500, 60, "writers go on")
+    sent = projector.metric(PREFIX + "bulk_documents_total")
+    eventually(lambda: live.written > 1000, 60, "and on")
+    assert projector.metric(PREFIX + "bulk_documents_total") - sent < 1000, "it probes, and does not send everything again"
+    corner.stack.es("PUT", settings, {"index.blocks.read_only_allow_delete": None})
+    eventually(lambda: projector.metric(PREFIX + "target_paused") == 0, 30, "it goes on by itself")
+    live.finish()
+    checker.assert_equal(60, at_least=1980)
+    nothing_was_given_up(corner, projector, checker, eventually)
+
+
+# ---- memory -------------------------------------------------------------------------------------------------------
+
+GROWTH_MIB = 64
+
+
+@pytest.mark.parametrize("large", [pytest.param(3000, id="few"),
+                                   pytest.param(30000, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_memory_is_bounded_while_nothing_can_be_written(corner, program, write_api, proxy, checker, eventually, large):
+    """Far more than the bound allows is waiting in the oplog: 30 KB a product, and 100,000 marks of small ones."""
+    projector = program("projector", {"elasticsearch.url": proxy.url, "projector.retry_max": "1s"},
+                        bin_dir=os.environ["READSIDE_PLAIN_BIN_DIR"]).start()
+    insert(corner, range(5000))
+    checker.assert_equal(60, at_least=5000)
+    before = projector.rss_kib() / 1024
+    proxy.refuse()
+    text = " ".join(f"word{n}" for n in range(4000))
+    for at in range(0, large, 500):
+        corner.products.insert_many([product(100000 + n, description=text) for n in range(at, at + 500)])
+    for n in range(20):
+        corner.products.update_many({"_id": {"$lt": "p005000"}}, {"$set": {"price": Int64(n)}})
+    highest = 0.0
+
+    def it_has_tried_for_long():
+        nonlocal highest
+        highest = max(highest, projector.rss_kib() / 1024)
+        return projector.metric(PREFIX + "retries_total", 'class="retry"') > 10000
+
+    eventually(it_has_tried_for_long, 120, "many attempts")
+    proxy.accept()
+
+    def it_is_through():
+        nonlocal highest
+        highest = max(highest, projector.rss_kib() / 1024)
+        return corner.stack.es("GET", f"/{corner.index}/_count")["count"] == 5000 + large and price_is(corner, "p004999", 19)
+
+    eventually(it_is_through, 600, "everything is written", pause=0.2)
+    print(f"{before:.0f} MiB before, {highest:.0f} at most")
+    assert highest - before < GROWTH_MIB
+    checker.assert_equal(120, at_least=5000 + large)
+    assert jobs(corner).count_documents({"type": "scan"}) == 1, "no full scan was needed"
