@@ -2,6 +2,7 @@
 #include "core/cleanup.h"
 #include "projector/jobs.h"
 #include "projector/lag.h"
+#include "projector/status.h"
 #include "projector/verify.h"
 #include "projector/verify_ids.h"
 #include <pthread.h>
@@ -81,7 +82,6 @@ static bool load(struct verifier *v, struct error *reterr) {
     bson_destroy(&doc);
     if (v->pass.begun_wall_usec == 0)
         v->pass.begun_wall_usec = clock_wall_usec();
-    metric_set(lag_metrics.verified_as_of, (double)v->pass.verified_wall_usec / 1e6);
     return ok;
 }
 
@@ -113,6 +113,33 @@ static bool save(struct verifier *v, struct error *reterr) {
     bson_destroy(query);
     bson_destroy(&update);
     return ok;
+}
+
+/* -- what is shown -- */
+
+static void publish(struct verifier *v) {
+    const struct pass *p = &v->pass;
+    const struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = {
+        {"compared", p->compared},   {"missing", p->found[VERIFY_MISSING]},       {"stale", p->found[VERIFY_STALE]},
+        {"unsettled", p->unsettled}, {"orphaned", p->found[VERIFY_ORPHANED]},     {"dead_lettered", p->found[VERIFY_DEAD]},
+        {"repaired", p->repaired},   {"left", p->left},                           {"passes", p->passes},
+        {"rate", v->conf->options->projector.verify_rate},
+    };
+    struct status_section section;
+    struct json_write *w = status_begin(&section, "verification");
+    json_write_object(w);
+    status_write_time(w, "verified_as_of", p->verified_wall_usec);
+    status_write_time(w, "pass_begun_at", p->begun_wall_usec);
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        json_write_key(w, numbers[i].name);
+        json_write_int(w, numbers[i].value);
+    }
+    json_write_object_end(w);
+    status_publish(&section);
+    metric_set(lag_metrics.verified_as_of, (double)p->verified_wall_usec / 1e6);
 }
 
 /* -- a slice -- */
@@ -253,7 +280,6 @@ static void pass_done(struct verifier *v) {
     if (p->left == 0)
         p->verified_wall_usec = p->begun_wall_usec;
     metric_inc(lag_metrics.verify_passes);
-    metric_set(lag_metrics.verified_as_of, (double)p->verified_wall_usec / 1e6);
     log_info("verify.pass", LOG_INT("compared", p->compared), LOG_INT("missing", p->found[VERIFY_MISSING]),
              LOG_INT("stale", p->found[VERIFY_STALE]), LOG_INT("orphaned", p->found[VERIFY_ORPHANED]),
              LOG_INT("dead_lettered", p->found[VERIFY_DEAD]), LOG_INT("repaired", p->repaired), LOG_INT("left", p->left));
@@ -275,6 +301,7 @@ static bool slice(struct verifier *v, bool *ret_complete, struct error *reterr) 
     *ret_complete = counts.complete;
     if (counts.complete)
         pass_done(v);
+    publish(v);
     return save(v, reterr);
 }
 
@@ -287,7 +314,8 @@ static void *verifier_main(void *arg) {
     for (unsigned failures = 0; !cancelled(v);) {
         struct error error = {.code = ERROR_INTERNAL, .message = "no reason given"};
         bool complete = false;
-        loaded = loaded || load(v, &error);
+        if (!loaded && (loaded = load(v, &error)))
+            publish(v);
         if (loaded && options->verify_rate == 0) {
             window_sleep(&v->stop, RETRY_MAX_USEC);
         } else if (loaded && slice(v, &complete, &error)) {
@@ -300,6 +328,7 @@ static void *verifier_main(void *arg) {
             failures++;
         }
     }
+    status_remove("verification");
     mongoc_client_pool_push(v->conf->pool, v->client);
     return NULL;
 }
