@@ -238,6 +238,19 @@ bool kafka_consumer_accept(struct kafka_consumer *c, unsigned *ret_lost, struct 
     return true;
 }
 
+bool kafka_consumer_rewind(struct kafka_consumer *c, struct error *reterr) {
+    pthread_mutex_lock(&c->lock);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)c->position_count);
+    for (size_t i = 0; i < c->position_count; i++)
+        rd_kafka_topic_partition_list_add(list, c->topic, c->positions[i].partition)->offset = c->positions[i].done;
+    pthread_mutex_unlock(&c->lock);
+    rd_kafka_resp_err_t code = rd_kafka_assign(c->rk, list);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = rd_kafka_resume_partitions(c->rk, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? true : kafka_error("begin at stored offsets", code, reterr);
+}
+
 void kafka_consumer_release(struct kafka_consumer *c) {
     forget(c);
     rd_kafka_assign(c->rk, NULL);
@@ -304,6 +317,25 @@ static rd_kafka_topic_partition_list_t *to_commit(struct kafka_consumer *c, bool
     return list;
 }
 
+/* rd_kafka_commit would wait as long as the coordinator takes; a queue of our own can be waited for with a limit. */
+static bool commit_and_wait(struct kafka_consumer *c, const rd_kafka_topic_partition_list_t *list, struct error *reterr) {
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(c->rk);
+    rd_kafka_resp_err_t code = rd_kafka_commit_queue(c->rk, list, queue, NULL, NULL);
+    rd_kafka_event_t *answer = code == RD_KAFKA_RESP_ERR_NO_ERROR ? rd_kafka_queue_poll(queue, REQUEST_MSEC) : NULL;
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = answer ? rd_kafka_event_error(answer) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    const rd_kafka_topic_partition_list_t *each = answer ? rd_kafka_event_topic_partition_list(answer) : NULL;
+    for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && each && i < each->cnt; i++)
+        code = each->elems[i].err;
+    if (answer)
+        rd_kafka_event_destroy(answer);
+    rd_kafka_queue_destroy(queue);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kafka_error("commit offsets", code, reterr);
+    atomic_store(&c->answered_at, clock_now_usec());
+    return true;
+}
+
 bool kafka_consumer_commit(struct kafka_consumer *c, bool wait, bool always, struct error *reterr) {
     bool assigned;
     rd_kafka_topic_partition_list_t *list = to_commit(c, always, &assigned);
@@ -314,15 +346,15 @@ bool kafka_consumer_commit(struct kafka_consumer *c, bool wait, bool always, str
             atomic_store(&c->answered_at, clock_now_usec());
         return true;
     }
-    rd_kafka_resp_err_t code = rd_kafka_commit(c->rk, list, !wait);
-    for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && wait && i < list->cnt; i++)
-        code = list->elems[i].err;
+    bool ok = true;
+    if (wait) {
+        ok = commit_and_wait(c, list, reterr);
+    } else {
+        rd_kafka_resp_err_t code = rd_kafka_commit(c->rk, list, true);
+        ok = code == RD_KAFKA_RESP_ERR_NO_ERROR ? true : kafka_error("commit offsets", code, reterr);
+    }
     rd_kafka_topic_partition_list_destroy(list);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_error("commit offsets", code, reterr);
-    if (wait)
-        atomic_store(&c->answered_at, clock_now_usec());
-    return true;
+    return ok;
 }
 
 bool kafka_consumer_prove(struct kafka_consumer *c, struct error *reterr) {

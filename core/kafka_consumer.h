@@ -14,7 +14,7 @@
  * kafka_consumer_prove commits the offsets as they are and waits for the answer: the group's coordinator refuses an
  * older generation's commit, so success proves that the assignment still stood at that moment.
  *
- * Thread: new, poll, accept, release, pause and free on one thread; the rest on any. Poll at least every minute. */
+ * Thread: new, poll, accept, rewind, release, pause and free on one thread; the rest on any. Poll at least every minute. */
 #pragma once
 #include "core/kafka.h"
 
@@ -52,6 +52,8 @@ void kafka_consumer_poll(struct kafka_consumer *consumer, usec_t timeout_usec, s
  * committed offset is not in the topic any more (its messages expired, or it was made anew): what lay between is
  * unknown. A failure means that the brokers did not answer: make a new consumer. */
 bool kafka_consumer_accept(struct kafka_consumer *consumer, unsigned *ret_lost, struct error *reterr);
+/* Fetching begins anew at the offsets that are done. Not paused afterwards. */
+bool kafka_consumer_rewind(struct kafka_consumer *consumer, struct error *reterr);
 void kafka_consumer_release(struct kafka_consumer *consumer);
 void kafka_consumer_pause(struct kafka_consumer *consumer, bool paused);
 

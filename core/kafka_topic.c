@@ -66,11 +66,15 @@ bool kafka_topic_ensure(const struct kafka_conf *conf, const char *topic, int pa
         rd_kafka_conf_destroy(made);
         return error_set(reterr, ERROR_INVALID, "[kafka] librdkafka %s: %s", rd_kafka_version_str(), why);
     }
-    bool ok = partitions_of(rk, topic, ret_partitions, reterr);
-    if (ok && *ret_partitions < 0) {
+    /* Created before it is looked for: asking for a topic makes brokers create it in their own way. Who may not create
+     * one may use one that is there. */
+    struct error error = {0};
+    bool made_it = create(rk, topic, partitions, replicas, &error);
+    bool ok = (made_it || error.code == ERROR_UNAVAILABLE) && partitions_of(rk, topic, ret_partitions, reterr);
+    if (!made_it && (!ok || *ret_partitions < 0))
+        ok = error_set(reterr, error.code, "%s", error.message);
+    if (ok && *ret_partitions < 0) /* not known to every broker yet */
         *ret_partitions = partitions;
-        ok = create(rk, topic, partitions, replicas, reterr);
-    }
     rd_kafka_destroy(rk);
     return ok;
 }

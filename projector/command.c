@@ -7,6 +7,7 @@
 
 const struct command *const projector_commands[] = {
     &command_run,
+    &command_relay,
     &command_verify,
     &command_status,
     &command_dead_letters,

@@ -33,7 +33,7 @@ struct command {
     int (*run)(const struct projector_options *options, int argc, char **argv);
 };
 
-extern const struct command command_dead_letters, command_run, command_status, command_verify;
+extern const struct command command_run, command_dead_letters, command_relay, command_status, command_verify;
 
 /* In the order of --help; NULL ends it. */
 extern const struct command *const projector_commands[];

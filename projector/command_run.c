@@ -1,79 +1,35 @@
-/* projector run: follows the databases and keeps the index true. */
-#include "core/acceptor.h"
+/* projector run: follows the databases, or a topic of marks, and keeps the index true. */
 #include "core/cleanup.h"
 #include "projector/command.h"
-#include "projector/lag.h"
-#include "projector/owner.h"
-#include "projector/routes.h"
-
-struct program {
-    const struct projector_options *options;
-    struct loop *loop;
-    struct http_server *server;
-    struct acceptor *acceptor;
-    struct routes routes;
-    struct owner *owner;
-    int code;
-};
-
-static void on_stop(void *ctx) {
-    struct program *p = ctx;
-    log_info("stopping");
-    owner_stop(p->owner);
-}
-
-static void on_end(void *ctx, int code) {
-    struct program *p = ctx;
-    p->code = code;
-    loop_stop(p->loop);
-}
-
-static bool open_server(struct program *p, struct error *reterr) {
-    struct http_server_options options = {.name = "projector", .routes = projector_routes, .ctx = &p->routes};
-    const struct projector_conf *conf = &p->options->projector;
-    return routes_init(&p->routes, p->options, reterr) &&
-           (p->server = http_server_new(p->loop, &options, reterr)) &&
-           (p->acceptor = acceptor_new(p->loop, conf->listen, &p->loop, &p->server, 1, reterr)) &&
-           daemon_announce(conf->listen, acceptor_port(p->acceptor), conf->port_file, reterr);
-}
-
-static bool start(struct program *p, struct error *reterr) {
-    lag_register();
-    return (p->loop = loop_new("http", reterr)) && daemon_watch_signals(p->loop, on_stop, NULL, p, reterr) &&
-           open_server(p, reterr) && (p->owner = owner_start(p->options, p->loop, on_end, p, reterr));
-}
-
-static void shut(struct program *p) {
-    owner_free(p->owner);
-    acceptor_free(p->acceptor);
-    routes_done(&p->routes);
-    http_server_free(p->server);
-    loop_free(p->loop);
-}
+#include "projector/service.h"
 
 static int run(const struct projector_options *options, int argc, char **argv) {
-    static struct program program;
-    struct program *p = &program;
-    struct error error = {0};
-    if (argc > 1)
-        return command_usage_error(&command_run, "it takes no argument %s", argv[1]);
-    p->options = options;
-    if (start(p, &error)) {
-        loop_run(p->loop);
-    } else {
-        log_error("start.failed", LOG_ERR(&error));
-        p->code = COMMAND_FAILED;
+    static const struct {
+        const char *name;
+        enum service_kind kind;
+    } sources[] = {{"databases", SERVICE_OWNER}, {"kafka", SERVICE_GROUP}};
+    const char *from = "databases";
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--from=", 7) == 0)
+            from = argv[i] + 7;
+        else if (strcmp(argv[i], "--from") == 0 && i + 1 < argc)
+            from = argv[++i];
+        else
+            return command_usage_error(&command_run, "it takes no argument %s", argv[i]);
     }
-    shut(p);
-    if (p->code == 0)
-        log_info("stopped");
-    return p->code;
+    for (size_t i = 0; i < ARRAY_LEN(sources); i++)
+        if (strcmp(from, sources[i].name) == 0)
+            return service_run(options, sources[i].kind);
+    return command_usage_error(&command_run, "--from takes databases or kafka, not %s", from);
 }
 
 const struct command command_run = {
     .name = "run",
-    .usage = "",
-    .summary = "follow MongoDB and MySQL and keep the index true, until SIGTERM",
+    .usage = "[--from databases|kafka]",
+    .summary = "keep the index true, until SIGTERM",
+    .help = "  --from databases   follow MongoDB and MySQL (the default); a second instance is a hot standby\n"
+            "  --from kafka       read the marks that `projector relay` writes to [kafka] marks_topic, as a member of\n"
+            "                     the group [kafka] marks_group; instances share the partitions\n",
     .daemon = true,
     .run = run,
 };

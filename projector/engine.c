@@ -64,6 +64,19 @@ static void store_unacked(struct engine *e, struct segment *segment) {
     e->acked = shadow;
 }
 
+/* Nothing is lost: the segment stays unfinished, and whoever starts next reads it again. */
+static void no_memory_for(struct engine *e, struct segment *segment) {
+    segment->pending++;
+    engine_fail(e, &(struct error){.code = ERROR_INTERNAL, .message = "out of memory for marks"});
+}
+
+static void relay_segment(struct engine *e, struct segment *segment) {
+    if (relay_take(e->relay, segment))
+        buf_done(&segment->marks);
+    else
+        no_memory_for(e, segment);
+}
+
 static void segment_arrived(struct mail *mail) {
     struct segment *segment = CONTAINER_OF(mail, struct segment, mail);
     struct engine *e = segment->owner;
@@ -73,16 +86,18 @@ static void segment_arrived(struct mail *mail) {
     }
     metric_add(lag_metrics.marks[segment->source], segment->count);
     checkpoint_push(&e->checkpoints[segment->source], segment);
-    if (CONTROL_CHECKPOINT && segment->source == MARK_STREAM)
+    if (CONTROL_CHECKPOINT && segment->source == MARK_STREAM && !e->conf.feed)
         store_unacked(e, segment);
+    if (e->relay) {
+        relay_segment(e, segment);
+        return;
+    }
     struct mark mark;
     for (size_t offset = 0; segment_next(segment, &offset, &mark);) {
         uint64_t hash = hash_bytes(mark.id, mark.len);
         struct engine_lane *l = engine_lane_of(e, hash);
         if (!lane_mark(&l->lane, mark.id, mark.len, hash, mark.commit_wall_usec, segment)) {
-            /* Nothing is lost: the segment stays unfinished, and whoever starts next reads it again. */
-            segment->pending++;
-            engine_fail(e, &(struct error){.code = ERROR_INTERNAL, .message = "out of memory for marks"});
+            no_memory_for(e, segment);
             return;
         }
     }
@@ -200,6 +215,11 @@ static void keep_rows(struct engine *e, const struct queue_rows *rows) {
 }
 
 static void popped(struct engine *e, struct segment *segment) {
+    if (e->conf.feed) {
+        e->conf.feed->acked(e->conf.feed->ctx, segment);
+        segment_free(segment);
+        return;
+    }
     switch (segment->source) {
     case MARK_STREAM:
         if (segment->position) {
@@ -221,7 +241,7 @@ static void popped(struct engine *e, struct segment *segment) {
 
 static void advance(struct engine *e) {
     for (int s = 0; s < MARK_SOURCE_COUNT; s++) {
-        size_t released = 0;
+        size_t released = e->relay ? relay_released(e->relay, (enum mark_source)s) : 0;
         for (unsigned i = 0; i < e->lane_count; i++) {
             released += e->lanes[i].lane.released[s];
             e->lanes[i].lane.released[s] = 0;
@@ -235,6 +255,8 @@ static void advance(struct engine *e) {
 
 static bool drained(const struct engine *e) {
     if (e->batches_out > 0 || e->store_jobs > 0)
+        return false;
+    if (e->relay && engine_drains(e) && relay_pending(e->relay) > 0)
         return false;
     for (unsigned i = 0; engine_drains(e) && i < e->lane_count; i++)
         for (int p = 0; p < MARK_PRIORITY_COUNT; p++)
@@ -299,8 +321,13 @@ static void readiness(struct engine *e) {
         metric_set(lag_metrics.lag_seconds[s], lag);
         worst = lag > worst ? lag : worst;
     }
-    usec_t quiet = clock_now_usec() - source_mongo_progress_at(e->source_mongo);
-    daemon_condition_set(stream_condition, quiet < STREAM_STALLED_USEC, "the change stream does not progress");
+    const struct engine_feed *feed = e->conf.feed;
+    usec_t quiet = clock_now_usec() - (feed ? feed->progress_at(feed->ctx) : source_mongo_progress_at(e->source_mongo));
+    daemon_condition_set(stream_condition, quiet < STREAM_STALLED_USEC,
+                         feed ? "Kafka does not answer" : "the change stream does not progress");
+    struct error error;
+    if (e->relay && !relay_tick(e->relay, &error))
+        engine_fail(e, &error);
     daemon_condition_set(lag_condition, worst * 1e6 < (double)e->options->ready_lag_usec,
                          "changes are older than [projector] ready_lag");
     daemon_condition_set(target_condition, !e->serving->paused, "the index refuses writes");
@@ -318,7 +345,7 @@ static void tick(struct loop_timer *timer) {
     lane_gauges(e);
     readiness(e);
     engine_publish(e);
-    if (engine_now(e) >= e->headroom_at) {
+    if (!e->conf.feed && engine_now(e) >= e->headroom_at) {
         e->headroom_at = engine_now(e) + HEADROOM_USEC;
         store_headroom(e);
     }
@@ -344,7 +371,8 @@ static bool lanes_new(struct engine *e, struct error *reterr) {
     e->scratch = calloc((size_t)e->options->bulk_max_docs, sizeof(struct lane_entry *));
     if (!e->lanes || !e->scratch)
         return error_nomem(reterr);
-    for (; e->lane_count < (unsigned)e->options->lanes; e->lane_count++) {
+    unsigned count = e->conf.relay ? 0 : (unsigned)e->options->lanes;
+    for (; e->lane_count < count; e->lane_count++) {
         struct engine_lane *l = &e->lanes[e->lane_count];
         l->engine = e;
         l->number = e->lane_count;
@@ -409,7 +437,8 @@ struct engine *engine_new(const struct engine_conf *conf, struct error *reterr) 
               (e->es = es_new(e->loop, &conf->options->es, (unsigned)e->options->lanes * MARK_PRIORITY_COUNT + 2, reterr)) &&
               hash_cache_init(&e->hashes, (size_t)e->options->hash_cache_entries, reterr) &&
               hash_cache_init(&e->dead, DEAD_IDS_MAX, reterr) && load_dead_ids(e, reterr) && lanes_new(e, reterr) &&
-              store_start(e, reterr);
+              store_start(e, reterr) &&
+              (!conf->relay || (e->relay = relay_new(conf->options, conf->targets->revision, e->loop, reterr)));
     if (!ok) {
         engine_free(e);
         return NULL;
@@ -418,6 +447,8 @@ struct engine *engine_new(const struct engine_conf *conf, struct error *reterr) 
 }
 
 static bool start_sources(struct engine *e, struct error *reterr) {
+    if (e->conf.feed)
+        return true;
     return (e->job_runner = job_runner_start(e, &e->conf, reterr)) &&
            (e->source_mysql = source_mysql_start(e, &e->conf, reterr)) &&
            (e->source_mongo = source_mongo_start(e, &e->conf, reterr));
@@ -472,6 +503,7 @@ void engine_free(struct engine *e) {
             es_cancel(e->es, e->serving->probe);
         es_free(e->es);
     }
+    relay_free(e->relay);
     for (unsigned i = 0; i < e->lane_count; i++) {
         for (int p = 0; p < MARK_PRIORITY_COUNT; p++)
             batch_free(e->lanes[i].pipes[p].next);

@@ -17,6 +17,13 @@
 
 struct engine;
 
+/* Marks that somebody else posts, and positions that are somebody else's: no source of ours runs. */
+struct engine_feed {
+    void (*acked)(void *ctx, const struct segment *segment); /* in the order of each source; engine loop */
+    usec_t (*progress_at)(void *ctx);                        /* when it was last known to be alive; engine loop */
+    void *ctx;
+};
+
 struct engine_conf {
     const struct projector_options *options;
     mongoc_client_pool_t *pool;
@@ -28,6 +35,8 @@ struct engine_conf {
     const char *index; /* physical, the serving one */
     struct category_tree *tree; /* the engine takes a reference */
     struct stream_position position; /* where the change stream begins; copied */
+    bool relay;                      /* marks become messages of a topic: there are no lanes */
+    const struct engine_feed *feed;  /* NULL: the databases are followed */
 };
 
 /* RETARGET: the set of indexes to write has changed; begin a new term with it. */

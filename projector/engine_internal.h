@@ -12,6 +12,7 @@
 #include "projector/job_runner.h"
 #include "projector/lag.h"
 #include "projector/load.h"
+#include "projector/relay.h"
 #include "projector/source_mongo.h"
 #include "projector/source_mysql.h"
 #include <stdatomic.h>
@@ -95,6 +96,8 @@ struct engine {
     struct source_mongo *source_mongo;
     struct source_mysql *source_mysql;
     struct job_runner *job_runner;
+
+    struct relay *relay; /* instead of lanes; or NULL */
 
     struct workers *store;
     unsigned store_jobs;     /* submitted and not done */

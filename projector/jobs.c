@@ -255,3 +255,18 @@ bool jobs_state_of(mongoc_client_t *client, const char *database, const char *id
     bson_destroy(&doc);
     return ok;
 }
+
+/* -- asked for by others than the owner -- */
+
+bool jobs_request_scan(mongoc_client_t *client, const char *database, const char *reason, struct error *reterr) {
+    char id[JOB_ID_SIZE];
+    snprintf(id, sizeof(id), "scan-asked-%016" PRIx64, clock_random_u64());
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id));
+    bson_t *update = BCON_NEW("$setOnInsert", "{", "type", "scan", "state", "running", "phase", "mark", "epoch",
+                              BCON_INT64(0), "reason", BCON_UTF8(reason), "sweep", BCON_BOOL(true), "done",
+                              BCON_INT64(0), "created_at", BCON_DATE_TIME(clock_wall_usec() / 1000), "}");
+    bool ok = state_update(client, database, STATE_JOBS, query, update, true, NULL, reterr);
+    bson_destroy(query);
+    bson_destroy(update);
+    return ok;
+}

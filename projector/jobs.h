@@ -68,3 +68,5 @@ bool jobs_adopt(mongoc_client_t *client, const char *database, uint64_t epoch, s
 /* The job's state, JOB_DONE if there is no such job any more. */
 bool jobs_state_of(mongoc_client_t *client, const char *database, const char *id, enum job_state *ret, int64_t *ret_done,
                    struct error *reterr);
+/* A full scan with a sweep, for whoever follows the databases. */
+bool jobs_request_scan(mongoc_client_t *client, const char *database, const char *reason, struct error *reterr);

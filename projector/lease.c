@@ -267,7 +267,21 @@ bool lease_try(struct lease *lease, mongoc_client_t *client, struct error *reter
     return start_renewing(lease, reterr);
 }
 
+void lease_hold(struct lease *lease) {
+    atomic_store(&lease->valid_until, USEC_NEVER);
+}
+
+static bool check_proof(struct lease *lease, bool *ret_ours, struct error *reterr) {
+    struct error error = {.code = ERROR_NONE};
+    *ret_ours = lease->conf.prove(lease->conf.prove_ctx, &error);
+    if (*ret_ours || error.code == ERROR_CONFLICT)
+        return true;
+    return error_set(reterr, error.code, "%s", error.message);
+}
+
 bool lease_check(struct lease *lease, mongoc_client_t *client, bool *ret_ours, struct error *reterr) {
+    if (lease->conf.prove)
+        return check_proof(lease, ret_ours, reterr);
     bson_t *query = BCON_NEW("_id", "lease");
     bson_t doc;
     bool found;
@@ -349,8 +363,38 @@ static bool stored_epoch(struct lease *lease, mongoc_client_t *client, uint64_t 
     return true;
 }
 
+static bool epoch_is_possible(uint64_t epoch, struct error *reterr) {
+    if (epoch <= LEASE_EPOCH_MAX)
+        return true;
+    return error_set(reterr, ERROR_CORRUPT, "epoch %" PRIu64 " is beyond %" PRIu64 ": a document has a version that "
+                     "no projector wrote; rebuild the index", epoch, (uint64_t)LEASE_EPOCH_MAX);
+}
+
+/* Counts on from the owner's epochs, in one step, so that no two members have the same; what is no epoch (damaged) does
+ * not count. The proof comes after: an
+ * assignment that is given to somebody else later takes its epoch later. */
+static bool raise_member(struct lease *lease, mongoc_client_t *client, uint64_t above, struct error *reterr) {
+    bson_t *command = BCON_NEW(
+        "findAndModify", STATE_COLLECTION, "query", "{", "_id", "lease", "}", "update", "[", "{", "$set", "{", "epoch",
+        "{", "$add", "[", "{", "$max", "[", "{", "$cond", "[", "{", "$and", "[", "{", "$isNumber", "$epoch", "}", "{",
+        "$lte", "[", "$epoch", BCON_INT64((int64_t)LEASE_EPOCH_MAX), "]", "}", "]", "}", "$epoch", BCON_INT64(0), "]",
+        "}", BCON_INT64((int64_t)above), "]", "}", BCON_INT64(1), "]", "}", "}", "}", "]", "upsert", BCON_BOOL(true),
+        "new", BCON_BOOL(true), "fields", "{", "epoch", BCON_INT32(1), "}", "writeConcern", "{", "w", "majority", "}");
+    bson_t reply;
+    bool ok = state_command(client, lease->conf.database, command, "take an epoch", &reply, reterr);
+    uint64_t epoch = ok ? (uint64_t)state_i64(&reply, "value.epoch") : 0;
+    bson_destroy(command);
+    bson_destroy(&reply);
+    if (!ok || !epoch_is_possible(epoch, reterr) || !lease->conf.prove(lease->conf.prove_ctx, reterr))
+        return false;
+    atomic_store(&lease->epoch, epoch);
+    return true;
+}
+
 bool lease_raise(struct lease *lease, mongoc_client_t *client, struct mysql_session *mysql, uint64_t above,
                  struct error *reterr) {
+    if (lease->conf.prove)
+        return raise_member(lease, client, above, reterr);
     uint64_t epoch, fence = 0;
     if (!stored_epoch(lease, client, &epoch, reterr))
         return false;
@@ -358,10 +402,8 @@ bool lease_raise(struct lease *lease, mongoc_client_t *client, struct mysql_sess
         return false;
     epoch = epoch > above ? epoch : above;
     epoch = (epoch > fence ? epoch : fence) + 1;
-    if (epoch > LEASE_EPOCH_MAX)
-        return error_set(reterr, ERROR_CORRUPT, "epoch %" PRIu64 " is beyond %" PRIu64 ": a document has a version that "
-                         "no projector wrote; rebuild the index", epoch, (uint64_t)LEASE_EPOCH_MAX);
-    if (!raise_stored(lease, client, epoch, reterr) || !raise_fence(mysql, epoch, reterr) ||
+    if (!epoch_is_possible(epoch, reterr) || !raise_stored(lease, client, epoch, reterr) ||
+        !raise_fence(mysql, epoch, reterr) ||
         !state_claim(client, lease->conf.database, epoch, reterr))
         return false;
     atomic_store(&lease->epoch, epoch);

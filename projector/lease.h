@@ -10,6 +10,11 @@
  * The epoch is the upper 24 bits of every version. lease_raise writes one that is above all that were ever used
  * to the lease and to projector_fence in MySQL, and claims checkpoint and jobs for it.
  *
+ * A member of a consumer group has no lease: what it may write is what the group assigned to it, and Kafka knows that.
+ * With lease_conf.prove, the same calls serve its assignment: lease_hold begins it, lease_raise takes a new epoch from
+ * the same counter and then asks for proof that the assignment still stands (whoever is assigned the same afterwards
+ * takes a higher one), lease_check asks for that proof. projector_fence, checkpoint and jobs stay the owner's.
+ *
  * Thread: lease_try, lease_raise, lease_release: one thread at a time, with its own sessions; the rest: any. */
 #pragma once
 #include "core/clock.h"
@@ -23,6 +28,8 @@ struct lease_conf {
     mongoc_client_pool_t *pool;
     const char *database;
     usec_t ttl_usec, renew_usec;
+    bool (*prove)(void *ctx, struct error *reterr); /* CONFLICT: lost. NULL: a lease. Any thread */
+    void *prove_ctx;
 };
 
 struct lease;
@@ -48,5 +55,7 @@ static inline bool lease_is_valid(const struct lease *lease) {
 uint64_t lease_epoch(const struct lease *lease);
 /* epoch << 40 | counter, larger than all before. */
 uint64_t lease_next_version(struct lease *lease);
+/* With prove: valid from now until lease_drop. */
+void lease_hold(struct lease *lease);
 /* Stops renewing after a loss, before lease_try is called again. */
 void lease_drop(struct lease *lease);

@@ -19,6 +19,7 @@ int main(int argc, char **argv) {
         {mongo_option_table, mongo_option_count, &options.mongo},
         {mysql_option_table, mysql_option_count, &options.mysql},
         {es_option_table, es_option_count, &options.es},
+        {kafka_option_table, kafka_option_count, &options.kafka},
         {projector_option_table, projector_option_count, &options.projector},
     };
     _cleanup_(buf_done) struct buf commands = BUF_INIT(64 << 10);

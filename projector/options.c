@@ -1,5 +1,6 @@
 #include "projector/options.h"
 #include "core/cleanup.h"
+#include "projector/mark_message.h"
 #include <stddef.h>
 
 #define AT(field) offsetof(struct projector_conf, field)
@@ -80,5 +81,18 @@ const struct option projector_option_table[] = {
      "Continuous verification has what differs written again.", AT(verify_repair), false},
     {SECTION, "verify_pause", OPTION_DURATION, "60s", MS(100), S(86400), NULL,
      "Pause between two passes of continuous verification.", AT(verify_pause_usec), false},
+    {"kafka", "marks_topic", OPTION_STRING, "readside.marks", 0, 0, NULL,
+     "Topic that relay writes marks to and run --from kafka reads.", AT(marks_topic), false},
+    {"kafka", "marks_group", OPTION_STRING, "readside-projector", 0, 0, NULL,
+     "Consumer group of run --from kafka; one group per index.", AT(marks_group), false},
+    {"kafka", "marks_format", OPTION_ENUM, "readside", 0, 0, MARKS_FORMATS,
+     "How a key names the product: the plain id (readside), as Debezium's MongoDB connector does, or the plain id and "
+     "no look at the value (key).", AT(marks_format), false},
+    {"kafka", "marks_partitions", OPTION_INT, "8", 1, 1024, NULL,
+     "Partitions of a topic that relay makes: the most consumers that can share the work.", AT(marks_partitions), false},
+    {"kafka", "marks_replicas", OPTION_INT, "-1", -1, 16, NULL,
+     "Replicas of a topic that relay makes; -1: as the brokers are configured.", AT(marks_replicas), false},
+    {"kafka", "session_timeout", OPTION_DURATION, "10s", S(1), S(300), NULL,
+     "A consumer that is silent for so long loses its partitions to the others.", AT(group_session_usec), false},
 };
 const size_t projector_option_count = ARRAY_LEN(projector_option_table);

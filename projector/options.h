@@ -2,6 +2,7 @@
 #pragma once
 #include "core/daemon.h"
 #include "core/es.h"
+#include "core/kafka.h"
 #include "core/mongo.h"
 #include "core/mysql.h"
 
@@ -29,6 +30,10 @@ struct projector_conf {
     int64_t verify_rate;
     bool verify_repair;
     usec_t verify_pause_usec;
+    char *marks_topic, *marks_group; /* section [kafka], with those below */
+    int marks_format; /* enum marks_format */
+    int64_t marks_partitions, marks_replicas;
+    usec_t group_session_usec;
 };
 
 extern const struct option projector_option_table[];
@@ -40,5 +45,6 @@ struct projector_options {
     struct mongo_conf mongo;
     struct mysql_conf mysql;
     struct es_conf es;
+    struct kafka_conf kafka;
     struct projector_conf projector;
 };

@@ -3,9 +3,11 @@
 #include "projector/category_load.h"
 #include "projector/engine.h"
 #include "projector/lag.h"
+#include "projector/servers.h"
 #include "projector/source_mysql.h"
 #include "projector/verifier.h"
 #include "projector/status.h"
+#include "projector/term.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -21,6 +23,8 @@ struct owner {
     struct loop *loop;
     void (*on_end)(void *ctx, int code);
     void *ctx;
+    bool relay; /* marks go to a topic, not to the index */
+    char sink[160]; /* where marks go, as the checkpoint has it: a position means that they arrived there */
     pthread_t thread;
     struct window stop; /* its pauses end when we are told to stop */
     mongoc_client_pool_t *pool;
@@ -33,22 +37,6 @@ struct owner {
     struct mail end_mail;
     int code;
 };
-
-/* What a term needs. */
-struct term {
-    struct targets targets; /* as stored, without those that cannot be written */
-    struct projection *projections[TARGETS_MAX];
-    struct category_tree *tree;
-    struct stream_position position;
-};
-
-static void term_done(struct term *term) {
-    for (size_t t = 0; t < TARGETS_MAX; t++)
-        projection_free(term->projections[t]);
-    category_tree_unref(term->tree);
-    stream_position_done(&term->position);
-    *term = (struct term){0};
-}
 
 /* -- what the status says of us -- */
 
@@ -95,43 +83,28 @@ static bool wait_for(struct owner *o, const char *what, owner_attempt *attempt) 
 }
 
 static bool attempt_mongo(struct owner *o, struct error *reterr) {
-    bson_t *hello = BCON_NEW("hello", BCON_INT32(1));
-    bson_t reply;
-    bool ok = state_command(o->client, "admin", hello, "hello", &reply, reterr);
-    if (ok && !state_bool(&reply, "isWritablePrimary"))
-        ok = error_set(reterr, ERROR_UNAVAILABLE, "MongoDB has no primary yet; a change stream needs a replica set");
-    bson_destroy(&reply);
-    bson_destroy(hello);
-    return ok;
+    return servers_try_mongo(o->client, reterr);
 }
 
-static bool ignore_row(void *ctx, char **columns, const unsigned long *lengths, unsigned count) {
-    (void)ctx, (void)columns, (void)lengths, (void)count;
-    return true;
-}
-
-/* The tables are made by the write-api's migrations. */
 static bool attempt_mysql(struct owner *o, struct error *reterr) {
-    static const char *const probes[] = {
-        "SELECT 1",
-        "SELECT id, kind, ref, revision, created_at FROM projection_queue LIMIT 1",
-        "SELECT epoch FROM projector_fence LIMIT 1",
-        "SELECT revision FROM category_revision LIMIT 1",
-        "SELECT id, parent_id, path, name, names FROM categories LIMIT 1",
-        "SELECT sku, state FROM stock LIMIT 1",
-    };
-    for (size_t i = 0; i < ARRAY_LEN(probes); i++)
-        if (!mysql_session_query(o->mysql, ignore_row, NULL, reterr, probes[i]))
-            return i == 0 ? false : error_prefix(reterr, "start the write-api once, it makes the tables");
-    return true;
+    return servers_try_mysql(o->mysql, reterr);
 }
 
 static bool attempt_es(struct owner *o, struct error *reterr) {
-    struct buf answer = BUF_INIT(1 << 20);
-    bool ok = es_call(&o->options->es, "GET", "/_cluster/health?filter_path=status", (struct slice){0}, 5 * USEC_PER_SEC,
-                      NULL, &answer, reterr);
-    buf_done(&answer);
-    return ok;
+    return servers_try_es(&o->options->es, reterr);
+}
+
+/* The topic that a relay writes to; another sink needs no Kafka. */
+static bool attempt_kafka(struct owner *o, struct error *reterr) {
+    const struct projector_conf *p = &o->options->projector;
+    int partitions = 0;
+    if (!o->relay)
+        return true;
+    if (!kafka_topic_ensure(&o->options->kafka, p->marks_topic, (int)p->marks_partitions, (int)p->marks_replicas,
+                            &partitions, reterr))
+        return false;
+    log_info("relay.topic", LOG_STR("topic", p->marks_topic), LOG_INT("partitions", partitions));
+    return true;
 }
 
 /* -- standing by -- */
@@ -181,58 +154,13 @@ static bool prepare_serving(struct owner *o, char **ret_index, struct error *ret
     return ok;
 }
 
-/* Reads what a target was made with. One that is not there any more, and does not serve, is left out from now on. */
-static bool prepare_target(struct owner *o, struct term *term, size_t t, uint64_t *highest, struct error *reterr) {
-    const struct es_conf *es = &o->options->es;
-    struct target *target = &term->targets.list[t];
-    struct error error = {0};
-    uint64_t version = 0;
-    bool ok = !target->gone && index_admin_projection(es, target->index, &term->projections[t], &error) &&
-              index_admin_highest_version(es, target->index, &version, &error);
-    *highest = version > *highest ? version : *highest;
-    if (ok)
-        return true;
-    if (!target->gone && (target->role == TARGET_SERVING || error.code != ERROR_NOT_FOUND))
-        return error_set(reterr, error.code, "%s", error.message);
-    if (!target->gone && !targets_flaw(o->client, o->options->mongo.database, term->targets.revision, target->index, "",
-                                       "it is gone", true, reterr))
-        return false;
-    term->targets.revision += !target->gone;
-    target->gone = true;
-    return true;
-}
-
-/* Closes the gaps that the targets leave that cannot be written. */
-static void drop_gone(struct term *term) {
-    size_t kept = 0;
-    for (size_t t = 0; t < term->targets.count; t++) {
-        struct projection *projection = TAKE(term->projections[t]);
-        if (term->targets.list[t].gone) {
-            projection_free(projection);
-            continue;
-        }
-        term->targets.list[kept] = term->targets.list[t];
-        term->projections[kept++] = projection;
-    }
-    term->targets.count = kept;
-}
-
 static bool prepare_index(struct owner *o, struct term *term, bool *ret_empty, struct error *reterr) {
     const struct projector_options *options = o->options;
     _cleanup_(freep) char *serving = NULL;
-    if (!prepare_serving(o, &serving, reterr) ||
-        !targets_settle(o->client, options->mongo.database, serving, options->projector.rollback_keep_usec,
-                        &term->targets, reterr))
-        return false;
     uint64_t highest = 0;
-    bool ok = true;
-    for (size_t t = 0; ok && t < term->targets.count; t++) {
-        ok = prepare_target(o, term, t, &highest, reterr);
-        if (t == 0)
-            *ret_empty = highest == 0;
-    }
-    drop_gone(term);
-    return ok && index_admin_categories_ensure(&options->es, options->projector.categories_index, reterr) &&
+    return prepare_serving(o, &serving, reterr) &&
+           term_prepare_targets(term, options, o->client, serving, &highest, ret_empty, reterr) &&
+           index_admin_categories_ensure(&options->es, options->projector.categories_index, reterr) &&
            lease_raise(o->lease, o->client, o->mysql, highest >> LEASE_COUNTER_BITS, reterr);
 }
 
@@ -260,17 +188,22 @@ static void drop_covered(struct owner *o, const struct term *term) {
 
 static bool prepare_position(struct owner *o, struct term *term, bool index_is_empty, struct error *reterr) {
     const char *database = o->options->mongo.database;
-    bool found;
+    bool found, moved;
     if (!state_ensure_indexes(o->client, database, reterr) ||
-        !state_checkpoint_load(o->client, database, &term->position, &found, reterr))
+        !state_checkpoint_load(o->client, database, &term->position, &found, reterr) ||
+        !state_sink_moved(o->client, database, o->sink, &moved, reterr))
         return false;
-    /* An empty index beside a checkpoint was made anew: what is behind the position is missing in it. */
-    if (found && !index_is_empty)
-        return true;
-    const char *reason = found ? "the index is empty" : "there is no checkpoint";
+    /* An empty index beside a checkpoint was made anew: what is behind the position is missing in it. And marks that
+     * went into a topic may not have been read by anybody. */
+    if (found && !index_is_empty && !moved)
+        return state_sink_set(o->client, database, lease_epoch(o->lease), o->sink, reterr);
+    const char *reason = !found  ? "there is no checkpoint"
+                         : moved ? "marks went into another topic before"
+                                 : "the index is empty";
     log_info("start.full_scan", LOG_STR("reason", reason));
     stream_position_done(&term->position);
-    if (!state_start_over(o->client, database, lease_epoch(o->lease), reason, !index_is_empty, &term->position, reterr))
+    if (!state_start_over(o->client, database, lease_epoch(o->lease), reason, !index_is_empty, &term->position, reterr) ||
+        !state_sink_set(o->client, database, lease_epoch(o->lease), o->sink, reterr))
         return false;
     drop_covered(o, term);
     return true;
@@ -309,7 +242,7 @@ static void set_engine(struct owner *o, struct engine *engine) {
 static enum engine_end serve(struct owner *o, const struct term *term, struct error *reterr) {
     struct engine_conf conf = {.options = o->options, .pool = o->pool, .lease = o->lease,
                                .targets = &term->targets, .index = term->targets.list[0].index, .tree = term->tree,
-                               .position = term->position};
+                               .position = term->position, .relay = o->relay};
     memcpy(conf.projections, term->projections, sizeof(conf.projections));
     struct engine *engine = engine_new(&conf, reterr);
     if (!engine)
@@ -323,8 +256,9 @@ static enum engine_end serve(struct owner *o, const struct term *term, struct er
     say_role(o, "owner");
     set_engine(o, engine);
     struct error error;
-    struct verifier *verifier = verifier_start(&conf, &error);
-    if (!verifier)
+    /* A relay knows what is in the topic, not what is in the index yet. */
+    struct verifier *verifier = o->relay ? NULL : verifier_start(&conf, &error);
+    if (!verifier && !o->relay)
         log_warn("verify.failed", LOG_ERR(&error));
     enum engine_end end = engine_run(engine, reterr);
     verifier_stop(verifier);
@@ -394,7 +328,7 @@ static void *owner_main(void *arg) {
     struct error error;
     if (open_sessions(o, &error)) {
         while (wait_for(o, "MongoDB", attempt_mongo) && wait_for(o, "MySQL", attempt_mysql) &&
-               wait_for(o, "Elasticsearch", attempt_es) && stand_by(o) && one_term(o))
+               wait_for(o, "Elasticsearch", attempt_es) && wait_for(o, "Kafka", attempt_kafka) && stand_by(o) && one_term(o))
             ;
     } else {
         log_error("start.failed", LOG_ERR(&error));
@@ -405,15 +339,16 @@ static void *owner_main(void *arg) {
     return NULL;
 }
 
-struct owner *owner_start(const struct projector_options *options, struct loop *loop, void (*on_end)(void *ctx, int code),
-                          void *ctx, struct error *reterr) {
+struct owner *owner_start(const struct projector_options *options, bool relay, struct loop *loop,
+                          void (*on_end)(void *ctx, int code), void *ctx, struct error *reterr) {
     struct owner *o = calloc(1, sizeof(*o));
     if (!o) {
         error_nomem(reterr);
         return NULL;
     }
-    *o = (struct owner){.options = options, .loop = loop, .on_end = on_end, .ctx = ctx,
+    *o = (struct owner){.options = options, .relay = relay, .loop = loop, .on_end = on_end, .ctx = ctx,
                         .end_mail.deliver = end_arrived};
+    snprintf(o->sink, sizeof(o->sink), relay ? "kafka:%.150s" : "index", options->projector.marks_topic);
     o->condition = daemon_condition_new("owner", false, "starting");
     say_role(o, "starting");
     window_init(&o->stop, 1);

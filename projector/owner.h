@@ -1,4 +1,4 @@
-/* owner.h - the life of `projector run`: wait for the servers, stand by for the lease, serve a term as owner, and
+/* owner.h - the life of `projector run` and `projector relay`: wait for the servers, stand by for the lease, serve a term as owner, and
  * again.
  *
  * Runs on a thread of its own, so that health and metrics answer whatever happens here.
@@ -8,7 +8,8 @@
 #include "projector/options.h"
 
 struct owner;
-struct owner *owner_start(const struct projector_options *options, struct loop *loop, void (*on_end)(void *ctx, int code),
-                          void *ctx, struct error *reterr);
+/* relay: marks become messages of the topic of marks; else this process brings them to the index. */
+struct owner *owner_start(const struct projector_options *options, bool relay, struct loop *loop,
+                          void (*on_end)(void *ctx, int code), void *ctx, struct error *reterr);
 void owner_stop(struct owner *owner);
 void owner_free(struct owner *owner); /* after on_end; NULL is fine */

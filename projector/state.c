@@ -333,3 +333,28 @@ bool state_start_over(mongoc_client_t *client, const char *database, uint64_t ep
     *ret = (struct stream_position){.start_at = s.now + 1, .generation = s.generation};
     return ok;
 }
+
+/* -- where marks go -- */
+
+bool state_sink_moved(mongoc_client_t *client, const char *database, const char *sink, bool *ret_moved,
+                      struct error *reterr) {
+    bson_t *query = BCON_NEW("_id", CHECKPOINT_ID);
+    bson_t doc;
+    bool found, ok = state_find_one(client, database, STATE_COLLECTION, query, &doc, &found, reterr);
+    const char *before = ok && found ? state_string(&doc, "sink") : NULL;
+    *ret_moved = before && strcmp(before, "index") != 0 && strcmp(before, sink) != 0;
+    bson_destroy(query);
+    bson_destroy(&doc);
+    return ok;
+}
+
+bool state_sink_set(mongoc_client_t *client, const char *database, uint64_t epoch, const char *sink,
+                    struct error *reterr) {
+    bson_t *query = BCON_NEW("_id", CHECKPOINT_ID, "epoch", BCON_INT64((int64_t)epoch));
+    bson_t *update = BCON_NEW("$set", "{", "sink", BCON_UTF8(sink), "}");
+    int64_t matched = 0;
+    bool ok = state_update(client, database, STATE_COLLECTION, query, update, false, &matched, reterr);
+    bson_destroy(query);
+    bson_destroy(update);
+    return ok && matched != 1 ? error_set(reterr, ERROR_CONFLICT, "the checkpoint belongs to another epoch") : ok;
+}

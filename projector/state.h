@@ -57,3 +57,11 @@ bool state_checkpoint_mend(mongoc_client_t *client, const char *database, uint64
  * (now). sweep: afterwards look for documents in the index that the source has not. */
 bool state_start_over(mongoc_client_t *client, const char *database, uint64_t epoch, const char *reason, bool sweep,
                       struct stream_position *ret, struct error *reterr);
+
+/* -- where marks go: a position means that everything before it arrived there -- */
+
+/* *ret_moved: the position was stored by somebody whose marks went into a topic other than this sink. */
+bool state_sink_moved(mongoc_client_t *client, const char *database, const char *sink, bool *ret_moved,
+                      struct error *reterr);
+bool state_sink_set(mongoc_client_t *client, const char *database, uint64_t epoch, const char *sink,
+                    struct error *reterr); /* CONFLICT: not our epoch */

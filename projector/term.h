@@ -1,0 +1,21 @@
+/* term.h - what a term is prepared with, whoever serves it: the owner of the lease or a member of a consumer group.
+ * Thread: the caller's; every call may block for seconds. */
+#pragma once
+#include "projector/category_tree.h"
+#include "projector/options.h"
+#include "projector/projection.h"
+#include "projector/state.h"
+#include "projector/targets.h"
+
+struct term {
+    struct targets targets; /* as stored, without those that cannot be written */
+    struct projection *projections[TARGETS_MAX];
+    struct category_tree *tree;
+    struct stream_position position; /* of an owner */
+};
+void term_done(struct term *term); /* frees what it holds; empty afterwards */
+
+/* Which indexes are written, `serving` first, and what each was made with. *ret_highest: the highest version in any of
+ * them (NULL: not asked for), *ret_empty: the serving one holds nothing (NULL: not asked for). */
+bool term_prepare_targets(struct term *term, const struct projector_options *options, mongoc_client_t *client,
+                          const char *serving, uint64_t *ret_highest, bool *ret_empty, struct error *reterr);

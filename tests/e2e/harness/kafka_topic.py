@@ -1,0 +1,114 @@
+"""A topic of a test's own, and a broker that can be cut off."""
+import json
+import os
+import struct
+
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
+
+from .tcp_proxy import TcpProxy
+from .wait import eventually
+
+
+def brokers():
+    return os.environ["READSIDE_KAFKA_BROKERS"].split(",")
+
+
+class Topic:
+    """Names for a corner: its topic, its group and the settings that point a projector to them."""
+
+    def __init__(self, corner, partitions=8):
+        self.name, self.group, self.partitions = f"{corner.name}.marks", f"{corner.name}.group", partitions
+        self.settings = {"kafka.marks_topic": self.name, "kafka.marks_group": self.group, "kafka.marks_partitions": partitions,
+                         "kafka.session_timeout": "6s"}
+        self.admin = KafkaAdminClient(bootstrap_servers=brokers())
+        self.producer = None
+
+    def create(self):
+        self.admin.create_topics([NewTopic(self.name, num_partitions=self.partitions, replication_factor=1)])
+        return self
+
+    def send(self, key, value, headers=None):
+        """Bytes or None, as they are, to the partition that a Java client would choose."""
+        if self.producer is None:
+            self.producer = KafkaProducer(bootstrap_servers=brokers(), acks="all", linger_ms=5)
+        self.producer.send(self.name, key=key, value=value, headers=headers)
+
+    def flush(self):
+        self.producer.flush()
+
+    def offsets(self):
+        """{partition: committed offset} of the group."""
+        found = self.admin.list_group_offsets([self.group]).get(self.group, {})
+        return {place.partition: entry.offset for place, entry in found.items() if place.topic == self.name}
+
+    def drop_messages(self, end):
+        """Deletes the messages of every partition below its offset in `end`."""
+        self.admin.delete_records({TopicPartition(self.name, p): offset for p, offset in end.items() if offset > 0})
+
+    def close(self):
+        if self.producer is not None:
+            self.producer.close()
+        for remove, name in ((self.admin.delete_topics, self.name), (self.admin.delete_groups, self.group)):
+            try:
+                remove([name])
+            except Exception as e:  # it was never made, or still has members for a moment
+                print(f"{name} stays: {e}")
+        self.admin.close()
+
+
+class KafkaProxy(TcpProxy):
+    """A broker tells its clients where to connect to: its address in the answers is replaced by the proxy's, which has
+    the same length."""
+
+    def __init__(self, address):
+        host, port = address.rsplit(":", 1)
+        self.theirs = host.encode() + struct.pack(">i", int(port))
+        super().__init__("127.0.0.1" if host == "localhost" else host, port)
+        self.ours = host.encode() + struct.pack(">i", self.port)
+        self.address = f"{host}:{self.port}"
+
+    def _pump(self, source, sink):
+        if source.getpeername()[1] != self.target[1]:
+            return TcpProxy._pump(source, sink)
+        try:
+            with source.makefile("rb") as answers:
+                while len(head := answers.read(4)) == 4:
+                    body = answers.read(struct.unpack(">i", head)[0])
+                    sink.sendall(head + body.replace(self.theirs, self.ours))
+        except OSError:
+            pass
+        return TcpProxy._pump(source, sink)
+
+
+def debezium_key(product_id, schema=False):
+    key = {"id": json.dumps(product_id)}
+    if schema:
+        key = {"schema": {"type": "struct", "fields": [{"type": "string", "optional": False, "field": "id"}], "optional": False,
+                          "name": "shop.readside.products.Key"}, "payload": key}
+    return json.dumps(key, separators=(",", ":")).encode()
+
+
+def debezium_value(op, product_id, time, document=None, schema=False):
+    """As the connector writes it (capture.mode change_streams_update_full); time: a BSON timestamp."""
+    after = json.dumps({"_id": product_id, **(document or {})}) if op != "d" else None
+    value = {"before": None, "after": after, "updateDescription": None,
+             "source": {"version": "2.7.0.Final", "connector": "mongodb", "name": "shop", "ts_ms": time.time * 1000, "snapshot": "false",
+                        "db": "readside", "sequence": None, "ts_us": time.time * 1000000, "ts_ns": time.time * 1000000000,
+                        "collection": "products", "ord": time.inc, "lsid": None, "txnNumber": None,
+                        "wallTime": time.time * 1000 + 250},
+             "op": op, "ts_ms": time.time * 1000 + 400, "transaction": None}
+    if schema:
+        value = {"schema": {"type": "struct", "fields": [{"type": "string", "optional": True, "field": "after"}],
+                            "name": "shop.readside.products.Envelope"}, "payload": value}
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def wait_for_partitions(consumers, total, deadline=60):
+    """All partitions are dealt out among these, and each has some."""
+    def dealt():
+        have = [c.metric("readside_projector_kafka_partitions") for c in consumers]
+        assert sum(n or 0 for n in have) == total and all(have), f"{have} of {total}"
+        return have
+
+    return eventually(dealt, deadline, "the partitions are dealt out")
