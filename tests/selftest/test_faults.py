@@ -1,0 +1,122 @@
+"""The fault suite's own machinery: schedules that repeat, and a gate that refuses exactly what it says."""
+import http.client
+import http.server
+import json
+import os
+import sys
+import threading
+
+import pytest
+
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [os.path.join(TESTS, "faults"), os.path.join(TESTS, "e2e")]
+import content  # noqa: E402
+import faults  # noqa: E402
+import faults_history  # noqa: E402, F401
+import faults_search  # noqa: E402, F401
+import gate  # noqa: E402
+import schedule  # noqa: E402
+import writers  # noqa: E402
+
+
+def test_the_same_seed_makes_the_same_schedule(tmp_path):
+    made = schedule.make(17, 5)
+    assert schedule.make(17, 5) == made
+    assert schedule.make(18, 5)["faults"] != made["faults"]
+    schedule.save(made, tmp_path / "schedule")
+    assert schedule.load(tmp_path / "schedule") == json.loads(json.dumps(made))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_five_minutes_have_many_faults_of_many_kinds(seed):
+    made = schedule.make(seed, 5)["faults"]
+    assert len(made) >= 30 and len({fault["kind"] for fault in made}) >= 12
+    assert all(0 < fault["at"] < 300 and fault["seconds"] > 0 for fault in made)
+
+
+def test_every_kind_of_fault_and_operation_is_there():
+    dealt = {kind for deck in schedule.DECKS.values() for kind, _, _ in deck}
+    assert dealt == set(faults.KINDS)
+    for op in schedule.make(1, 10)["operations"]:
+        assert hasattr(writers.Writer, f"_{op['writer']}_{op['kind']}".replace("-", "_")), op
+
+
+def test_products_follow_from_their_number():
+    assert content.stored_product("c00001", 3) == content.stored_product("c00001", 3)
+    assert content.stored_product("c00001", 3) != content.stored_product("c00001", 4)
+    rows = {row[0]: row for row in content.category_rows()}
+    for number, parent, level, path, _ in rows.values():
+        assert path == (rows[parent][3] if parent else "") + f"{number}/" and level == path.count("/")
+
+
+class Echo(http.server.BaseHTTPRequestHandler):
+    """Answers a bulk as Elasticsearch does, and keeps what it got."""
+
+    protocol_version = "HTTP/1.1"
+    got = []
+
+    def log_message(self, format, *args):  # noqa: A002
+        pass
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        items = gate._items(body)
+        self.got += [json.loads(lines.split(b"\n")[0])[operation]["_id"] for operation, lines in items]
+        answer = json.dumps({"items": [{operation: {"status": 200}} for operation, _ in items]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+
+@pytest.fixture
+def front():
+    """A gate and what stands behind it."""
+    Echo.got = []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    made = gate.Gate("127.0.0.1", server.server_address[1])
+    yield made
+    made.close()
+    server.shutdown()
+    server.server_close()
+
+
+def bulk(front, ids):
+    lines = []
+    for n, i in enumerate(ids):
+        lines += [json.dumps({"delete": {"_id": i}})] if n % 3 == 0 else [json.dumps({"index": {"_id": i}}), '{"a": 1}']
+    connection = http.client.HTTPConnection("127.0.0.1", front.port, timeout=20)
+    connection.request("POST", "/x/_bulk", "\n".join(lines) + "\n")
+    reply = connection.getresponse()
+    return reply.status, json.loads(reply.read())
+
+
+def test_a_storm_refuses_items_at_their_place(front):
+    front.rules.item_share, front.rules.status = 0.5, 503
+    ids = [f"id{n}" for n in range(200)]
+    status, answer = bulk(front, ids)
+    statuses = [next(iter(item.values()))["status"] for item in answer["items"]]
+    assert status == 200 and len(statuses) == 200 and answer["errors"]
+    assert [i for i, s in zip(ids, statuses) if s == 200] == Echo.got
+    assert front.rules.hits == statuses.count(503) > 50
+
+
+def test_a_bulk_is_held_until_it_is_released(front):
+    hold = front.rules.hold = gate.Hold(lambda body: b'"id0"' in body)
+    asking = threading.Thread(target=bulk, args=(front, ["id0"]), daemon=True)
+    asking.start()
+    assert hold.held.wait(20) and Echo.got == []
+    bulk(front, ["other"])
+    assert Echo.got == ["other"]
+    hold.released.set()
+    assert hold.passed.wait(20) and Echo.got == ["other", "id0"]
+    asking.join(20)
+
+
+def test_lost_answers_are_of_bulks_that_were_carried_out(front):
+    front.rules.lose_share = 1.0
+    with pytest.raises((http.client.HTTPException, OSError)):
+        bulk(front, ["id0"])
+    assert Echo.got == ["id0"]
