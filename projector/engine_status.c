@@ -1,4 +1,5 @@
 /* What the loop knows for GET /v1/status: sources, lanes, bulks, target, dead letters. */
+#include "core/cleanup.h"
 #include "projector/engine_internal.h"
 #include "projector/status.h"
 
@@ -133,6 +134,37 @@ static void publish_dead_letters(void) {
     status_publish(&section);
 }
 
+/* The verifier has a thread of its own and says what it knows in metrics. */
+static void publish_verification(void) {
+    struct status_section section;
+    struct json_write *w = status_begin(&section, "verification");
+    json_write_object(w);
+    status_write_time(w, "verified_as_of", (int64_t)(metric_value(lag_metrics.verified_as_of) * 1e6));
+    write_metric(w, "compared", lag_metrics.verify_compared);
+    write_metric(w, "passes", lag_metrics.verify_passes);
+    write_metric(w, "repaired", lag_metrics.verify_repaired);
+    json_write_key(w, "differences");
+    json_write_object(w);
+    for (int k = 0; k < VERIFY_KINDS; k++)
+        write_metric(w, verify_kind_names[k], lag_metrics.verify_differences[k]);
+    json_write_object_end(w);
+    json_write_object_end(w);
+    status_publish(&section);
+}
+
+static void gauge_targets(const struct engine *e) {
+    for (unsigned role = 0; role < ARRAY_LEN(lag_metrics.targets); role++) {
+        double count = 0, flawed = 0;
+        for (unsigned t = 0; t < e->target_count; t++) {
+            bool is_it = (unsigned)e->targets[t].conf->role == role;
+            count += is_it;
+            flawed += is_it && e->targets[t].flawed;
+        }
+        metric_set(lag_metrics.targets[role], count);
+        metric_set(lag_metrics.targets_flawed[role], flawed);
+    }
+}
+
 void engine_publish(struct engine *e) {
     usec_t now = engine_now(e);
     if (now - e->published_at < PUBLISH_USEC)
@@ -143,11 +175,13 @@ void engine_publish(struct engine *e) {
     publish_lanes(e);
     publish_bulks(e, seconds);
     publish_targets(e);
+    publish_verification();
+    gauge_targets(e);
     publish_dead_letters();
 }
 
 void engine_unpublish(void) {
-    static const char *const sections[] = {"sources", "lanes", "bulks", "targets", "dead_letters", "jobs"};
+    static const char *const sections[] = {"sources", "lanes", "bulks", "targets", "dead_letters", "jobs", "verification"};
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
         status_remove(sections[i]);
 }

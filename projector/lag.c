@@ -1,5 +1,6 @@
 #include "projector/lag.h"
 #include "projector/jobs.h"
+#include "projector/targets.h"
 #include <stdio.h>
 
 struct lag_metrics lag_metrics;
@@ -36,6 +37,8 @@ static void register_bulks(struct lag_metrics *m) {
             snprintf(labels, sizeof(labels), "op=\"%s\",outcome=\"%s\"", ops[op], outcome);
             m->outcomes[op][o] = metrics_counter(PREFIX "documents_total", "Answers per document.", labels);
         }
+        if (o == BULK_DONE || o == BULK_GONE)
+            continue;
         snprintf(labels, sizeof(labels), "class=\"%s\"", outcome);
         m->retries[o] = metrics_counter(PREFIX "retries_total", "Documents that are tried again, by reason.", labels);
     }
@@ -97,6 +100,16 @@ static void register_jobs(struct lag_metrics *m) {
     }
 }
 
+static void register_targets(struct lag_metrics *m) {
+    for (size_t role = 0; role < sizeof(m->targets) / sizeof(m->targets[0]); role++) {
+        char labels[64];
+        snprintf(labels, sizeof(labels), "role=\"%s\"", target_role_names[role]);
+        m->targets[role] = metrics_gauge(PREFIX "targets", "Indexes that are written, by role.", labels);
+        m->targets_flawed[role] = metrics_gauge(PREFIX "targets_flawed",
+                                                "Of them, those that lack a change because they refused it.", labels);
+    }
+}
+
 void lag_register(void) {
     struct lag_metrics *m = &lag_metrics;
     register_sources(m);
@@ -117,6 +130,7 @@ void lag_register(void) {
     m->category_revision = metrics_gauge(PREFIX "category_revision", "Revision of the category tree in use.", "");
     m->history_lost = metrics_counter(PREFIX "history_lost_total",
                                       "Times that the position to resume from was gone.", "");
+    register_targets(m);
     register_verification(m);
     register_jobs(m);
 }

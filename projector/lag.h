@@ -31,6 +31,7 @@ struct lag_metrics {
     struct metric *oplog_headroom, *stream_position;
     struct metric *checkpoint_saved_at;
     struct metric *lease_owner, *lease_epoch;
+    struct metric *targets[3], *targets_flawed[3]; /* by enum target_role */
     struct metric *target_paused, *bulks_in_flight, *bulk_concurrency;
     struct metric *category_revision;
     struct metric *history_lost;

@@ -2,6 +2,7 @@
 #include "projector/dead_letter.h"
 #include "projector/jobs.h"
 #include "projector/status.h"
+#include "projector/targets.h"
 
 struct look {
     mongoc_client_t *client;
@@ -91,12 +92,22 @@ static void write_job(void *ctx, struct job_record *job) {
     job_record_done(job);
 }
 
+static void write_verification(struct json_write *w, const bson_t *doc) {
+    json_write_key(w, "verification");
+    json_write_object(w);
+    status_write_time(w, "verified_as_of", date_usec(doc, "verified_as_of"));
+    write_int(w, "compared", state_i64(doc, "compared"));
+    json_write_object_end(w);
+}
+
 static bool write_state(const struct look *l, const char *id, struct error *reterr) {
     bson_t doc, *query = BCON_NEW("_id", BCON_UTF8(id));
     bool found, ok = state_find_one(l->client, l->database, STATE_COLLECTION, query, &doc, &found, reterr);
     bson_destroy(query);
     if (ok && strcmp(id, "lease") == 0)
         write_lease(l->w, &doc);
+    else if (ok && found && strcmp(id, "verify") == 0)
+        write_verification(l->w, &doc);
     else if (ok && found)
         write_checkpoint(l, &doc);
     bson_destroy(&doc);
@@ -115,14 +126,33 @@ static bool write_dead_letters(const struct look *l, struct error *reterr) {
     return ok;
 }
 
+static bool write_targets(const struct look *l, struct error *reterr) {
+    struct targets targets;
+    if (!targets_load(l->client, l->database, &targets, reterr))
+        return false;
+    json_write_key(l->w, "targets");
+    json_write_array(l->w);
+    for (size_t i = 0; i < targets.count; i++) {
+        json_write_object(l->w);
+        write_str(l->w, "index", targets.list[i].index);
+        write_str(l->w, "role", target_role_names[targets.list[i].role]);
+        json_write_key(l->w, "flawed");
+        json_write_bool(l->w, targets.list[i].flawed);
+        json_write_object_end(l->w);
+    }
+    json_write_array_end(l->w);
+    return true;
+}
+
 static bool write_all(const struct look *l, struct error *reterr) {
-    if (!write_state(l, "lease", reterr) || !write_state(l, "checkpoint:stream", reterr))
+    if (!write_state(l, "lease", reterr) || !write_state(l, "checkpoint:stream", reterr) ||
+        !write_targets(l, reterr))
         return false;
     json_write_key(l->w, "jobs");
     json_write_array(l->w);
     bool ok = jobs_active(l->client, l->database, write_job, l->w, reterr);
     json_write_array_end(l->w);
-    return ok && write_dead_letters(l, reterr);
+    return ok && write_dead_letters(l, reterr) && write_state(l, "verify", reterr);
 }
 
 bool status_stored_write(const struct projector_options *options, const char *url, const struct error *no_answer,

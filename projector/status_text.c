@@ -223,8 +223,15 @@ static void write_targets(struct status_text *t, const struct json *targets) {
         buf_printf(t->out, "%s", text(one, "index"));
         if (*text(one, "alias"))
             buf_printf(t->out, " (alias %s)", text(one, "alias"));
-        buf_append_str(t->out, ": ");
-        put(t, flag(one, "paused") ? BAD : GOOD, flag(one, "paused") ? "PAUSED, it refuses writes" : "takes writes");
+        buf_printf(t->out, ": %s", text(one, "role"));
+        if (json_is(json_get(one, "paused"), JSON_BOOL)) {
+            buf_append_str(t->out, ", ");
+            put(t, flag(one, "paused") ? BAD : GOOD, flag(one, "paused") ? "PAUSED, it refuses writes" : "takes writes");
+        }
+        if (flag(one, "flawed")) {
+            buf_append_str(t->out, ", ");
+            put(t, BAD, "lacks a change that it refused");
+        }
         buf_append_char(t->out, '\n');
     }
 }
@@ -273,6 +280,30 @@ static void write_dead_letters(struct status_text *t, const struct json *d) {
     put(t, kept > 0 ? BAD : GOOD, words.data ? words.data : "");
     if (kept > 0)
         buf_append_str(t->out, " put aside: projector dead-letters list");
+    buf_append_char(t->out, '\n');
+}
+
+static void write_verification(struct status_text *t, const struct json *v) {
+    label(t, "verified");
+    if (!*text(v, "verified_as_of")) {
+        buf_append_str(t->out, "not yet");
+    } else {
+        buf_append_str(t->out, "as of ");
+        put_time(t, text(v, "verified_as_of"));
+        buf_append_str(t->out, ", ");
+        put_ago(t, text(v, "verified_as_of"));
+    }
+    buf_append_str(t->out, "; ");
+    put_count(t, number(v, "compared"));
+    buf_append_str(t->out, " compared");
+    for (const struct json *kind = children(v, "differences"); kind; kind = kind->next) {
+        double n = 0;
+        if (!json_double(kind, &n) || n == 0)
+            continue;
+        buf_append_str(t->out, ", ");
+        put_count(t, n);
+        buf_printf(t->out, " %.*s", (int)kind->key.len, kind->key.data);
+    }
     buf_append_char(t->out, '\n');
 }
 
@@ -338,7 +369,7 @@ static const struct {
     void (*write)(struct status_text *t, const struct json *section);
 } sections[] = {{"lease", write_lease},     {"sources", write_sources},           {"bulks", write_bulks},
                 {"targets", write_targets}, {"lanes", write_lanes},               {"jobs", write_jobs},
-                {"dead_letters", write_dead_letters}};
+                {"dead_letters", write_dead_letters}, {"verification", write_verification}};
 
 static bool is_known(const struct json *section) {
     static const char *const head[] = {"program", "version",    "from",   "time",

@@ -55,8 +55,11 @@ def test_the_daemon_is_shown(corner, projector, eventually):
     asked = requests.get(projector.url + "/v1/status", timeout=5).json()
     assert {asked[k] == now[k] for k in ("program", "version", "targets")} == {True}
 
+    assert now["targets"][0]["role"] == "serving"
+    assert eventually(lambda: status.json()["verification"]["verified_as_of"], 60, "verified").endswith("Z")
+
     shown = status.run()
-    for words in ("owner, epoch ", "ready", "stream", "queue", "takes writes", corner.index, "dead letters  0", "jobs          none"):
+    for words in ("verified      as of 20", "owner, epoch ", "ready", "stream", "queue", "takes writes", corner.index, "dead letters  0", "jobs          none"):
         assert words in shown, f"{words!r} is missing:\n{shown}"
     assert "\033" not in shown, "no colours but on a terminal"
     assert "owner" in status.run(url=False, READSIDE_PROJECTOR_LISTEN="127.0.0.1:0",
@@ -98,6 +101,8 @@ def test_without_a_daemon_the_stored_state_is_shown(corner, projector, eventuall
     seconds = int(token[2:10], 16)
     assert datetime.fromisoformat(stream["position"].replace("Z", "+00:00")).timestamp() == seconds
     assert now["dead_letters"]["kept"] == 1 and now["jobs"][0]["id"] == "fanout-test" and now["jobs"][0]["done"] == 12
+    assert now["verification"]["compared"] >= 0
+    assert [t["role"] for t in now["targets"]] == ["serving"]
     shown = status.run(expect=UNREACHABLE)
     assert "no daemon answers" in shown and "fanout-test" in shown and "released" in shown
 

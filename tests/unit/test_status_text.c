@@ -38,7 +38,10 @@ static void test_known_sections(void **state) {
               "\"commit_to_indexed\":{\"count\":2,\"p50_seconds\":0.004,\"p99_seconds\":75}},"
               "{\"source\":\"queue\",\"unfinished\":0,\"rows\":12345,\"commit_to_indexed\":{\"count\":0,\"p50_seconds\":0}}],"
               "\"jobs\":[{\"id\":\"scan-1\",\"state\":\"running\",\"phase\":\"mark\",\"done\":10,\"total\":1000,\"docs_per_second\":10}],"
-              "\"dead_letters\":{\"kept\":2}}",
+              "\"dead_letters\":{\"kept\":2},\"targets\":[{\"index\":\"p-1\",\"alias\":\"p\",\"role\":\"serving\",\"paused\":true},"
+              "{\"index\":\"p-2\",\"role\":\"building\",\"paused\":false,\"flawed\":true}],"
+              "\"verification\":{\"verified_as_of\":\"2026-01-02T03:02:10.5Z\",\"compared\":12345,"
+              "\"differences\":{\"missing\":0,\"stale\":2}}}",
               false),
         "projector     owner, epoch 3, not ready  (version 1, pid 7 on h, since 2026-01-02T03:04:05Z)\n"
         "              index: it refuses\n"
@@ -47,8 +50,11 @@ static void test_known_sections(void **state) {
         "  queue                       -            0              -           -                 -           -\n"
         "              stream: read up to 2026-01-02T03:04:10Z, oplog headroom 2 h 05 min, position stored 200 ms ago\n"
         "              queue: 12,345 rows in the table\n"
+        "targets       p-1 (alias p): serving, PAUSED, it refuses writes\n"
+        "              p-2: building, takes writes, lacks a change that it refused\n"
         "jobs          scan-1: running, mark: 10 of 1,000 products, 10/s, 1 min 39 s left\n"
-        "dead letters  2 put aside: projector dead-letters list\n");
+        "dead letters  2 put aside: projector dead-letters list\n"
+        "verified      as of 2026-01-02T03:02:10Z, 2 min 00 s ago; 12,345 compared, 2 stale\n");
 }
 
 static void test_unknown_sections_show(void **state) {
