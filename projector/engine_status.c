@@ -134,24 +134,6 @@ static void publish_dead_letters(void) {
     status_publish(&section);
 }
 
-/* The verifier has a thread of its own and says what it knows in metrics. */
-static void publish_verification(void) {
-    struct status_section section;
-    struct json_write *w = status_begin(&section, "verification");
-    json_write_object(w);
-    status_write_time(w, "verified_as_of", (int64_t)(metric_value(lag_metrics.verified_as_of) * 1e6));
-    write_metric(w, "compared", lag_metrics.verify_compared);
-    write_metric(w, "passes", lag_metrics.verify_passes);
-    write_metric(w, "repaired", lag_metrics.verify_repaired);
-    json_write_key(w, "differences");
-    json_write_object(w);
-    for (int k = 0; k < VERIFY_KINDS; k++)
-        write_metric(w, verify_kind_names[k], lag_metrics.verify_differences[k]);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    status_publish(&section);
-}
-
 static void gauge_targets(const struct engine *e) {
     for (unsigned role = 0; role < ARRAY_LEN(lag_metrics.targets); role++) {
         double count = 0, flawed = 0;
@@ -175,13 +157,12 @@ void engine_publish(struct engine *e) {
     publish_lanes(e);
     publish_bulks(e, seconds);
     publish_targets(e);
-    publish_verification();
     gauge_targets(e);
     publish_dead_letters();
 }
 
 void engine_unpublish(void) {
-    static const char *const sections[] = {"sources", "lanes", "bulks", "targets", "dead_letters", "jobs", "verification"};
+    static const char *const sections[] = {"sources", "lanes", "bulks", "targets", "dead_letters", "jobs"};
     for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
         status_remove(sections[i]);
 }

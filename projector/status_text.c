@@ -284,6 +284,7 @@ static void write_dead_letters(struct status_text *t, const struct json *d) {
 }
 
 static void write_verification(struct status_text *t, const struct json *v) {
+    static const char *const found[] = {"missing", "stale", "orphaned", "unsettled", "repaired", "left"};
     label(t, "verified");
     if (!*text(v, "verified_as_of")) {
         buf_append_str(t->out, "not yet");
@@ -293,16 +294,15 @@ static void write_verification(struct status_text *t, const struct json *v) {
         buf_append_str(t->out, ", ");
         put_ago(t, text(v, "verified_as_of"));
     }
-    buf_append_str(t->out, "; ");
+    buf_append_str(t->out, "; this pass: ");
     put_count(t, number(v, "compared"));
     buf_append_str(t->out, " compared");
-    for (const struct json *kind = children(v, "differences"); kind; kind = kind->next) {
-        double n = 0;
-        if (!json_double(kind, &n) || n == 0)
+    for (size_t i = 0; i < ARRAY_LEN(found); i++) {
+        if (number(v, found[i]) == 0)
             continue;
         buf_append_str(t->out, ", ");
-        put_count(t, n);
-        buf_printf(t->out, " %.*s", (int)kind->key.len, kind->key.data);
+        put_count(t, number(v, found[i]));
+        buf_printf(t->out, " %s", found[i]);
     }
     buf_append_char(t->out, '\n');
 }

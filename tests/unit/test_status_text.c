@@ -41,7 +41,7 @@ static void test_known_sections(void **state) {
               "\"dead_letters\":{\"kept\":2},\"targets\":[{\"index\":\"p-1\",\"alias\":\"p\",\"role\":\"serving\",\"paused\":true},"
               "{\"index\":\"p-2\",\"role\":\"building\",\"paused\":false,\"flawed\":true}],"
               "\"verification\":{\"verified_as_of\":\"2026-01-02T03:02:10.5Z\",\"compared\":12345,"
-              "\"differences\":{\"missing\":0,\"stale\":2}}}",
+              "\"missing\":0,\"stale\":2}}",
               false),
         "projector     owner, epoch 3, not ready  (version 1, pid 7 on h, since 2026-01-02T03:04:05Z)\n"
         "              index: it refuses\n"
@@ -54,7 +54,7 @@ static void test_known_sections(void **state) {
         "              p-2: building, takes writes, lacks a change that it refused\n"
         "jobs          scan-1: running, mark: 10 of 1,000 products, 10/s, 1 min 39 s left\n"
         "dead letters  2 put aside: projector dead-letters list\n"
-        "verified      as of 2026-01-02T03:02:10Z, 2 min 00 s ago; 12,345 compared, 2 stale\n");
+        "verified      as of 2026-01-02T03:02:10Z, 2 min 00 s ago; this pass: 12,345 compared, 2 stale\n");
 }
 
 static void test_unknown_sections_show(void **state) {
