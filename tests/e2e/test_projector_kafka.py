@@ -127,3 +127,194 @@ def test_relay_and_consumers(corner, topic, write_api, relay, consumer, checker,
 
     eventually(caught_up, 30, "the offsets of all messages are stored")
     assert corner.stack.es("GET", f"/{corner.categories_index}/_doc/1")["_source"]["name"] == "B"
+
+
+def test_back_to_a_single_instance(corner, topic, write_api, relay, program, checker, eventually):
+    """What a relay wrote into a topic nobody may have read."""
+    corner.products.insert_many([product(n) for n in range(100)])
+    one = relay().start()
+    eventually(lambda: one.metric(PREFIX + "relay_messages_total", 'result="delivered"') >= 100, 30, "marks are in the topic")
+    one.stop()
+    alone = program("projector", FAST_LEASE).start()
+    checker.assert_equal(60, at_least=100)
+    assert "marks went into another topic before" in alone.log()
+
+
+# ---- members come and go ------------------------------------------------------------------------------------------
+
+
+def test_consumers_are_killed_and_added_under_load(corner, topic, writer, relay, consumer, checker, eventually, rng):
+    relay().start()
+    group = [consumer().start(wait="alive") for _ in range(2)]
+    wait_for_partitions(group, topic.partitions)
+    writer.start()
+    for how in ("kill", "stop", "kill"):
+        writer.wait(100)
+        group.append(consumer().start(wait="alive"))
+        writer.wait(100)
+        getattr(group.pop(rng.randrange(len(group))), how)()
+    writer.wait(100)
+    writer.finish()
+    wait_for_partitions(group, topic.partitions)
+    checker.assert_equal(90)
+    eventually(checker.queue_is_drained, 30)
+
+
+def test_a_consumer_that_sleeps_through_its_session(corner, topic, writer, relay, consumer, checker, eventually):
+    relay().start()
+    sleeper, other = consumer().start(wait="alive"), consumer().start(wait="alive")
+    wait_for_partitions([sleeper, other], topic.partitions)
+    epoch = sleeper.metric(PREFIX + "lease_epoch")
+    writer.start()
+    writer.wait(100)
+    sleeper.process.send_signal(signal.SIGSTOP)  # in the middle of something
+    try:
+        eventually(lambda: other.metric(PREFIX + "kafka_partitions") == topic.partitions, 60, "the other has all partitions")
+        writer.wait(100)
+        writer.finish()
+        checker.assert_equal(60)
+    finally:
+        sleeper.process.send_signal(signal.SIGCONT)
+    wait_for_partitions([sleeper, other], topic.partitions)
+    checker.assert_equal(5)
+    assert sleeper.metric(PREFIX + "lease_epoch") > epoch, "a new assignment has a new epoch"
+    assert "event=group.revoked" in sleeper.log()
+
+
+def test_a_relay_dies_and_another_takes_over(corner, topic, writer, relay, consumer, checker, eventually):
+    first, second = relay().start(), relay().start(wait="alive")
+    member = consumer().start(wait="alive")
+    writer.start()
+    writer.wait(100)
+    assert second.metric(PREFIX + "lease_owner") == 0 and requests.get(second.url + "/readyz", timeout=10).status_code == 503
+    first.kill()
+    eventually(lambda: second.metric(PREFIX + "lease_owner") == 1, 30, "the standby takes over")
+    writer.wait(100)
+    third = relay().start(wait="alive")
+    second.process.send_signal(signal.SIGSTOP)
+    try:
+        eventually(lambda: third.metric(PREFIX + "lease_owner") == 1, 30, "and the next one")
+        writer.wait(100)
+    finally:
+        second.process.send_signal(signal.SIGCONT)
+    eventually(lambda: second.metric(PREFIX + "lease_owner") == 0, 30, "the old one notices")
+    writer.finish()
+    checker.assert_equal(60)
+    eventually(checker.queue_is_drained, 30)
+    member.wait_for("/readyz")
+
+
+# ---- Kafka --------------------------------------------------------------------------------------------------------
+
+
+def test_kafka_goes_away_and_comes_back(corner, topic, writer, relay, consumer, checker, eventually):
+    proxy = KafkaProxy(brokers()[0])
+    away = {"kafka.brokers": proxy.address, "kafka.message_timeout": "2s", "projector.window_marks": 100, "projector.stream_batch": 50}
+    one, member = relay(**away).start(), consumer(**away).start(wait="alive")
+    wait_for_partitions([member], topic.partitions)
+    writer.start()
+    writer.wait(50)
+    proxy.cut()
+    eventually(lambda: one.metric(PREFIX + "relay_messages_total", 'result="failed"') > 0, 60, "messages fail")
+    eventually(lambda: requests.get(one.url + "/readyz", timeout=10).status_code == 503, 30, "it says so")
+    writer.wait(500)
+    assert 0 < one.metric(PREFIX + "relay_pending") <= 500, "what waits is bounded; the oplog has the rest"
+    eventually(lambda: requests.get(member.url + "/readyz", timeout=10).status_code == 503, 60, "the consumer says so too")
+    proxy.mend()
+    writer.wait(50)
+    writer.finish()
+    checker.assert_equal(120)
+    eventually(checker.queue_is_drained, 60)
+    one.wait_for("/readyz")
+    member.wait_for("/readyz")
+    proxy.close()
+
+
+def test_marks_that_expired_are_made_good(corner, topic, write_api, relay, consumer, checker, eventually):
+    corner.products.insert_many([product(n) for n in range(100)])
+    one, member = relay().start(), consumer().start(wait="alive")
+    checker.assert_equal(60, at_least=100)
+    member.stop()
+    before = one.metric(PREFIX + "relay_messages_total", 'result="delivered"')
+    corner.products.update_many({}, {"$set": {"price": Int64(9)}})
+    corner.products.delete_many({"_id": {"$lt": "p00010"}})
+    eventually(lambda: one.metric(PREFIX + "relay_messages_total", 'result="delivered"') >= before + 110, 30, "marks are in the topic")
+    topic.drop_messages()
+    member.start(wait="alive")
+    eventually(lambda: "event=group.marks_lost" in member.log(), 60, "it says so")
+    checker.assert_equal(60, at_least=90)
+    assert member.metric(PREFIX + "kafka_offsets_lost_total") > 0
+
+
+def test_malformed_messages_stop_nothing(corner, topic, write_api, relay, consumer, checker, eventually, rng):
+    corner.products.insert_many([product(n) for n in range(50)])
+    relay().start()
+    member = consumer().start(wait="alive")
+    checker.assert_equal(60, at_least=50)
+    bad_keys = [(None, b"{}"), (b"", b"{}"), (b"\xff\xfe", None), (b"x" * 500, b'{"v":1}')]
+    bad_values = [(b"p00001", b"not json"), (b"p00002", b'{"v":9}'), (b"p00003", b'{"time":[-1,0]}'), (b"p00004", b"[" * 5000),
+                  (b"p00005", rng.randbytes(300))]
+    odd = [(b"p00006", None), (b"p00007", b'{"v":1,"time":[4000000000,1]}'), (b"p00008", b'{"v":1,"target_revision":999}'),
+           (b"p00009", b'{"v":1,"source":"moon"}'), (b"no-such-product", b"{}")]
+    for key, value in bad_keys + bad_values + odd:
+        topic.send(key, value)
+    topic.flush()
+    corner.products.update_many({}, {"$set": {"price": Int64(5)}})
+    checker.assert_equal(60, at_least=50)
+
+    def counted():
+        part = {p: member.metric(PREFIX + "kafka_bad_messages_total", f'part="{p}"') for p in ("key", "value", "time")}
+        assert part == {"key": len(bad_keys), "value": len(bad_values), "time": 1}, part
+        return True
+
+    eventually(counted, 30, "each is counted")
+    assert len(re.findall(r"event=kafka\.bad_message .*partition=\d+ offset=\d+", member.log())) == len(bad_keys) + len(bad_values)
+    member.wait_for("/readyz")
+
+
+# ---- a topic of another tool --------------------------------------------------------------------------------------
+
+
+def connector(corner, topic, schema, over):
+    """Writes what Debezium's MongoDB connector writes for each change: every third without its place in the second, as
+    versions do that know only the second, and a tombstone after a delete."""
+    operations = {"insert": "c", "update": "u", "replace": "u", "delete": "d"}
+    with corner.products.watch(full_document="updateLookup", max_await_time_ms=200) as stream:
+        over.ready.set()
+        for count in range(10**9):
+            event = stream.try_next()
+            if event is None and over.is_set():
+                break
+            if event is None or event["operationType"] not in operations:
+                continue
+            key = debezium_key(event["documentKey"]["_id"], schema)
+            value = debezium_value(operations[event["operationType"]], event["documentKey"]["_id"], event["clusterTime"],
+                                   {"name": (event.get("fullDocument") or {}).get("name")}, schema)
+            topic.send(key, value.replace(b'"ord":', b'"unknown":') if count % 3 == 0 else value)
+            if event["operationType"] == "delete":
+                topic.send(key, None)
+    topic.flush()
+
+
+@pytest.mark.parametrize("schema", [False, True])
+def test_a_topic_of_debezium(corner, topic, write_api, consumer, checker, eventually, schema):
+    topic.create()
+    over = threading.Event()
+    over.ready = threading.Event()
+    tool = threading.Thread(target=connector, args=(corner, topic, schema, over), daemon=True)
+    tool.start()
+    assert over.ready.wait(30)
+    format_of = {"kafka.marks_format": "debezium"}
+    group = [consumer(**format_of).start(wait="alive") for _ in range(2)]
+    corner.products.insert_many([product(n) for n in range(200)])
+    corner.products.update_many({"_id": {"$lt": "p00100"}}, {"$set": {"price": Int64(3)}})
+    corner.products.delete_many({"_id": {"$gt": "p00180"}})
+    wait_for_partitions(group, topic.partitions)
+    checker.assert_equal(60, at_least=180)
+    corner.products.update_many({}, {"$set": {"price": Int64(4)}})
+    checker.assert_equal(60, at_least=180)
+    over.set()
+    tool.join(30)
+    assert not tool.is_alive()
+    assert all(one.metric(PREFIX + "kafka_fence_reads_total") > 0 for one in group), "marks without a time"
+    assert not any(one.metric(PREFIX + "kafka_bad_messages_total", f'part="{p}"') for one in group for p in ("key", "value", "time"))
