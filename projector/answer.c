@@ -117,7 +117,7 @@ static enum verdict item_done(struct answer *a, const struct bulk_item *item) {
         if (item->op == BULK_INDEX)
             sample_offer(e, entry, item->version, (enum mark_source)s, wall);
     }
-    store_dead_letter_gone(e, entry);
+    store_dead_letter_gone(e, entry, item->version);
     return VERDICT_DONE;
 }
 

@@ -2,7 +2,7 @@
 #include "core/utf8.h"
 #include "projector/state.h"
 
-enum { DOCUMENT_MAX = 1 << 20 };
+enum { DOCUMENT_MAX = 1 << 20, REMOVALS_AT_ONCE = 1000 };
 
 bool dead_letter_store(mongoc_client_t *client, const char *database, const struct dead_letter *letter,
                        struct error *reterr) {
@@ -60,13 +60,46 @@ bool dead_letter_list(mongoc_client_t *client, const char *database, size_t max,
     return failed ? mongo_error("list dead letters", &error, NULL, reterr) : true;
 }
 
-bool dead_letter_remove(mongoc_client_t *client, const char *database, struct slice id, struct error *reterr) {
-    mongoc_collection_t *c = mongoc_client_get_collection(client, database, DEAD_LETTER_COLLECTION);
-    bson_t query = BSON_INITIALIZER;
-    bson_error_t error;
+bool dead_letter_pack(struct buf *out, struct slice id, uint64_t version) {
+    uint8_t len = (uint8_t)id.len;
+    buf_append(out, &version, sizeof(version));
+    buf_append(out, &len, 1);
+    return buf_append(out, id.data, id.len);
+}
+
+static void append_removal(bson_t *list, uint32_t n, struct slice id, uint64_t version) {
+    char scratch[16];
+    const char *key;
+    size_t key_len = bson_uint32_to_string(n, &key, scratch, sizeof(scratch));
+    bson_t each, query;
+    bson_append_document_begin(list, key, (int)key_len, &each);
+    BSON_APPEND_DOCUMENT_BEGIN(&each, "q", &query);
     bson_append_utf8(&query, "_id", -1, id.data, (int)id.len);
-    bool ok = mongoc_collection_delete_one(c, &query, NULL, NULL, &error);
-    bson_destroy(&query);
-    mongoc_collection_destroy(c);
-    return ok ? true : mongo_error("remove a dead letter", &error, NULL, reterr);
+    BCON_APPEND(&query, "version", "{", "$lte", BCON_INT64((int64_t)version), "}");
+    bson_append_document_end(&each, &query);
+    BSON_APPEND_INT32(&each, "limit", 1);
+    bson_append_document_end(list, &each);
+}
+
+bool dead_letter_remove(mongoc_client_t *client, const char *database, struct slice packed, struct error *reterr) {
+    const char *p = packed.data, *end = packed.data + packed.len;
+    bool ok = true;
+    while (ok && p < end) {
+        bson_t command = BSON_INITIALIZER, list;
+        BSON_APPEND_UTF8(&command, "delete", DEAD_LETTER_COLLECTION);
+        BSON_APPEND_BOOL(&command, "ordered", false);
+        BSON_APPEND_ARRAY_BEGIN(&command, "deletes", &list);
+        for (uint32_t n = 0; p < end && n < REMOVALS_AT_ONCE; n++) {
+            uint64_t version;
+            memcpy(&version, p, sizeof(version));
+            uint8_t len = (uint8_t)p[sizeof(version)];
+            p += sizeof(version) + 1;
+            append_removal(&list, n, (struct slice){p, len}, version);
+            p += len;
+        }
+        bson_append_array_end(&command, &list);
+        ok = state_command(client, database, &command, "remove dead letters", NULL, reterr);
+        bson_destroy(&command);
+    }
+    return ok;
 }

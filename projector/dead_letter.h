@@ -24,4 +24,7 @@ bool dead_letter_store(mongoc_client_t *client, const char *database, const stru
 /* The ids of up to max entries; fn false stops. */
 bool dead_letter_list(mongoc_client_t *client, const char *database, size_t max,
                       bool (*fn)(void *ctx, struct slice id), void *ctx, struct error *reterr);
-bool dead_letter_remove(mongoc_client_t *client, const char *database, struct slice id, struct error *reterr);
+/* Which letters to remove, packed one behind the other: those written with a version up to this one. */
+#define DEAD_LETTER_PACKED_MAX (8 + 1 + 128)
+bool dead_letter_pack(struct buf *out, struct slice id, uint64_t version);
+bool dead_letter_remove(mongoc_client_t *client, const char *database, struct slice packed, struct error *reterr);

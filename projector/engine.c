@@ -10,6 +10,7 @@ enum {
     TICK_USEC = 100 * 1000,
     HEADROOM_USEC = 10 * 1000 * 1000,
     DEAD_IDS_MAX = 65536,
+    GONE_BYTES_MAX = 1 << 20,
     DOCUMENT_BYTES_GUESS = 2048,
     OVERLOAD_HOLD_USEC = 500 * 1000,
     STREAM_STALLED_USEC = 15 * 1000 * 1000,
@@ -262,7 +263,7 @@ static bool drained(const struct engine *e) {
         for (int p = 0; p < MARK_PRIORITY_COUNT; p++)
             if (e->lanes[i].pipes[p].next && e->lanes[i].pipes[p].waits_for_slot)
                 return false;
-    return !engine_drains(e) || (!e->acked && e->queue_done_count == 0);
+    return !engine_drains(e) || (!e->acked && e->queue_done_count == 0 && e->gone.len == 0);
 }
 
 /* Before each wait: positions follow what this round finished; what is due is stored. */
@@ -282,6 +283,7 @@ static usec_t before_wait(struct loop_hook *hook) {
     }
     if (e->queue_done_count && now >= e->queue_delete_at)
         store_delete_rows(e);
+    store_letters_gone(e);
     if (e->ending && (drained(e) || now >= e->drain_until))
         loop_stop(e->loop);
     return wake;
@@ -429,6 +431,7 @@ struct engine *engine_new(const struct engine_conf *conf, struct error *reterr) 
     e->lost_mail.deliver = on_lost;
     e->retarget_mail.deliver = on_retarget;
     buf_init(&e->path, 4096);
+    buf_init(&e->gone, GONE_BYTES_MAX);
     bulk_result_init(&e->result);
     windows_init(e);
     answer_target_init(e);
@@ -526,6 +529,7 @@ void engine_free(struct engine *e) {
     hash_cache_done(&e->dead);
     bulk_result_done(&e->result);
     buf_done(&e->path);
+    buf_done(&e->gone);
     free(e->queue_done);
     free(e->lanes);
     free(e->scratch);

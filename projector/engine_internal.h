@@ -120,6 +120,9 @@ struct engine {
     uint64_t conflict_version;
 
     size_t dead_bytes;      /* of documents on their way there */
+    struct buf gone;        /* letters to remove, dead_letter_pack */
+    bool gone_saving;
+    usec_t gone_at;
     struct hash_cache dead;  /* ids that have a dead letter */
     usec_t headroom_at;
     usec_t published_at; /* the status; and what the counters showed then */
@@ -171,7 +174,9 @@ void store_save_checkpoint(struct engine *e);
 void store_delete_rows(struct engine *e);
 bool store_dead_letter(struct engine_lane *l, struct lane_entry *entry, const char *reason, int status,
                        uint64_t version, struct slice document); /* false: try later */
-void store_dead_letter_gone(struct engine *e, const struct lane_entry *entry);
+/* Its product is in the index by this version, or is gone: a letter of before is removed by store_letters_gone. */
+void store_dead_letter_gone(struct engine *e, const struct lane_entry *entry, uint64_t version);
+void store_letters_gone(struct engine *e);
 bool store_flaw(struct engine *e, unsigned target, const struct lane_entry *entry, const char *reason, bool gone);
 void store_refresh_tree(struct engine *e);
 void store_raise(struct engine *e);

@@ -1,6 +1,5 @@
 /* What the store worker does for the engine: each job is one try, the engine decides about the next. */
 #include "core/cleanup.h"
-#include "core/hash.h"
 #include "projector/category_load.h"
 #include "projector/dead_letter.h"
 #include "projector/engine_internal.h"
@@ -300,29 +299,47 @@ bool store_dead_letter(struct engine_lane *l, struct lane_entry *entry, const ch
 }
 
 static void gone_run(struct store_job *job, struct store_session *s) {
-    dead_letter_remove(s->client, database(job), (struct slice){job->id, job->id_len}, &job->error);
+    dead_letter_remove(s->client, database(job), (struct slice){job->document, job->document_len}, &job->error);
 }
 
 static void gone_done(struct store_job *job) {
+    struct engine *e = job->engine;
+    e->gone_saving = false;
     if (job->error.code == ERROR_NONE)
         return;
     warn(job, "dead_letter.not_removed");
-    hash_cache_put(&job->engine->dead, hash_bytes(job->id, job->id_len), 1); /* with its next write, or a replay */
+    e->gone_at = engine_now(e) + STORE_RETRY_USEC;
+    if (e->gone.len + job->document_len <= e->gone.max)
+        buf_append(&e->gone, job->document, job->document_len);
 }
 
-void store_dead_letter_gone(struct engine *e, const struct lane_entry *entry) {
-    uint64_t unused;
-    if (e->dead.used == 0 || !hash_cache_get(&e->dead, entry->hash, &unused))
+void store_letters_gone(struct engine *e) {
+    if (e->gone.len == 0 || e->gone_saving || engine_now(e) < e->gone_at)
         return;
     struct store_job *job = job_new(e, gone_run, gone_done);
     if (!job)
         return;
-    memcpy(job->id, entry->id, entry->id_len);
-    job->id_len = entry->id_len;
-    if (submit(job))
-        hash_cache_remove(&e->dead, entry->hash);
-    else
+    job->document = malloc(e->gone.len);
+    if (job->document) {
+        memcpy(job->document, e->gone.data, e->gone.len);
+        job->document_len = e->gone.len;
+    }
+    if (!job->document || !submit(job)) {
         job_free(job);
+        return;
+    }
+    buf_reset(&e->gone);
+    e->gone_saving = true;
+}
+
+void store_dead_letter_gone(struct engine *e, const struct lane_entry *entry, uint64_t version) {
+    uint64_t unused;
+    if (e->dead.used == 0 || !hash_cache_get(&e->dead, entry->hash, &unused))
+        return;
+    /* A letter too many is removed with the next write of its product, or by a replay. */
+    if (e->gone.len + DEAD_LETTER_PACKED_MAX <= e->gone.max &&
+        dead_letter_pack(&e->gone, (struct slice){entry->id, entry->id_len}, version))
+        hash_cache_remove(&e->dead, entry->hash);
 }
 
 /* -- an index beside the serving one that lacks a change -- */
