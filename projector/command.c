@@ -8,6 +8,9 @@
 const struct command *const projector_commands[] = {
     &command_run,
     &command_relay,
+    &command_reindex,
+    &command_rollback,
+    &command_jobs,
     &command_verify,
     &command_status,
     &command_dead_letters,
@@ -74,6 +77,45 @@ int command_usage_error(const struct command *command, const char *format, ...) 
 int command_error(const struct command *command, const struct error *error) {
     fprintf(stderr, "projector %s: %s\n", command->name, error->message);
     return error_is_retriable(error) ? COMMAND_UNREACHABLE : COMMAND_FAILED;
+}
+
+static const struct command_option *option_of(const struct command_option *table, const char *arg, size_t len) {
+    for (; table->name; table++)
+        if (strlen(table->name) == len && memcmp(table->name, arg, len) == 0)
+            return table;
+    return NULL;
+}
+
+bool command_parse(const struct command_option *table, int argc, char **argv,
+                   bool (*option)(void *ctx, int id, const char *value, struct error *reterr),
+                   bool (*word)(void *ctx, const char *word, struct error *reterr), void *ctx, struct error *reterr) {
+    bool words_only = false;
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i];
+        if (!words_only && strcmp(arg, "--") == 0) {
+            words_only = true;
+            continue;
+        }
+        if (words_only || arg[0] != '-' || !arg[1]) {
+            if (!word)
+                return error_set(reterr, ERROR_INVALID, "it takes no argument %.100s", arg);
+            if (!word(ctx, arg, reterr))
+                return false;
+            continue;
+        }
+        size_t len = strcspn(arg, "=");
+        const struct command_option *o = strncmp(arg, "--", 2) == 0 ? option_of(table, arg + 2, len - 2) : NULL;
+        const char *value = arg[len] ? arg + len + 1 : NULL;
+        if (!o)
+            return error_set(reterr, ERROR_INVALID, "unknown option %.100s", arg);
+        if (value && !o->takes_value)
+            return error_set(reterr, ERROR_INVALID, "--%s takes no value", o->name);
+        if (o->takes_value && !value && !(value = i + 1 < argc ? argv[++i] : NULL))
+            return error_set(reterr, ERROR_INVALID, "--%s needs a value", o->name);
+        if (!option(ctx, o->id, value, reterr))
+            return false;
+    }
+    return true;
 }
 
 bool command_number(const char *option, const char *text, int64_t min, int64_t max, int64_t *ret,

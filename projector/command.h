@@ -1,10 +1,10 @@
 /* command.h - the commands of the program: one table, from which main dispatches and --help is printed.
  *
  * A command lives in command_NAME.c, which defines `const struct command command_NAME`, parses its own options
- * (getopt_long on argc, argv; argv[0] is the command's name) and returns one of enum command_exit. The options of
+ * (command_parse; argv[0] is the command's name) and returns one of enum command_exit. The options of
  * the configuration (--config, --SECTION.KEY=VALUE) are taken out before, and the drivers are initialised.
  *
- * Output: the result goes to stdout, what is said on the way (command_say, command_progress.h) to stderr; with
+ * Output: the result goes to stdout, what is said on the way (command_progress.h) to stderr; with
  * --json everything is JSON lines on stdout. The log stands on stderr and begins at warn for a command, at info for
  * a daemon, unless core.log_level says debug or error.
  *
@@ -33,7 +33,8 @@ struct command {
     int (*run)(const struct projector_options *options, int argc, char **argv);
 };
 
-extern const struct command command_run, command_dead_letters, command_relay, command_status, command_verify;
+extern const struct command command_run, command_dead_letters, command_jobs, command_reindex, command_relay,
+    command_rollback, command_status, command_verify;
 
 /* In the order of --help; NULL ends it. */
 extern const struct command *const projector_commands[];
@@ -48,6 +49,16 @@ int command_dispatch(const struct projector_options *options, int argc, char **a
 int command_usage_error(const struct command *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* "projector NAME: message" on stderr; returns COMMAND_UNREACHABLE if a retry may help, else COMMAND_FAILED. */
 int command_error(const struct command *command, const struct error *error);
+/* The arguments from argv[1] on: "--name", "--name=value" or "--name value" as the table says, everything else is a word
+ * (all after "--" is). INVALID names what is wrong. */
+struct command_option {
+    const char *name; /* without the dashes; NULL ends the table */
+    int id;
+    bool takes_value;
+};
+bool command_parse(const struct command_option *table, int argc, char **argv,
+                   bool (*option)(void *ctx, int id, const char *value, struct error *reterr),
+                   bool (*word)(void *ctx, const char *word, struct error *reterr), void *ctx, struct error *reterr);
 /* A whole decimal number, or INVALID with the option's name. */
 bool command_number(const char *option, const char *text, int64_t min, int64_t max, int64_t *ret, struct error *reterr);
 

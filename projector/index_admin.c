@@ -247,6 +247,15 @@ bool index_admin_create(const struct es_conf *es, const char *base, const struct
     return true;
 }
 
+bool index_admin_name(const char *base, char **ret, struct error *reterr) {
+    return stamped_name(base, ret, reterr);
+}
+
+bool index_admin_create_as(const struct es_conf *es, const char *index, const struct index_mapping *mapping,
+                           struct error *reterr) {
+    return create_index(es, index, mapping->name, mapping->text.data, mapping->text.len, reterr);
+}
+
 bool index_admin_delete(const struct es_conf *es, const char *index, struct error *reterr) {
     _cleanup_(call_done) struct call c = CALL_INIT;
     return call(es, &c, "DELETE", "/", index, "", true, reterr);

@@ -20,6 +20,9 @@ struct index_mapping {
 /* option: "auto" takes products-v1 where the server has the nori tokenizer and products-v1-plain where not;
  * "products-v1" and "products-v1-plain" name one; anything else is the path of a mapping file. */
 bool index_mapping_load(const struct es_conf *es, const char *option, struct index_mapping *ret, struct error *reterr);
+/* From the text of a mapping file; name is what it is called in messages and in the index. */
+bool index_mapping_from_text(const char *name, const char *text, size_t len, struct index_mapping *ret,
+                             struct error *reterr);
 void index_mapping_done(struct index_mapping *mapping);
 
 enum index_guard {
@@ -39,6 +42,11 @@ void index_names_done(struct index_names *names);
 /* Creates a physical index with the mapping, its projection in mappings._meta.readside. *ret_index is malloc'ed. */
 bool index_admin_create(const struct es_conf *es, const char *base, const struct index_mapping *mapping,
                         char **ret_index, struct error *reterr);
+/* A new name, base-<stamp>; malloc'ed. */
+bool index_admin_name(const char *base, char **ret, struct error *reterr);
+/* Creates the index of that name. CONFLICT: it exists. INVALID: the server refuses the mapping. */
+bool index_admin_create_as(const struct es_conf *es, const char *index, const struct index_mapping *mapping,
+                           struct error *reterr);
 bool index_admin_delete(const struct es_conf *es, const char *index, struct error *reterr);
 /* The physical indexes behind an alias; none if there is no such alias. CONFLICT if an index has that name. */
 bool index_admin_resolve(const struct es_conf *es, const char *alias, struct index_names *ret, struct error *reterr);

@@ -45,6 +45,20 @@ static bool copy_text(struct buf *text, const char *data, size_t size, struct er
     return buf_append(text, data, size) || error_nomem(reterr);
 }
 
+/* Takes *m over, also if it fails. */
+static bool parsed(struct index_mapping *m, const char *name, struct index_mapping *ret, struct error *reterr) {
+    m->projection = projection_parse_mapping(name, m->text.data ? m->text.data : "", m->text.len, reterr);
+    m->name = m->projection ? strdup(name) : NULL;
+    if (m->projection && !m->name)
+        error_nomem(reterr);
+    if (!m->name) {
+        index_mapping_done(m);
+        return false;
+    }
+    *ret = *m;
+    return true;
+}
+
 bool index_mapping_load(const struct es_conf *es, const char *option, struct index_mapping *ret, struct error *reterr) {
     struct index_mapping m = {.text = BUF_INIT(FILE_BYTES_MAX)};
     bool nori = false, ok = true;
@@ -59,17 +73,13 @@ bool index_mapping_load(const struct es_conf *es, const char *option, struct ind
         ok = copy_text(&m.text, index_mapping_products_plain, index_mapping_products_plain_size, reterr);
     else
         ok = read_file(option, &m.text, reterr);
-    if (ok)
-        m.projection = projection_parse_mapping(option, m.text.data ? m.text.data : "", m.text.len, reterr);
-    m.name = m.projection ? strdup(option) : NULL;
-    if (m.projection && !m.name)
-        error_nomem(reterr);
-    if (m.name) {
-        *ret = m;
-        return true;
-    }
-    index_mapping_done(&m);
-    return false;
+    return ok ? parsed(&m, option, ret, reterr) : (index_mapping_done(&m), false);
+}
+
+bool index_mapping_from_text(const char *name, const char *text, size_t len, struct index_mapping *ret,
+                             struct error *reterr) {
+    struct index_mapping m = {.text = BUF_INIT(FILE_BYTES_MAX)};
+    return copy_text(&m.text, text, len, reterr) && parsed(&m, name, ret, reterr);
 }
 
 void index_mapping_done(struct index_mapping *mapping) {

@@ -1,10 +1,10 @@
-#include "projector/job_runner.h"
+#include "projector/job_runner_internal.h"
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "projector/job_reindex.h"
 #include "projector/job_scan.h"
 #include "projector/lag.h"
 #include "projector/status.h"
-#include <pthread.h>
 #include <stdlib.h>
 
 enum {
@@ -15,42 +15,7 @@ enum {
     BACKOFF_MAX_USEC = 3 * 1000 * 1000,
     SEGMENT_MAX_BYTES = 16 << 20,
     ORPHAN_PAGE = 1000,
-};
-
-/* One active job: how far it has been read (ahead), and how far it is done (record). */
-struct job_run {
-    struct job_run *next;
-    struct job_record record; /* as far as it is acked; cursor, done and acked_phase under the runner's lock */
-    struct job_cursor ahead;
-    bool produced;    /* all pages of this phase are out */
-    bool phase_acked; /* and finished */
-    bool changed;     /* since it was stored */
-    bool gone;        /* done or superseded: kept for the segments that point here */
-    bool seen;        /* in the last reload */
-    int64_t walked;   /* documents of the index looked at, in this phase */
-    int64_t recounted; /* orphans among them, while it waits */
-    usec_t recount_at, recount_begun;
-    usec_t saved_at, said_at, started_at;
-    int64_t started_done;
-};
-
-struct job_position {
-    struct job_run *run;
-    struct job_cursor cursor;
-    unsigned marks;
-    bool last;
-};
-
-struct job_runner {
-    struct engine *engine;
-    const struct engine_conf *conf;
-    struct window *window;
-    mongoc_client_t *client;
-    pthread_mutex_t lock;
-    struct job_run *runs;
-    usec_t reload_at;
-    unsigned failures;
-    pthread_t thread;
+    REPAIRS_MAX_BYTES = 4 << 20,
 };
 
 void job_runner_poke(struct job_runner *r) {
@@ -85,6 +50,9 @@ static void add_or_update(void *ctx, struct job_record *job) {
         if (run->gone || strcmp(run->record.id, job->id) != 0)
             continue;
         run->seen = true;
+        run->record.paused = job->paused;
+        run->record.cancel = job->cancel;
+        run->record.throttle = job->throttle;
         if (job->confirmed && !run->record.confirmed) {
             run->record.confirmed = true;
             run->record.state = JOB_RUNNING;
@@ -99,6 +67,7 @@ static void add_or_update(void *ctx, struct job_record *job) {
         return;
     }
     run->record = *job;
+    buf_init(&run->repairs, REPAIRS_MAX_BYTES);
     run->ahead = job->cursor;
     run->seen = true;
     run->started_at = run->said_at = clock_now_usec();
@@ -135,7 +104,7 @@ static void write_job(struct json_write *w, const struct job_run *run, int64_t d
     json_write_key(w, "type");
     json_write_str(w, job_type_names[job->type]);
     json_write_key(w, "state");
-    json_write_str(w, job_state_names[job->state]);
+    json_write_str(w, job->paused && job->state == JOB_RUNNING ? "paused" : job_state_names[job->state]);
     json_write_key(w, "phase");
     json_write_str(w, job_phase_names[job->phase]);
     json_write_key(w, "done");
@@ -202,12 +171,12 @@ static bool reload(struct job_runner *r, struct error *reterr) {
         log_info("job.superseded", LOG_STR("job", run->record.id));
     }
     publish(r);
-    return true;
+    return job_reindex_targets(r, reterr);
 }
 
 /* -- progress -- */
 
-static bool save(struct job_runner *r, struct job_run *run, struct error *reterr) {
+bool job_run_save(struct job_runner *r, struct job_run *run, struct error *reterr) {
     pthread_mutex_lock(&r->lock);
     struct job_record record = run->record;
     run->changed = false;
@@ -238,20 +207,25 @@ static void say(struct job_runner *r, struct job_run *run) {
              LOG_INT("eta_seconds", rate > 0 && left > 0 ? (int64_t)((double)left / rate) : 0));
 }
 
-static bool finish(struct job_runner *r, struct job_run *run, struct error *reterr) {
-    run->record.state = JOB_DONE;
-    if (!save(r, run, reterr)) {
-        run->record.state = JOB_RUNNING;
+bool job_run_finish(struct job_runner *r, struct job_run *run, enum job_state state, struct error *reterr) {
+    enum job_state before = run->record.state;
+    run->record.state = state;
+    if (!job_run_save(r, run, reterr)) {
+        run->record.state = before;
         return false;
     }
     run->gone = true;
     double seconds = (double)(clock_now_usec() - run->started_at) / 1e6;
-    log_info("job.done", LOG_STR("job", run->record.id), LOG_INT("done", done_of(r, run)),
-             LOG_INT("orphans", run->record.orphans), LOG_DOUBLE("seconds", seconds));
+    if (state == JOB_FAILED)
+        log_error("job.failed", LOG_STR("job", run->record.id), LOG_STR("reason", run->record.error));
+    else
+        log_info(state == JOB_CANCELLED ? "job.cancelled" : "job.done", LOG_STR("job", run->record.id),
+                 LOG_INT("done", done_of(r, run)), LOG_INT("orphans", run->record.orphans),
+                 LOG_DOUBLE("seconds", seconds));
     return true;
 }
 
-static bool enter_phase(struct job_runner *r, struct job_run *run, enum job_phase phase, struct error *reterr) {
+bool job_run_enter_phase(struct job_runner *r, struct job_run *run, enum job_phase phase, struct error *reterr) {
     pthread_mutex_lock(&r->lock);
     run->record.phase = phase;
     run->record.cursor = run->ahead = (struct job_cursor){0};
@@ -260,12 +234,12 @@ static bool enter_phase(struct job_runner *r, struct job_run *run, enum job_phas
     if (phase == JOB_PHASE_COUNT)
         run->record.orphans = 0;
     pthread_mutex_unlock(&r->lock);
-    return save(r, run, reterr);
+    return job_run_save(r, run, reterr);
 }
 
 static bool after_count(struct job_runner *r, struct job_run *run, struct error *reterr) {
     if (run->record.orphans == 0)
-        return finish(r, run, reterr);
+        return job_run_finish(r, run, JOB_DONE, reterr);
     if (run->record.orphans * 2 > run->walked && !run->record.confirmed) {
         run->record.state = JOB_WAITING;
         log_error("job.waits", LOG_STR("job", run->record.id), LOG_INT("orphans", run->record.orphans),
@@ -273,24 +247,29 @@ static bool after_count(struct job_runner *r, struct job_run *run, struct error 
                   LOG_STR("advice", "more than half of the index has no product; if that is right, POST "
                                     "/v1/jobs/{id}:confirm"));
     }
-    return enter_phase(r, run, JOB_PHASE_SWEEP, reterr);
+    return job_run_enter_phase(r, run, JOB_PHASE_SWEEP, reterr);
 }
 
 static bool phase_over(struct job_runner *r, struct job_run *run, struct error *reterr) {
     switch (run->record.phase) {
     case JOB_PHASE_MARK:
-        return run->record.sweep ? enter_phase(r, run, JOB_PHASE_COUNT, reterr) : finish(r, run, reterr);
+        run->record.rate = (int64_t)rate_of(run, done_of(r, run));
+        if (run->record.type == JOB_REINDEX)
+            return job_run_enter_phase(r, run, JOB_PHASE_VERIFY, reterr);
+        return run->record.sweep ? job_run_enter_phase(r, run, JOB_PHASE_COUNT, reterr)
+                                 : job_run_finish(r, run, JOB_DONE, reterr);
     case JOB_PHASE_COUNT:
         return after_count(r, run, reterr);
     case JOB_PHASE_SWEEP:
-        return finish(r, run, reterr);
+        return job_run_finish(r, run, JOB_DONE, reterr);
+    default:
+        return true;
     }
-    return true;
 }
 
 /* -- pages -- */
 
-static bool post(struct job_runner *r, struct job_run *run, struct segment *segment, bool last, struct error *reterr) {
+bool job_run_post(struct job_runner *r, struct job_run *run, struct segment *segment, bool last, struct error *reterr) {
     struct job_position *position = calloc(1, sizeof(*position));
     if (!position)
         return error_nomem(reterr);
@@ -304,12 +283,20 @@ static bool post(struct job_runner *r, struct job_run *run, struct segment *segm
     return true;
 }
 
+/* A quarter of a second's worth at once, so that it runs evenly. */
+static int64_t page_size(const struct job_runner *r, const struct job_run *run) {
+    int64_t page = r->conf->options->projector.scan_page, share = run->record.throttle / 4;
+    if (run->record.throttle <= 0 || share >= page)
+        return page;
+    return share > 1 ? share : 1;
+}
+
 /* The ids from the cursor's place on. */
 static void repair_page(struct job_runner *r, struct job_run *run, struct segment *segment, bool *ret_last) {
     const char *at = run->record.ids, *end = at ? at + run->record.ids_bytes : NULL;
     uint32_t place = 0;
     segment->force = true;
-    for (; at < end && segment->count < (unsigned)r->conf->options->projector.scan_page; at += 1 + (uint8_t)*at)
+    for (; at < end && segment->count < (unsigned)page_size(r, run); at += 1 + (uint8_t)*at)
         if (place++ >= run->ahead.category)
             segment_add(segment, at + 1, (uint8_t)*at, 0);
     run->ahead.category = place;
@@ -332,7 +319,7 @@ static bool scan_page(struct job_runner *r, struct job_run *run, struct segment 
         category = &job->categories[run->ahead.category];
     }
     if (!job_scan_products(r->client, r->conf->options->mongo.database, category, job->after,
-                           r->conf->options->projector.scan_page, &run->ahead, segment, ret_last, reterr))
+                           page_size(r, run), &run->ahead, segment, ret_last, reterr))
         return false;
     if (*ret_last && category) {
         run->ahead = (struct job_cursor){.category = run->ahead.category + 1};
@@ -367,6 +354,23 @@ static bool count_page(struct job_runner *r, struct job_run *run, struct segment
     return true;
 }
 
+/* When the next page is due, after one of so many marks. */
+static void pace(struct job_run *run, size_t marks) {
+    usec_t now = clock_now_usec();
+    if (run->record.throttle <= 0)
+        run->next_at = 0;
+    else
+        run->next_at = (run->next_at > now ? run->next_at : now) + marks * USEC_PER_SEC / (usec_t)run->record.throttle;
+}
+
+static bool is_due(struct job_runner *r, const struct job_run *run) {
+    if (run->record.throttle <= 0 || clock_now_usec() >= run->next_at)
+        return true;
+    if (run->next_at < r->wake_at)
+        r->wake_at = run->next_at;
+    return false;
+}
+
 static bool produce(struct job_runner *r, struct job_run *run, struct error *reterr) {
     struct job_cursor before = run->ahead;
     struct segment *segment = segment_new(MARK_JOB, MARK_BACKGROUND, SEGMENT_MAX_BYTES);
@@ -374,14 +378,18 @@ static bool produce(struct job_runner *r, struct job_run *run, struct error *ret
         return error_nomem(reterr);
     bool last = false;
     enum job_phase phase = run->record.phase;
+    segment->targets = job_reindex_targets_of(r, run);
     bool ok = phase == JOB_PHASE_MARK ? scan_page(r, run, segment, &last, reterr)
                                       : count_page(r, run, segment, &last, reterr);
     if (ok && phase == JOB_PHASE_COUNT) {
         segment_free(segment);
         return true;
     }
-    if (ok && post(r, run, segment, last, reterr))
+    size_t marks = segment->count;
+    if (ok && job_run_post(r, run, segment, last, reterr)) {
+        pace(run, marks);
         return true;
+    }
     run->ahead = before;
     segment_free(segment);
     return false;
@@ -405,7 +413,7 @@ static bool recounted(struct job_runner *r, struct job_run *run, struct error *r
         log_info("job.waits_no_more", LOG_STR("job", run->record.id), LOG_INT("orphans", run->recounted),
                  LOG_INT("documents", run->walked));
     run->walked = run->recounted = 0;
-    return (still && !changed) || save(r, run, reterr);
+    return (still && !changed) || job_run_save(r, run, reterr);
 }
 
 static bool recount(struct job_runner *r, struct job_run *run, bool *busy, struct error *reterr) {
@@ -437,13 +445,21 @@ static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct e
     pthread_mutex_lock(&r->lock);
     bool changed = run->changed;
     pthread_mutex_unlock(&r->lock);
-    if (changed && clock_now_usec() - run->saved_at >= SAVE_USEC && !save(r, run, reterr))
+    if (changed && clock_now_usec() - run->saved_at >= SAVE_USEC && !job_run_save(r, run, reterr))
         return false;
-    if (!run->gone && run->record.state == JOB_WAITING)
+    if (run->gone)
+        return true;
+    if (run->record.cancel || run->record.error[0])
+        return job_reindex_end(r, run, reterr);
+    if (run->record.state == JOB_WAITING && !job_is_reindex(&run->record))
         return recount(r, run, busy, reterr);
-    if (run->gone || run->record.state != JOB_RUNNING)
+    if (run->record.state != JOB_RUNNING || run->record.paused)
         return true;
     say(r, run);
+    if (job_is_reindex(&run->record) && !job_reindex_ready(r, run, busy, reterr))
+        return false;
+    if (run->gone || !job_makes_marks(&run->record) || (job_is_reindex(&run->record) && !job_reindex_may_mark(r, run)))
+        return true;
     pthread_mutex_lock(&r->lock);
     bool over = run->phase_acked;
     pthread_mutex_unlock(&r->lock);
@@ -451,7 +467,7 @@ static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct e
         *busy = true;
         return phase_over(r, run, reterr);
     }
-    if (run->produced || !window_wait(r->window))
+    if (run->produced || !is_due(r, run) || !window_wait(r->window))
         return true;
     *busy = true;
     return produce(r, run, reterr);
@@ -463,21 +479,24 @@ static void *runner_main(void *arg) {
     r->client = mongoc_client_pool_pop(r->conf->pool);
     while (!window_stopped(r->window)) {
         struct error error = {.code = ERROR_INTERNAL, .message = ""};
+        r->wake_at = clock_now_usec() + IDLE_USEC;
         bool busy = false, ok = reload(r, &error);
         for (struct job_run *run = r->runs; ok && run; run = run->next)
             ok = step(r, run, &busy, &error);
         if (ok) {
             r->failures = 0;
-            if (!busy)
-                window_sleep(r->window, IDLE_USEC);
+            usec_t now = clock_now_usec();
+            if (!busy && r->wake_at > now)
+                window_sleep(r->window, r->wake_at - now);
         } else {
-            log_warn("job.failed", LOG_ERR(&error));
+            log_warn("job.trouble", LOG_ERR(&error));
             window_sleep(r->window, clock_backoff_usec(r->failures++, IDLE_USEC, BACKOFF_MAX_USEC));
         }
     }
     for (struct job_run *run = r->runs; run; run = run->next)
         if (!run->gone && run->changed && lease_is_valid(r->conf->lease))
-            save(r, run, &(struct error){0});
+            job_run_save(r, run, &(struct error){0});
+    job_reindex_stop(r);
     mongoc_client_pool_push(r->conf->pool, r->client);
     return NULL;
 }
@@ -511,6 +530,7 @@ void job_runner_free(struct job_runner *r) {
     for (struct job_run *run = r->runs, *next; run; run = next) {
         next = run->next;
         job_record_done(&run->record);
+        buf_done(&run->repairs);
         free(run);
     }
     pthread_mutex_destroy(&r->lock);

@@ -5,9 +5,9 @@
 
 enum { JOB_ID_BYTES = 128 }; /* of a product's id */
 
-const char *const job_type_names[] = {"scan", "fanout", "repair", NULL};
-const char *const job_state_names[] = {"running", "waiting", "done", "superseded", NULL};
-const char *const job_phase_names[] = {"mark", "count", "sweep", NULL};
+const char *const job_type_names[] = {"scan", "fanout", "repair", "reindex", "rollback", NULL};
+const char *const job_state_names[] = {"running", "waiting", "done", "superseded", "failed", "cancelled", NULL};
+const char *const job_phase_names[] = {"mark", "count", "sweep", "create", "verify", "swap", NULL};
 
 void job_record_done(struct job_record *job) {
     free(job->categories);
@@ -64,6 +64,23 @@ static bool read_ids(const bson_t *doc, struct job_record *job) {
     return true;
 }
 
+static void read_text(const bson_t *doc, const char *path, char *ret, size_t size) {
+    const char *text = state_string(doc, path);
+    snprintf(ret, size, "%s", text ? text : "");
+}
+
+static void read_wishes(const bson_t *doc, struct job_record *job) {
+    read_text(doc, "index", job->index, sizeof(job->index));
+    read_text(doc, "error", job->error, sizeof(job->error));
+    job->no_swap = state_bool(doc, "no_swap");
+    job->keep_index = state_bool(doc, "keep_index");
+    job->force = state_bool(doc, "force");
+    job->paused = state_bool(doc, "paused");
+    job->cancel = state_bool(doc, "cancel");
+    job->throttle = state_i64(doc, "throttle");
+    job->rate = state_i64(doc, "rate");
+}
+
 static bool read_record(const bson_t *doc, struct job_record *job) {
     const char *id = state_string(doc, "_id"), *last = state_string(doc, "cursor.id");
     int type = name_index(job_type_names, state_string(doc, "type"));
@@ -77,6 +94,7 @@ static bool read_record(const bson_t *doc, struct job_record *job) {
                                .revision = (uint64_t)state_i64(doc, "revision"), .done = state_i64(doc, "done"),
                                .total = state_i64(doc, "total"), .orphans = state_i64(doc, "orphans")};
     snprintf(job->id, sizeof(job->id), "%s", id);
+    read_wishes(doc, job);
     job->cursor.category = (uint32_t)state_i64(doc, "cursor.category");
     size_t len = last ? strlen(last) : 0;
     if (len <= sizeof(job->cursor.id)) {
@@ -91,11 +109,10 @@ static bson_t *active_query(void) {
     return BCON_NEW("state", "{", "$in", "[", "running", "waiting", "]", "}");
 }
 
-bool jobs_active(mongoc_client_t *client, const char *database, void (*fn)(void *ctx, struct job_record *job), void *ctx,
-                 struct error *reterr) {
+static bool visit(mongoc_client_t *client, const char *database, bson_t *query, int order,
+                  void (*fn)(void *ctx, struct job_record *job), void *ctx, struct error *reterr) {
     mongoc_collection_t *c = mongoc_client_get_collection(client, database, STATE_JOBS);
-    bson_t *query = active_query();
-    bson_t *opts = BCON_NEW("sort", "{", "created_at", BCON_INT32(1), "}", "readConcern", "{", "level", "majority", "}");
+    bson_t *opts = BCON_NEW("sort", "{", "created_at", BCON_INT32(order), "}", "readConcern", "{", "level", "majority", "}");
     mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(c, query, opts, NULL);
     const bson_t *doc;
     bson_error_t error;
@@ -114,6 +131,16 @@ bool jobs_active(mongoc_client_t *client, const char *database, void (*fn)(void 
     return failed ? mongo_error("read jobs", &error, NULL, reterr) : true;
 }
 
+bool jobs_active(mongoc_client_t *client, const char *database, void (*fn)(void *ctx, struct job_record *job), void *ctx,
+                 struct error *reterr) {
+    return visit(client, database, active_query(), 1, fn, ctx, reterr);
+}
+
+bool jobs_visit(mongoc_client_t *client, const char *database, const char *id,
+                void (*fn)(void *ctx, struct job_record *job), void *ctx, struct error *reterr) {
+    return visit(client, database, id ? BCON_NEW("_id", BCON_UTF8(id)) : bson_new(), -1, fn, ctx, reterr);
+}
+
 bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, const struct job_record *job,
                struct error *reterr) {
     bson_t query = BSON_INITIALIZER, update = BSON_INITIALIZER, set, cursor;
@@ -130,8 +157,13 @@ bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, co
     BSON_APPEND_INT64(&set, "done", job->done);
     BSON_APPEND_INT64(&set, "total", job->total);
     BSON_APPEND_INT64(&set, "orphans", job->orphans);
+    BSON_APPEND_INT64(&set, "rate", job->rate);
+    if (job->index[0])
+        BSON_APPEND_UTF8(&set, "index", job->index);
+    if (job->error[0])
+        BSON_APPEND_UTF8(&set, "error", job->error);
     bson_append_document_end(&update, &set);
-    if (job->state == JOB_DONE)
+    if (job->state == JOB_DONE || job->state == JOB_FAILED || job->state == JOB_CANCELLED)
         BCON_APPEND(&update, "$currentDate", "{", "updated_at", BCON_BOOL(true), "finished_at", BCON_BOOL(true), "}");
     else
         BCON_APPEND(&update, "$currentDate", "{", "updated_at", BCON_BOOL(true), "}");

@@ -1,10 +1,12 @@
 /* jobs.h - long background work as documents in MongoDB: it survives a kill, shows its progress, and is written
  * only by the owner of its epoch.
  *
- * projector_jobs: {_id, type: scan | fanout | repair, state: running | waiting | done | superseded, phase: mark | count | sweep,
- *   epoch, reason, sweep, confirmed, after (cluster time), revision, categories: [ids], ids: [product ids],
- *   cursor: {category, id},
- *   done, total, orphans, created_at, updated_at, finished_at}
+ * projector_jobs: {_id, type: scan | fanout | repair | reindex | rollback, state: running | waiting | done | superseded |
+ *   failed | cancelled, phase: mark | count | sweep | create | verify | swap,
+ *   epoch, reason, sweep, after (cluster time), revision, categories: [ids], ids: [product ids],
+ *   cursor: {category, id}, done, total, orphans, error, created_at, updated_at, finished_at,
+ *   index, mapping: {name, text}, no_swap, keep_index, force,
+ *   confirmed, paused, cancel, throttle: what somebody asks for; the owner reads them once a second}
  *
  * scan:   phase mark walks all products; then, if sweep, phase count walks the index for documents that the source
  *         has not, and phase sweep marks them. More than half of the index: the job waits until it is confirmed.
@@ -12,15 +14,15 @@
  *         category: cursor.category is the place in `categories`.
  * repair: phase mark marks `ids`, to be written whatever their hash says: cursor.category is the place in `ids`. Anybody
  *         may insert one, with epoch 0; the owner adopts it.
- * Reindex will be one more type.
+ * reindex, rollback: job_reindex.h.
  * Thread: any, with a client of its own. */
 #pragma once
 #include "core/buf.h"
 #include "projector/state.h"
 
-enum job_type { JOB_SCAN, JOB_FANOUT, JOB_REPAIR };
-enum job_state { JOB_RUNNING, JOB_WAITING, JOB_DONE, JOB_SUPERSEDED };
-enum job_phase { JOB_PHASE_MARK, JOB_PHASE_COUNT, JOB_PHASE_SWEEP };
+enum job_type { JOB_SCAN, JOB_FANOUT, JOB_REPAIR, JOB_REINDEX, JOB_ROLLBACK };
+enum job_state { JOB_RUNNING, JOB_WAITING, JOB_DONE, JOB_SUPERSEDED, JOB_FAILED, JOB_CANCELLED };
+enum job_phase { JOB_PHASE_MARK, JOB_PHASE_COUNT, JOB_PHASE_SWEEP, JOB_PHASE_CREATE, JOB_PHASE_VERIFY, JOB_PHASE_SWAP };
 extern const char *const job_type_names[], *const job_state_names[], *const job_phase_names[];
 
 #define JOB_ID_SIZE 72
@@ -43,12 +45,22 @@ struct job_record {
     size_t ids_bytes;
     struct job_cursor cursor;
     int64_t done, total, orphans;
+    char index[256];  /* reindex, rollback: the one that shall serve; "" not chosen yet */
+    char error[320];  /* it failed, or is failing */
+    int64_t rate;     /* documents per second that were marked and written; 0 not known */
+    bool no_swap, keep_index, force;
+    /* Wishes. */
+    bool paused, cancel;
+    int64_t throttle; /* documents per second; 0: as fast as it goes */
 };
 void job_record_done(struct job_record *job);
 
 /* Visits the running and waiting jobs, oldest first; fn takes the record over (job_record_done). */
 bool jobs_active(mongoc_client_t *client, const char *database, void (*fn)(void *ctx, struct job_record *job), void *ctx,
                  struct error *reterr);
+/* All of them, or one; newest first. fn takes the record over. */
+bool jobs_visit(mongoc_client_t *client, const char *database, const char *id,
+                void (*fn)(void *ctx, struct job_record *job), void *ctx, struct error *reterr);
 /* Stores state, phase, cursor, counts. CONFLICT: not our epoch, or the job was superseded. */
 bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, const struct job_record *job,
                struct error *reterr);

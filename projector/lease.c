@@ -279,6 +279,17 @@ static bool check_proof(struct lease *lease, bool *ret_ours, struct error *reter
     return error_set(reterr, error.code, "%s", error.message);
 }
 
+bool lease_is_free(struct lease *lease, mongoc_client_t *client, bool *ret_free, struct error *reterr) {
+    bson_t *query = BCON_NEW("_id", "lease");
+    bson_t doc;
+    bool found;
+    bool ok = state_find_one(client, lease->conf.database, STATE_COLLECTION, query, &doc, &found, reterr);
+    *ret_free = ok && (!found || may_take(lease, &doc));
+    bson_destroy(query);
+    bson_destroy(&doc);
+    return ok;
+}
+
 bool lease_check(struct lease *lease, mongoc_client_t *client, bool *ret_ours, struct error *reterr) {
     if (lease->conf.prove)
         return check_proof(lease, ret_ours, reterr);

@@ -39,6 +39,8 @@ void lease_free(struct lease *lease); /* stops renewing; does not release */
 /* True: held now and being renewed. False with CONFLICT: somebody else holds it (reterr names the holder);
  * other codes: the store failed. Call again after a pause. */
 bool lease_try(struct lease *lease, mongoc_client_t *client, struct error *reterr);
+/* Could it be taken now? A look only; ask again and again, since a holder that does not renew shows only with time. */
+bool lease_is_free(struct lease *lease, mongoc_client_t *client, bool *ret_free, struct error *reterr);
 /* Makes the epoch max(stored, fence, above) + 1. CONFLICT: not ours any more. */
 bool lease_raise(struct lease *lease, mongoc_client_t *client, struct mysql_session *mysql, uint64_t above,
                  struct error *reterr);

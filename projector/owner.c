@@ -15,7 +15,7 @@
 enum {
     WAIT_MIN_USEC = 100 * 1000,
     WAIT_MAX_USEC = 2 * 1000 * 1000,
-    EXTRA_CLIENTS = 15, /* store, lease, three sources, three of verification, this thread, and some at the change of terms */
+    EXTRA_CLIENTS = 18, /* store, lease, three sources, six of verifications, this thread, and some at the change of terms */
 };
 
 struct owner {
@@ -32,6 +32,7 @@ struct owner {
     struct mysql_session *mysql;
     struct lease *lease;
     struct daemon_condition *condition;
+    bool indexes_are_made; /* by a term of this lease */
     pthread_mutex_t lock;
     struct engine *engine; /* under the lock: the one to stop */
     struct mail end_mail;
@@ -136,8 +137,8 @@ static bool stand_by(struct owner *o) {
 
 /* -- preparing a term -- */
 
-/* The index behind the alias, made if there is none. */
-static bool prepare_serving(struct owner *o, char **ret_index, struct error *reterr) {
+/* Makes the index if there is none, and sees to it that nothing else does. */
+static bool make_serving(struct owner *o, char **ret_index, struct error *reterr) {
     const struct projector_options *options = o->options;
     struct index_mapping mapping = {0};
     if (!index_mapping_load(&options->es, options->projector.mapping, &mapping, reterr))
@@ -145,7 +146,8 @@ static bool prepare_serving(struct owner *o, char **ret_index, struct error *ret
     enum index_guard guard;
     bool created = false, ok = index_admin_guard(&options->es, options->projector.index, &guard, reterr) &&
                                index_admin_ensure(&options->es, options->projector.index, &mapping, ret_index, &created,
-                                                  reterr);
+                                                  reterr) &&
+                               index_admin_categories_ensure(&options->es, options->projector.categories_index, reterr);
     if (ok && guard == INDEX_GUARD_NONE)
         log_warn("index.no_guard", LOG_STR("advice", "set action.auto_create_index to false for the product indexes"));
     if (ok && created)
@@ -154,13 +156,28 @@ static bool prepare_serving(struct owner *o, char **ret_index, struct error *ret
     return ok;
 }
 
+/* The index behind the alias. Templates are changes of the cluster's state, which may wait for others of them: a new
+ * term of the same lease leaves out what the one before has seen to. */
+static bool prepare_serving(struct owner *o, char **ret_index, struct error *reterr) {
+    _cleanup_(index_names_done) struct index_names names = {0};
+    if (!o->indexes_are_made) {
+        o->indexes_are_made = make_serving(o, ret_index, reterr);
+        return o->indexes_are_made;
+    }
+    if (!index_admin_resolve(&o->options->es, o->options->projector.index, &names, reterr))
+        return false;
+    if (names.count != 1)
+        return make_serving(o, ret_index, reterr);
+    *ret_index = TAKE(names.names[0]);
+    return *ret_index || error_nomem(reterr);
+}
+
 static bool prepare_index(struct owner *o, struct term *term, bool *ret_empty, struct error *reterr) {
     const struct projector_options *options = o->options;
     _cleanup_(freep) char *serving = NULL;
     uint64_t highest = 0;
     return prepare_serving(o, &serving, reterr) &&
            term_prepare_targets(term, options, o->client, serving, &highest, ret_empty, reterr) &&
-           index_admin_categories_ensure(&options->es, options->projector.categories_index, reterr) &&
            lease_raise(o->lease, o->client, o->mysql, highest >> LEASE_COUNTER_BITS, reterr);
 }
 
@@ -283,6 +300,7 @@ static enum engine_end serve_until(struct owner *o, struct error *reterr) {
 
 static bool one_term(struct owner *o) {
     struct error error = {.code = ERROR_NONE};
+    o->indexes_are_made = false;
     enum engine_end end = serve_until(o, &error);
     if (end == ENGINE_FAILED)
         log_error("engine.failed", LOG_ERR(&error));

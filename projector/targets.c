@@ -201,7 +201,7 @@ bool targets_add_building(mongoc_client_t *client, const char *database, struct 
     return true;
 }
 
-bool targets_drop(mongoc_client_t *client, const char *database, struct targets *targets, const char *index,
+bool targets_drop(mongoc_client_t *client, const char *database, struct targets *targets, const char *index, bool garbage,
                   struct error *reterr) {
     struct targets next = *targets;
     size_t at = index_of(targets, index);
@@ -210,7 +210,7 @@ bool targets_drop(mongoc_client_t *client, const char *database, struct targets 
     if (next.list[at].role == TARGET_OLD)
         next.old_until_wall_usec = 0;
     remove_at(&next, at);
-    if (!store(client, database, &next, index, reterr))
+    if (!store(client, database, &next, garbage ? index : NULL, reterr))
         return false;
     *targets = next;
     return true;

@@ -58,8 +58,8 @@ bool targets_settle(mongoc_client_t *client, const char *database, const char *s
 /* The changes: all against the revision in *targets, which afterwards holds what is stored. */
 bool targets_add_building(mongoc_client_t *client, const char *database, struct targets *targets, const char *index,
                           struct error *reterr);
-/* Takes an index that does not serve out of the set; it becomes garbage. No such index: nothing happens. */
-bool targets_drop(mongoc_client_t *client, const char *database, struct targets *targets, const char *index,
+/* Takes an index that does not serve out of the set; garbage: it shall be deleted. No such index: nothing happens. */
+bool targets_drop(mongoc_client_t *client, const char *database, struct targets *targets, const char *index, bool garbage,
                   struct error *reterr);
 /* `index` of the set serves from now on; what served becomes the old one, an old one of before becomes garbage. The
  * alias is swapped before. */

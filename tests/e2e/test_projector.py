@@ -316,7 +316,7 @@ def test_it_waits_for_every_server_and_stops_while_waiting(corner, program, writ
 
 
 @pytest.mark.parametrize("arguments, code, said", [
-    ([], 2, "no command"), (["fly"], 2, "unknown command"), (["run", "away"], 2, "unknown command"),
+    ([], 2, "no command"), (["fly"], 2, "unknown command"), (["run", "away"], 2, "no argument away"),
     (["--help"], 0, "run "), (["--print-config"], 0, "bulk_max_bytes"), (["--nonsense"], 2, "--nonsense")])
 def test_command_line(arguments, code, said):
     done = subprocess.run([os.path.join(os.environ["READSIDE_BIN_DIR"], "projector"), *arguments], capture_output=True,
