@@ -4,6 +4,7 @@ import time
 import requests
 from faults_history import confirm_waiting
 from harness.checker import field_differences
+from world import METRIC
 
 SHOWN = 12
 
@@ -33,7 +34,7 @@ def unrest(world):
         if len(owners) != 1:
             return f"{len(owners)} projectors own the lease"
         program = world.programs[owners[0]]
-        for name in (owners[0], "write-api", "query-api"):
+        for name in (owners[0], *world.writing[2:], "write-api", "query-api"):
             ready = requests.get(world.programs[name].url + "/readyz", timeout=5)
             if ready.status_code != 200:
                 return f"{name} is not ready: {ready.text[:300]}"
@@ -44,6 +45,9 @@ def unrest(world):
         for source in ("stream", "queue"):
             if (lag := program.metric("readside_projector_lag_seconds", f'source="{source}"')) != 0:
                 return f"lag of the {source}: {lag}"
+        for name in world.writing[2:]:
+            if behind := sum(world.programs[name].metrics(METRIC + "kafka_lag_messages")):
+                return f"{name} is {behind:.0f} messages behind"
         if letters := list(world.projector_state("dead_letters").find({}, {"_id": 1, "reason": 1}).limit(5)):
             return f"dead letters: {letters}"
     except (requests.RequestException, AssertionError) as e:

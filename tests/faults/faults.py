@@ -9,7 +9,7 @@ import time
 
 import requests
 from harness.wait import eventually
-from servers import NAMES as SERVERS
+from servers import ALL_NAMES as SERVERS
 from servers import process_state
 
 KINDS = {}
@@ -67,7 +67,7 @@ class ProcessFault(Fault):
         self.target, self.victims, self.pids = self.args["target"], [], []
 
     def needs(self):
-        return {self.target} if self.target in SERVERS else {"projectors" if self.target in ("owner", "standby") else self.target}
+        return {{"owner": "projectors", "standby": "projectors", "consumer": "consumers"}.get(self.target, self.target)}
 
     def choose(self):
         """Program faults only when the program is up: one that is just starting has nothing to lose yet."""

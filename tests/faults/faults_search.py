@@ -14,10 +14,10 @@ LEFT_FREE_MIB = 80
 
 
 class GateFault(Fault):
-    """Both projectors' gates do it; at least one request must have met it."""
+    """The gates of all programs that write do it; at least one request must have met it."""
 
     def needs(self):
-        return {"elasticsearch", "projectors"}
+        return {"elasticsearch", "projectors", "consumers"}
 
     def inject(self):
         for gate in self.world.gates.values():
@@ -120,7 +120,7 @@ class Poison(Fault):
     kind = "poison"
 
     def needs(self):
-        return {"mongodb", "elasticsearch", "projectors"}
+        return {"mongodb", "elasticsearch", "projectors", "consumers"}
 
     @property
     def ids(self):

@@ -122,6 +122,8 @@ class Run:
         self.world.fill(self.plan["seed"])
         programs[PROJECTORS[0]].start()
         programs[PROJECTORS[1]].start(wait="alive")
+        for name in self.world.writing[2:]:
+            programs[name].start(wait="alive")
         programs["query-api"].start()
         self.world.checker.assert_equal(120, at_least=1000)
 
@@ -176,7 +178,7 @@ class Run:
         operations = sum(writer.done for writer in self.writers)
         if self.failures or differing:
             print(f"FAILED with seed {self.plan['seed']}; again: tests/faults/run --seed {self.plan['seed']} "
-                  f"--minutes {self.plan['minutes']:g}; logs and schedule: {self.world.folder}")
+                  f"--minutes {self.plan['minutes']:g}{' --kafka' if self.plan['kafka'] else ''}; logs and schedule: {self.world.folder}")
             for what in self.failures:
                 print(f"  {what[:1000]}")
         print(f"{sum(self.counts.values())} faults, {operations} operations, {differing} differences", flush=True)
@@ -189,6 +191,7 @@ def arguments():
     parser.add_argument("--seed", type=int, help="the schedule follows from it alone; a random one is printed")
     parser.add_argument("--minutes", type=float, default=5, help="how long writers and faults go on (5)")
     parser.add_argument("--schedule", metavar="FILE", help="what an earlier run has recorded, instead of seed and minutes")
+    parser.add_argument("--kafka", action="store_true", help="two relays, a topic of marks and two consumers (and more faults)")
     parser.add_argument("--rate", type=float, default=1.0, help="so many times as many operations (1)")
     parser.add_argument("--var", default=os.path.join(PROJECT, "var", "faults"), help="servers, logs, schedules (var/faults)")
     parser.add_argument("--bin", default=os.path.join(PROJECT, "build", "dev", "bin"), help="the programs (build/dev/bin)")
@@ -202,7 +205,8 @@ def interrupted(number, frame):
 def main():
     options = arguments()
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
-    plan = schedule.load(options.schedule) if options.schedule else schedule.make(seed, options.minutes, options.rate)
+    plan = schedule.load(options.schedule) if options.schedule else schedule.make(seed, options.minutes, options.rate,
+                                                                                            options.kafka)
     folder = os.path.join(os.path.abspath(options.var), "runs", f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{plan['seed']}")
     os.makedirs(folder)
     schedule.save(plan, os.path.join(folder, "schedule.ndjson"))
@@ -211,7 +215,8 @@ def main():
         f"{folder}")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
-    world = World(folder, os.path.abspath(options.var), os.path.abspath(options.bin), log)
+    world = World(folder, os.path.abspath(options.var), os.path.abspath(options.bin), log,
+                  plan["kafka"])
     run, code = Run(plan, world, log), 1
     try:
         world.open_servers()

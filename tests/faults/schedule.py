@@ -35,15 +35,22 @@ DECKS = {
         ("poison", {}, 8),
     ],
 }
+# More of them when marks go through Kafka (--kafka): owner and standby are relays then.
+KAFKA_DECKS = {
+    "servers": [("kill", {"target": "kafka"}, 15), ("stop", {"target": "kafka"}, 9)],
+    "programs": [("kill", {"target": "consumer"}, 5), ("kill", {"target": "consumers"}, 6), ("stop", {"target": "consumer"}, 10),
+                 ("term", {"target": "consumer"}, 6)],
+}
+KAFKA_LINKS = [("consumer", server) for server in ("mongodb", "mysql", "elasticsearch")]
 GAP = (0.5, 3.0)  # seconds between two faults of a track
 
 
-def make(seed, minutes, rate=1.0):
-    """{"seed", "minutes", "operations": [...], "faults": [...]}, both in the order of their moments."""
+def make(seed, minutes, rate=1.0, kafka=False):
+    """{"seed", "minutes", "kafka", "operations": [...], "faults": [...]}, both in the order of their moments."""
     seconds = minutes * 60
     operations = [op for writer in WRITERS for op in _operations(seed, writer, seconds, WRITERS[writer] * rate)]
-    faults = [fault for track in DECKS for fault in _faults(seed, track, seconds)]
-    return {"seed": seed, "minutes": minutes, "operations": sorted(operations, key=lambda op: op["at"]),
+    faults = [fault for track in DECKS for fault in _faults(seed, track, seconds, kafka)]
+    return {"seed": seed, "minutes": minutes, "kafka": kafka, "operations": sorted(operations, key=lambda op: op["at"]),
             "faults": sorted(faults, key=lambda fault: fault["at"])}
 
 
@@ -142,27 +149,28 @@ def _any_sku(rng):
 # ---- faults --------------------------------------------------------------------------------------------------------
 
 
-def _faults(seed, track, seconds):
+def _faults(seed, track, seconds, kafka):
     """Deals the deck: every kind comes before one comes again."""
     rng = random.Random(f"{seed}/faults/{track}")
     at, deck, too_long = rng.uniform(2, 4), [], 0
-    while seconds - at > 5 and too_long < len(DECKS[track]):
-        deck = deck or rng.sample(DECKS[track], len(DECKS[track]))
+    whole = DECKS[track] + (KAFKA_DECKS[track] if kafka else [])
+    while seconds - at > 5 and too_long < len(whole):
+        deck = deck or rng.sample(whole, len(whole))
         kind, args, planned = deck.pop()
         if at + planned > seconds + 5:
             too_long += 1
             continue
         too_long = 0
-        yield {"at": round(at, 2), "track": track, "kind": kind, "args": {**args, **_arguments(rng, kind)},
+        yield {"at": round(at, 2), "track": track, "kind": kind, "args": {**args, **_arguments(rng, kind, LINKS + (KAFKA_LINKS if kafka else []))},
                "seconds": round(rng.uniform(0.2, 0.7) * planned, 2)}
         at += planned + rng.uniform(*GAP)
 
 
-def _arguments(rng, kind):
+def _arguments(rng, kind, links):
     """What is random about a fault of this kind besides its length."""
     seed = rng.randrange(2**32)
     if kind in ("cut-before", "cut-within", "cut-after", "refuse", "latency"):
-        program, server = rng.choice(LINKS)
+        program, server = rng.choice(links)
         return {"program": program, "server": server, "bytes": rng.randrange(1, 3000), "ms": rng.randrange(300, 2000)}
     if kind in ("storm-items", "storm-requests", "answers-lost"):
         return {"share": round(rng.uniform(0.3, 1.0), 2), "seed": seed}
@@ -179,7 +187,7 @@ def _arguments(rng, kind):
 def save(schedule, path):
     """One line per entry, so that it can be cut down by hand."""
     with open(path, "w", encoding="utf-8") as f:
-        f.write(json.dumps({"seed": schedule["seed"], "minutes": schedule["minutes"]}) + "\n")
+        f.write(json.dumps({k: schedule[k] for k in ("seed", "minutes", "kafka")}) + "\n")
         for what in ("faults", "operations"):
             for one in schedule[what]:
                 f.write(json.dumps({what[:-1]: one}, ensure_ascii=False) + "\n")

@@ -9,8 +9,9 @@ from harness.wait import eventually
 
 PROJECT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 NAMES = ("mongodb", "mysql", "elasticsearch")
+ALL_NAMES = (*NAMES, "kafka")
 SETTINGS = {"READSIDE_ES_HEAP": "512m", "READSIDE_MONGODB_OPLOG_MB": "64", "READSIDE_MONGODB_CACHE_GB": "0.3",
-            "READSIDE_STOP_SECONDS": "20", "READSIDE_START_SECONDS": "600"}
+            "READSIDE_KAFKA_HEAP": "256m", "READSIDE_STOP_SECONDS": "20", "READSIDE_START_SECONDS": "600"}
 DISK_MIB = 512
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -30,8 +31,8 @@ def process_state(pid):
 
 
 class Servers:
-    def __init__(self, var, log):
-        self.var, self.log = var, log
+    def __init__(self, var, log, names=NAMES):
+        self.var, self.log, self.names = var, log, names
         self.children = set()
         self.disk = None
         self.closing = False
@@ -58,9 +59,9 @@ class Servers:
 
     def up(self):
         self.down()
-        self._stack("reset", *NAMES)
+        self._stack("reset", *ALL_NAMES)
         self.mount_disk()
-        self._stack("up", "--free-ports", *NAMES)
+        self._stack("up", "--free-ports", *self.names)
 
     def start(self, name):
         if not self.closing:
@@ -85,9 +86,9 @@ class Servers:
                 child.wait(40)
             except subprocess.TimeoutExpired:
                 child.kill()
-        for name in NAMES:
+        for name in ALL_NAMES:
             self.signal(name, signal.SIGCONT)
-        self._stack("down", *NAMES, check=False)
+        self._stack("down", *ALL_NAMES, check=False)
         self.unmount_disk()
         self.closing = False
 

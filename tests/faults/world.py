@@ -15,11 +15,11 @@ from harness.checker import Checker
 from harness.process import Program
 from harness.stack import Corner, Stack
 from harness.wait import eventually
-from servers import Servers, process_state
+from servers import ALL_NAMES, NAMES, Servers, process_state
 from toxiproxy import Toxiproxy
 
 PROJECTORS = ("projector-0", "projector-1")
-PROGRAMS = ("write-api", *PROJECTORS, "query-api")
+CONSUMERS = ("consumer-0", "consumer-1")
 METRIC = "readside_projector_"
 # Short times, so that minutes hold many takeovers and recoveries. Continuous verification would repair what the rest of
 # the projector must not lose, so it is off.
@@ -35,11 +35,15 @@ class Ended(Exception):
 
 
 class World:
-    def __init__(self, folder, var, bin_dir, log):
+    """With `kafka`, the two projectors are relays, and two consumers write what they put into the topic."""
+
+    def __init__(self, folder, var, bin_dir, log, kafka=False):
         self.folder, self.bin_dir, self.log = folder, bin_dir, log
         self.projector_bin_dir = bin_dir
         self.ending = threading.Event()
-        self.servers = Servers(var, log)
+        self.writing = (*PROJECTORS, *CONSUMERS) if kafka else PROJECTORS
+        self.kafka = kafka
+        self.servers = Servers(var, log, ALL_NAMES if kafka else NAMES)
         self.programs, self.links, self.gates, self.clocks = {}, {}, {}, {}
         self.stack = self.corner = self.toxiproxy = self.checker = None
         self.left_out = {}
@@ -60,14 +64,14 @@ class World:
         search = urllib.parse.urlsplit(self.stack.es_url)
         targets = {"mongodb": (mongo.hostname, mongo.port),
                    "mysql": (os.environ["READSIDE_MYSQL_HOST"], os.environ["READSIDE_MYSQL_PORT"])}
-        for name in PROJECTORS:
+        for name in self.writing:
             self.gates[name] = Gate(search.hostname, search.port)
-        for name in (*PROJECTORS, "write-api"):
+        for name in (*self.writing, "write-api"):
             for server, (host, port) in targets.items():
                 self._link(name, server, host, port, proxied)
-            if name in PROJECTORS:
+            if name in self.writing:
                 self._link(name, "elasticsearch", "127.0.0.1", self.gates[name].port, proxied)
-        for name in PROGRAMS:
+        for name in ("write-api", *self.writing, "query-api"):
             self.programs[name] = self._program(name)
 
     def _link(self, program, server, host, port, proxied):
@@ -79,7 +83,7 @@ class World:
     def _program(self, name):
         folder = os.path.join(self.folder, f"{self.corner.name}-{name}")
         os.makedirs(folder)
-        kind = "projector" if name in PROJECTORS else name
+        kind = "projector" if name in self.writing else name
         settings = dict(SETTINGS[kind])
         if kind != "query-api":
             settings.update({"mongo.uri": f"mongodb://127.0.0.1:{self.links[name, 'mongodb'].port}/?directConnection=true",
@@ -87,10 +91,19 @@ class World:
                              "mysql.host": "127.0.0.1", "mysql.port": self.links[name, "mysql"].port})
         if kind == "projector":
             settings["elasticsearch.url"] = f"http://127.0.0.1:{self.links[name, 'elasticsearch'].port}"
+        if self.kafka:
+            settings.update({"kafka.marks_topic": f"{self.corner.name}.marks", "kafka.marks_group": f"{self.corner.name}.group",
+                             "kafka.marks_partitions": "4", "kafka.session_timeout": "6s"} if kind == "projector" else {})
         self.clocks[name] = os.path.join(folder, "clock")
         self.set_clock(name, 0)
         return Program(kind, folder, {**self.corner.environment, **self._faketime(name)}, settings,
-                       bin_dir=self.projector_bin_dir if kind == "projector" else self.bin_dir)
+                       bin_dir=self.projector_bin_dir if kind == "projector" else self.bin_dir, arguments=self._arguments(name))
+
+    def _arguments(self, name):
+        """None: as its program is run usually."""
+        if name in CONSUMERS:
+            return ["run", "--from", "kafka"]
+        return ["relay"] if self.kafka and name in PROJECTORS else None
 
     def _faketime(self, name):
         """Our programs' wall clock, read from a file once a second; the monotonic clock stays true."""
@@ -174,6 +187,8 @@ class World:
         """The programs that a role of the schedule means at this moment."""
         if role == "projectors":
             return list(PROJECTORS)
+        if role in ("consumers", "consumer"):
+            return list(CONSUMERS if role == "consumers" else CONSUMERS[:1])
         if role in ("owner", "standby"):
             owner = self.owner()
             return [owner if role == "owner" else next(p for p in PROJECTORS if p != owner)]

@@ -142,6 +142,11 @@ class Program:
                 return float(line.rsplit(" ", 1)[1])
         return None
 
+    def metrics(self, name):
+        """The values of a metric under all its labels."""
+        text = requests.get(self.url + "/metrics", timeout=5).text
+        return [float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith((name + " ", name + "{"))]
+
     def rss_kib(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
             return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
