@@ -233,7 +233,7 @@ static bool put_category_names(struct composer *c, const struct projection_rule 
             for (unsigned k = 0; k < c->lineage[i]->name_count; k++) {
                 const struct category_name *name = &c->lineage[i]->names[k];
                 if (name->text.len == 0 ||
-                    projection_language_of(p, name->lang, strlen(name->lang), name->hangul) != field)
+                    projection_language_of(p, name->lang, name->lang_len, name->hangul) != field)
                     continue;
                 if (!any)
                     sink_slice(out, rule->open);
@@ -275,26 +275,48 @@ static void put_skus(const struct composer *c, const struct projection_rule *rul
     sink_char(out, ']');
 }
 
-static void put_terms(const struct composer *c, const struct term_list *list, struct term_range base,
-                      struct term_range own, const struct variant *v, struct sink *out) {
-    if (c->is_flat)
-        terms_write(&c->terms, list, base, out);
+/* The product's own terms, of the names that no variant has. */
+static void put_common(const struct composer *c, const struct projection_rule *rule, const struct term_list *list,
+                       struct term_range base, struct sink *out) {
+    size_t before = sink_len(out);
+    sink_slice(out, rule->open);
+    sink_char(out, '[');
+    if (terms_write_common(&c->terms, list, base, out))
+        sink_char(out, ']');
     else
-        terms_write_merged(&c->terms, list, base, own, v->attrs, out);
+        sink_cut(out, before);
+}
+
+static void put_varied(const struct composer *c, const struct projection_rule *rule, struct sink *out) {
+    if (c->terms.names.count == 0)
+        return;
+    sink_slice(out, rule->open);
+    sink_char(out, '[');
+    terms_write_names(&c->terms, out);
     sink_char(out, ']');
 }
 
+static void put_variant_terms(const struct composer *c, struct slice open, const struct term_list *list,
+                              struct term_range base, struct term_range own, const struct variant *v,
+                              struct sink *out) {
+    size_t before = sink_len(out);
+    sink_slice(out, open);
+    if (terms_write_varied(&c->terms, list, base, own, v->attrs, out))
+        sink_char(out, ']');
+    else
+        sink_cut(out, before);
+}
+
 /* The members of one place where filters look: flat, or one of variants[]. */
-static void put_dimensions(const struct composer *c, const struct variant *v, struct sink *out) {
+static void put_sku(const struct composer *c, const struct variant *v, struct sink *out) {
     SINK_LITERAL(out, "{\"sku\":");
     sink_string(out, v->sku);
-    if (c->attrs.first < c->attrs.end || v->attrs.first < v->attrs.end) {
-        SINK_LITERAL(out, ",\"attrs\":[");
-        put_terms(c, &c->terms.attrs, c->attrs, v->attrs, v, out);
-    }
-    if (c->numbers.first < c->numbers.end || v->numbers.first < v->numbers.end) {
-        SINK_LITERAL(out, ",\"numbers\":[");
-        put_terms(c, &c->terms.numbers, c->numbers, v->numbers, v, out);
+    if (c->terms.names.count > 0) {
+        SINK_LITERAL(out, ",\"names\":[");
+        terms_write_names(&c->terms, out);
+        sink_char(out, ']');
+        put_variant_terms(c, SLICE(",\"attrs\":["), &c->terms.attrs, c->attrs, v->attrs, v, out);
+        put_variant_terms(c, SLICE(",\"numbers\":["), &c->terms.numbers, c->numbers, v->numbers, v, out);
     }
     if (v->has_price) {
         SINK_LITERAL(out, ",\"price\":");
@@ -309,7 +331,7 @@ static void put_flat(const struct composer *c, const struct projection_rule *rul
     if (!c->is_flat)
         return;
     sink_slice(out, rule->open);
-    put_dimensions(c, &c->variants[0], out);
+    put_sku(c, &c->variants[0], out);
 }
 
 static void put_variants(const struct composer *c, const struct projection_rule *rule, struct sink *out) {
@@ -318,7 +340,7 @@ static void put_variants(const struct composer *c, const struct projection_rule 
     sink_slice(out, rule->open);
     for (size_t i = 0; i < c->variant_count && sink_ok(out); i++) {
         sink_char(out, i ? ',' : '[');
-        put_dimensions(c, &c->variants[i], out);
+        put_sku(c, &c->variants[i], out);
     }
     sink_char(out, ']');
 }
@@ -367,6 +389,15 @@ static bool put_field(struct composer *c, const struct projection_rule *rule, st
         return true;
     case TRANSFORM_SKUS:
         put_skus(c, rule, out);
+        return true;
+    case TRANSFORM_ATTRS:
+        put_common(c, rule, &c->terms.attrs, c->attrs, out);
+        return true;
+    case TRANSFORM_NUMBERS:
+        put_common(c, rule, &c->terms.numbers, c->numbers, out);
+        return true;
+    case TRANSFORM_VARIED:
+        put_varied(c, rule, out);
         return true;
     case TRANSFORM_FLAT:
         put_flat(c, rule, out);

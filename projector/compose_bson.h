@@ -56,10 +56,25 @@ static inline uint32_t element_size(uint8_t type, const uint8_t *p, size_t left)
     return element_size_any(type, p, left);
 }
 
+/* The first NUL from p on; `end` is one. Eight bytes at a time (Bit Twiddling Hacks, "haszero"; the lowest is exact). */
+static inline const uint8_t *element_key_end(const uint8_t *p, const uint8_t *end) {
+    for (; end - p >= 8; p += 8) {
+        uint64_t w;
+        memcpy(&w, p, 8);
+        w = BSON_UINT64_FROM_LE(w);
+        uint64_t zero = (w - 0x0101010101010101u) & ~w & 0x8080808080808080u;
+        if (zero)
+            return p + (size_t)__builtin_ctzll(zero) / 8;
+    }
+    while (*p)
+        p++;
+    return p;
+}
+
 static inline bool elements_next(struct elements *it, struct element *ret) {
     if (it->p == it->end)
         return false;
-    const uint8_t *key = it->p + 1, *nul = memchr(key, 0, (size_t)(it->end - it->p));
+    const uint8_t *key = it->p + 1, *nul = element_key_end(key, it->end);
     /* The search ends at the document's own NUL at the latest. */
     uint32_t size = nul == it->end ? UINT32_MAX : element_size(*it->p, nul + 1, (size_t)(it->end - nul - 1));
     if (size == UINT32_MAX) {

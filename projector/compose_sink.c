@@ -1,6 +1,9 @@
 #include "projector/compose_sink.h"
 #include "core/json_write.h"
 #include "core/utf8.h"
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum { FIRST_BYTES = 4096 };
 
@@ -61,40 +64,55 @@ static char *put_escape(char *out, unsigned char c) {
     return out;
 }
 
-/* Copies the plain bytes at the start of [in, end) and returns how many. There is room for end - in + 8 bytes. */
-static inline size_t copy_plain(char *out, const unsigned char *in, const unsigned char *end) {
-    const unsigned char *start = in;
-    uint64_t w;
-    while (end - in >= 8) {
-        memcpy(&w, in, 8);
-        memcpy(out, &w, 8);
-        uint64_t odd = sink_odd_bytes(w);
-        if (odd)
-            return (size_t)(in - start) + (size_t)__builtin_ctzll(odd) / 8;
-        in += 8;
-        out += 8;
-    }
-    if (in > start && in < end) { /* the last eight bytes, some of them again */
-        memcpy(&w, end - 8, 8);
-        if (sink_odd_bytes(w) == 0) {
-            memcpy(out - (8 - (end - in)), &w, 8);
-            return (size_t)(end - start);
-        }
-    }
-    while (in < end && is_plain(*in))
-        *out++ = (char)*in++;
-    return (size_t)(in - start);
+/* Copies 16 bytes and returns how many of the first of them are plain. */
+static inline size_t copy_block(char *out, const unsigned char *in) {
+#ifdef __SSE2__
+    __m128i v = _mm_loadu_si128((const __m128i *)in);
+    _mm_storeu_si128((__m128i *)out, v);
+    /* Below a space as signed bytes: controls and everything from 0x80 on. */
+    __m128i odd = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(' ')),
+                               _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                                            _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
+    return (size_t)__builtin_ctz((unsigned)_mm_movemask_epi8(odd) | 0x10000u);
+#else
+    uint64_t w[2];
+    memcpy(w, in, 16);
+    memcpy(out, w, 16);
+    uint64_t first = sink_odd_bytes(w[0]), second = sink_odd_bytes(w[1]);
+    return first    ? (size_t)__builtin_ctzll(first) / 8
+           : second ? 8 + (size_t)__builtin_ctzll(second) / 8
+                    : 16;
+#endif
 }
 
-/* Copies the well-formed multi-byte characters at the start of [in, end) and returns their bytes. */
+/* Fewer than 16 bytes: copies the plain ones at their start and returns how many. There is room for 8 more. */
+static inline size_t copy_tail(char *out, const unsigned char *in, size_t len) {
+    size_t n = 0;
+    if (len >= 8) {
+        uint64_t first, last;
+        memcpy(&first, in, 8);
+        memcpy(&last, in + len - 8, 8);
+        memcpy(out, &first, 8);
+        memcpy(out + len - 8, &last, 8);
+        if ((sink_odd_bytes(first) | sink_odd_bytes(last)) == 0)
+            return len;
+    }
+    for (; n < len && is_plain(in[n]); n++)
+        out[n] = (char)in[n];
+    return n;
+}
+
+/* Copies the well-formed multi-byte characters at the start of [in, end) and returns their bytes. There is room for
+ * one byte more. */
 static inline size_t copy_wide(char *out, const unsigned char *in, const unsigned char *end) {
     const unsigned char *start = in;
     while (in < end && *in >= 0x80) {
-        uint32_t cp;
+        uint32_t w, cp;
         size_t n = 3;
         /* U+1000..CFFF: most of Korean, Japanese and Chinese text; no overlong form or surrogate among them. */
-        if (*in >= 0xE1 && *in <= 0xEC && end - in >= 3 && (in[1] & 0xC0) == 0x80 && (in[2] & 0xC0) == 0x80) {
-            memcpy(out, in, 3);
+        if (end - in >= 4 && (memcpy(&w, in, 4), *in >= 0xE1 && *in <= 0xEC && (in[1] & 0xC0) == 0x80 &&
+                                                     (in[2] & 0xC0) == 0x80)) {
+            memcpy(out, &w, 4);
         } else {
             n = utf8_decode((const char *)in, (size_t)(end - in), &cp);
             if (n == 0)
@@ -109,29 +127,54 @@ static inline size_t copy_wide(char *out, const unsigned char *in, const unsigne
 
 void sink_escaped(struct sink *s, struct slice text) {
     const unsigned char *in = (const unsigned char *)text.data, *end = in + text.len;
-    while (in < end) {
-        if (!sink_room(s, (size_t)(end - in) + 8))
-            return;
-        size_t run = *in >= 0x80 ? copy_wide(s->p, in, end) : copy_plain(s->p, in, end);
-        if (run == 0 && *in >= 0x80) {
-            s->invalid = true;
-            return;
+    if (in == end || !sink_room(s, text.len + 16))
+        return;
+    char *out = s->p;
+    for (;;) {
+        size_t n = end - in >= 16 ? copy_block(out, in) : copy_tail(out, in, (size_t)(end - in));
+        in += n;
+        out += n;
+        if (in == end)
+            break;
+        if (n == 16)
+            continue;
+        if (*in >= 0x80) {
+            n = copy_wide(out, in, end);
+            if (n == 0) {
+                s->invalid = true;
+                return;
+            }
+            in += n;
+            out += n;
+        } else {
+            out = put_escape(out, *in++);
+            s->p = out;
+            if (!sink_room(s, (size_t)(end - in) + 16))
+                return;
+            out = s->p;
         }
-        s->p += run;
-        if (run == 0)
-            s->p = put_escape(s->p, in[run++]);
-        in += run;
+        if (in == end)
+            break;
     }
+    s->p = out;
 }
+
+static const char DIGIT_PAIRS[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+                                  "4950515253545556575859606162636465666768697071727374757677787980818283848586878889909192939495969798"
+                                  "99";
 
 static char *put_u64(char *out, uint64_t v) {
     char digits[20];
     size_t at = sizeof(digits);
-    do
-        digits[--at] = (char)('0' + v % 10);
-    while (v /= 10);
-    memcpy(out, digits + at, sizeof(digits) - at);
-    return out + sizeof(digits) - at;
+    for (; v >= 100; v /= 100)
+        memcpy(digits + (at -= 2), DIGIT_PAIRS + v % 100 * 2, 2);
+    if (v >= 10)
+        memcpy(digits + (at -= 2), DIGIT_PAIRS + v * 2, 2);
+    else
+        digits[--at] = (char)('0' + v);
+    size_t len = sizeof(digits) - at;
+    memcpy(out, digits + at, len);
+    return out + len;
 }
 
 void sink_int(struct sink *s, int64_t v) {
@@ -180,22 +223,28 @@ void sink_number(struct sink *s, double v) {
 }
 
 void sink_ordered_hex(struct sink *s, double v) {
-    static const char hex[] = "0123456789abcdef";
     uint64_t bits;
     double positive_zero = v == 0 ? 0.0 : v;
     memcpy(&bits, &positive_zero, sizeof(bits));
     bits = bits >> 63 ? ~bits : bits ^ (UINT64_C(1) << 63);
     if (!sink_room(s, 16))
         return;
-    for (int i = 15; i >= 0; i--, bits >>= 4)
-        s->p[i] = hex[bits & 15];
+    /* Nibbles apart, one to a byte; a letter is 39 further from '0' than its value. */
+    for (unsigned half = 0; half < 2; half++) {
+        uint64_t n = half == 0 ? bits >> 32 : bits & UINT32_MAX;
+        n = (n | n << 16) & 0x0000FFFF0000FFFFu;
+        n = (n | n << 8) & 0x00FF00FF00FF00FFu;
+        n = (n | n << 4) & 0x0F0F0F0F0F0F0F0Fu;
+        n += 0x3030303030303030u + ((n + 0x0606060606060606u) >> 4 & 0x0101010101010101u) * 39;
+        n = __builtin_bswap64(n);
+        memcpy(s->p + half * 8, &n, 8);
+    }
     s->p += 16;
 }
 
-static char *put_digits(char *out, unsigned v, unsigned count) {
-    for (unsigned i = count; i > 0; i--, v /= 10)
-        out[i - 1] = (char)('0' + v % 10);
-    return out + count;
+static char *put_pair(char *out, unsigned v) {
+    memcpy(out, DIGIT_PAIRS + (size_t)v * 2, 2);
+    return out + 2;
 }
 
 void sink_date(struct sink *s, int64_t msec) {
@@ -216,19 +265,21 @@ void sink_date(struct sink *s, int64_t msec) {
         return;
     char *p = s->p;
     *p++ = '"';
-    p = put_digits(p, (unsigned)year, 4);
+    p = put_pair(p, (unsigned)year / 100);
+    p = put_pair(p, (unsigned)year % 100);
     *p++ = '-';
-    p = put_digits(p, month, 2);
+    p = put_pair(p, month);
     *p++ = '-';
-    p = put_digits(p, doy - (153 * mp + 2) / 5 + 1, 2);
+    p = put_pair(p, doy - (153 * mp + 2) / 5 + 1);
     *p++ = 'T';
-    p = put_digits(p, t / 3600000, 2);
+    p = put_pair(p, t / 3600000);
     *p++ = ':';
-    p = put_digits(p, t / 60000 % 60, 2);
+    p = put_pair(p, t / 60000 % 60);
     *p++ = ':';
-    p = put_digits(p, t / 1000 % 60, 2);
+    p = put_pair(p, t / 1000 % 60);
     *p++ = '.';
-    p = put_digits(p, t % 1000, 3);
+    *p++ = (char)('0' + t % 1000 / 100);
+    p = put_pair(p, t % 100);
     *p++ = 'Z';
     *p++ = '"';
     s->p = p;

@@ -43,6 +43,19 @@ static inline void sink_char(struct sink *s, char c) {
     if (sink_room(s, 1))
         *s->p++ = c;
 }
+/* Takes back what was written since sink_len() was `len`. */
+static inline void sink_cut(struct sink *s, size_t len) {
+    if (s->p)
+        s->p = s->buf->data + len;
+}
+/* Copies in steps of 16 bytes, up to 15 more than len on both sides: for short texts in memory of our own. */
+static inline char *sink_copy_short(char *out, const char *in, size_t len) {
+    size_t n = 0;
+    do
+        memcpy(out + n, in + n, 16);
+    while ((n += 16) < len);
+    return out + len;
+}
 #define SINK_LITERAL(s, literal) sink_put((s), (literal), sizeof(literal) - 1)
 
 /* Marks (bit 7 of each byte) where a byte does not stand for itself in a JSON string: controls, quote, backslash and

@@ -64,7 +64,8 @@ static bool read_fields(struct composer *c) {
         if (element_is_null(&e))
             continue;
         for (unsigned i = 0; i < p->source_count; i++)
-            if (slice_eq(p->sources[i], e.key)) {
+            if (p->sources[i].len == e.key.len && p->sources[i].data[0] == e.key.data[0] &&
+                slice_eq(p->sources[i], e.key)) {
                 c->sources[i] = e;
                 c->present |= UINT32_C(1) << i;
                 break;
@@ -182,8 +183,8 @@ static bool read_attributes(struct composer *c) {
         return compose_bad(c, "attributes", -1, "must be an object");
     if (it)
         terms_walk(t, it);
-    c->attrs = terms_sort(t, &t->attrs, 0);
-    c->numbers = terms_sort(t, &t->numbers, 0);
+    c->attrs = (struct term_range){0, t->attrs.count};
+    c->numbers = (struct term_range){0, t->numbers.count};
     return check_terms(c, "attributes", -1);
 }
 
@@ -220,8 +221,8 @@ static bool read_variant(struct composer *c, const struct element *object, long 
     if (v->sku.len == 0 || v->sku.len > COMPOSE_SKU_BYTES_MAX || !utf8_valid(v->sku.data, v->sku.len))
         return compose_bad(c, "variants", index, "sku must be a string of 1 to 256 bytes of UTF-8");
     terms_code(t, v->sku);
-    v->attrs = terms_sort(t, &t->attrs, attrs);
-    v->numbers = terms_sort(t, &t->numbers, numbers);
+    v->attrs = (struct term_range){attrs, t->attrs.count};
+    v->numbers = (struct term_range){numbers, t->numbers.count};
     return check_terms(c, "variants", index);
 }
 
@@ -247,6 +248,22 @@ static void settle_variant(struct composer *c, struct variant *v, bool has_price
     v->stock = c->input->stock ? stock_states_get(c->input->stock, v->sku) : STOCK_OUT;
     c->stock = v->stock > c->stock ? v->stock : c->stock;
     c->is_flat = c->is_flat && v->attrs.first == v->attrs.end;
+}
+
+/* Where names stand in variants, the terms of a name are looked for: in order they are found fast. Else the order of
+ * the source is as good as any. */
+static void sort_by_name(struct composer *c) {
+    struct terms *t = &c->terms;
+    for (size_t i = 0; i < c->variant_count; i++) {
+        terms_sort(&t->attrs, c->variants[i].attrs, t->text.data);
+        terms_sort(&t->numbers, c->variants[i].numbers, t->text.data);
+        terms_add_names(t, c->variants[i].attrs);
+    }
+    if (t->names.count == 0)
+        return;
+    terms_sort_names(t);
+    terms_sort(&t->attrs, c->attrs, t->text.data);
+    terms_sort(&t->numbers, c->numbers, t->text.data);
 }
 
 static bool read_variants(struct composer *c) {
@@ -280,10 +297,7 @@ static bool read_variants(struct composer *c) {
     c->is_flat = c->variant_count == 1;
     for (size_t i = 0; i < c->variant_count; i++)
         settle_variant(c, &c->variants[i], price_it != NULL, price);
-    if (c->is_flat)
-        return true;
-    terms_join(&c->terms, &c->terms.attrs, c->attrs);
-    terms_join(&c->terms, &c->terms.numbers, c->numbers);
+    sort_by_name(c);
     return check_terms(c, "variants", -1);
 }
 
@@ -291,7 +305,7 @@ bool compose_read(struct composer *c) {
     terms_reset(&c->terms);
     if (!read_fields(c) || !read_id(c) || !read_categories(c) || !read_attributes(c) || !read_variants(c))
         return false;
-    c->codes = terms_sort(&c->terms, &c->terms.codes, 0);
+    c->codes = (struct term_range){0, c->terms.codes.count};
     c->ignored += c->terms.ignored;
     return true;
 }

@@ -17,6 +17,7 @@ void terms_done(struct terms *t) {
     free(t->attrs.items);
     free(t->numbers.items);
     free(t->codes.items);
+    free(t->names.items);
     *t = (struct terms){.text = t->text};
 }
 
@@ -24,7 +25,7 @@ void terms_reset(struct terms *t) {
     buf_reset(&t->text);
     buf_shrink(&t->text, KEEP_BYTES);
     sink_open(&t->sink, &t->text);
-    t->attrs.count = t->numbers.count = t->codes.count = 0;
+    t->attrs.count = t->numbers.count = t->codes.count = t->names.count = 0;
     t->ignored = 0;
     t->corrupt = false;
 }
@@ -83,12 +84,12 @@ static void end_term(struct terms *t, struct term_list *list, size_t start, size
 /* Writes "name= and returns where the term starts. */
 static size_t begin_term(struct terms *t, size_t name_len) {
     size_t start = sink_len(&t->sink);
-    if (sink_room(&t->sink, name_len + 2)) {
+    if (sink_room(&t->sink, name_len + 18)) {
         char *p = t->sink.p;
         *p++ = '"';
-        memcpy(p, t->name, name_len);
-        p[name_len] = '=';
-        t->sink.p = p + name_len + 1;
+        p = sink_copy_short(p, t->name, name_len);
+        *p++ = '=';
+        t->sink.p = p;
     }
     return start;
 }
@@ -305,59 +306,96 @@ static void insertion_sort(struct term *items, uint32_t count, const char *text)
     }
 }
 
-struct term_range terms_sort(struct terms *t, struct term_list *list, uint32_t first) {
-    uint32_t count = list->count - first, kept = 0;
-    struct term *items = count ? list->items + first : NULL;
+void terms_sort(struct term_list *list, struct term_range range, char *text) {
+    uint32_t count = range.end - range.first;
     if (count > INSERTION_MAX)
-        qsort_r(items, count, sizeof(*items), compare_r, t->text.data);
-    else
-        insertion_sort(items, count, t->text.data);
-    for (uint32_t i = 0; i < count; i++)
-        if (kept == 0 || compare(&items[kept - 1], &items[i], t->text.data) != 0)
-            items[kept++] = items[i];
-    list->count = first + kept;
-    return (struct term_range){first, first + kept};
-}
-
-/* The terms of a range, put behind each other with commas in the text: written often, they are few copies then. */
-void terms_join(struct terms *t, struct term_list *list, struct term_range range) {
-    size_t bytes = 0;
-    for (uint32_t i = range.first; i < range.end; i++)
-        bytes += list->items[i].len + 1;
-    if (!sink_room(&t->sink, bytes))
-        return;
-    for (uint32_t i = range.first; i < range.end; i++) {
-        struct term *term = &list->items[i];
-        memcpy(t->sink.p, t->text.data + term->offset, term->len);
-        term->offset = (uint32_t)sink_len(&t->sink);
-        t->sink.p += term->len;
-        *t->sink.p++ = ',';
-    }
-}
-
-/* Terms from..to, which were joined, with a comma behind each. */
-static void write_run(const struct terms *t, const struct term *from, const struct term *to, struct sink *out) {
-    if (from < to)
-        sink_put(out, t->text.data + from->offset, to[-1].offset + to[-1].len + 1 - from->offset);
+        qsort_r(list->items + range.first, count, sizeof(*list->items), compare_r, text);
+    else if (count > 1)
+        insertion_sort(list->items + range.first, count, text);
 }
 
 static void write_one(const struct terms *t, const struct term *term, struct sink *out) {
-    if (!sink_room(out, term->len + 1))
+    if (!sink_room(out, term->len + 16))
         return;
-    memcpy(out->p, t->text.data + term->offset, term->len);
-    out->p += term->len;
+    out->p = sink_copy_short(out->p, t->text.data + term->offset, term->len);
     *out->p++ = ',';
 }
 
-void terms_write(const struct terms *t, const struct term_list *list, struct term_range range, struct sink *out) {
-    for (uint32_t i = range.first; i < range.end; i++)
-        write_one(t, &list->items[i], out);
-    if (range.end > range.first && sink_ok(out))
-        out->p--; /* the last comma */
+static void write_run(const struct terms *t, const struct term *from, const struct term *to, struct sink *out) {
+    for (; from < to; from++)
+        write_one(t, from, out);
 }
+
+/* Every term was written with a comma behind it. Returns whether there was one. */
+static bool end_list(struct sink *out, size_t before) {
+    if (!sink_ok(out) || sink_len(out) == before)
+        return false;
+    out->p--;
+    return true;
+}
+
+bool terms_write(const struct terms *t, const struct term_list *list, struct term_range range, struct sink *out) {
+    const size_t before = sink_len(out);
+    write_run(t, list->items + range.first, list->items + range.end, out);
+    return end_list(out, before);
+}
+
+/* ---- names ---- */
 
 static bool same_name(const char *text, const struct term *a, const struct term *b) {
     return a->name_len == b->name_len && memcmp(text + a->offset, text + b->offset, a->name_len) == 0;
+}
+
+/* The term's name as a term: "name= without what follows, so names are in the order of their terms. */
+static struct term name_of(const char *text, const struct term *term) {
+    char order[17] = {0};
+    uint32_t len = term->name_len - 1;
+    memcpy(order, text + term->offset + 1, len < 16 ? len : 16);
+    return (struct term){.order = {load_order(order), load_order(order + 8)},
+                         .offset = term->offset,
+                         .len = term->name_len,
+                         .name_len = term->name_len};
+}
+
+/* Variants mostly have the same names in the same order: then a name of a further variant is found at once. */
+void terms_add_names(struct terms *t, struct term_range range) {
+    const char *text = t->text.data;
+    uint32_t expected = 0;
+    for (uint32_t i = range.first; i < range.end; i++) {
+        const struct term *term = &t->attrs.items[i];
+        if (i > range.first && same_name(text, term, term - 1))
+            continue;
+        if (expected < t->names.count && same_name(text, term, &t->names.items[expected])) {
+            expected++;
+        } else if (list_room(t, &t->names)) {
+            t->names.items[t->names.count++] = name_of(text, term);
+            expected = t->names.count;
+        }
+    }
+}
+
+void terms_sort_names(struct terms *t) {
+    struct term_list *names = &t->names;
+    uint32_t kept = 0;
+    terms_sort(names, (struct term_range){0, names->count}, t->text.data);
+    for (uint32_t i = 0; i < names->count; i++)
+        if (kept == 0 || !same_name(t->text.data, &names->items[kept - 1], &names->items[i]))
+            names->items[kept++] = names->items[i];
+    names->count = kept;
+}
+
+void terms_write_names(const struct terms *t, struct sink *out) {
+    const size_t before = sink_len(out);
+    for (uint32_t i = 0; i < t->names.count; i++) {
+        const struct term *name = &t->names.items[i];
+        if (!sink_room(out, name->len + 1))
+            return;
+        memcpy(out->p, t->text.data + name->offset, name->len - 1);
+        out->p += name->len - 1;
+        *out->p++ = '"';
+        *out->p++ = ',';
+    }
+    end_list(out, before);
 }
 
 /* The first term from..end that does not stand before every term of the name. */
@@ -375,25 +413,47 @@ static uint32_t find_name(const char *text, const struct term *items, uint32_t f
     return from;
 }
 
-/* Terms of one name stand together, in `base`, in `own` and in the common order. */
-void terms_write_merged(const struct terms *t, const struct term_list *list, struct term_range base,
-                        struct term_range own, struct term_range names, struct sink *out) {
+static uint32_t end_of_name(const char *text, const struct term *items, uint32_t from, uint32_t end,
+                            const struct term *name) {
+    while (from < end && same_name(text, &items[from], name))
+        from++;
+    return from;
+}
+
+bool terms_write_common(const struct terms *t, const struct term_list *list, struct term_range base, struct sink *out) {
     const char *text = t->text.data;
-    const struct term *items = list->items, *replaced = t->attrs.items;
+    const struct term *items = list->items;
     const size_t before = sink_len(out);
-    uint32_t o = own.first, run = base.first;
-    for (uint32_t n = names.first; n < names.end; n++) {
-        if (n > names.first && same_name(text, &replaced[n], &replaced[n - 1]))
-            continue;
-        uint32_t at = find_name(text, items, run, base.end, &replaced[n]);
+    uint32_t run = base.first;
+    for (uint32_t n = 0; n < t->names.count && run < base.end; n++) {
+        uint32_t at = find_name(text, items, run, base.end, &t->names.items[n]);
         write_run(t, items + run, items + at, out);
-        while (o < own.end && same_name(text, &items[o], &replaced[n]))
-            write_one(t, &items[o++], out);
-        while (at < base.end && same_name(text, &items[at], &replaced[n]))
-            at++;
-        run = at;
+        run = end_of_name(text, items, at, base.end, &t->names.items[n]);
     }
     write_run(t, items + run, items + base.end, out);
-    if (sink_ok(out) && sink_len(out) != before)
-        out->p--; /* the last comma */
+    return end_list(out, before);
+}
+
+bool terms_write_varied(const struct terms *t, const struct term_list *list, struct term_range base,
+                        struct term_range own, struct term_range own_attrs, struct sink *out) {
+    const char *text = t->text.data;
+    const struct term *items = list->items, *attrs = t->attrs.items;
+    const size_t before = sink_len(out);
+    uint32_t o = own.first, a = own_attrs.first, b = base.first;
+    for (uint32_t n = 0; n < t->names.count; n++) {
+        const struct term *name = &t->names.items[n];
+        uint32_t end = end_of_name(text, attrs, a, own_attrs.end, name);
+        if (end > a) { /* the variant's own */
+            a = end;
+            end = end_of_name(text, items, o, own.end, name);
+            write_run(t, items + o, items + end, out);
+            o = end;
+        } else {
+            b = find_name(text, items, b, base.end, name);
+            end = end_of_name(text, items, b, base.end, name);
+            write_run(t, items + b, items + end, out);
+            b = end;
+        }
+    }
+    return end_list(out, before);
 }

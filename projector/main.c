@@ -8,8 +8,8 @@
 /* Many threads that allocate a little: few arenas, and freed memory goes back, so that memory stays small. */
 static void tune_malloc(void) {
     mallopt(M_ARENA_MAX, 2);
-    mallopt(M_TRIM_THRESHOLD, 1 << 20);
-    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 16 << 20);
+    mallopt(M_MMAP_THRESHOLD, 16 << 20);
 }
 
 int main(int argc, char **argv) {

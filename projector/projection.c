@@ -7,30 +7,36 @@ enum { ARENA_BYTES_MAX = 1 << 20, FILE_BYTES_MAX = 16 << 20, CODE_NAME_BYTES_MAX
 /* What a transform reads. PLAIN ones read the field that the rule names. */
 enum { PLAIN = 1, ID = 2, PRICE = 4, ATTRIBUTES = 8, VARIANTS = 16, CATEGORIES = 32, PRIMARY = 64 };
 
+static const char *const FLAT_MEMBERS[] = {"price", "stock", "sku", NULL};
+static const char *const VARIANT_MEMBERS[] = {"names", "attrs", "numbers", "price", "stock", "sku", NULL};
+
 static const struct {
     const char *name;
     unsigned sources;
     bool languages;  /* writes <field>.<lang> */
-    bool dimensions; /* writes <field>.{attrs, numbers, price, stock, sku} */
+    const char *const *members; /* writes <field>.<member> */
 } TRANSFORMS[] = {
-    [TRANSFORM_ID] = {"id", ID, false, false},
-    [TRANSFORM_KEYWORD] = {"keyword", PLAIN, false, false},
-    [TRANSFORM_TEXT] = {"text", PLAIN, false, false},
-    [TRANSFORM_LOCALIZED] = {"localized", PLAIN, true, false},
-    [TRANSFORM_DATE] = {"date", PLAIN, false, false},
-    [TRANSFORM_LONG] = {"long", PLAIN, false, false},
-    [TRANSFORM_CODES] = {"codes", ID | VARIANTS | ATTRIBUTES, false, false},
-    [TRANSFORM_CATEGORY_IDS] = {"category_ids", CATEGORIES, false, false},
-    [TRANSFORM_PRIMARY_CATEGORY] = {"primary_category", PRIMARY | CATEGORIES, false, false},
-    [TRANSFORM_CATEGORY_PATHS] = {"category_paths", CATEGORIES, false, false},
-    [TRANSFORM_CATEGORY_NAMES] = {"category_names", CATEGORIES, true, false},
-    [TRANSFORM_PRICE_MIN] = {"price_min", PRICE | VARIANTS, false, false},
-    [TRANSFORM_PRICE_MAX] = {"price_max", PRICE | VARIANTS, false, false},
-    [TRANSFORM_IN_STOCK] = {"in_stock", ID | VARIANTS, false, false},
-    [TRANSFORM_STOCK] = {"stock", ID | VARIANTS, false, false},
-    [TRANSFORM_SKUS] = {"skus", ID | VARIANTS, false, false},
-    [TRANSFORM_FLAT] = {"flat", ID | ATTRIBUTES | VARIANTS | PRICE, false, true},
-    [TRANSFORM_VARIANTS] = {"variants", ID | ATTRIBUTES | VARIANTS | PRICE, false, true},
+    [TRANSFORM_ID] = {"id", ID, false, NULL},
+    [TRANSFORM_KEYWORD] = {"keyword", PLAIN, false, NULL},
+    [TRANSFORM_TEXT] = {"text", PLAIN, false, NULL},
+    [TRANSFORM_LOCALIZED] = {"localized", PLAIN, true, NULL},
+    [TRANSFORM_DATE] = {"date", PLAIN, false, NULL},
+    [TRANSFORM_LONG] = {"long", PLAIN, false, NULL},
+    [TRANSFORM_CODES] = {"codes", ID | VARIANTS | ATTRIBUTES, false, NULL},
+    [TRANSFORM_CATEGORY_IDS] = {"category_ids", CATEGORIES, false, NULL},
+    [TRANSFORM_PRIMARY_CATEGORY] = {"primary_category", PRIMARY | CATEGORIES, false, NULL},
+    [TRANSFORM_CATEGORY_PATHS] = {"category_paths", CATEGORIES, false, NULL},
+    [TRANSFORM_CATEGORY_NAMES] = {"category_names", CATEGORIES, true, NULL},
+    [TRANSFORM_PRICE_MIN] = {"price_min", PRICE | VARIANTS, false, NULL},
+    [TRANSFORM_PRICE_MAX] = {"price_max", PRICE | VARIANTS, false, NULL},
+    [TRANSFORM_IN_STOCK] = {"in_stock", ID | VARIANTS, false, NULL},
+    [TRANSFORM_STOCK] = {"stock", ID | VARIANTS, false, NULL},
+    [TRANSFORM_SKUS] = {"skus", ID | VARIANTS, false, NULL},
+    [TRANSFORM_ATTRS] = {"attrs", ATTRIBUTES | VARIANTS, false, NULL},
+    [TRANSFORM_NUMBERS] = {"numbers", ATTRIBUTES | VARIANTS, false, NULL},
+    [TRANSFORM_VARIED] = {"varied", VARIANTS, false, NULL},
+    [TRANSFORM_FLAT] = {"flat", ID | VARIANTS | PRICE, false, FLAT_MEMBERS},
+    [TRANSFORM_VARIANTS] = {"variants", ID | ATTRIBUTES | VARIANTS | PRICE, false, VARIANT_MEMBERS},
 };
 enum { TRANSFORM_COUNT = sizeof(TRANSFORMS) / sizeof(TRANSFORMS[0]) };
 
@@ -42,8 +48,6 @@ static const struct {
     {VARIANTS, "variants"}, {CATEGORIES, "categories"}, {PRIMARY, "primary_category_id"},
 };
 enum { FIXED_SOURCE_COUNT = sizeof(FIXED_SOURCES) / sizeof(FIXED_SOURCES[0]) };
-
-static const char *const DIMENSION_FIELDS[] = {"attrs", "numbers", "price", "stock", "sku"};
 
 bool projection_transform_by_name(struct slice name, enum transform *ret) {
     for (unsigned i = 0; i < TRANSFORM_COUNT; i++)
@@ -166,6 +170,7 @@ static bool read_code_attributes(struct projection *p, const struct json *v, str
             return false;
         p->code_attribute_count++;
         p->code_lengths |= UINT64_C(1) << n->text.len;
+        p->code_letters |= UINT32_C(1) << (n->text.data[0] & 31);
     }
     qsort(p->code_attributes, p->code_attribute_count, sizeof(*p->code_attributes), compare_names);
     return true;
@@ -199,10 +204,10 @@ static bool field_is_mapped(const struct projection *p, const struct projection_
         if (!mapped(sub, p->languages[i].name))
             return error_set(reterr, ERROR_INVALID, "projection: search field \"%s.%s\" is not in the mapping",
                              rule->field.data, p->languages[i].name.data);
-    for (unsigned i = 0; TRANSFORMS[rule->transform].dimensions && i < 5; i++)
-        if (!mapped(sub, slice_str(DIMENSION_FIELDS[i])))
+    for (const char *const *member = TRANSFORMS[rule->transform].members; member && *member; member++)
+        if (!mapped(sub, slice_str(*member)))
             return error_set(reterr, ERROR_INVALID, "projection: search field \"%s.%s\" is not in the mapping",
-                             rule->field.data, DIMENSION_FIELDS[i]);
+                             rule->field.data, *member);
     if (rule->transform == TRANSFORM_VARIANTS && !json_string_is(json_get(m, "type"), "nested"))
         return refuse(reterr, "search field", rule->field, "must be of type nested in the mapping");
     return true;
@@ -369,7 +374,8 @@ uint8_t projection_language_of(const struct projection *projection, const char *
 }
 
 bool projection_is_code_attribute(const struct projection *projection, struct slice name) {
-    if (name.len > CODE_NAME_BYTES_MAX || !(projection->code_lengths >> name.len & 1))
+    if (name.len > CODE_NAME_BYTES_MAX || !(projection->code_lengths >> name.len & 1) || name.len == 0 ||
+        !(projection->code_letters >> (name.data[0] & 31) & 1))
         return false;
     return bsearch(&name, projection->code_attributes, projection->code_attribute_count, sizeof(name),
                    compare_names) != NULL;

@@ -36,8 +36,11 @@ enum transform {
     TRANSFORM_IN_STOCK,       /* boolean: any SKU low or in */
     TRANSFORM_STOCK,          /* "in" | "low" | "out": best of its SKUs */
     TRANSFORM_SKUS,           /* keyword[] */
-    TRANSFORM_FLAT,           /* {attrs, numbers, price, stock, sku} of a product without differing variants */
-    TRANSFORM_VARIANTS,       /* nested [{sku, attrs, numbers, price, stock}] of all others */
+    TRANSFORM_ATTRS,          /* keyword[] "name=value" of the product, but of no name that a variant has as well */
+    TRANSFORM_NUMBERS,        /* keyword[] "name=" and the number's ordered digits, likewise */
+    TRANSFORM_VARIED,         /* keyword[]: the names of attributes that stand in variants */
+    TRANSFORM_FLAT,           /* {price, stock, sku} of a product without differing variants */
+    TRANSFORM_VARIANTS,       /* nested [{sku, names, attrs, numbers, price, stock}] of all others */
 };
 
 #define PROJECTION_RULES_MAX 64
@@ -76,6 +79,7 @@ struct projection {
     struct slice *code_attributes; /* sorted by length, then bytes */
     unsigned code_attribute_count;
     uint64_t code_lengths; /* bit n: some code attribute has n bytes (n < 64) */
+    uint32_t code_letters; /* bit n: some code attribute begins with a byte whose low five bits are n */
     struct arena arena;
 };
 
