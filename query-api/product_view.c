@@ -1,4 +1,5 @@
 #include "query-api/product_view.h"
+#include <stdlib.h>
 
 const struct json *product_view_localized(const struct json *object, const char *lang) {
     const struct json *text = json_get(object, lang);
@@ -46,47 +47,79 @@ static bool split(const struct json *term, struct slice *ret_name, struct slice 
     return true;
 }
 
-/* ["color=black","color=red","size=M"], sorted as compose writes it -> {"color":["black","red"],"size":["M"]} */
-static void write_attributes(struct json_write *w, const struct json *terms) {
-    struct slice open = {NULL, 0};
-    json_write_key(w, "attributes");
-    json_write_object(w);
-    for (const struct json *t = json_is(terms, JSON_ARRAY) ? terms->child : NULL; t; t = t->next) {
-        struct slice name, value;
-        if (!split(t, &name, &value))
-            continue;
-        if (!open.data || !slice_eq(open, name)) {
-            if (open.data)
-                json_write_array_end(w);
-            json_write_key_slice(w, name);
-            json_write_array(w);
-            open = name;
-        }
-        json_write_slice(w, value);
-    }
-    if (open.data)
-        json_write_array_end(w);
-    json_write_object_end(w);
+struct pair {
+    struct slice name, value;
+};
+
+static int compare_slices(struct slice a, struct slice b) {
+    size_t len = a.len < b.len ? a.len : b.len;
+    int order = len ? memcmp(a.data, b.data, len) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
 }
 
-static void write_sku(struct json_write *w, const struct json *sku) {
+static int compare_pairs(const void *a, const void *b) {
+    const struct pair *x = a, *y = b;
+    int order = compare_slices(x->name, y->name);
+    return order ? order : compare_slices(x->value, y->value);
+}
+
+static size_t add_pairs(const struct json *terms, struct pair *pairs, size_t count) {
+    for (const struct json *t = json_is(terms, JSON_ARRAY) ? terms->child : NULL; t; t = t->next)
+        count += split(t, &pairs[count].name, &pairs[count].value);
+    return count;
+}
+
+/* ["color=black","color=red"] of the product and ["size=M"] of the SKU -> {"color":["black","red"],"size":["M"]}.
+ * False: no memory. */
+static bool write_attributes(struct json_write *w, const struct json *common, const struct json *own) {
+    size_t room = (json_is(common, JSON_ARRAY) ? common->count : 0) + (json_is(own, JSON_ARRAY) ? own->count : 0);
+    struct pair *pairs = malloc((room + 1) * sizeof(*pairs));
+    if (!pairs)
+        return false;
+    size_t count = add_pairs(own, pairs, add_pairs(common, pairs, 0));
+    qsort(pairs, count, sizeof(*pairs), compare_pairs);
+    json_write_key(w, "attributes");
+    json_write_object(w);
+    for (size_t i = 0; i < count; i++) {
+        bool begins = i == 0 || !slice_eq(pairs[i].name, pairs[i - 1].name);
+        if (begins && i > 0)
+            json_write_array_end(w);
+        if (begins) {
+            json_write_key_slice(w, pairs[i].name);
+            json_write_array(w);
+        }
+        if (begins || !slice_eq(pairs[i].value, pairs[i - 1].value))
+            json_write_slice(w, pairs[i].value);
+    }
+    if (count > 0)
+        json_write_array_end(w);
+    json_write_object_end(w);
+    free(pairs);
+    return true;
+}
+
+static bool write_sku(struct json_write *w, const struct json *sku, const struct json *common) {
     json_write_object(w);
     write_json_or_null(w, "sku", json_get(sku, "sku"));
     write_json_or_null(w, "price", json_get(sku, "price"));
     write_json_or_null(w, "stock", json_get(sku, "stock"));
-    write_attributes(w, json_get(sku, "attrs"));
+    bool ok = write_attributes(w, common, json_get(sku, "attrs"));
     json_write_object_end(w);
+    return ok;
 }
 
-static void write_variants(struct json_write *w, const struct json *source) {
+static bool write_variants(struct json_write *w, const struct json *source) {
     const struct json *flat = json_get(source, "flat"), *variants = json_get(source, "variants");
+    const struct json *common = json_get(source, "attrs");
+    bool ok = true;
     json_write_key(w, "variants");
     json_write_array(w);
     if (flat)
-        write_sku(w, flat);
-    for (const struct json *v = json_is(variants, JSON_ARRAY) ? variants->child : NULL; v; v = v->next)
-        write_sku(w, v);
+        ok = write_sku(w, flat, common);
+    for (const struct json *v = json_is(variants, JSON_ARRAY) ? variants->child : NULL; v && ok; v = v->next)
+        ok = write_sku(w, v, common);
     json_write_array_end(w);
+    return ok;
 }
 
 static void write_category_paths(struct json_write *w, const struct json *source,
@@ -126,9 +159,9 @@ bool product_view_write(const struct json *source, const struct category_list *c
     product_view_write_summary(&w, source, lang);
     write_json_or_null(&w, "description", localized(json_get(source, "description"), lang));
     write_category_paths(&w, source, categories, lang);
-    write_variants(&w, source);
+    bool ok = write_variants(&w, source);
     write_json_or_null(&w, "created_at", json_get(source, "created_at"));
     write_json_or_null(&w, "updated_at", json_get(source, "updated_at"));
     json_write_object_end(&w);
-    return json_write_finish(&w);
+    return json_write_finish(&w) && ok;
 }

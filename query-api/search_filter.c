@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 const char *search_filter_field(enum form form, enum dimension dim) {
-    static const char *const names[2][3] = {{"flat.price", "flat.stock", "flat.attrs"},
+    static const char *const names[2][3] = {{"flat.price", "flat.stock", "attrs"},
                                             {"variants.price", "variants.stock", "variants.attrs"}};
     return names[form][dim - DIM_PRICE];
 }
@@ -52,7 +52,7 @@ static void write_attr_range(struct json_write *w, enum form form, struct slice 
     json_write_object(w);
     json_write_key(w, "range");
     json_write_object(w);
-    json_write_key(w, form == FORM_FLAT ? "flat.numbers" : "variants.numbers");
+    json_write_key(w, form == FORM_FLAT ? "numbers" : "variants.numbers");
     json_write_object(w);
     write_bound(w, "gte", name, r->from);
     write_bound(w, "lte", name, r->to);
@@ -109,12 +109,38 @@ static void should_end(struct json_write *w) {
     json_write_object_end(w);
 }
 
-/* One dimension of a variant, in one form: any of its values or ranges. */
-static void write_variant_filter(struct json_write *w, enum form form, const struct filter *f) {
-    if (f->dim == DIM_STOCK) {
-        write_stock_values(w, form, f);
-        return;
-    }
+static void write_ranges(struct json_write *w, enum form form, const struct filter *f) {
+    for (size_t i = 0; i < f->range_count; i++)
+        if (f->dim == DIM_PRICE)
+            write_price_range(w, form, &f->ranges[i]);
+        else
+            write_attr_range(w, form, f->name, &f->ranges[i]);
+}
+
+/* {"term":{field:name}} */
+static void write_name(struct json_write *w, const char *field, struct slice name) {
+    json_write_object(w);
+    json_write_key(w, "term");
+    json_write_object(w);
+    json_write_key(w, field);
+    json_write_slice(w, name);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+static void write_no_name(struct json_write *w, struct slice name) {
+    json_write_object(w);
+    json_write_key(w, "bool");
+    json_write_object(w);
+    json_write_key(w, "must_not");
+    write_name(w, "variants.names", name);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+/* Any of the values or ranges of an attribute. An attribute stands either with the product or in all of its variants:
+ * the other place has no say. */
+static void write_attr_filter(struct json_write *w, enum form form, const struct filter *f) {
     should_begin(w);
     if (f->value_count) {
         json_write_object(w);
@@ -128,11 +154,17 @@ static void write_variant_filter(struct json_write *w, enum form form, const str
         json_write_object_end(w);
         json_write_object_end(w);
     }
-    for (size_t i = 0; i < f->range_count; i++)
-        if (f->dim == DIM_PRICE)
-            write_price_range(w, form, &f->ranges[i]);
-        else
-            write_attr_range(w, form, f->name, &f->ranges[i]);
+    write_ranges(w, form, f);
+    if (form == FORM_FLAT)
+        write_name(w, "varied", f->name);
+    else
+        write_no_name(w, f->name);
+    should_end(w);
+}
+
+static void write_price_filter(struct json_write *w, enum form form, const struct filter *f) {
+    should_begin(w);
+    write_ranges(w, form, f);
     should_end(w);
 }
 
@@ -150,11 +182,23 @@ bool search_filter_any_variant(const struct search_writer *q, enum visible which
     return false;
 }
 
-void search_filter_variants(struct search_writer *q, enum form form, enum visible which, const struct filter *but) {
+void search_filter_attrs(struct search_writer *q, enum visible which, const struct filter *but) {
+    for (size_t i = 0; i < q->p->filter_count; i++)
+        if (q->p->filters[i].dim == DIM_ATTR && takes_part(q, &q->p->filters[i], which, but))
+            write_attr_filter(&q->w, FORM_FLAT, &q->p->filters[i]);
+}
+
+void search_filter_sku(struct search_writer *q, enum form form, enum visible which, const struct filter *but) {
     for (size_t i = 0; i < q->p->filter_count; i++) {
         const struct filter *f = &q->p->filters[i];
-        if (dimension_is_variant(f->dim) && takes_part(q, f, which, but))
-            write_variant_filter(&q->w, form, f);
+        if (!dimension_is_variant(f->dim) || !takes_part(q, f, which, but))
+            continue;
+        if (f->dim == DIM_STOCK)
+            write_stock_values(&q->w, form, f);
+        else if (f->dim == DIM_PRICE)
+            write_price_filter(&q->w, form, f);
+        else if (form == FORM_VARIED)
+            write_attr_filter(&q->w, form, f);
     }
 }
 
@@ -172,13 +216,16 @@ void search_filter_end(struct json_write *w) {
     json_write_object_end(w);
 }
 
-void search_filter_condition(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits) {
+void search_filter_any_sku(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits) {
+    static const char flat[] = "{\"exists\":{\"field\":\"flat.sku\"}}";
+    static const char raw[] = "{\"name\":\"matched\",\"size\":20,\"_source\":false,\"docvalue_fields\":[\"variants.sku\"]}";
     struct json_write *w = &q->w;
     if (!search_filter_any_variant(q, which, but))
         return;
     should_begin(w);
     search_filter_begin(w);
-    search_filter_variants(q, FORM_FLAT, which, but);
+    json_write_raw(w, flat, sizeof(flat) - 1);
+    search_filter_sku(q, FORM_FLAT, which, but);
     search_filter_end(w);
     json_write_object(w);
     json_write_key(w, "nested");
@@ -187,17 +234,20 @@ void search_filter_condition(struct search_writer *q, enum visible which, const 
     json_write_str(w, "variants");
     json_write_key(w, "query");
     search_filter_begin(w);
-    search_filter_variants(q, FORM_VARIED, which, but);
+    search_filter_sku(q, FORM_VARIED, which, but);
     search_filter_end(w);
     if (inner_hits) {
-        static const char raw[] =
-            "{\"name\":\"matched\",\"size\":20,\"_source\":false,\"docvalue_fields\":[\"variants.sku\"]}";
         json_write_key(w, "inner_hits");
         json_write_raw(w, raw, sizeof(raw) - 1);
     }
     json_write_object_end(w);
     json_write_object_end(w);
     should_end(w);
+}
+
+void search_filter_condition(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits) {
+    search_filter_attrs(q, which, but);
+    search_filter_any_sku(q, which, but, inner_hits);
 }
 
 void search_filter_products(struct search_writer *q, enum visible which, const struct filter *but) {

@@ -25,8 +25,14 @@ void search_filter_end(struct json_write *w);
 
 /* All of these write clauses into an open list, and leave out the filter `but` (may be NULL). */
 void search_filter_products(struct search_writer *q, enum visible which, const struct filter *but);
-void search_filter_variants(struct search_writer *q, enum form form, enum visible which, const struct filter *but);
+/* The attributes that stand with the product. One that stands in its variants instead passes. */
+void search_filter_attrs(struct search_writer *q, enum visible which, const struct filter *but);
+/* Price and stock of the only SKU (flat), or price, stock and attributes of one variant (varied); there, an attribute
+ * that stands with the product passes. */
+void search_filter_sku(struct search_writer *q, enum form form, enum visible which, const struct filter *but);
 /* flat.* all match, or one variant matches all. inner_hits names the variants that matched. */
+void search_filter_any_sku(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits);
+/* Both: what stands with the product, and one SKU of it. */
 void search_filter_condition(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits);
 bool search_filter_any_product(const struct search_writer *q, enum visible which, const struct filter *but);
 bool search_filter_any_variant(const struct search_writer *q, enum visible which, const struct filter *but);

@@ -134,7 +134,8 @@ static void write_variant_buckets(struct search_writer *q, enum form form, const
         write_price_buckets(&q->w, form);
 }
 
-/* {"o":{"filter":<other selections>,"aggs":{...}}} within one form */
+/* {"o":{"filter":<other selections>,"aggs":{...}}} within one form. An attribute that stands with the product is
+ * counted there, whatever its SKUs: they had their say in the filter around this. */
 static void write_others(struct search_writer *q, enum form form, const struct facet *facet, const struct filter *own) {
     struct json_write *w = &q->w;
     json_write_key(w, "aggs");
@@ -143,7 +144,8 @@ static void write_others(struct search_writer *q, enum form form, const struct f
     json_write_object(w);
     json_write_key(w, "filter");
     search_filter_begin(w);
-    search_filter_variants(q, form, VISIBLE_ALL, own);
+    if (form == FORM_VARIED || facet->dim != DIM_ATTR)
+        search_filter_sku(q, form, VISIBLE_ALL, own);
     search_filter_end(w);
     json_write_key(w, "aggs");
     json_write_object(w);
@@ -161,7 +163,13 @@ static void write_variant_facet(struct search_writer *q, const struct facet *fac
     json_write_key(w, "flat");
     json_write_object(w);
     json_write_key(w, "filter");
-    json_write_raw(w, flat, sizeof(flat) - 1);
+    if (facet->dim == DIM_ATTR) {
+        search_filter_begin(w);
+        search_filter_any_sku(q, VISIBLE_ALL, own, false);
+        search_filter_end(w);
+    } else {
+        json_write_raw(w, flat, sizeof(flat) - 1);
+    }
     write_others(q, FORM_FLAT, facet, own);
     json_write_object_end(w);
     json_write_key(w, "varied");
@@ -194,7 +202,7 @@ static void write_product_facet(struct search_writer *q, const struct facet *fac
     json_write_object_end(w);
 }
 
-/* A facet with every selection but its own. The variant conditions of a variant facet stand inside its forms. */
+/* A facet with every selection but its own. The conditions on SKUs stand inside the forms of a variant facet. */
 static void write_facet(struct search_writer *q, char kind, size_t index, const struct facet *facet,
                         const struct filter *own) {
     struct json_write *w = &q->w;
@@ -205,8 +213,9 @@ static void write_facet(struct search_writer *q, char kind, size_t index, const 
     json_write_key(w, "filter");
     search_filter_begin(w);
     search_filter_products(q, VISIBLE_SHOWN, own);
+    search_filter_attrs(q, VISIBLE_ALL, own);
     if (!dimension_is_variant(facet->dim))
-        search_filter_condition(q, VISIBLE_ALL, own, false);
+        search_filter_any_sku(q, VISIBLE_ALL, own, false);
     search_filter_end(w);
     if (dimension_is_variant(facet->dim))
         write_variant_facet(q, facet, own);

@@ -4,9 +4,11 @@
  * `post_filter`, and each shown facet is a filter aggregation with every selection but its own.
  *
  * Price, stock and attributes are dimensions of a variant. A product stands in the index in one of two forms
- * (mappings/README.md): "flat" (fields flat.*) or "varied" (nested variants.*), never in both; so a variant
- * condition is `flat.* all match OR one nested variant matches all`, and a count is the sum of two disjoint
- * counts (nested ones counted as products by reverse_nested).
+ * (mappings/README.md): "flat" (its only SKU in flat.*) or "varied" (nested variants.*), never in both. An attribute
+ * stands in one of two places: with the product (attrs), or in all of its variants (its name is then in `varied`). So
+ * a condition is: every attribute matches at the product or is varied, AND flat.* matches or one nested variant
+ * matches in everything that is not with the product. A count is the sum of two disjoint counts (nested ones counted
+ * as products by reverse_nested): of a price by the form of the product, of an attribute by where it stands.
  *
  * Names of the aggregations, which search_result reads back:
  *   f<i>                  facet i of the parameters (a filter aggregation around what follows)

@@ -145,7 +145,7 @@ def test_paging(shop):
 def test_an_array_of_names(shop):
     """A name in several languages beyond Korean and English stands in the index as a list."""
     document = {"id": "sac", "name": {"en": ["Bag", "Sac"], "ko": ["자루", "부대"]}, "codes": ["sac"], "currency": "KRW", "in_stock": True,
-                "stock": "in", "skus": ["sac"], "flat": {"sku": "sac", "attrs": [], "numbers": [], "stock": "in"}}
+                "stock": "in", "skus": ["sac"], "flat": {"sku": "sac", "stock": "in"}}
     shop.index.put([document])
     try:
         [hit] = shop.search("q=부대&lang=ko")["hits"]

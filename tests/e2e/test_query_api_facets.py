@@ -222,14 +222,20 @@ def in_both_forms(document):
     return {**document, "variants": [document["flat"]]} if "flat" in document else document
 
 
-def without_the_products_own_terms(document):
+def with_terms_in_both_places(document):
     made = copy.deepcopy(document)
-    for variant in made.get("variants", []):
-        variant["attrs"] = [a for a in variant["attrs"] if a.startswith(("color=", "size=", "inch="))]
+    made["attrs"] += [a for variant in made.get("variants", []) for a in variant.get("attrs", [])]
     return made
 
 
-@pytest.mark.parametrize("plant", [in_both_forms, without_the_products_own_terms])
+def without_the_names_that_vary(document):
+    made = copy.deepcopy(document)
+    for variant in made.get("variants", []):
+        variant["names"] = []
+    return made
+
+
+@pytest.mark.parametrize("plant", [in_both_forms, with_terms_in_both_places, without_the_names_that_vary])
 def test_a_wrong_form_of_document_is_noticed(stack, tmp_path, seed, plant):
     """The negative control: documents that break the rule of one place for a dimension make the property fail."""
     products, stock = random_shop(random.Random(seed), 100)

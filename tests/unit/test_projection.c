@@ -6,8 +6,8 @@
 #define PROPERTIES                                                                                 \
     "{\"id\":{\"type\":\"keyword\"},\"content_hash\":{},\"version\":{},\"brand\":{\"type\":\"keyword\"},"              \
     "\"name\":{\"properties\":{\"ko\":{},\"en\":{}}},\"title\":{\"properties\":{\"ko\":{}}},"         \
-    "\"codes\":{},\"categories\":{},\"flat\":{\"properties\":{\"attrs\":{},\"numbers\":{},\"price\":{},\"stock\":{}}},"   \
-    "\"variants\":{\"properties\":{\"attrs\":{},\"numbers\":{},\"price\":{},\"stock\":{},\"sku\":{}}}}"
+    "\"codes\":{},\"categories\":{},\"attrs\":{},\"numbers\":{},\"varied\":{},\"flat\":{\"properties\":{\"price\":{},\"stock\":{}}},"   \
+    "\"variants\":{\"properties\":{\"names\":{},\"attrs\":{},\"numbers\":{},\"price\":{},\"stock\":{},\"sku\":{}}}}"
 #define LANGUAGES "\"languages\":{\"fields\":[\"ko\",\"en\"],\"hangul\":\"ko\",\"other\":\"en\"}"
 #define ID_RULE "{\"field\":\"id\",\"as\":\"id\"}"
 

@@ -42,14 +42,16 @@ static void test_varied_product(void **state) {
     (void)state;
     assert_view("{\"id\":\"a\",\"name\":{\"ko\":\"가\",\"en\":\"A\"},\"description\":{\"ko\":\"설명\"},\"brand\":\"B\",\"price_min\":5,\"price_max\":9,"
                 "\"currency\":\"KRW\",\"in_stock\":true,\"stock\":\"low\",\"categories\":[20,99,\"x\"],\"primary_category\":20,"
+                "\"attrs\":[\"zone=b\",\"age=1\",\"zone=a\",\"zone=b\"],\"varied\":[\"color\",\"size\"],"
                 "\"variants\":[{\"sku\":\"a-1\",\"attrs\":[\"color=black\",\"color=red\",\"size=a=b\"],\"numbers\":[],\"price\":5,\"stock\":\"out\"},"
                 "{\"sku\":\"a-2\",\"attrs\":[],\"stock\":\"low\"}],\"created_at\":\"2026-01-01T00:00:00.000Z\",\"content_hash\":-5}",
                 "en",
                 "{\"id\":\"a\",\"name\":\"A\",\"price\":{\"min\":5,\"max\":9},\"brand\":\"B\",\"currency\":\"KRW\",\"in_stock\":true,\"stock\":\"low\","
                 "\"categories\":[20,99,\"x\"],\"primary_category\":20,\"description\":\"설명\","
                 "\"category_paths\":[{\"path\":\"1/20\",\"names\":[\"Fashion\",\"Shoes\"]}],"
-                "\"variants\":[{\"sku\":\"a-1\",\"price\":5,\"stock\":\"out\",\"attributes\":{\"color\":[\"black\",\"red\"],\"size\":[\"a=b\"]}},"
-                "{\"sku\":\"a-2\",\"price\":null,\"stock\":\"low\",\"attributes\":{}}],\"created_at\":\"2026-01-01T00:00:00.000Z\",\"updated_at\":null}");
+                "\"variants\":[{\"sku\":\"a-1\",\"price\":5,\"stock\":\"out\","
+                "\"attributes\":{\"age\":[\"1\"],\"color\":[\"black\",\"red\"],\"size\":[\"a=b\"],\"zone\":[\"a\",\"b\"]}},"
+                "{\"sku\":\"a-2\",\"price\":null,\"stock\":\"low\",\"attributes\":{\"age\":[\"1\"],\"zone\":[\"a\",\"b\"]}}],\"created_at\":\"2026-01-01T00:00:00.000Z\",\"updated_at\":null}");
 }
 
 static void test_flat_product_with_lists_of_names(void **state) {

@@ -63,7 +63,7 @@ static void test_hidden_filters_go_into_the_query(void **state) {
     const struct json *q = build("brand=LG&attr.color=red&category=1/4");
     HAS(q, "query.bool.filter", "{\"terms\":{\"brand\":[\"LG\"]}}");
     HAS(q, "query.bool.filter", "{\"terms\":{\"category_paths\":[\"1/4\"]}}");
-    HAS(q, "query.bool.filter", "{\"terms\":{\"flat.attrs\":[\"color=red\"]}}");
+    HAS(q, "query.bool.filter", "{\"terms\":{\"attrs\":[\"color=red\"]}},{\"term\":{\"varied\":\"color\"}}");
     HAS(q, "query.bool.filter", "{\"terms\":{\"variants.attrs\":[\"color=red\"]}}");
     HAS(q, "query.bool.filter", "inner_hits");
     assert_null(json_get(q, "post_filter"));
@@ -92,8 +92,15 @@ static void test_a_facet_leaves_out_its_own_selection_only(void **state) {
     HAS(q, "aggs.f0.filter", "size=M");
     HAS(q, "aggs.f0.filter", "variants.price");
     HAS(q, "aggs.f1.filter", "LG");
-    HAS_NOT(q, "aggs.f1.aggs.flat.aggs.o.filter", "color=red");
-    HAS(q, "aggs.f1.aggs.flat.aggs.o.filter", "size=M");
+    /* what stands with the product: for both places at once */
+    HAS_NOT(q, "aggs.f1.filter", "color=red");
+    HAS(q, "aggs.f1.filter", "{\"terms\":{\"attrs\":[\"size=M\"]}},{\"term\":{\"varied\":\"size\"}}");
+    /* an attribute of the product counts if one SKU meets the others */
+    HAS_NOT(q, "aggs.f1.aggs.flat.filter", "color=red");
+    HAS(q, "aggs.f1.aggs.flat.filter", "variants.price");
+    HAS(q, "aggs.f1.aggs.flat.filter", "flat.price");
+    HAS_NOT(q, "aggs.f1.aggs.varied.aggs.o.filter", "color=red");
+    HAS(q, "aggs.f1.aggs.varied.aggs.o.filter", "{\"bool\":{\"must_not\":{\"term\":{\"variants.names\":\"size\"}}}}");
     HAS(q, "aggs.f1.aggs.varied.aggs.o.filter", "size=M");
     HAS(q, "aggs.f1.aggs.varied.aggs.o.filter", "variants.price");
     HAS(q, "aggs.f1.aggs.varied.aggs.o.aggs.v", "reverse_nested");
@@ -104,9 +111,11 @@ static void test_a_facet_leaves_out_its_own_selection_only(void **state) {
 static void test_selected_attributes_of_the_star_count_apart(void **state) {
     (void)state;
     const struct json *q = build("attr.color=red&facets=attr.*");
-    HAS(q, "aggs.f0.aggs.flat.aggs.o.filter", "color=red");
+    HAS(q, "aggs.f0.filter", "color=red");
+    HAS(q, "aggs.f0.aggs.varied.aggs.o.filter", "color=red");
     assert_non_null(json_path(q, "aggs.s0"));
-    HAS_NOT(q, "aggs.s0.aggs.flat.aggs.o.filter", "color=red");
+    HAS_NOT(q, "aggs.s0.filter", "color=red");
+    HAS_NOT(q, "aggs.s0.aggs", "\"color=red\"");
     HAS(q, "aggs.s0.aggs.flat.aggs.o.aggs.v", "\"include\":\"color=.*\"");
 }
 
@@ -161,8 +170,8 @@ static void test_counts_of_a_few_terms(void **state) {
     HAS(q, "aggs.f1.aggs.flat.aggs.o.aggs.v", "\"include\":[\"color=blue\",\"color=red\"]");
     HAS(q, "aggs.f1.aggs.varied.aggs.o.aggs.v", "reverse_nested");
     HAS(q, "aggs.f1.filter", "LG");
-    HAS_NOT(q, "aggs.f1.aggs.flat.aggs.o.filter", "color=red");
-    HAS(q, "aggs.s2.aggs.flat.aggs.o.filter", "color=red");
+    HAS_NOT(q, "aggs.f1.filter", "color=red");
+    HAS(q, "aggs.s2.filter", "color=red");
     HAS(q, "aggs.s2.aggs.varied.aggs.o.aggs.v", "\"include\":[\"size=M\"]");
 }
 

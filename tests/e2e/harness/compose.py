@@ -99,14 +99,26 @@ def by_bytes(values):
     return sorted(set(values), key=lambda v: v.encode())
 
 
-def place(product_terms, own, sku, price, stock):
-    """Where filters look: flat, or one of variants[]. Own terms replace the product's of the same name."""
+def common(product_terms, varied):
+    """What stands with the product: the terms of names that no variant has."""
+    found = {}
+    for field in ("attrs", "numbers"):
+        terms = flatten({n: v for n, v in getattr(product_terms, field).items() if n not in varied})
+        if terms:
+            found[field] = terms
+    return found
+
+
+def place(product_terms, own, varied, sku, price, stock):
+    """flat, or one of variants[]. Of the names that vary, a variant has its own terms, else the product's."""
     made = {"sku": sku, "stock": STOCK_NAMES[stock]}
     for field in ("attrs", "numbers"):
-        merged = {n: v for n, v in getattr(product_terms, field).items() if n not in own.attrs}
-        merged.update(getattr(own, field))
-        if merged:
-            made[field] = flatten(merged)
+        terms = flatten({n: (getattr(own, field) if n in own.attrs else getattr(product_terms, field)).get(n, ())
+                         for n in varied})
+        if terms:
+            made[field] = terms
+    if varied:
+        made["names"] = by_bytes(varied)
     if price is not None:
         made["price"] = int(price)
     return made
@@ -143,20 +155,23 @@ class Categories:
 def variant_fields(product, stock_states):
     terms = Terms(product.get("attributes"))
     variants = product.get("variants") or [{"sku": product["_id"]}]
-    places, codes, own_attributes = [], set(terms.codes), False
-    for variant in variants:
-        own = Terms(variant.get("attributes"))
-        own_attributes = own_attributes or bool(own.attrs)
+    places, codes = [], set(terms.codes)
+    all_own = [Terms(variant.get("attributes")) for variant in variants]
+    varied = {name for own in all_own for name in own.attrs}
+    for variant, own in zip(variants, all_own):
         codes |= own.codes | {cut(variant["sku"])}
         price = variant.get("price") if variant.get("price") is not None else product.get("price")
-        places.append(place(terms, own, variant["sku"], price, stock_states.get(variant["sku"], 0)))
+        places.append(place(terms, own, varied, variant["sku"], price, stock_states.get(variant["sku"], 0)))
     prices = [p["price"] for p in places if "price" in p]
     best = max(stock_states.get(v["sku"], 0) for v in variants)
     made = {"skus": [v["sku"] for v in variants], "in_stock": best > 0, "stock": STOCK_NAMES[best],
             "codes": by_bytes(c for c in codes | {cut(product["_id"])} if any(x.isalnum() for x in c))}
     if prices:
         made.update(price_min=min(prices), price_max=max(prices))
-    if len(variants) == 1 and not own_attributes:
+    made.update(common(terms, varied))
+    if varied:
+        made["varied"] = by_bytes(varied)
+    if len(variants) == 1 and not varied:
         made["flat"] = places[0]
     else:
         made["variants"] = places
@@ -195,13 +210,10 @@ def normalized(source):
     if "category_names" in made:
         made["category_names"] = {lang: sorted(texts if isinstance(texts, list) else [texts])
                                   for lang, texts in made["category_names"].items()}
-    for field in ("codes", "category_paths"):
-        if field in made:
-            made[field] = sorted(made[field], key=lambda v: v.encode())
     if "categories" in made:
         made["categories"] = sorted(made["categories"])
-    for one in [made["flat"]] if "flat" in made else made.get("variants", []):
-        for field in ("attrs", "numbers"):
+    for one in [made] + made.get("variants", []):
+        for field in ("codes", "category_paths", "attrs", "numbers", "varied", "names"):
             if field in one:
-                one[field] = sorted(one[field], key=lambda v: v.encode())
+                one[field] = by_bytes(one[field])
     return made

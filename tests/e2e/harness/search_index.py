@@ -50,17 +50,24 @@ def localized(value):
     return result
 
 
+def terms_of(pairs):
+    numbers = {f"{n}={number_key(v)}" for n, v in pairs if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    return {"attrs": sorted({f"{n}={text_of(v)}" for n, v in pairs}), "numbers": sorted(numbers)}
+
+
 class Sku:
     """One thing that can be bought: what the filters of variants look at."""
 
     def __init__(self, sku, pairs, price, stock):
         self.sku, self.price, self.stock = sku, price, stock
+        self.pairs = pairs
         self.terms = sorted({f"{n}={text_of(v)}" for n, v in pairs})
         self.numbers = [(n, float(v)) for n, v in pairs if isinstance(v, (int, float)) and not isinstance(v, bool)]
 
-    def document(self):
-        made = {"sku": self.sku, "attrs": self.terms, "numbers": sorted({f"{n}={number_key(v)}" for n, v in self.numbers}),
-                "stock": self.stock}
+    def document(self, varied):
+        made = {"sku": self.sku, "stock": self.stock}
+        if varied:
+            made.update(names=sorted(varied), **terms_of([p for p in self.pairs if p[0] in varied]))
         return made if self.price is None else {**made, "price": self.price}
 
 
@@ -109,10 +116,12 @@ def compose(product, stock, tree):
         made["category_names"] = {lang: sorted({tree[i]["names"][lang] for i in chain}) for lang in ("ko", "en")}
     if prices:
         made["price_min"], made["price_max"] = min(prices), max(prices)
+    varied = {n for v in product.get("variants") or [] for n, _ in flatten(v.get("attributes", {}))}
+    made.update(varied=sorted(varied), **terms_of([p for p in flatten(product.get("attributes", {})) if p[0] not in varied]))
     if is_flat(product):
-        made["flat"] = skus[0].document()
+        made["flat"] = skus[0].document(varied)
     else:
-        made["variants"] = [s.document() for s in skus]
+        made["variants"] = [s.document(varied) for s in skus]
     return made
 
 
