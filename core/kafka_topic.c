@@ -55,9 +55,17 @@ static bool create(rd_kafka_t *rk, const char *topic, int partitions, int replic
     return ok;
 }
 
+static bool try_once(void *ctx, const struct error *why, usec_t retry_in) {
+    (void)ctx, (void)why, (void)retry_in;
+    return false;
+}
+
 bool kafka_topic_ensure(const struct kafka_conf *conf, const char *topic, int partitions, int replicas,
                         int *ret_partitions, struct error *reterr) {
     char why[160];
+    /* The requests below only time out; this says why: a password, a certificate, no broker. */
+    if (!kafka_wait(conf, try_once, NULL, reterr))
+        return false;
     rd_kafka_conf_t *made = kafka_conf_new(conf, "readside-admin", reterr);
     if (!made)
         return false;

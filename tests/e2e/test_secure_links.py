@@ -21,7 +21,7 @@ WRONG = "wrong-secret-4711"
 
 @pytest.fixture(scope="module")
 def stack():
-    made = SecureStack("mongodb", "mysql", "elasticsearch", "kafka")
+    made = SecureStack("mongodb", "mysql", "elasticsearch", "kafka", READSIDE_START_SECONDS="270")
     yield made
     made.close()
 
@@ -103,6 +103,26 @@ def test_an_api_key_instead_of_a_password(stack, corner, program, write_api, pro
     eventually(lambda: requests.get(query_api.url + "/readyz", timeout=10).status_code == 503, 30, "a key that was taken back")
     assert "api_key" in requests.get(query_api.url + "/readyz", timeout=10).text
     assert key not in query_api.log()
+
+
+@pytest.fixture
+def marks(corner):
+    return {"kafka.marks_topic": f"{corner.name}.marks", "kafka.marks_group": f"{corner.name}.group", "kafka.session_timeout": "6s"}
+
+
+def test_marks_go_through_a_secure_broker(corner, program, write_api, checker, marks):
+    program("projector", marks, arguments=["relay"]).start()
+    program("projector", marks, arguments=["run", "--from", "kafka"]).start()
+    fill(write_api)
+    checker.assert_equal(60, at_least=2)
+
+
+def test_a_relay_says_why_the_broker_refuses_it(stack, program, write_api, eventually, marks):
+    relay = program("projector", {**marks, "kafka.password": WRONG, "kafka.password_file": None}, arguments=["relay"]).start(wait=None)
+    address = re.escape(stack.addresses["READSIDE_KAFKA_BROKERS"])
+    eventually(lambda: re.search(rf"level=(warn|error).*sasl_ssl://{address}.*uthentication", relay.log()), 60, "it says why")
+    relay.assert_runs()
+    assert WRONG not in relay.log()
 
 
 @pytest.fixture
