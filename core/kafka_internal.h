@@ -1,4 +1,4 @@
-/* kafka_internal.h - between kafka.c, kafka_producer.c, kafka_consumer.c only. */
+/* kafka_internal.h - between kafka.c, kafka_producer.c, kafka_consumer.c and kafka_lag.c only. */
 #pragma once
 #include "core/kafka.h"
 

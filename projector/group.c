@@ -144,7 +144,6 @@ static void handle(struct group *g, const struct kafka_event *event) {
         assigned(g);
         break;
     case KAFKA_REVOKED:
-        flush(g);
         revoked(g, event->lost);
         break;
     case KAFKA_TROUBLE:
@@ -165,6 +164,10 @@ static void term_ended(struct group *g) {
         log_error("engine.failed", LOG_ERR(&error));
         g->code = 1;
         window_stop(&g->stop);
+        return;
+    }
+    if (end == ENGINE_RETARGET) {
+        g->prepare_at = 0;
         return;
     }
     say(g, false, "the partitions were lost");
@@ -203,6 +206,8 @@ static void look_after(struct group *g) {
     if (now >= g->metrics_at) {
         g->metrics_at = now + GAUGES_USEC;
         group_gauges(g);
+        if (g->term.runs)
+            say(g, true, NULL);
     }
 }
 

@@ -134,7 +134,6 @@ bool group_term_begin(struct group *g, struct error *reterr) {
         group_term_done(t);
         return false;
     }
-    metric_set(lag_metrics.lease_owner, 1);
     metric_set(lag_metrics.lease_epoch, (double)lease_epoch(g->lease));
     log_info("group.term", LOG_INT("epoch", lease_epoch(g->lease)), LOG_STR("index", t->base.targets.list[0].index),
              LOG_INT("targets", t->base.targets.count), LOG_INT("partitions", g->partition_count),
@@ -152,7 +151,6 @@ void group_term_end(struct group *g, bool lost) {
         engine_stop(t->engine);
     pthread_join(t->thread, NULL);
     lease_drop(g->lease);
-    metric_set(lag_metrics.lease_owner, 0);
     g->blocked = false;
     group_term_done(t);
 }

@@ -24,7 +24,7 @@ struct owner {
     void (*on_end)(void *ctx, int code);
     void *ctx;
     bool relay; /* marks go to a topic, not to the index */
-    char sink[160]; /* where marks go, as the checkpoint has it: a position means that they arrived there */
+    char sink[STATE_SINK_SIZE]; /* where marks go, as the checkpoint has it: a position means that they arrived there */
     pthread_t thread;
     struct window stop; /* its pauses end when we are told to stop */
     mongoc_client_pool_t *pool;
@@ -273,9 +273,8 @@ static enum engine_end serve(struct owner *o, const struct term *term, struct er
     say_role(o, "owner");
     set_engine(o, engine);
     struct error error;
-    /* A relay knows what is in the topic, not what is in the index yet. */
-    struct verifier *verifier = o->relay ? NULL : verifier_start(&conf, &error);
-    if (!verifier && !o->relay)
+    struct verifier *verifier = verifier_start(&conf, &error);
+    if (!verifier)
         log_warn("verify.failed", LOG_ERR(&error));
     enum engine_end end = engine_run(engine, reterr);
     verifier_stop(verifier);

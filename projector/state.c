@@ -336,16 +336,24 @@ bool state_start_over(mongoc_client_t *client, const char *database, uint64_t ep
 
 /* -- where marks go -- */
 
-bool state_sink_moved(mongoc_client_t *client, const char *database, const char *sink, bool *ret_moved,
-                      struct error *reterr) {
+bool state_sink_get(mongoc_client_t *client, const char *database, char ret[STATE_SINK_SIZE], struct error *reterr) {
     bson_t *query = BCON_NEW("_id", CHECKPOINT_ID);
     bson_t doc;
     bool found, ok = state_find_one(client, database, STATE_COLLECTION, query, &doc, &found, reterr);
-    const char *before = ok && found ? state_string(&doc, "sink") : NULL;
-    *ret_moved = before && strcmp(before, "index") != 0 && strcmp(before, sink) != 0;
+    const char *sink = ok && found ? state_string(&doc, "sink") : NULL;
+    snprintf(ret, STATE_SINK_SIZE, "%s", sink ? sink : "");
     bson_destroy(query);
     bson_destroy(&doc);
     return ok;
+}
+
+bool state_sink_moved(mongoc_client_t *client, const char *database, const char *sink, bool *ret_moved,
+                      struct error *reterr) {
+    char before[STATE_SINK_SIZE];
+    if (!state_sink_get(client, database, before, reterr))
+        return false;
+    *ret_moved = *before && strcmp(before, "index") != 0 && strcmp(before, sink) != 0;
+    return true;
 }
 
 bool state_sink_set(mongoc_client_t *client, const char *database, uint64_t epoch, const char *sink,

@@ -63,5 +63,8 @@ bool state_start_over(mongoc_client_t *client, const char *database, uint64_t ep
 /* *ret_moved: the position was stored by somebody whose marks went into a topic other than this sink. */
 bool state_sink_moved(mongoc_client_t *client, const char *database, const char *sink, bool *ret_moved,
                       struct error *reterr);
+/* As stored: "index", "kafka:TOPIC", "" if nothing is. */
+#define STATE_SINK_SIZE 160
+bool state_sink_get(mongoc_client_t *client, const char *database, char ret[STATE_SINK_SIZE], struct error *reterr);
 bool state_sink_set(mongoc_client_t *client, const char *database, uint64_t epoch, const char *sink,
                     struct error *reterr); /* CONFLICT: not our epoch */
