@@ -182,12 +182,12 @@ def test_every_panel_rule_and_alert_shows_something(scene):
 
 def test_what_is_about_kafka_shows_something(corner, program, tmp_path):
     """Relay and consumer instead of one projector; only what has no series without them."""
-    topic = Topic(corner)
-    prometheus = None
+    topic, prometheus, made = Topic(corner), None, []
     try:
         program("write-api").start()
         relay = program("projector", topic.settings, arguments=["relay"]).start()
         consumer = program("projector", topic.settings, arguments=["run", "--from", "kafka"]).start()
+        made += [consumer, relay]
         prometheus = Prometheus(tmp_path / "prometheus", {"projector": [f"127.0.0.1:{p.port}" for p in (relay, consumer)]}).start()
         corner.products.insert_many([{"_id": f"p{n}", "name": "x", "price": Int64(n), "currency": "KRW", "version": Int64(1)} for n in range(50)])
 
@@ -207,6 +207,8 @@ def test_what_is_about_kafka_shows_something(corner, program, tmp_path):
     finally:
         if prometheus:
             prometheus.stop()
+        for one in made:
+            one.stop()
         topic.close()
 
 
