@@ -79,7 +79,7 @@ static void register_verification(struct lag_metrics *m) {
 
 /* Jobs that are over are counted by nobody: they are a list in MongoDB. */
 static bool state_is_active(int state) {
-    return state != JOB_DONE && state != JOB_SUPERSEDED;
+    return state == JOB_RUNNING || state == JOB_WAITING;
 }
 
 static void register_jobs(struct lag_metrics *m) {
