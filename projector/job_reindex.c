@@ -70,7 +70,9 @@ bool job_reindex_may_mark(struct job_runner *r, const struct job_run *run) {
 
 uint8_t job_reindex_targets_of(struct job_runner *r, const struct job_run *run) {
     int place = job_is_reindex(&run->record) ? place_of(r, run->record.index) : -1;
-    return place > 0 ? (uint8_t)(1u << place) : 0;
+    if (place <= 0)
+        return 0;
+    return (uint8_t)(1u << place);
 }
 
 /* -- the end that is not wished for -- */
