@@ -211,10 +211,10 @@ def test_a_full_disk(corner, projector, writer, checker, eventually):
 
 # ---- memory -------------------------------------------------------------------------------------------------------
 
-GROWTH_MIB = 64
+GROWTH_MIB = 96  # the bulks of four lanes, two pipes each, and what is ready to be used again
 
 
-@pytest.mark.parametrize("large", [pytest.param(3000, id="few"),
+@pytest.mark.parametrize("large", [pytest.param(6000, id="few"),
                                    pytest.param(30000, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_memory_is_bounded_while_nothing_can_be_written(corner, program, write_api, proxy, checker, eventually, large):
     """Far more than the bound allows is waiting in the oplog: 30 KB a product, and 100,000 marks of small ones."""
