@@ -82,16 +82,11 @@ static bool check(const struct arguments *a, struct error *reterr) {
 
 static bool parse(struct arguments *a, int argc, char **argv, struct error *reterr) {
     *a = (struct arguments){.action = argc > 1 ? argv[1] : "", .limit = LIMIT_DEFAULT, .ids = argv};
-    bool words = false; /* behind "--": ids, whatever they look like */
     for (int i = 2; i < argc; i++) {
-        if (!words && strcmp(argv[i], "--") == 0)
-            words = true;
-        else if (!words && strncmp(argv[i], "--", 2) == 0) {
-            if (!parse_option(a, argc, argv, &i, reterr))
-                return false;
-        } else {
+        if (strncmp(argv[i], "--", 2) != 0)
             a->ids[a->id_count++] = argv[i]; /* never ahead of what is read */
-        }
+        else if (!parse_option(a, argc, argv, &i, reterr))
+            return false;
     }
     return check(a, reterr);
 }
@@ -482,7 +477,6 @@ const struct command command_dead_letters = {
             "  --limit N        show at most N (list)\n"
             "  --no-wait        do not wait for what becomes of them (replay)\n"
             "  --json           JSON lines\n"
-            "  --               what follows are ids\n"
             "\n"
             "Exit code 3: some of what was replayed failed again. 5: Ctrl-C; the replay goes on.\n",
     .run = run,
