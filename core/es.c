@@ -147,6 +147,14 @@ static bool check_conf(const struct es_conf *conf, struct error *reterr) {
     return link_check(&conf->tls, "elasticsearch", reterr);
 }
 
+bool es_check(const struct es_conf *conf, struct error *reterr) {
+    struct nodes nodes;
+    if (!check_conf(conf, reterr) || !nodes_parse(&nodes, conf->url, reterr))
+        return false;
+    nodes_done(&nodes);
+    return true;
+}
+
 static struct http_client_options client_options(const struct es_conf *conf, unsigned connections_max) {
     return (struct http_client_options){
         .connections_max = connections_max,

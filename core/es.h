@@ -17,6 +17,9 @@ struct es_conf {
 extern const struct option es_option_table[]; /* section [elasticsearch] */
 extern const size_t es_option_count;
 
+/* INVALID for a configuration that can never work: an address that is none, api_key beside user, a key alone. */
+bool es_check(const struct es_conf *conf, struct error *reterr);
+
 struct es;
 struct es *es_new(struct loop *loop, const struct es_conf *conf, unsigned connections_max, struct error *reterr);
 void es_free(struct es *es);
