@@ -152,8 +152,6 @@ static bool make_index(struct job_runner *r, struct job_run *run, bool *ret_made
 
 static bool create(struct job_runner *r, struct job_run *run, struct error *reterr) {
     bool made = true;
-    if (r->conf->relay) /* what is in the topic is not in the index yet: nothing here could say that it is verified */
-        return fail(r, run, "marks go through Kafka; a reindex needs projector run in the place of relay and consumers");
     if (place_of(r, run->record.index) > 0) /* a kill came between */
         return job_run_enter_phase(r, run, JOB_PHASE_MARK, reterr);
     if (other_reindex(r, run))

@@ -8,6 +8,7 @@ import time
 import pytest
 import requests
 from bson import Int64
+from harness.command import Commands
 from harness.kafka_topic import KafkaProxy, Topic, brokers, debezium_key, debezium_value, wait_for_partitions
 
 PREFIX = "readside_projector_"
@@ -138,6 +139,24 @@ def test_back_to_a_single_instance(corner, topic, write_api, relay, program, che
     alone = program("projector", FAST_LEASE).start()
     checker.assert_equal(60, at_least=100)
     assert "marks went into another topic before" in alone.log()
+
+
+def test_reindex_through_the_topic(corner, topic, writer, relay, consumer, checker, eventually):
+    """Consumers write the new index too as soon as a mark asks for it, and nothing is swapped before they have."""
+    relay().start()
+    group = [consumer().start(wait="alive") for _ in range(2)]
+    wait_for_partitions(group, topic.partitions)
+    corner.products.insert_many([product(n) for n in range(300)])
+    checker.assert_equal(60, at_least=300)
+    before = list(corner.stack.es("GET", f"/_alias/{corner.index}"))
+    writer.start()
+    writer.wait(20)
+    Commands(corner, {**FAST_LEASE, **topic.settings})("reindex", "--wait", deadline=180)
+    writer.wait(20)
+    writer.finish()
+    after = list(corner.stack.es("GET", f"/_alias/{corner.index}"))
+    assert len(after) == 1 and after != before
+    checker.assert_equal(60)
 
 
 # ---- members come and go ------------------------------------------------------------------------------------------
