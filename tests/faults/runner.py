@@ -126,6 +126,7 @@ class Run:
             programs[name].start(wait="alive")
         programs["query-api"].start()
         self.world.checker.assert_equal(120, at_least=1000)
+        self.world.limit_nested()
 
     def storm(self):
         """Writers and faults, until both are through."""

@@ -147,6 +147,10 @@ class World:
         values = ", ".join(f"('{sku}', {rng.choice((0, 3, 20))})" for sku in skus)
         self.corner.sql("INSERT INTO stock (sku, available) VALUES " + values)
 
+    def limit_nested(self):
+        """So that a small document can be one that Elasticsearch refuses."""
+        self.stack.es("PUT", f"/{self.corner.index}/_settings", {"index.mapping.nested_objects.limit": content.NESTED_MAX})
+
     # ---- waiting ---------------------------------------------------------------------------------------------
 
     def pause(self, seconds):
