@@ -47,3 +47,4 @@ int run_mysql_tests(void);
 int run_mongo_tests(void);
 int run_es_tests(void);
 int run_kafka_tests(void);
+void group_offsets_are_stored_by_word_and_found_again(void **state); /* one of Kafka's */

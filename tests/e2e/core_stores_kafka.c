@@ -183,6 +183,7 @@ int run_kafka_tests(void) {
         cmocka_unit_test(reports_come_on_a_thread_without_a_loop),
         cmocka_unit_test(without_a_broker_every_message_is_reported_as_failed),
         cmocka_unit_test(what_can_never_be_stored_is_refused_at_once),
+        cmocka_unit_test(group_offsets_are_stored_by_word_and_found_again),
         cmocka_unit_test(the_library_says_which_it_is),
     };
     return cmocka_run_group_tests_name("kafka", tests, NULL, NULL);
