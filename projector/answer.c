@@ -72,6 +72,11 @@ static bool target_works(struct engine *e) {
     return true;
 }
 
+bool answer_is_dead(struct engine *e, const struct lane_entry *entry) {
+    uint64_t unused;
+    return e->dead.used > 0 && hash_cache_get(&e->dead, entry->hash, &unused);
+}
+
 void answer_target_refused(struct engine *e, unsigned target, const struct lane_entry *entry, const char *reason,
                            bool gone) {
     struct engine_target *t = &e->targets[target];
@@ -98,6 +103,7 @@ struct answer {
     int64_t wall_usec;
     usec_t retry_at; /* of the items that failed; 0 if none did */
     bool overload, denied, too_large;
+    bool dead; /* the serving index refuses this very product */
 };
 
 static enum verdict item_done(struct answer *a, const struct bulk_item *item) {
@@ -221,9 +227,11 @@ static enum verdict other_verdict(struct answer *a, size_t i, const struct bulk_
     case BULK_NO_INDEX:
         break;
     }
-    if (e->targets[item->target].flawed && r->outcome != BULK_NO_INDEX)
+    if (r->outcome != BULK_NO_INDEX && index_refuses_all(r))
+        return other_in_trouble(a, item, r);
+    if (r->outcome != BULK_NO_INDEX && (e->targets[item->target].flawed || a->dead || answer_is_dead(e, item->ctx)))
         return VERDICT_DONE;
-    answer_target_refused(e, item->target, item->ctx, r->reason, r->outcome == BULK_NO_INDEX || index_refuses_all(r));
+    answer_target_refused(e, item->target, item->ctx, r->reason, r->outcome == BULK_NO_INDEX);
     return VERDICT_LATER;
 }
 
@@ -248,6 +256,7 @@ static void entry_answer(struct answer *a, size_t first, size_t end, const struc
         metric_inc(lag_metrics.outcomes[item->op][r->outcome]);
         if (r->outcome != BULK_DONE && r->outcome != BULK_GONE)
             metric_inc(lag_metrics.retries[r->outcome]);
+        a->dead = i > first && verdict == VERDICT_DEAD;
         enum verdict one = item->target == 0 ? serving_verdict(a, i, r) : other_verdict(a, i, r);
         verdict = one > verdict ? one : verdict;
     }

@@ -163,6 +163,8 @@ void pump_cancel_all(struct engine *e);
 /* answer.c */
 void answer_arrived(void *ctx, struct http_response *response); /* ctx: the batch */
 void answer_target_init(struct engine *e);
+/* A product that has a dead letter: the serving index has not got it either, so that it is no flaw of another one. */
+bool answer_is_dead(struct engine *e, const struct lane_entry *entry);
 /* Another target than the serving one does not take this product. Until that is stored as its flaw the product has to
  * be tried again. */
 void answer_target_refused(struct engine *e, unsigned target, const struct lane_entry *entry, const char *reason,

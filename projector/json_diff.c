@@ -37,6 +37,10 @@ static void append_value(struct buf *out, const struct json *value) {
         buf_append(out, value->text.data, value->text.len);
         return;
     }
+    if (json_is(value, JSON_ARRAY) && value->count == 1) { /* to Elasticsearch "x" and ["x"] are the same */
+        append_value(out, value->child);
+        return;
+    }
     if (json_is(value, JSON_ARRAY)) {
         buf_append_char(out, '[');
         for (const struct json *item = value->child; item; item = item->next) {

@@ -1,6 +1,6 @@
 /* json_diff.h - what differs between two JSON trees, member by member. Pure.
  *
- * A tree is flattened to lines of a path and a value: {"a": {"b": [1, true]}} is a.b = [1, true]. Arrays are values,
+ * A tree is flattened to lines of a path and a value: {"a": {"b": [1, true]}} is a.b = [1, true]. Arrays are values (one of a single item is that item),
  * numbers and booleans are compared as their texts (Elasticsearch returns settings as strings). An array of objects
  * with a member "field" (the rules of a projection) is flattened by that member.
  *

@@ -123,7 +123,7 @@ static void wants_tree(struct engine *e, struct engine_lane *l, struct lane_entr
 /* Once that is known to be missing there, the product goes to the others alone. */
 static void other_target_bad(struct engine *e, struct engine_lane *l, const struct batch_item *item, usec_t *retry_at) {
     struct lane_entry *entry = item->entry;
-    if (e->targets[item->target].flawed) {
+    if (e->targets[item->target].flawed || answer_is_dead(e, entry)) {
         entry->flight.targets &= (uint8_t)~(1u << item->target);
         lane_fail(&l->lane, entry, 0);
         return;

@@ -149,3 +149,153 @@ def test_nobody_notices(corner, program, write_api, checker, commands, eventuall
     assert targets(corner)["list"][1]["index"] == before
     phases = [e["phase"] for e in done.events if e["event"] == "progress"]
     assert phases and phases == sorted(phases, key=["create", "mark", "verify", "swap"].index)
+
+
+# ---- what changes nothing -----------------------------------------------------------------------------------------
+
+
+def test_what_is_refused_or_only_looked_at_changes_nothing(corner, program, write_api, checker, commands, eventually, tmp_path):
+    insert(corner, range(50))
+    program("projector", FAST_LEASE).start()
+    checker.assert_equal(60, at_least=50)
+    before, indexes, stored = serving(corner), physical(corner), targets(corner)
+
+    def no_such_analyzer(mapping):
+        mapping["mappings"]["properties"]["brand"] = {"type": "text", "analyzer": "nobody_made_this"}
+        mapping["settings"]["index"]["refresh_interval"] = "7s"
+
+    path = mapping_file(tmp_path, no_such_analyzer)
+    shown = commands("reindex", "--mapping", path, "--dry-run").out
+    assert "~ settings.refresh_interval = 1s -> 7s" in shown and "+ mappings.properties.brand.analyzer = nobody_made_this" in shown
+    assert "products to write: 50" in shown
+    plan = json.loads(commands("reindex", "--mapping", path, "--dry-run", "--json", "--throttle", "10").out)
+    assert plan["documents"] == 50 and plan["bytes"] > 0 and plan["seconds"] >= 5 and plan["serving"] == before
+    assert {d["path"]: d["after"] for d in plan["differences"]}["settings.refresh_interval"] == "7s"
+    assert "no difference" in (same := commands("reindex", "--dry-run").out), same
+    assert jobs(corner) == [] and physical(corner) == indexes
+
+    refused = commands("reindex", "--mapping", path, "--json", expect=1)
+    assert "nobody_made_this" in refused.err and refused.result["state"] == "failed"
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"settings": {}, "mappings": {"properties": {}}, "projection": {"version": 1, "rules": [{"field": 5}]}}')
+    assert commands("reindex", "--mapping", str(broken), expect=1).err
+    assert commands("reindex", "--mapping", str(tmp_path / "missing.json"), expect=1).err
+    assert commands("reindex", "--throttle", "0", expect=2).err and commands("reindex", "--wait", "--detach", expect=2).err
+    assert (serving(corner), physical(corner), targets(corner)) == (before, indexes, stored)
+    assert "no index of before" in commands("rollback", expect=1).err
+
+
+def test_a_document_that_the_new_index_refuses_blocks_the_swap(corner, program, write_api, checker, commands, eventually, tmp_path):
+    insert(corner, range(120), brand="17")
+    corner.products.update_one({"_id": "p00077"}, {"$set": {"brand": "Not a number"}})
+    corner.products.insert_one({"_id": "bad", "name": 17, "price": Int64(1)})  # nobody can write this one
+    projector = program("projector", FAST_LEASE).start()
+    eventually(lambda: corner.stack.mongo[corner.name]["dead_letters"].count_documents({}) == 1, 60, "the dead letter")
+    before = serving(corner)
+
+    def brand_is_a_number(mapping):
+        mapping["mappings"]["properties"]["brand"] = {"type": "long"}
+        for rule in mapping["projection"]["rules"]:
+            rule.pop("max_bytes", None) if rule["field"] == "brand" else None
+
+    failed = commands("reindex", "--mapping", mapping_file(tmp_path, brand_is_a_number), "--json", expect=1)
+    assert failed.result["state"] == "failed" and "p00077" in failed.result["error"] and "brand" in failed.result["error"]
+    assert serving(corner) == before
+    assert [d["_id"] for d in corner.stack.mongo[corner.name]["dead_letters"].find()] == ["bad"]
+    corner.products.update_one({"_id": "p00003"}, {"$set": {"price": Int64(4711)}})
+    eventually(lambda: corner.stack.es("GET", f"/{corner.index}/_doc/p00003")["_source"]["price_min"] == 4711, 60, "it lives on")
+    eventually(lambda: physical(corner) == [before], 60, "the index that failed is deleted")
+
+    done = commands("reindex", "--json")  # a product that nobody can write does not block one
+    assert done.result["state"] == "done" and serving(corner) == done.result["index"]
+    assert projector.process.poll() is None
+
+
+# ---- the way there and back ---------------------------------------------------------------------------------------
+
+
+def test_confirmed_swap_and_the_way_back(corner, program, write_api, checker, commands, eventually):
+    insert(corner, range(150))
+    program("projector", FAST_LEASE).start()
+    checker.assert_equal(60, at_least=150)
+    first = serving(corner)
+    waits = commands("reindex", "--no-swap", "--json")
+    second, job = waits.result["index"], waits.result["id"]
+    assert waits.result["state"] == "waiting" and serving(corner) == first != second
+    assert "is under way" in commands("reindex", expect=1).err
+    corner.products.update_many({}, {"$set": {"price": Int64(5)}, "$inc": {"version": 1}})
+    commands("jobs", "confirm", job)
+    assert commands("jobs", "wait", job, "--json").result["state"] == "done"
+    assert serving(corner) == second
+    checker.assert_equal(60, at_least=150)
+
+    corner.products.update_many({"_id": {"$lt": "p00100"}}, {"$set": {"price": Int64(6)}, "$inc": {"version": 1}})
+    corner.products.delete_one({"_id": "p00000"})
+    assert commands("rollback", "--json").result["state"] == "done"
+    assert serving(corner) == first
+    checker.assert_equal(60, at_least=149)
+    corner.products.update_many({}, {"$set": {"price": Int64(7)}, "$inc": {"version": 1}})
+    assert commands("rollback", "--json").result["index"] == second == serving(corner)
+    checker.assert_equal(60, at_least=149)
+
+
+def test_an_old_index_goes_when_its_time_is_over(corner, program, write_api, checker, commands, eventually):
+    insert(corner, range(20))
+    program("projector", {**FAST_LEASE, "projector.rollback_keep": "1s"}).start()
+    checker.assert_equal(60, at_least=20)
+    commands("reindex")
+    eventually(lambda: physical(corner) == [serving(corner)], 60, "the old index is deleted")
+    insert(corner, range(20, 30))
+    checker.assert_equal(60, at_least=30)
+
+
+# ---- kills --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", ["create", "mark", "verify", "swap"])
+def test_a_daemon_killed_in_any_phase(corner, program, write_api, checker, commands, eventually, phase):
+    insert(corner, range(200))
+    projector = program("projector", FAST_LEASE).start()
+    checker.assert_equal(60, at_least=200)
+    before = serving(corner)
+    throttle = ["--throttle", "60"] if phase == "mark" else []
+    no_swap = ["--no-swap"] if phase == "swap" else []
+    job = commands("reindex", "--detach", "--json", *throttle, *no_swap).events[0]["id"]
+    if phase == "swap":
+        eventually(lambda: jobs(corner, state="waiting"), 60, "it waits")
+        commands("jobs", "confirm", job)
+        eventually(lambda: serving(corner) != before, 60, "the alias is swapped")
+    else:
+        eventually(lambda: jobs(corner, phase=phase, index={"$exists": True}) or jobs(corner, state="done"), 60, f"phase {phase}")
+    projector.kill()
+    corner.products.update_many({}, {"$set": {"price": Int64(9)}, "$inc": {"version": 1}})
+    if throttle:
+        commands("jobs", "throttle", job, "off")
+    projector.start()
+    assert commands("jobs", "wait", job, "--json").result["state"] == "done"
+    assert serving(corner) != before and len(physical(corner)) == 2
+    checker.assert_equal(60, at_least=200)
+
+
+def test_without_a_daemon_the_command_does_the_work(corner, program, write_api, checker, commands, eventually):
+    insert(corner, range(200))
+    projector = program("projector", FAST_LEASE).start()
+    checker.assert_equal(60, at_least=200)
+    before = serving(corner)
+    projector.stop()
+    corner.products.update_many({}, {"$set": {"price": Int64(11)}, "$inc": {"version": 1}})
+    killed = commands.start("reindex", "--throttle", "40")
+    eventually(lambda: jobs(corner, phase="mark", done={"$gt": 0}), 90, "it has begun")
+    killed.kill()
+    assert "no projector is running" in killed.err
+    job = jobs(corner)[0]["_id"]
+
+    detaching = commands.start("jobs", "wait", job)
+    eventually(lambda: jobs(corner, epoch={"$gt": jobs(corner)[0]["epoch"] - 1}, phase="mark"), 60)
+    detaching.interrupt()
+    detaching.finish(expect=5)
+    assert f"projector jobs wait {job}" in detaching.err
+    commands("jobs", "throttle", job, "off")
+    assert commands("jobs", "wait", job, "--json").result["state"] == "done"
+    assert serving(corner) != before
+    checker.assert_equal(30, at_least=200)

@@ -1,0 +1,94 @@
+"""Jobs: paused, resumed, throttled and cancelled, whatever their kind."""
+import pytest
+from bson import Int64
+from harness.command import Commands
+from test_projector_reindex import FAST_LEASE, insert, jobs, physical, serving, targets
+
+SLOW_PAGES = {**FAST_LEASE, "projector.scan_page": 10}
+
+
+@pytest.fixture
+def commands(corner):
+    return Commands(corner, FAST_LEASE)
+
+
+def record(corner, job):
+    return corner.stack.mongo[corner.name]["projector_jobs"].find_one({"_id": job})
+
+
+def active(corner, kind):
+    return corner.stack.mongo[corner.name]["projector_jobs"].find_one({"type": kind, "state": "running"})
+
+
+def stays_put(corner, job, eventually):
+    """Its progress comes to rest: the same after three more words of the daemon about other things."""
+    seen = []
+
+    def at_rest():
+        corner.products.update_one({"_id": "p00000"}, {"$set": {"price": Int64(len(seen))}, "$inc": {"version": 1}})
+        eventually(lambda n=len(seen): corner.stack.es("GET", f"/{corner.index}/_doc/p00000")["_source"]["price_min"] == n, 60)
+        seen.append(record(corner, job)["done"])
+        return len(seen) >= 4 and len(set(seen[-4:])) == 1
+
+    eventually(at_rest, 90, "it is paused", pause=0.4)
+    return seen[-1]
+
+
+def test_a_reindex_paused_throttled_and_cancelled(corner, program, write_api, checker, commands, eventually):
+    insert(corner, range(400))
+    program("projector", SLOW_PAGES).start()
+    checker.assert_equal(90, at_least=400)
+    before = serving(corner)
+    job = commands("reindex", "--detach", "--json", "--throttle", "20").events[0]["id"]
+    eventually(lambda: record(corner, job)["phase"] == "mark" and record(corner, job)["done"] > 0, 90, "it marks")
+    assert "paused" in commands("jobs", "pause", job).out
+    done = stays_put(corner, job, eventually)
+    assert done < 400 and len(physical(corner)) == 2
+    listed = commands("jobs", "list", "--json").events[0]
+    assert (listed["id"], listed["state"], listed["throttle"]) == (job, "paused", 20)
+    commands("jobs", "resume", job)
+    eventually(lambda: record(corner, job)["done"] > done, 60, "it goes on")
+    assert "cancelled" in commands("jobs", "cancel", job).out
+    eventually(lambda: physical(corner) == [before], 60, "the half-built index is gone")
+    assert [t["role"] for t in targets(corner)["list"]] == ["serving"]
+    assert "no active job" in commands("jobs", "pause", job, expect=1).err
+    corner.products.delete_one({"_id": "p00001"})
+    checker.assert_equal(60, at_least=399)
+
+
+def test_ctrl_c_cancels_if_it_is_told_to(corner, program, write_api, checker, commands, eventually):
+    insert(corner, range(200))
+    program("projector", SLOW_PAGES).start()
+    checker.assert_equal(90, at_least=200)
+    before = serving(corner)
+    running = commands.start("reindex", "--throttle", "20", "--cancel-on-interrupt", "--json")
+    eventually(lambda: jobs(corner, phase="mark"), 90, "it marks")
+    running.interrupt()
+    running.finish(expect=1)
+    assert running.result["state"] == "cancelled" and serving(corner) == before
+
+
+def test_scan_and_fanout_paused_and_cancelled(corner, program, write_api, checker, commands, eventually):
+    corner.sql("INSERT INTO categories (id, parent_id, level, path, name, version, created_at, updated_at) "
+               "VALUES (1, NULL, 1, '1/', 'First', 1, NOW(6), NOW(6))")
+    insert(corner, range(3000), categories=[1])
+    projector = program("projector", SLOW_PAGES)
+    projector.start(wait="alive")
+    scan = eventually(lambda: active(corner, "scan"), 90, "the first scan")["_id"]
+    commands("jobs", "throttle", scan, "20")
+    commands("jobs", "pause", scan)
+    stays_put(corner, scan, eventually)
+    commands("jobs", "throttle", scan, "off")
+    commands("jobs", "resume", scan)
+    checker.assert_equal(90, at_least=3000)
+
+    eventually(lambda: not active(corner, "scan"), 60, "the scan is over")
+    corner.sql("UPDATE categories SET name = 'Renamed' WHERE id = 1")
+    fanout = eventually(lambda: active(corner, "fanout"), 60, "a fan-out", pause=0.005)["_id"]
+    commands("jobs", "pause", fanout)
+    stays_put(corner, fanout, eventually)
+    assert record(corner, fanout)["done"] < 3000
+    assert "cancelled" in commands("jobs", "cancel", fanout).out
+    assert record(corner, fanout)["state"] == "cancelled" and record(corner, fanout)["finished_at"]
+    corner.sql("UPDATE categories SET name = 'Renamed again' WHERE id = 1")
+    checker.assert_equal(90, at_least=3000)
