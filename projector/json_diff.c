@@ -70,6 +70,8 @@ static bool has_fields(const struct json *tree) {
 static void flatten(struct json_lines *lines, struct buf *path, const struct json *tree) {
     size_t len = path->len;
     bool fields = has_fields(tree);
+    if (len == 0 && !tree->child)
+        return;
     if (!fields && (!json_is(tree, JSON_OBJECT) || !tree->child)) {
         struct buf value = BUF_INIT(TEXT_BYTES_MAX);
         append_value(&value, tree);

@@ -140,7 +140,8 @@ static void item_composed(struct engine *e, struct engine_lane *l, struct batch 
         break;
     case ITEM_SUPPRESSED:
         metric_inc(lag_metrics.suppressed);
-        store_dead_letter_gone(e, entry, batch->version); /* it is again as it was before it went bad */
+        if (entry->flight.targets & 1) /* it is again as it was before it went bad */
+            store_dead_letter_gone(e, entry, batch->version);
         lane_done(&l->lane, entry);
         break;
     case ITEM_STALE_TREE:
