@@ -156,8 +156,14 @@ static bool see_to_an_owner(struct waiting *w, struct error *reterr) {
     if (w->own.owner || now < w->lease_at)
         return true;
     w->lease_at = now + LEASE_USEC;
-    if (!lease_is_free(w->lease, wait->session->client, &is_free, reterr) || !is_free)
+    char sink[STATE_SINK_SIZE];
+    if (!lease_is_free(w->lease, wait->session->client, &is_free, NULL) || !is_free)
         return true;
+    if (!state_sink_get(wait->session->client, wait->session->database, sink, reterr))
+        return false;
+    if (strncmp(sink, "kafka:", 6) == 0) /* writing the index ourselves would be another way of running all this */
+        return error_set(reterr, ERROR_INVALID, "no projector is running, and marks go through Kafka: the job rests until "
+                                                "projector relay runs again");
     command_progress_say(&w->progress, "no projector is running: this command does its work until the job is over");
     return own_start(&w->own, wait->options, reterr);
 }
