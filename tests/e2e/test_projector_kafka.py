@@ -4,12 +4,14 @@ import re
 import signal
 import threading
 import time
+import urllib.parse
 
 import pytest
 import requests
 from bson import Int64
 from harness.command import Commands
 from harness.kafka_topic import KafkaProxy, Topic, brokers, debezium_key, debezium_value, wait_for_partitions
+from harness.tcp_proxy import TcpProxy
 
 PREFIX = "readside_projector_"
 FAST_LEASE = {"projector.lease_ttl": "2s", "projector.lease_renew": "400ms"}
@@ -177,6 +179,25 @@ def test_consumers_are_killed_and_added_under_load(corner, topic, writer, relay,
     wait_for_partitions(group, topic.partitions)
     checker.assert_equal(90)
     eventually(checker.queue_is_drained, 30)
+
+
+def test_what_a_consumer_had_not_finished_is_read_again(corner, topic, write_api, relay, consumer, checker, eventually):
+    target = urllib.parse.urlsplit(corner.stack.es_url)
+    proxy = TcpProxy(target.hostname, target.port)
+    relay().start()
+    member = consumer(**{"elasticsearch.url": f"http://127.0.0.1:{proxy.port}"}).start(wait="alive")
+    corner.products.insert_many([product(n) for n in range(100)])
+    checker.assert_equal(60, at_least=100)
+    proxy.cut()
+    marks = member.metric(PREFIX + "marks_total", 'source="stream"')
+    corner.products.update_many({}, {"$set": {"price": Int64(8)}})
+    eventually(lambda: member.metric(PREFIX + "marks_total", 'source="stream"') >= marks + 100, 30, "it has read the marks")
+    eventually(lambda: sum(member.metric(PREFIX + "kafka_lag_messages", f'partition="{p}"') or 0 for p in range(topic.partitions)) >= 100,
+               30, "they are not done")
+    member.kill()
+    consumer().start(wait="alive")
+    checker.assert_equal(60, at_least=100)
+    proxy.close()
 
 
 def test_a_consumer_that_sleeps_through_its_session(corner, topic, writer, relay, consumer, checker, eventually):
