@@ -2,6 +2,7 @@
 #include "core/cleanup.h"
 #include "projector/group_internal.h"
 #include "projector/lag.h"
+#include "projector/status.h"
 #include <stdlib.h>
 
 enum {
@@ -57,6 +58,7 @@ static void try_term(struct group *g) {
         g->failures = 0;
         pause_all(g, false);
         say(g, true, NULL);
+        status_publish_instance("consumer", lease_epoch(g->lease));
         return;
     }
     if (error.code == ERROR_CONFLICT) { /* the group's next word is a revocation */
@@ -87,8 +89,10 @@ static void assigned(struct group *g) {
              LOG_INT("partitions", g->partition_count));
     if (lost)
         group_marks_lost(g, lost);
-    if (g->partition_count == 0)
-        say(g, false, "stands by: the group has more members than the topic has partitions");
+    if (g->partition_count > 0)
+        return;
+    say(g, false, "stands by: the group has more members than the topic has partitions");
+    status_publish_instance("standby", lease_epoch(g->lease));
 }
 
 static void revoked(struct group *g, bool lost) {
@@ -242,6 +246,7 @@ static void member(struct group *g) {
     }
     log_info("group.joining", LOG_STR("group", o->marks_group), LOG_STR("topic", o->marks_topic));
     say(g, false, "joining the group");
+    status_publish_instance("joining", lease_epoch(g->lease));
     while (!window_stopped(&g->stop) && !g->rejoin)
         round_once(g);
     if (g->assigned)

@@ -10,7 +10,6 @@
 #include "projector/term.h"
 #include <pthread.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
     WAIT_MIN_USEC = 100 * 1000,
@@ -42,22 +41,7 @@ struct owner {
 /* -- what the status says of us -- */
 
 static void say_role(const struct owner *o, const char *role) {
-    struct status_section section;
-    struct json_write *w = status_begin(&section, "instance");
-    char host[65] = "";
-    gethostname(host, sizeof(host) - 1);
-    json_write_object(w);
-    json_write_key(w, "role");
-    json_write_str(w, role);
-    json_write_key(w, "epoch");
-    json_write_uint(w, o->lease ? lease_epoch(o->lease) : 0);
-    json_write_key(w, "host");
-    json_write_str(w, host);
-    json_write_key(w, "pid");
-    json_write_int(w, getpid());
-    status_write_time(w, "since", clock_wall_usec());
-    json_write_object_end(w);
-    status_publish(&section);
+    status_publish_instance(role, o->lease ? lease_epoch(o->lease) : 0);
 }
 
 /* -- waiting -- */

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SECTION_MAX_BYTES ((size_t)1 << 20)
 
@@ -91,4 +92,23 @@ void status_write_time(struct json_write *w, const char *key, int64_t wall_usec)
     char text[CLOCK_RFC3339_SIZE];
     clock_format_rfc3339(wall_usec, text);
     json_write_str(w, text);
+}
+
+void status_publish_instance(const char *role, uint64_t epoch) {
+    struct status_section section;
+    struct json_write *w = status_begin(&section, "instance");
+    char host[65] = "";
+    gethostname(host, sizeof(host) - 1);
+    json_write_object(w);
+    json_write_key(w, "role");
+    json_write_str(w, role);
+    json_write_key(w, "epoch");
+    json_write_uint(w, epoch);
+    json_write_key(w, "host");
+    json_write_str(w, host);
+    json_write_key(w, "pid");
+    json_write_int(w, getpid());
+    status_write_time(w, "since", clock_wall_usec());
+    json_write_object_end(w);
+    status_publish(&section);
 }

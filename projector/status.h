@@ -28,3 +28,6 @@ void status_done(void); /* frees everything, at exit */
 
 /* A member with a time as RFC 3339, null if there is none (0). */
 void status_write_time(struct json_write *w, const char *key, int64_t wall_usec);
+/* The section "instance": which process this is, and what it is at: starting, waiting, standby, preparing, owner,
+ * stopping; of a group: joining, consumer. */
+void status_publish_instance(const char *role, uint64_t epoch);
