@@ -7,6 +7,9 @@ import sys
 BENCHES = {
     "sync": "first full projection, beside a replay of the same bulk bodies by curl",
     "lag": "100 updates/s: commit -> indexed",
+    "updates": "50,000 updates at once, and hot products; with MONSTACHE=binary beside it",
+    "fanout": "a category with half of the products is moved, under live changes",
+    "scale": "a million products: memory, restart, verify (with --products 1000000 --rounds 1)",
     "search": "the same Elasticsearch query directly and through the query-api",
     "write": "product writes and import lines, beside the plain driver",
 }

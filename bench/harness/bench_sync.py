@@ -32,10 +32,8 @@ def indexed(projector):
                if k.startswith("readside_projector_documents_total") and 'op="index"' in k and 'outcome="done"' in k)
 
 
-def replay(env, bodies, definition, index):
-    """Posts the recorded bodies into an empty index: seconds."""
-    call(f"{env.es}/{index}", "DELETE")
-    get_json(f"{env.es}/{index}", "PUT", definition)
+def post_all(env, bodies):
+    """Posts the recorded bodies by curl: seconds."""
     with tempfile.NamedTemporaryFile("w", dir=VAR, suffix=".curl") as config:
         for i, (name, path) in enumerate(bodies):
             config.write(("next\n" if i else "") + f'url = "{env.es}{path}"\nrequest = POST\n'
@@ -46,7 +44,14 @@ def replay(env, bodies, definition, index):
         command = ["curl", "--no-progress-meter", "-Z", "--parallel-max", str(CONNECTIONS), "--noproxy", "*", "-K", config.name]
         if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
             raise RuntimeError("the replay failed")
-        seconds = time.monotonic() - begun
+        return time.monotonic() - begun
+
+
+def replay(env, bodies, definition, index):
+    """The recorded bodies into an empty index: seconds."""
+    call(f"{env.es}/{index}", "DELETE")
+    get_json(f"{env.es}/{index}", "PUT", definition)
+    seconds = post_all(env, bodies)
     call(f"{env.es}/{index}/_refresh", "POST")
     found = env.count(index)
     if found != env.args.products:

@@ -1,0 +1,130 @@
+"""A category with half of the catalogue's products is moved: how fast are they written again, and how long do live
+changes take meanwhile? The ceiling: the same bulk bodies, replayed by curl over 4 connections into a copy of the index."""
+import os
+import random
+import tempfile
+import threading
+import time
+
+from harness.bench_lag import IDS, Watch
+from harness.bench_sync import indexed, post_all
+from harness.environment import VAR, call, get_json, median, percentile, say, table, until
+from harness.recorder import Recorder
+
+LIVE_RATE = 50
+
+
+def category(write_api, name, parent=None):
+    body = {"name": {"en": name, "ko": name}, **({"parent_id": parent} if parent else {})}
+    return get_json(f"{write_api.url}/v1/categories", "POST", body)["id"]
+
+
+def move(env, write_api, moved, parent):
+    """Seconds until the job that the move makes is done."""
+    jobs = env.mongo().readside.projector_jobs
+    known = {j["_id"] for j in jobs.find({"type": "fanout"}, {"_id": 1})}
+    begun = time.monotonic()
+    get_json(f"{write_api.url}/v1/categories/{moved}:move", "POST", {"parent_id": parent})
+    until(lambda: jobs.find_one({"type": "fanout", "state": "done", "_id": {"$nin": list(known)}}), 600, "end of the fan-out", 0.02)
+    return time.monotonic() - begun
+
+
+class Live:
+    """Updates of other products at a steady rate until closed."""
+
+    def __init__(self, env, seed):
+        self.products, self.rng = env.mongo().readside.products, random.Random(seed)
+        self.watch, self.stopped = Watch(env), False
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        begun, n = time.monotonic(), 0
+        while not self.stopped:
+            n += 1
+            time.sleep(max(0.0, begun + n / LIVE_RATE - time.monotonic()))
+            product, price = self.rng.choice(IDS), self.rng.randrange(1_000_000_000, 2_000_000_000)
+            if product not in self.watch.waiting:
+                self.products.update_one({"_id": product}, {"$set": {"price": price}, "$inc": {"version": 1}})
+                self.watch.add(product, price, time.monotonic())
+
+    def close(self):
+        self.stopped = True
+        self.thread.join()
+        until(lambda: not self.watch.waiting, 30, "end of the live updates", 0.01)
+        self.watch.close()
+        return self.watch.lags
+
+
+def copy_index(env, index, definition):
+    """The documents of the index in a new one of the same mapping, with versions of their own that are low."""
+    call(f"{env.es}/{index}", "DELETE")
+    get_json(f"{env.es}/{index}", "PUT", definition)
+    get_json(f"{env.es}/_reindex?refresh=true", "POST", {"source": {"index": "products", "size": 5000}, "dest": {"index": index}}, 900)
+
+
+def replay(env, bodies, definition):
+    index = "fanout-ceiling"
+    copy_index(env, index, definition)
+    try:
+        return post_all(env, [(name, f"/{index}/_bulk") for name, _ in bodies])
+    finally:
+        call(f"{env.es}/{index}", "DELETE")
+
+
+def prepare(env, args, write_api):
+    """A category with half of the products, two places for it, and flat products outside of it for the live updates."""
+    products = env.mongo().readside.products
+    env.mongo().readside_bench.state.delete_one({"_id": "catalogue"})
+    left, right = category(write_api, "Left"), category(write_api, "Right")
+    moved = category(write_api, "Moved", left)
+    ids = [d["_id"] for d in products.find({}, {"_id": 1}).sort("_id", 1).limit(args.products // 2)]
+    for at in range(0, len(ids), 10000):
+        products.update_many({"_id": {"$in": ids[at:at + 10000]}},
+                             {"$set": {"categories": [moved], "primary_category_id": moved}, "$inc": {"version": 1}})
+    others = products.find({"variants.0": {"$exists": False}, "categories": {"$ne": moved}}, {"_id": 1}).limit(20000)
+    IDS.extend(d["_id"] for d in others)
+    return moved, left, right, len(ids)
+
+
+def run(env, args):
+    write_api = env.program("write-api").wait_ready()
+    env.load(write_api)
+    write_api.stop()
+    write_api = env.program("write-api").wait_ready()
+    moved, left, right, count = prepare(env, args, write_api)
+    env.forget_projection()
+    with tempfile.TemporaryDirectory(dir=VAR) as folder:
+        projector = env.projector()
+        say("projecting the catalogue")
+        until(lambda: indexed(projector) >= args.products, 600, "end of the projection", 0.1)
+        projector.stop()
+        recorder = Recorder(env.es, folder)
+        projector = env.projector({"READSIDE_ELASTICSEARCH_URL": recorder.url}).wait_ready()
+        say("recording the bulk bodies (and warming up)")
+        move(env, write_api, moved, right)
+        projector.stop()
+        recorder.close()
+        index = env.index()
+        definition = get_json(f"{env.es}/{index}")[index]
+        definition = {"mappings": definition["mappings"], "settings": {"number_of_shards": 1, "number_of_replicas": 0,
+                      "analysis": definition["settings"]["index"]["analysis"], "refresh_interval": "1s"}}
+        size = sum(os.path.getsize(name) for name, _ in recorder.bodies)
+        say(f"{len(recorder.bodies)} bodies, {size / 1e6:.0f} MB")
+        projector = env.projector().wait_ready()
+        ours, lags, ceiling = [], [], []
+        for _ in range(args.rounds):  # it is under the right one now
+            ours.append(count / move(env, write_api, moved, left))
+            ceiling.append(count / replay(env, recorder.bodies, definition))
+            live = Live(env, args.seed + len(lags))
+            move(env, write_api, moved, right)
+            lags.append(live.close())
+            say(f"round {len(lags)}: {ours[-1]:,.0f} docs/s, ceiling {ceiling[-1]:,.0f} docs/s, live p99 {percentile(lags[-1], 99) * 1000:.0f} ms")
+    ratio = median([a / b for a, b in zip(ours, ceiling)])
+    p50, p99 = (median([percentile(r, p) * 1000 for r in lags]) for p in (50, 99))
+    table(f"a category with {count:,} products moved, medians of {args.rounds}",
+          [["projector", f"{median(ours):,.0f}", ""], ["curl replay, 4 connections", f"{median(ceiling):,.0f}", ""],
+           [f"live changes meanwhile, {LIVE_RATE}/s: commit -> indexed", "", f"{p50:.1f} / {p99:.1f}"]],
+          ["", "docs/s", "p50 / p99 ms"])
+    return {"moved": count, "docs_per_s": round(median(ours)), "ceiling_docs_per_s": round(median(ceiling)),
+            "ratio_to_ceiling": round(ratio, 3), "live_p50_ms": round(p50, 1), "live_p99_ms": round(p99, 1)}

@@ -1,0 +1,126 @@
+"""50,000 updates as fast as MongoDB takes them, until the index has them all; and hot products, which coalesce.
+With MONSTACHE=/path/to/monstache the same updates once more with monstache following, each alone."""
+import json
+import os
+import random
+import subprocess
+import tempfile
+import time
+
+from harness.bench_sync import indexed
+from harness.environment import VAR, call, get_json, median, say, table, until
+
+UPDATES = 50000
+BATCH = 1000
+HOT_PRODUCTS, HOT_UPDATES = 100, 1000
+
+
+def flat_ids(env, count):
+    """Products without variants: their price is the document's price."""
+    found = env.mongo().readside.products.find({"variants.0": {"$exists": False}}, {"_id": 1}).limit(count)
+    return [d["_id"] for d in found]
+
+
+def write(env, ids, price):
+    """All of them get the price: (seconds it took, moment of the last commit)."""
+    import pymongo
+    products = env.mongo().readside.products
+    begun = time.monotonic()
+    for at in range(0, len(ids), BATCH):
+        products.bulk_write([pymongo.UpdateOne({"_id": i}, {"$set": {"price": price}, "$inc": {"version": 1}})
+                             for i in ids[at:at + BATCH]], ordered=False)
+    ended = time.monotonic()
+    return ended - begun, ended
+
+
+def has_price(env, index, field, ids, price):
+    status, text = call(f"{env.es}/{index}/_mget?_source_includes={field}&realtime=true", "POST", {"ids": ids})
+    return status == 200 and all(d.get("_source", {}).get(field) == price for d in json.loads(text)["docs"])
+
+
+def follow(env, index, field, ids, price):
+    """One burst: (updates/s written, seconds from the last commit until the last product is there, until all are)."""
+    seconds, committed = write(env, ids, price)
+    until(lambda: has_price(env, index, field, ids[-1:], price), 600, "last update in the index", 0.005)
+    last = time.monotonic() - committed
+    for at in range(0, len(ids), 5000):  # found by asking for each, not by a count
+        until(lambda: has_price(env, index, field, ids[at:at + 5000], price), 600, "all updates in the index", 0.02)
+    return len(ids) / seconds, last, len(ids) / (seconds + time.monotonic() - committed)
+
+
+def hot(env, projector, rng):
+    """Index writes that 100 products updated 1,000 times each cost."""
+    import pymongo
+    products = env.mongo().readside.products
+    ids = flat_ids(env, HOT_PRODUCTS)
+    before = indexed(projector)
+    updates = [i for i in ids for _ in range(HOT_UPDATES)]
+    rng.shuffle(updates)
+    for at in range(0, len(updates), BATCH):
+        products.bulk_write([pymongo.UpdateOne({"_id": i}, {"$set": {"price": at + k}, "$inc": {"version": 1}})
+                             for k, i in enumerate(updates[at:at + BATCH])], ordered=False)
+    prices = {d["_id"]: d["price"] for d in products.find({"_id": {"$in": ids}}, {"price": 1})}
+    until(lambda: all(has_price(env, "products", "price_min", [i], p) for i, p in prices.items()), 60, "hot products", 0.05)
+    return int(indexed(projector) - before)
+
+
+def monstache(env, ids, rounds):
+    """The same bursts with monstache: it copies the product as it is."""
+    binary = os.environ["MONSTACHE"]
+    with tempfile.TemporaryDirectory(dir=VAR) as folder:
+        config = os.path.join(folder, "monstache.toml")
+        with open(config, "w") as f:
+            f.write(f'mongo-url = {json.dumps(env.servers["READSIDE_MONGO_URI"])}\nelasticsearch-urls = ["{env.es}"]\n'
+                    'change-stream-namespaces = ["readside.products"]\nelasticsearch-max-conns = 4\ngzip = false\n'
+                    '[[mapping]]\nnamespace = "readside.products"\nindex = "monstache-products"\n')
+        call(f"{env.es}/monstache-products", "DELETE")
+        get_json(f"{env.es}/monstache-products", "PUT", {"mappings": {"dynamic": False}})
+        log = open(os.path.join(folder, "log"), "wb")
+        process = subprocess.Popen([binary, "-f", config], stdout=log, stderr=log)
+        try:
+            price = [3_000_000_000]
+
+            def follows():
+                price[0] += 1
+                write(env, ids[:1], price[0])
+                time.sleep(0.5)
+                return has_price(env, "monstache-products", "price", ids[:1], price[0])
+            until(follows, 60, f"update in monstache's index (see {log.name})", 0.1)
+            return [follow(env, "monstache-products", "price", ids, price[0] + n + 1) for n in range(rounds)]
+        finally:
+            process.terminate()
+            process.wait()
+            log.close()
+            call(f"{env.es}/monstache-products", "DELETE")
+
+
+def run(env, args):
+    env.load(env.program("write-api").wait_ready())
+    env.forget_projection()
+    projector = env.projector()
+    say("projecting the catalogue")
+    until(lambda: indexed(projector) >= args.products, 600, "end of the projection", 0.1)
+    projector.wait_ready()
+    env.mongo().readside_bench.state.delete_one({"_id": "catalogue"})  # prices are no longer the catalogue's
+    rng = random.Random(args.seed)
+    ids = flat_ids(env, UPDATES)
+    if len(ids) < UPDATES:
+        raise RuntimeError(f"{UPDATES} products without variants are needed, there are {len(ids)}: --products 200000")
+    rng.shuffle(ids)
+    rounds = [follow(env, "products", "price_min", ids, 2_000_000_000 + n) for n in range(args.rounds + 1)][1:]
+    writes = hot(env, projector, rng)
+    projector.stop()
+    peer = monstache(env, ids, args.rounds) if os.environ.get("MONSTACHE") else []
+    rows, result = [], {}
+    for name, found in (("projector", rounds), ("monstache", peer)):
+        if found:
+            taken, last, rate = (median([r[i] for r in found]) for i in range(3))
+            rows.append([name, f"{taken:,.0f}", f"{last:.2f}", f"{rate:,.0f}"])
+            result[name] = rate
+    table(f"{UPDATES:,} updates as fast as MongoDB takes them, medians of {args.rounds}", rows,
+          ["", "written/s", "last one indexed after, s", "updates/s until all are there"])
+    table("hot products", [[f"{HOT_PRODUCTS} products, {HOT_UPDATES:,} updates each", f"{writes:,}"]], ["", "index writes"])
+    last = median([r[1] for r in rounds])
+    return {"last_indexed_s": round(last, 3), "updates_per_s": round(result["projector"]), "hot_index_writes": writes,
+            **({"monstache_per_s": round(result["monstache"]), "ratio_to_monstache": round(result["projector"] / result["monstache"], 2)}
+               if peer else {})}
