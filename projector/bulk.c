@@ -1,7 +1,7 @@
 #include "projector/bulk.h"
 #include "core/hash.h"
-#include "core/json_write.h"
 #include "core/utf8.h"
+#include "projector/compose_sink.h"
 #include "projector/control.h"
 #include <stdlib.h>
 
@@ -69,23 +69,27 @@ static bool action(struct bulk *b, enum bulk_op op, unsigned target, struct slic
         return false;
     if (b->open || !make_room(b, ACTION_BYTES_MAX))
         return false;
-    struct buf *out = &b->body;
+    struct sink out;
     b->items[b->count] = (struct bulk_item){
-        .offset = out->len, .id_hash = hash_bytes(id.data, id.len), .version = version, .ctx = ctx, .op = op,
+        .offset = b->body.len, .id_hash = hash_bytes(id.data, id.len), .version = version, .ctx = ctx, .op = op,
         .target = (uint8_t)target};
-    buf_append_str(out, op == BULK_INDEX ? "{\"index\":{" : "{\"delete\":{");
+    sink_open(&out, &b->body);
+    sink_slice(&out, op == BULK_INDEX ? SLICE("{\"index\":{") : SLICE("{\"delete\":{"));
     if (target) {
-        buf_append_str(out, "\"_index\":");
-        json_append_string(out, b->others[target], strlen(b->others[target]));
-        buf_append_char(out, ',');
+        SINK_LITERAL(&out, "\"_index\":");
+        sink_string(&out, slice_str(b->others[target]));
+        sink_char(&out, ',');
     }
-    buf_append_str(out, "\"_id\":");
-    json_append_string(out, id.data, id.len);
-    if (CONTROL_VERSION)
-        return buf_append_str(out, "}}\n");
-    buf_append_str(out, ",\"version\":");
-    buf_append_u64(out, version);
-    return buf_append_str(out, ",\"version_type\":\"external_gte\"}}\n");
+    SINK_LITERAL(&out, "\"_id\":");
+    sink_string(&out, id);
+    if (!CONTROL_VERSION) {
+        SINK_LITERAL(&out, ",\"version\":");
+        sink_u64(&out, version);
+        SINK_LITERAL(&out, ",\"version_type\":\"external_gte\"");
+    }
+    SINK_LITERAL(&out, "}}\n");
+    sink_close(&out);
+    return sink_ok(&out);
 }
 
 bool bulk_begin_for(struct bulk *b, unsigned target, struct slice id, uint64_t version, void *ctx) {
@@ -113,20 +117,23 @@ bool bulk_delete_for(struct bulk *b, unsigned target, struct slice id, uint64_t 
 
 bool bulk_commit(struct bulk *b, uint64_t content_hash) {
     struct bulk_item *item = &b->items[b->count];
-    struct buf *out = &b->body;
-    if (!buf_ok(out) || CLOSE_BYTES_MAX > out->max - out->len) {
+    struct sink out;
+    if (!bulk_ok(b) || CLOSE_BYTES_MAX > b->body.max - b->body.len) {
         bulk_drop(b);
         return false;
     }
-    buf_append_str(out, ",\"content_hash\":");
-    buf_append_i64(out, (int64_t)content_hash);
-    buf_append_str(out, ",\"version\":");
-    buf_append_u64(out, item->version);
+    sink_open(&out, &b->body);
+    SINK_LITERAL(&out, ",\"content_hash\":");
+    sink_int(&out, (int64_t)content_hash);
+    SINK_LITERAL(&out, ",\"version\":");
+    sink_u64(&out, item->version);
+    SINK_LITERAL(&out, "}\n");
+    sink_close(&out);
     b->open = false;
-    if (!buf_append_str(out, "}\n"))
+    if (!sink_ok(&out))
         return false;
     item->content_hash = content_hash;
-    item->len = out->len - item->offset;
+    item->len = b->body.len - item->offset;
     b->count++;
     return true;
 }

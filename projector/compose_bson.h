@@ -53,6 +53,8 @@ static inline uint32_t element_size(uint8_t type, const uint8_t *p, size_t left)
     }
     if (type == BSON_TYPE_INT32 && left >= 4)
         return 4;
+    if ((type == BSON_TYPE_INT64 || type == BSON_TYPE_DOUBLE || type == BSON_TYPE_DATE_TIME) && left >= 8)
+        return 8;
     return element_size_any(type, p, left);
 }
 

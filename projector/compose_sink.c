@@ -109,9 +109,10 @@ static inline size_t copy_wide(char *out, const unsigned char *in, const unsigne
     while (in < end && *in >= 0x80) {
         uint32_t w, cp;
         size_t n = 3;
-        /* U+1000..CFFF: most of Korean, Japanese and Chinese text; no overlong form or surrogate among them. */
-        if (end - in >= 4 && (memcpy(&w, in, 4), *in >= 0xE1 && *in <= 0xEC && (in[1] & 0xC0) == 0x80 &&
-                                                     (in[2] & 0xC0) == 0x80)) {
+        /* U+1000..D7FF: most of Korean, Japanese and Chinese text; no overlong form or surrogate among them. */
+        if (end - in >= 4 && *in >= 0xE1 && *in <= 0xED && (in[1] & 0xC0) == 0x80 && (in[2] & 0xC0) == 0x80 &&
+            (*in < 0xED || in[1] < 0xA0)) {
+            memcpy(&w, in, 4);
             memcpy(out, &w, 4);
         } else {
             n = utf8_decode((const char *)in, (size_t)(end - in), &cp);
@@ -175,6 +176,11 @@ static char *put_u64(char *out, uint64_t v) {
     size_t len = sizeof(digits) - at;
     memcpy(out, digits + at, len);
     return out + len;
+}
+
+void sink_u64(struct sink *s, uint64_t v) {
+    if (sink_room(s, 20))
+        s->p = put_u64(s->p, v);
 }
 
 void sink_int(struct sink *s, int64_t v) {

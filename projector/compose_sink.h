@@ -3,7 +3,7 @@
  * A sink borrows the buf's memory between sink_open and sink_close; nobody else may append meanwhile. Unlike
  * buf's own appends it never loses what is in the buf when the maximum is reached: `full` is set instead, later
  * writes do nothing, and the caller truncates to where it began. `invalid` is set by text that is not UTF-8.
- * Internal to compose. Thread: one owner. */
+ * Internal to compose and bulk. Thread: one owner. */
 #pragma once
 #include "core/buf.h"
 #include <stdbool.h>
@@ -74,6 +74,7 @@ static inline void sink_string(struct sink *s, struct slice text) {
     sink_char(s, '"');
 }
 void sink_int(struct sink *s, int64_t v);
+void sink_u64(struct sink *s, uint64_t v);
 /* The shortest form that reads back the same; whole numbers below 1e15 without point or exponent. v is finite. */
 void sink_number(struct sink *s, double v);
 /* 16 lower-case hex digits in the order of the numbers: IEEE-754 bits with the sign bit flipped, all bits flipped
