@@ -72,7 +72,8 @@ def test_scan_and_fanout_paused_and_cancelled(corner, program, write_api, checke
     corner.sql("INSERT INTO categories (id, parent_id, level, path, name, version, created_at, updated_at) "
                "VALUES (1, NULL, 1, '1/', 'First', 1, NOW(6), NOW(6))")
     insert(corner, range(3000), categories=[1])
-    program("projector", {**SLOW_PAGES, "projector.lanes": 1, "projector.bulk_max_docs": 2}).start(wait="alive")
+    program("projector", {**SLOW_PAGES, "projector.lanes": 1, "projector.bulk_max_docs": 2,
+                          "projector.background_window_marks": 100}).start(wait="alive")
     scan = eventually(lambda: active(corner, "scan"), 90, "the first scan")["_id"]
     commands("jobs", "throttle", scan, "20")
     commands("jobs", "pause", scan)
