@@ -61,15 +61,17 @@ bool daemon_announce(const char *listen, unsigned port, const char *port_file, s
 bool daemon_watch_signals(struct loop *loop, void (*on_stop)(void *ctx), void (*on_reload)(void *ctx), void *ctx,
                           struct error *reterr);
 
-/* /healthz, /readyz and /metrics for a route table: put DAEMON_ROUTES into it. readyz answers 503 with the
+/* /healthz, /readyz, /metrics and /openapi.json for a route table: put DAEMON_ROUTES into it. readyz answers 503 with the
  * reasons while any condition is false. */
 void daemon_handle_healthz(struct http_request *request, void *ctx);
 void daemon_handle_readyz(struct http_request *request, void *ctx);
 void daemon_handle_metrics(struct http_request *request, void *ctx);
+void daemon_handle_openapi(struct http_request *request, void *ctx);
 #define DAEMON_ROUTES                                                                              \
     {.method = "GET", .path = "/healthz", .handler = daemon_handle_healthz, .summary = "Is the process alive?"}, \
     {.method = "GET", .path = "/readyz", .handler = daemon_handle_readyz, .summary = "Is it fit for traffic? 503 with the reasons if not"}, \
-    {.method = "GET", .path = "/metrics", .handler = daemon_handle_metrics, .summary = "Metrics in Prometheus text format"}
+    {.method = "GET", .path = "/metrics", .handler = daemon_handle_metrics, .summary = "Metrics in Prometheus text format"}, \
+    {.method = "GET", .path = "/openapi.json", .handler = daemon_handle_openapi, .summary = "This description of all endpoints, as OpenAPI 3.1"}
 
 /* A readiness condition, set from any thread; `name` is unique and static. reason is copied; NULL keeps it. */
 struct daemon_condition;

@@ -3,6 +3,7 @@
 #include "core/daemon_internal.h"
 #include "core/json_write.h"
 #include "core/metrics.h"
+#include "core/openapi.h"
 #include "core/utf8.h"
 #include <dirent.h>
 #include <pthread.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #define METRICS_MAX_BYTES ((size_t)16 << 20)
+#define OPENAPI_MAX_BYTES ((size_t)1 << 20)
 #define HEALTH_MAX_BYTES ((size_t)64 << 10)
 
 struct daemon_condition {
@@ -227,4 +229,16 @@ void daemon_handle_metrics(struct http_request *request, void *ctx) {
     struct buf out = BUF_INIT(METRICS_MAX_BYTES);
     metrics_write(&out);
     http_reply(request, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
+}
+
+void daemon_handle_openapi(struct http_request *request, void *ctx) {
+    (void)ctx;
+    const struct http_server_options *options = http_request_server_options(request);
+    struct buf out = BUF_INIT(OPENAPI_MAX_BYTES);
+    if (openapi_write(&out, options->name, READSIDE_VERSION, options->routes)) {
+        http_reply(request, 200, NULL, &out);
+        return;
+    }
+    buf_done(&out);
+    http_reply_empty(request, 503);
 }

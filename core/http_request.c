@@ -269,6 +269,10 @@ const struct http_route *http_request_route(const struct http_request *r) {
     return r->route;
 }
 
+const struct http_server_options *http_request_server_options(const struct http_request *r) {
+    return &r->server->options;
+}
+
 struct slice http_request_path(const struct http_request *r) {
     return r->path;
 }

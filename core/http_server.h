@@ -23,6 +23,7 @@
 #include "core/arena.h"
 #include "core/buf.h"
 #include "core/error.h"
+#include "core/http_param.h"
 #include "core/loop.h"
 #include "core/trace.h"
 #include "core/uri.h"
@@ -46,6 +47,8 @@ struct http_route {
     size_t body_max;            /* bytes; 0: the server's default. Streaming: most bytes in all, 0: no limit */
     usec_t deadline_usec;       /* 0: the server's default; USEC_NEVER: none (streaming) */
     const char *summary;        /* one line, for the generated docs */
+    const struct http_param *params; /* what it takes, for the generated docs and for its handler; NULL: its query is
+                                        not looked at */
 };
 
 struct http_server_options {
@@ -83,6 +86,8 @@ struct arena *http_request_arena(struct http_request *request); /* lives as long
                                                                    holds the request exclusively */
 const char *http_request_method(const struct http_request *request);
 const struct http_route *http_request_route(const struct http_request *request);
+/* Of the server that the request came through; for its handler, while it runs. */
+const struct http_server_options *http_request_server_options(const struct http_request *request);
 struct slice http_request_path(const struct http_request *request);
 struct slice http_request_query(const struct http_request *request); /* raw, without '?' */
 /* The decoded {name} of the route's path; empty if there is none. */

@@ -77,7 +77,8 @@ void handle_category_tree(struct http_request *request, void *ctx) {
         http_reply_error(request, &error);
         return;
     }
-    if (!request_lang(request, tree->lang))
+    struct slice lang;
+    if (!request_params(request, &lang) || !request_lang(request, lang, tree->lang))
         return;
     if (!q->categories) {
         error_set(&error, ERROR_UNAVAILABLE, "the categories are not loaded yet; try again shortly");

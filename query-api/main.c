@@ -3,23 +3,27 @@
 #include "core/cleanup.h"
 #include "core/daemon.h"
 #include "query-api/query_api.h"
+#include "query-api/search_params.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
 static const struct http_route routes[] = {
-    {.method = "GET", .path = "/v1/search", .handler = handle_search, .summary = "Search with filters and facets"},
+    {.method = "GET", .path = "/v1/search", .handler = handle_search, .params = search_param_table, .summary = "Search with filters and facets"},
     {.method = "POST",
      .path = "/v1/search",
      .handler = handle_search,
+     .params = search_param_table,
      .summary = "The same with the parameters as a JSON object"},
     {.method = "GET",
      .path = "/v1/products/{id}",
      .handler = handle_product,
+     .params = request_lang_params,
      .summary = "One product as the index has it"},
     {.method = "GET",
      .path = "/v1/categories/tree",
      .handler = handle_category_tree,
+     .params = request_lang_params,
      .summary = "All categories with names and counts"},
     {.method = "GET",
      .path = "/admin/{kind}",

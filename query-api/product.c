@@ -38,12 +38,17 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
     http_reply_error(request, &error);
 }
 
+static bool read_lang(struct http_request *request, char ret[4]) {
+    struct slice lang;
+    return request_params(request, &lang) && request_lang(request, lang, ret);
+}
+
 void handle_product(struct http_request *request, void *ctx) {
     struct query_loop *q = ctx;
     struct slice id = http_request_param(request, "id");
     struct error error = {0};
     struct lookup *lookup = arena_zalloc(http_request_arena(request), sizeof(*lookup));
-    if (!lookup || !request_lang(request, lookup->lang)) {
+    if (!lookup || !read_lang(request, lookup->lang)) {
         if (!lookup && error_nomem(&error) == false)
             http_reply_error(request, &error);
         return;
@@ -65,37 +70,4 @@ void handle_product(struct http_request *request, void *ctx) {
         http_reply_error(request, &error);
     }
     buf_done(&path);
-}
-
-bool request_lang(struct http_request *request, char ret[4]) {
-    struct uri_pair *pairs = NULL;
-    size_t count = 0;
-    struct error error = {0};
-    struct slice query = http_request_query(request);
-    struct field_error bad = {.field = "lang", .message = "must be a language code such as ko or en"};
-    memcpy(ret, "ko", 3);
-    if (!uri_parse_query(http_request_arena(request), query.data, query.len, 16, &pairs, &count, &error)) {
-        http_reply_error(request, &error);
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct slice v = pairs[i].value;
-        if (!slice_eq(pairs[i].key, SLICE("lang"))) {
-            bad.field =
-                pairs[i].key.len ? arena_strndup(http_request_arena(request), pairs[i].key.data, pairs[i].key.len) : "";
-            bad.message = "is no parameter of this endpoint";
-            http_reply_problem(request, 400, "the request has invalid parameters", &bad, bad.field ? 1 : 0);
-            return false;
-        }
-        bool ok = v.len == 2 || v.len == 3;
-        for (size_t k = 0; ok && k < v.len; k++)
-            ok = v.data[k] >= 'a' && v.data[k] <= 'z';
-        if (!ok) {
-            http_reply_problem(request, 400, "the request has invalid parameters", &bad, 1);
-            return false;
-        }
-        memcpy(ret, v.data, v.len);
-        ret[v.len] = 0;
-    }
-    return true;
 }

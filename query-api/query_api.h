@@ -73,5 +73,10 @@ void override_poll_free(struct override_poll *poll);
 void override_poll_now(struct override_poll *poll);               /* something has just changed */
 bool override_poll_is_there(const struct override_poll *poll);    /* has the index been seen? */
 
-/* ?lang= of a request that takes nothing else (allowed may be NULL). Answers 400 and returns false otherwise. */
-bool request_lang(struct http_request *request, char ret[4]);
+/* Reads the query by the table of the request's route, http_param.h: ret_values[i] is the value of params[i], data NULL
+ * if it is not given. Answers 400 and returns false otherwise. */
+bool request_params(struct http_request *request, struct slice *ret_values);
+/* The language of a value that request_params has read: ko by default. Answers 400 and returns false if it is none. */
+bool request_lang(struct http_request *request, struct slice value, char ret[4]);
+/* The parameters of endpoints that take lang and nothing else. */
+extern const struct http_param request_lang_params[];

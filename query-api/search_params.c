@@ -12,7 +12,7 @@ struct parser {
     struct search_errors *errors;
     size_t values; /* in all filters */
     bool out_of_memory;
-    unsigned seen; /* bit per single-valued parameter, see SINGLE_* */
+    unsigned seen, allowed; /* a bit per parameter */
 };
 
 static void fail(struct parser *s, struct slice field, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -223,7 +223,9 @@ static void set_attr(struct parser *s, struct slice key, struct slice value) {
     struct range r;
     if (!f)
         return;
-    if (!parse_range(value, &r))
+    if (value.len > 2 && value.data[0] == '"' && value.data[value.len - 1] == '"')
+        add_value(s, f, (struct slice){value.data + 1, value.len - 2});
+    else if (!parse_range(value, &r))
         add_value(s, f, value);
     else if (r.from > r.to)
         fail(s, key, "the range is empty: its start is above its end");
@@ -341,10 +343,8 @@ static void set_fields(struct parser *s, struct slice key, struct slice value) {
 }
 
 static void set_q(struct parser *s, struct slice key, struct slice value) {
-    if (value.len > SEARCH_Q_MAX_BYTES)
-        fail(s, key, "is longer than %d bytes", SEARCH_Q_MAX_BYTES);
-    else
-        s->p->q = trim(value);
+    (void)key;
+    s->p->q = value;
 }
 
 static void set_number(struct parser *s, struct slice key, struct slice value, unsigned min, unsigned max,
@@ -373,75 +373,84 @@ static void set_typo(struct parser *s, struct slice key, struct slice value) {
         fail(s, key, "must be on or off");
 }
 
+static void set_cursor(struct parser *s, struct slice key, struct slice value) {
+    (void)key;
+    s->p->cursor = value;
+}
+
 static const struct parameter {
-    const char *name;
     void (*set)(struct parser *s, struct slice key, struct slice value);
-    bool single;  /* given twice: an error */
     bool counted; /* its values count against SEARCH_VALUES_MAX */
-} parameters[] = {
-    {"q", set_q, true, false},
-    {"lang", set_lang, true, false},
-    {"category", set_category, false, true},
-    {"brand", set_brand, false, true},
-    {"price", set_price, false, true},
-    {"in_stock", set_in_stock, false, true},
-    {"sort", set_sort, true, false},
-    {"page", set_page, true, false},
-    {"size", set_size, true, false},
-    {"facets", set_facets, false, false},
-    {"facet_size", set_facet_size, true, false},
-    {"fields", set_fields, false, false},
-    {"typo", set_typo, true, false},
+} parameters[SEARCH_PARAM_COUNT] = {
+    [SEARCH_PARAM_Q] = {set_q, false},
+    [SEARCH_PARAM_LANG] = {set_lang, false},
+    [SEARCH_PARAM_CATEGORY] = {set_category, true},
+    [SEARCH_PARAM_BRAND] = {set_brand, true},
+    [SEARCH_PARAM_PRICE] = {set_price, true},
+    [SEARCH_PARAM_IN_STOCK] = {set_in_stock, true},
+    [SEARCH_PARAM_SORT] = {set_sort, false},
+    [SEARCH_PARAM_PAGE] = {set_page, false},
+    [SEARCH_PARAM_SIZE] = {set_size, false},
+    [SEARCH_PARAM_CURSOR] = {set_cursor, false},
+    [SEARCH_PARAM_FACETS] = {set_facets, false},
+    [SEARCH_PARAM_FACET_SIZE] = {set_facet_size, false},
+    [SEARCH_PARAM_FIELDS] = {set_fields, false},
+    [SEARCH_PARAM_TYPO] = {set_typo, false},
+    [SEARCH_PARAM_ATTR] = {set_attr, true},
 };
 
+/* SEARCH_PARAM_COUNT: no parameter has this name. */
+static enum search_param param_of(struct slice key) {
+    if (starts_with(key, "attr."))
+        return SEARCH_PARAM_ATTR;
+    for (enum search_param i = 0; i < SEARCH_PARAM_ATTR; i++)
+        if (slice_eq(key, slice_str(search_param_table[i].name)))
+            return i;
+    return SEARCH_PARAM_COUNT;
+}
+
 static void set_pair(struct parser *s, struct slice key, struct slice value) {
-    if (value.len > SEARCH_VALUE_MAX_BYTES && !slice_eq(key, SLICE("q")) && !slice_eq(key, SLICE("facets")) &&
-        !slice_eq(key, SLICE("fields"))) {
-        fail(s, key, "a value is longer than %d bytes", SEARCH_VALUE_MAX_BYTES);
+    enum search_param id = param_of(key);
+    if (id == SEARCH_PARAM_COUNT || !(s->allowed & 1u << id)) {
+        fail(s, key, "is no parameter of this endpoint");
+        return;
+    }
+    const struct http_param *about = &search_param_table[id];
+    size_t max = about->type == HTTP_PARAM_STRING && about->max ? (size_t)about->max : SEARCH_VALUE_MAX_BYTES;
+    if (value.len > (max < SEARCH_VALUE_MAX_BYTES ? SEARCH_VALUE_MAX_BYTES : max)) {
+        fail(s, key, "is longer than %zu bytes", max);
         return;
     }
     if (has_control(value)) {
         fail(s, key, "holds a control character");
         return;
     }
-    if (starts_with(key, "attr.")) {
-        value = trim(value);
-        if (value.len == 0)
-            fail(s, key, "is empty");
-        else if (count_value(s, key))
-            set_attr(s, key, value);
+    if (!about->repeated && (s->seen & (1u << id))) {
+        fail(s, key, "is given more than once");
         return;
     }
-    for (size_t i = 0; i < sizeof(parameters) / sizeof(parameters[0]); i++) {
-        const struct parameter *parameter = &parameters[i];
-        if (!slice_eq(key, slice_str(parameter->name)))
-            continue;
-        if (parameter->single && (s->seen & (1u << i))) {
-            fail(s, key, "is given more than once");
-            return;
-        }
-        s->seen |= 1u << i;
-        value = trim(value);
-        if (value.len == 0 && parameter->counted)
-            fail(s, key, "is empty");
-        else if (!parameter->counted || count_value(s, key))
-            parameter->set(s, key, value);
-        return;
-    }
-    fail(s, key, "is no parameter of this endpoint");
+    s->seen |= 1u << id;
+    value = trim(value);
+    if (value.len == 0 && parameters[id].counted)
+        fail(s, key, "is empty");
+    else if (!parameters[id].counted || count_value(s, key))
+        parameters[id].set(s, key, value);
 }
 
 static void parser_begin(struct parser *s, struct arena *arena, struct search_params *p, struct search_errors *errors) {
     *p = (struct search_params){.q = {"", 0}, .lang = "ko", .facet_size = 10, .page = 1, .size = 20, .typo = true};
     errors->count = 0;
-    *s = (struct parser){.arena = arena, .p = p, .errors = errors};
+    *s = (struct parser){.arena = arena, .p = p, .errors = errors, .allowed = (1u << SEARCH_PARAM_COUNT) - 1};
 }
 
 static bool parser_end(struct parser *s) {
     struct search_params *p = s->p;
     if (s->errors->count == 0 && (uint64_t)p->page * (p->size ? p->size : 1) > SEARCH_WINDOW_MAX)
-        fail(s, SLICE("page"), "page times size is past the first %d hits: narrow the search by filters",
-             SEARCH_WINDOW_MAX);
+        fail(s, SLICE("page"), "page times size is past the first %d hits: walk on with cursor=*", SEARCH_WINDOW_MAX);
+    if (p->cursor.data && s->seen & 1u << SEARCH_PARAM_PAGE)
+        fail(s, SLICE("page"), "is not for a walk by cursor");
+    if (p->cursor.data && p->size == 0)
+        fail(s, SLICE("size"), "must be at least 1 in a walk by cursor");
     return s->errors->count == 0 && !s->out_of_memory;
 }
 

@@ -7,6 +7,7 @@
 #include "core/arena.h"
 #include "core/error.h"
 #include "core/field_error.h"
+#include "core/http_param.h"
 #include "core/json_read.h"
 
 /* What a filter or a facet is about. Price, stock and attributes are dimensions of a variant: all of them must
@@ -49,8 +50,31 @@ enum {
     SEARCH_FACET_SIZE_MAX = 1000,
     SEARCH_WINDOW_MAX = 10000, /* Elasticsearch's index.max_result_window */
     SEARCH_PAIRS_MAX = 512,
+    SEARCH_CURSOR_MAX_BYTES = 4096,
+    SEARCH_LIST_MAX_BYTES = 16384,
     SEARCH_ERRORS_MAX = 16,
 };
+
+/* One entry of search_param_table each. */
+enum search_param {
+    SEARCH_PARAM_Q,
+    SEARCH_PARAM_LANG,
+    SEARCH_PARAM_CATEGORY,
+    SEARCH_PARAM_BRAND,
+    SEARCH_PARAM_PRICE,
+    SEARCH_PARAM_IN_STOCK,
+    SEARCH_PARAM_SORT,
+    SEARCH_PARAM_PAGE,
+    SEARCH_PARAM_SIZE,
+    SEARCH_PARAM_CURSOR,
+    SEARCH_PARAM_FACETS,
+    SEARCH_PARAM_FACET_SIZE,
+    SEARCH_PARAM_FIELDS,
+    SEARCH_PARAM_TYPO,
+    SEARCH_PARAM_ATTR,
+    SEARCH_PARAM_COUNT
+};
+extern const struct http_param search_param_table[SEARCH_PARAM_COUNT + 1];
 
 struct search_text;
 
@@ -66,6 +90,7 @@ struct search_params {
     enum sort_order sort;
     unsigned page; /* from 1 */
     unsigned size;
+    struct slice cursor; /* as the client sent it; "*" begins */
     struct slice *fields; /* further fields of the search document wanted in each hit */
     size_t field_count;
     bool typo;

@@ -35,6 +35,15 @@ static bool parse_json(const char *text) {
     return search_params_from_json(&arena, json, &params, &errors);
 }
 
+static void test_a_value_in_quotes_is_no_range(void **state) {
+    (void)state;
+    assert_true(parse("attr.size=%223..5%22&attr.size=3..5&attr.inch=13.3%22"));
+    assert_int_equal(params.filters[0].value_count, 1);
+    assert_true(slice_eq(params.filters[0].values[0], SLICE("3..5")));
+    assert_int_equal(params.filters[0].range_count, 1);
+    assert_true(slice_eq(params.filters[1].values[0], SLICE("13.3\"")));
+}
+
 static void test_defaults(void **state) {
     (void)state;
     assert_true(parse(""));
@@ -173,6 +182,7 @@ static void test_small_arena_fails_cleanly(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_value_in_quotes_is_no_range),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_everything),
         cmocka_unit_test(test_open_ranges),
