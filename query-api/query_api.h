@@ -10,6 +10,7 @@
 #include "core/metrics.h"
 #include "query-api/category_list.h"
 #include "query-api/override_list.h"
+#include "query-api/search_text.h"
 
 struct query_conf {
     char *listen;
@@ -19,6 +20,7 @@ struct query_conf {
     char *categories_index;
     char *overrides_index;
     char *admin_key;
+    struct search_ranking ranking;
     usec_t search_timeout_usec;
     usec_t categories_poll_usec;
     usec_t overrides_poll_usec;

@@ -84,22 +84,40 @@ static void answer(struct query_loop *q, struct http_request *request, struct se
     ask(q, request, &again, search_counts_write(&s->params, &s->doubts, &again), on_counts, s);
 }
 
-static bool found_nothing(const struct json *body) {
-    int64_t total;
-    return json_int64(json_path(body, "hits.total.value"), &total) && total == 0;
+static int64_t found(const struct json *body) {
+    int64_t total = SEARCH_FEW;
+    json_int64(json_path(body, "hits.total.value"), &total);
+    return total;
+}
+
+/* Few products without filters, too; or there are no filters. */
+static bool are_few(const struct json *body) {
+    int64_t count = 0;
+    json_int64(json_path(body, "aggregations.strict.n.doc_count"), &count);
+    return count < SEARCH_FEW;
+}
+
+/* A code was meant, and found. */
+static bool found_code(const struct json *body) {
+    const struct json *hits = json_path(body, "hits.hits");
+    double score;
+    return json_is(hits, JSON_ARRAY) && hits->child && json_double(json_get(hits->child, "_score"), &score) &&
+           score >= LAYER_CODE_IN_NAME;
 }
 
 static void on_repaired(struct query_loop *q, struct http_request *request, void *data, int status,
                         const struct json *body) {
     struct search *s = data;
-    if (status != 404 && !found_nothing(body))
+    if (status != 404 && found(body) > 0 && are_few(body))
         s->answer = body;
+    else
+        s->text->some = s->text->again = false;
     answer(q, request, s);
 }
 
 static struct search_text_context text_context(struct query_loop *q, struct http_request *request) {
     return (struct search_text_context){
-        .arena = http_request_arena(request), .categories = q->categories, .overrides = q->overrides};
+        .arena = http_request_arena(request), .categories = q->categories, .overrides = q->overrides, .ranking = &q->conf->ranking};
 }
 
 static void on_answer(struct query_loop *q, struct http_request *request, void *data, int status,
@@ -113,8 +131,11 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
     }
     s->answer = body;
     struct search_text_context context = text_context(q, request);
-    if (s->text && found_nothing(body) &&
-        search_text_repair(&context, s->text, search_spelling_read(context.arena, s->text, body))) {
+    int64_t total = found(body);
+    bool repair = s->text && total == 0 &&
+                  search_text_repair(&context, s->text, search_spelling_read(context.arena, s->text, body));
+    bool relax = s->text && total > 0 && total < SEARCH_FEW && !found_code(body) && search_text_relax(s->text);
+    if (repair || relax) {
         struct buf again = BUF_INIT(QUERY_MAX_BYTES);
         ask(q, request, &again, search_query_write(&s->params, &again), on_repaired, s);
         return;

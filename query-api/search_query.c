@@ -224,12 +224,36 @@ static void write_facet(struct search_writer *q, char kind, size_t index, const 
     json_write_object_end(w);
 }
 
+/* How many products have all words, whatever the filters: a filter must not make them few. */
+static void write_strict_count(struct search_writer *q) {
+    struct json_write *w = &q->w;
+    static const char global[] = "{}";
+    struct search_text strict = *q->p->text;
+    strict.some = false;
+    json_write_key(w, "strict");
+    json_write_object(w);
+    json_write_key(w, "global");
+    json_write_raw(w, global, sizeof(global) - 1);
+    json_write_key(w, "aggs");
+    json_write_object(w);
+    json_write_key(w, "n");
+    json_write_object(w);
+    json_write_key(w, "filter");
+    search_text_write(w, &strict);
+    json_write_object_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
 static void write_facets(struct search_writer *q) {
     const struct search_params *p = q->p;
-    if (p->facet_count == 0)
+    bool strict = p->text && p->text->some && p->filter_count > 0;
+    if (p->facet_count == 0 && !strict)
         return;
     json_write_key(&q->w, "aggs");
     json_write_object(&q->w);
+    if (strict)
+        write_strict_count(q);
     for (size_t i = 0; i < p->facet_count; i++) {
         const struct facet *facet = &p->facets[i];
         write_facet(q, 'f', i, facet, search_params_filter(p, facet->dim, facet->name));

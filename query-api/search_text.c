@@ -1,20 +1,18 @@
 #include "query-api/search_text.h"
 #include "query-api/search_pattern.h"
+#include <stdio.h>
 
 const char *const search_reason_names[REASON_COUNT] = {
     [REASON_NONE] = "words",      [REASON_KEYBOARD] = "keyboard", [REASON_INITIALS] = "initials",
-    [REASON_SYLLABLE] = "syllable", [REASON_SPELLING] = "spelling"};
+    [REASON_SYLLABLE] = "syllable", [REASON_SPELLING] = "spelling",
+    [REASON_SOME_WORDS] = "some_words"};
 
 enum { PATTERN_MAX_BYTES = 16384, NEAR_SYLLABLES_MIN = 3, NEAR_SYLLABLES_MAX = 8 };
 
-/* One analyzer per list, but for the brand: a clause of several analyzers would want all words in one group of them. */
-static const char *const korean_fields =
-    "[\"name.ko^4\",\"category_names.ko^1.5\",\"description.ko^0.4\",\"brand.text^2\"]";
-static const char *const english_fields =
-    "[\"name.en^4\",\"category_names.en^1.5\",\"description.en^0.4\",\"brand.text^2\"]";
+const struct search_ranking search_ranking_default = {
+    .description = 200, .brand = 70, .category_names = 50, .joined = 15, .tie = 20, .accessory = 300, .category = 1500};
 
-/* Weights beside those of the fields (4 x a rare word's 5 to 12). */
-static const double joined_weight = 2, pairs_weight = 1, unit_weight = 12, category_weight = 60, word_tie = 0.1;
+static const double unit_weight = 8, pairs_weight = 0.5;
 
 static bool is_ascii_letter(char c) {
     return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
@@ -111,17 +109,32 @@ static void write_regexp(struct json_write *w, const char *field, struct buf *pa
 
 /* ---- a word ---- */
 
-static void write_match(struct json_write *w, struct slice text, const char *fields) {
+static void write_field(struct json_write *w, const char *field, int64_t hundredths) {
+    char text[64];
+    int n = snprintf(text, sizeof(text), "%s^%d.%02d", field, (int)(hundredths / 100), (int)(hundredths % 100));
+    json_write_string(w, text, (size_t)n);
+}
+
+/* All of a word in one field, by the best of the fields; the others break ties. */
+static void write_match(struct json_write *w, struct slice text, const struct search_ranking *ranking) {
     json_write_object(w);
     open_object(w, "multi_match");
     json_write_key(w, "query");
     json_write_slice(w, text);
-    json_write_key(w, "type");
-    json_write_str(w, "cross_fields");
     json_write_key(w, "operator");
     json_write_str(w, "and");
+    json_write_key(w, "tie_breaker");
+    json_write_double(w, (double)ranking->tie / 100);
     json_write_key(w, "fields");
-    json_write_raw(w, fields, strlen(fields));
+    json_write_array(w);
+    write_field(w, "name.ko", 100);
+    write_field(w, "name.en", 100);
+    write_field(w, "description.ko", ranking->description);
+    write_field(w, "description.en", ranking->description);
+    write_field(w, "brand.text", ranking->brand);
+    write_field(w, "category_names.ko", ranking->category_names);
+    write_field(w, "category_names.en", ranking->category_names);
+    json_write_array_end(w);
     json_write_object_end(w);
     json_write_object_end(w);
 }
@@ -151,7 +164,7 @@ static void append_run(struct buf *text, const struct search_words *words, size_
 
 /* Words of the index as they are written, alone or joined: 무선 이어폰 finds 무선이어폰 and the other way round (the index
  * has joined words, too). */
-static void write_joined(struct json_write *w, const struct search_words *words, size_t index) {
+static void write_joined(struct json_write *w, const struct search_words *words, size_t index, double weight) {
     struct buf text = BUF_INIT(PATTERN_MAX_BYTES);
     for (size_t first = index > 2 ? index - 2 : 0; first <= index; first++)
         for (size_t last = index; last < words->count && last < first + SEARCH_RUN_MAX; last++)
@@ -162,7 +175,7 @@ static void write_joined(struct json_write *w, const struct search_words *words,
         open_object(w, "words");
         json_write_key(w, "query");
         json_write_string(w, text.data, text.len);
-        write_boost(w, joined_weight);
+        write_boost(w, weight);
         json_write_object_end(w);
         json_write_object_end(w);
         json_write_object_end(w);
@@ -183,12 +196,11 @@ static void write_pairs(struct json_write *w, struct slice text) {
     json_write_object_end(w);
 }
 
-static void write_word(struct json_write *w, const struct search_words *words, size_t index) {
+static void write_word(struct json_write *w, const struct search_text *t, const struct search_words *words, size_t index) {
     const struct search_word *word = &words->items[index];
     clauses_begin(w, "dis_max", "queries");
-    write_match(w, word->text, korean_fields);
-    write_match(w, word->text, english_fields);
-    write_joined(w, words, index);
+    write_match(w, word->text, t->ranking);
+    write_joined(w, words, index, (double)t->ranking->joined / 100);
     if (word->hangul && word->text.len >= 6)
         write_pairs(w, word->text);
     if (word->spelling_count)
@@ -196,31 +208,32 @@ static void write_word(struct json_write *w, const struct search_words *words, s
     write_word_codes(w, words, index);
     json_write_array_end(w);
     json_write_key(w, "tie_breaker");
-    json_write_double(w, word_tie);
+    json_write_double(w, (double)t->ranking->tie / 100);
     json_write_object_end(w);
     json_write_object_end(w);
 }
 
-static void write_group_words(struct json_write *w, const struct search_words *words, size_t first, size_t count) {
+static void write_group_words(struct json_write *w, const struct search_text *t, const struct search_words *words, size_t first,
+                              size_t count) {
     if (count == 1) {
-        write_word(w, words, first);
+        write_word(w, t, words, first);
         return;
     }
     clauses_begin(w, "bool", "must");
     for (size_t i = 0; i < count; i++)
-        write_word(w, words, first + i);
+        write_word(w, t, words, first + i);
     clauses_end(w);
 }
 
 static void write_group(struct json_write *w, const struct search_text *t, const struct search_group *group) {
     if (group->alternative_count == 0) {
-        write_group_words(w, &t->words, group->first, group->count);
+        write_group_words(w, t, &t->words, group->first, group->count);
         return;
     }
     clauses_begin(w, "dis_max", "queries");
-    write_group_words(w, &t->words, group->first, group->count);
+    write_group_words(w, t, &t->words, group->first, group->count);
     for (size_t i = 0; i < group->alternative_count; i++)
-        write_group_words(w, &group->alternatives[i], 0, group->alternatives[i].count);
+        write_group_words(w, t, &group->alternatives[i], 0, group->alternatives[i].count);
     clauses_end(w);
 }
 
@@ -256,13 +269,53 @@ static void write_categories(struct json_write *w, const struct search_text *t, 
     constant_end(w, weight);
 }
 
-static void write_whole(struct json_write *w, struct slice q) {
-    struct search_word word = {.text = q, .key = q};
-    struct search_words words = {.items = &word, .count = 1};
-    clauses_begin(w, "dis_max", "queries");
-    write_match(w, words.items[0].text, korean_fields);
-    write_match(w, words.items[0].text, english_fields);
-    clauses_end(w);
+/* Things that belong to other things. Where one of them stands right behind the word that is asked for ("laptop sleeve",
+ * 노트북 가방, 노트북용), the product is not that word's thing. */
+static const char *const accessories[] = {
+    "case",    "cover",   "sleeve",   "bag",       "pouch",   "stand",     "mount",   "support", "holder", "bracket",
+    "arm",     "riser",   "adapter",  "charger",   "cable",   "cord",      "lock",    "filter",  "film",   "skin",
+    "strap",   "kit",     "spare",    "rest",      "tray",    "cartridge", "drum",    "toner",   "ink",    "fuser",
+    "battery", "license", "pad",      "backpack",  "cooler",  "cleaner",   "screen",  "dock",    "stylus", "accessory",
+    "가방",    "케이스",  "파우치",   "거치대",    "충전기",  "필름",      "커버",    "스킨",    "키스킨", "어댑터",
+    "케이블",  "받침대",  "홀더",     "스트랩",    "잉크",    "토너",      "배터리",  "리모컨",  "필터",   "부품",
+    "용",      "전용",    "액세서리", "악세사리",  "패드",    "백팩",      "쿨러",    "보호필름"};
+
+static bool is_accessory(struct slice key) {
+    for (size_t i = 0; i < sizeof(accessories) / sizeof(accessories[0]); i++) {
+        struct slice one = slice_str(accessories[i]);
+        if (slice_eq(key, one) || (key.len == one.len + 1 && key.data[one.len] == 's' && memcmp(key.data, one.data, one.len) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* Not "<word> <accessory>" in the name: the index has such pairs as one joined word. */
+static void write_no_accessory(struct json_write *w, const struct search_text *t) {
+    char text[160];
+    struct slice last = t->words.items[t->words.count - 1].key;
+    size_t bare = last.len > 3 && last.data[last.len - 1] == 's' ? last.len - 1 : last.len;
+    for (size_t i = 0; i < t->words.count; i++)
+        if (is_accessory(t->words.items[i].key))
+            return;
+    if (last.len == 0 || last.len > 64 || t->ranking->accessory == 0)
+        return;
+    constant_begin(w);
+    open_object(w, "bool");
+    open_object(w, "must_not");
+    open_object(w, "terms");
+    json_write_key(w, "words");
+    json_write_array(w);
+    for (size_t i = 0; i < sizeof(accessories) / sizeof(accessories[0]); i++) {
+        int n = snprintf(text, sizeof(text), "%.*s%ss", (int)bare, last.data, accessories[i]);
+        json_write_string(w, text, (size_t)n - 1);
+        if (is_ascii_letter(accessories[i][0]))
+            json_write_string(w, text, (size_t)n);
+    }
+    json_write_array_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
+    constant_end(w, (double)t->ranking->accessory / 100);
 }
 
 /* Every word must be there, wherever, in either language; or, without words, the text as a whole. Scores are
@@ -273,7 +326,7 @@ static void write_words(struct json_write *w, const struct search_text *t, enum 
     json_write_key(w, "must");
     json_write_array(w);
     if (t->whole)
-        write_whole(w, t->q);
+        write_match(w, t->q, t->ranking);
     for (size_t i = 0; !t->whole && i < t->group_count; i++)
         if (!is_optional(t, &t->groups[i]))
             write_group(w, t, &t->groups[i]);
@@ -283,7 +336,9 @@ static void write_words(struct json_write *w, const struct search_text *t, enum 
     for (size_t i = 0; !t->whole && i < t->group_count; i++)
         if (is_optional(t, &t->groups[i]))
             write_group(w, t, &t->groups[i]);
-    write_categories(w, t, category_weight);
+    write_categories(w, t, (double)t->ranking->category / 100);
+    if (!t->whole)
+        write_no_accessory(w, t);
     write_layer_floor(w, scale < 1 ? LAYER_MEANT / scale : LAYER_WORDS);
     json_write_array_end(w);
     write_boost(w, scale);
@@ -302,12 +357,12 @@ static void write_begun(struct json_write *w, const struct search_text *t, bool 
     json_write_key(w, "must");
     json_write_array(w);
     for (size_t i = 0; i < last; i++)
-        write_word(w, &t->words, i);
+        write_word(w, t, &t->words, i);
     write_regexp(w, "words", &pattern, ok, 20);
     json_write_array_end(w);
     json_write_key(w, "should");
     json_write_array(w);
-    write_categories(w, t, category_weight);
+    write_categories(w, t, (double)t->ranking->category / 100);
     write_layer_floor(w, LAYER_MEANT * 10);
     json_write_array_end(w);
     write_boost(w, 0.1);
@@ -379,14 +434,39 @@ static void write_typos(struct json_write *w, const struct search_text *t) {
     json_write_key(w, "should");
     json_write_array(w);
     write_categories(w, t, 2);
+    write_layer_floor(w, LAYER_TYPO);
     json_write_array_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+/* Half of the words, of two one. */
+static void write_some(struct json_write *w, const struct search_text *t) {
+    static const char least[] = "\"2<50%\"";
+    const double scale = 0.03;
+    json_write_object(w);
+    open_object(w, "bool");
+    json_write_key(w, "must");
+    json_write_array(w);
+    clauses_begin(w, "bool", "should");
+    for (size_t i = 0; i < t->group_count; i++)
+        if (!is_optional(t, &t->groups[i]))
+            write_group(w, t, &t->groups[i]);
+    json_write_array_end(w);
+    json_write_key(w, "minimum_should_match");
+    json_write_raw(w, t->words.count > 2 ? least : "1", t->words.count > 2 ? sizeof(least) - 1 : 1);
+    json_write_object_end(w);
+    json_write_object_end(w);
+    json_write_array_end(w);
+    write_boost(w, scale);
+    write_name(w, REASON_SOME_WORDS);
     json_write_object_end(w);
     json_write_object_end(w);
 }
 
 /* Names cost the engine a look at each hit: only where there is something to tell apart. */
 static bool is_guessed(const struct search_text *t) {
-    return t->again || t->initials || t->begun || (t->flipped && t->flip_now);
+    return t->again || t->some || t->initials || t->begun || (t->flipped && t->flip_now);
 }
 
 /* What was found by its words, or was meant: what rules raise and lower. */
@@ -401,6 +481,8 @@ static void write_found(struct json_write *w, const struct search_text *t) {
         write_words(w, t->flipped, REASON_KEYBOARD, 0.1);
     if (t->spelled && t->again)
         write_words(w, t->spelled, REASON_SPELLING, 0.09);
+    if (t->some)
+        write_some(w, t);
     if (t->typo && !t->initials)
         write_typos(w, t);
     clauses_end(w);

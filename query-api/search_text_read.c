@@ -252,6 +252,8 @@ static bool read_flipped(const struct search_text_context *c, struct search_text
 
 static struct search_text *read_plain(const struct search_text_context *c, struct slice q, bool typo) {
     struct search_text *t = arena_zalloc(c->arena, sizeof(*t));
+    if (t)
+        t->ranking = c->ranking ? c->ranking : &search_ranking_default;
     if (!t || !fold(c->arena, q, &t->q) || !search_words_read(c->arena, t->q, &t->words))
         return NULL;
     drop_stopwords(c, t);
@@ -296,6 +298,13 @@ static bool read_splits(const struct search_text_context *c, struct search_text 
     return true;
 }
 
+bool search_text_relax(struct search_text *text) {
+    if (text->whole || !text->typo || text->some || text->initials || text->group_count < 2)
+        return false;
+    text->some = true;
+    return true;
+}
+
 bool search_text_repair(const struct search_text_context *context, struct search_text *text, struct slice spelled) {
     if (text->whole || !text->typo || text->again)
         return false;
@@ -310,5 +319,6 @@ bool search_text_repair(const struct search_text_context *context, struct search
         return false;
     if (!read_splits(context, text))
         return false;
-    return text->spelled || text->begun || text->split || (text->flipped && !text->flip_now);
+    bool relaxed = search_text_relax(text);
+    return relaxed || text->spelled || text->begun || text->split || (text->flipped && !text->flip_now);
 }

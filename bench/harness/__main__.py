@@ -11,6 +11,7 @@ BENCHES = {
     "fanout": "a category with half of the products is moved, under live changes",
     "scale": "a million products: memory, restart, verify (with --products 1000000 --rounds 1)",
     "search": "the same Elasticsearch query directly and through the query-api",
+    "relevance": "NDCG@10 of judged searches, beside plain Elasticsearch queries",
     "write": "product writes and import lines, beside the plain driver",
 }
 
@@ -23,6 +24,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds; medians are reported (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=10, help="length of one load phase (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the catalogue (default %(default)s)")
+    parser.add_argument("--data", help="relevance: folder with products.ndjson.gz and judgements.csv")
     parser.add_argument("--keep", action="store_true", help="leave the servers running for the next bench")
     args = parser.parse_args()
     from harness.environment import Environment

@@ -51,7 +51,8 @@ static void assert_words(const char *q, const char *expected) {
     char text[2048] = "";
     const struct json *must = json_path(nth(found(q, false), 0), "bool.must");
     for (const struct json *word = must->child; word; word = word->next) {
-        const struct json *match = json_get(json_path(word, "dis_max.queries")->child, "multi_match");
+        const struct json *queries = json_path(word, "dis_max.queries");
+        const struct json *match = json_get(queries ? queries->child : word, "multi_match");
         size_t len = strlen(text);
         snprintf(text + len, sizeof(text) - len, "%s%s", len ? "|" : "", json_get(match, "query")->text.data);
     }
@@ -103,7 +104,7 @@ static void test_codes_among_words(void **state) {
 
 static void assert_spelled(const char *q, const char *spelling) {
     char text[8192] = "|";
-    collect(nth(found(q, false), 0), "words", text, sizeof(text));
+    collect(json_path(nth(found(q, false), 0), "bool.must"), "words", text, sizeof(text));
     if (!strstr(text, spelling))
         fail_msg("%s: no %s in %s", q, spelling, text);
 }
@@ -121,8 +122,20 @@ static void test_units(void **state) {
     assert_spelled("3킬로", "3000g");
     assert_spelled("2TB", "2048gb");
     char text[2048] = "";
-    collect(nth(found("5 green 16z90s 인치", false), 0), "words", text, sizeof(text));
+    collect(json_path(nth(found("5 green 16z90s 인치", false), 0), "bool.must"), "words", text, sizeof(text));
     assert_string_equal(text, "");
+}
+
+static void test_accessories(void **state) {
+    (void)state;
+    char text[8192] = "|";
+    collect(json_path(nth(found("삼성 laptops", false), 0), "bool.should"), "words", text, sizeof(text));
+    assert_non_null(strstr(text, "|laptopsleeve|"));
+    assert_non_null(strstr(text, "|laptopsleeves|"));
+    assert_non_null(strstr(text, "|laptop가방|"));
+    text[1] = '\0';
+    collect(json_path(nth(found("laptop sleeve", false), 0), "bool.should"), "words", text, sizeof(text));
+    assert_string_equal(text, "|"); /* that is what is asked for */
 }
 
 /* Layers: pinned, code, code in a name, words, what was meant, mistakes. */
@@ -187,6 +200,7 @@ int main(void) {
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_codes_among_words),
         cmocka_unit_test(test_units),
+        cmocka_unit_test(test_accessories),
         cmocka_unit_test(test_layers),
         cmocka_unit_test(test_what_may_be_meant),
         cmocka_unit_test(test_a_second_request),
