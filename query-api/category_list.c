@@ -193,8 +193,13 @@ static size_t add_subtree(const struct category_list *list, size_t index, int64_
 size_t category_list_named(const struct category_list *list, struct slice key, int64_t *ret, size_t max) {
     size_t entries = 0, count = 0;
     const struct category_name *name = list && key.len ? category_names_find(&list->names, key, &entries) : NULL;
+    bool whole = false;
     for (size_t i = 0; i < entries; i++)
-        count = add_subtree(list, name[i].index, ret, count, max);
+        whole = whole || !name[i].part;
+    /* 가방 is the category of that name rather than 가방/잡화. */
+    for (size_t i = 0; i < entries; i++)
+        if (!whole || !name[i].part)
+            count = add_subtree(list, name[i].index, ret, count, max);
     return count;
 }
 

@@ -15,7 +15,8 @@ static int compare_names(const void *a, const void *b) {
     return order ? order : (x->index > y->index) - (x->index < y->index);
 }
 
-static bool add(struct category_names *names, struct arena *arena, struct slice text, size_t index) {
+static bool add(struct category_names *names, struct arena *arena, struct slice text, size_t index,
+                bool part) {
     struct slice key = search_name_key(arena, text);
     if (key.len == 0)
         return true;
@@ -31,7 +32,7 @@ static bool add(struct category_names *names, struct arena *arena, struct slice 
     hangul_append_keys(&typed, key);
     char *copy = buf_ok(&typed) && typed.len ? arena_strndup(arena, typed.data, typed.len) : NULL;
     names->items[names->count++] =
-        (struct category_name){.key = key, .typed = {copy, copy ? typed.len : 0}, .index = (uint32_t)index};
+        (struct category_name){.key = key, .typed = {copy, copy ? typed.len : 0}, .index = (uint32_t)index, .part = part};
     buf_done(&typed);
     return copy != NULL;
 }
@@ -52,14 +53,14 @@ static bool add_name(struct category_names *names, struct arena *arena, struct s
         size_t len = separator((struct slice){name.data + i, name.len - i});
         if (!len)
             continue;
-        if (!add(names, arena, (struct slice){name.data + start, i - start}, index))
+        if (!add(names, arena, (struct slice){name.data + start, i - start}, index, true))
             return false;
         parts = true;
         start = i + len;
         i = start - 1;
     }
-    return (!parts || add(names, arena, (struct slice){name.data + start, name.len - start}, index)) &&
-           add(names, arena, name, index);
+    return (!parts || add(names, arena, (struct slice){name.data + start, name.len - start}, index, true)) &&
+           add(names, arena, name, index, false);
 }
 
 bool category_names_build(struct category_names *names, struct arena *arena, const struct category *categories,

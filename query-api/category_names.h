@@ -8,6 +8,7 @@ struct category_name {
     struct slice key;
     struct slice typed; /* the keys that type it (core/hangul.h) */
     uint32_t index; /* of the category in its list */
+    bool part;      /* of a name with several */
 };
 struct category_names {
     struct category_name *items; /* in order of key */

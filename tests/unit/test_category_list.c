@@ -169,6 +169,37 @@ static void test_a_forest_too_deep_is_cut(void **state) {
     buf_done(&out);
 }
 
+static void assert_named(const struct category_list *list, const char *key, size_t count, int64_t first) {
+    int64_t ids[16];
+    size_t found = category_list_named(list, slice_str(key), ids, 16);
+    if (found != count || (count && ids[0] != first))
+        fail_msg("%s: %zu, the first is %lld", key, found, found ? (long long)ids[0] : -1);
+}
+
+static void test_categories_that_are_named(void **state) {
+    (void)state;
+    struct category_list *list = make(
+        "[{\"_source\":{\"id\":1,\"path\":\"1\",\"name\":\"가방/잡화\",\"names\":{\"en\":\"Bags & goods\"}}},"
+        "{\"_source\":{\"id\":2,\"path\":\"1/2\",\"name\":\"가방\",\"names\":{\"en\":\"Bags\"}}},"
+        "{\"_source\":{\"id\":3,\"path\":\"1/2/3\",\"name\":\"백팩\"}},"
+        "{\"_source\":{\"id\":4,\"path\":\"4\",\"name\":\"노트북\"}}]");
+    int64_t ids[16];
+    assert_named(list, "가방", 2, 2); /* with what is below it, not 가방/잡화 */
+    assert_named(list, "잡화", 3, 1);
+    assert_named(list, "bag", 2, 2);
+    assert_named(list, "good", 3, 1);
+    assert_named(list, "노트북", 1, 4);
+    assert_named(list, "노트", 0, 0);
+    assert_named(list, "", 0, 0);
+    assert_int_equal(category_list_like(list, CATEGORY_BEGUN, SLICE("shxmq"), ids, 16), 1); /* 노트ㅂ, 노틉 */
+    assert_int_equal(category_list_like(list, CATEGORY_MISTAKE, SLICE("shxnqnr"), ids, 16), 1); /* 노투북 */
+    assert_int_equal(category_list_like(list, CATEGORY_MISTAKE, SLICE("shxmqnr"), ids, 16), 0);
+    assert_int_equal(category_list_like(list, CATEGORY_INITIALS, SLICE("ㄴㅌㅂ"), ids, 16), 1);
+    assert_int_equal(category_list_like(list, CATEGORY_INITIALS, SLICE("ㄴㅌ"), ids, 16), 0);
+    assert_int_equal(category_list_named(list, SLICE("잡화"), ids, 2), 2); /* no more than there is room for */
+    category_list_free(list);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_look_ups),
@@ -176,6 +207,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_no_category_is_skipped),
         cmocka_unit_test(test_no_categories),
         cmocka_unit_test(test_order_of_paths),
+        cmocka_unit_test(test_categories_that_are_named),
         cmocka_unit_test(test_forest),
         cmocka_unit_test(test_a_forest_too_deep_is_cut),
     };

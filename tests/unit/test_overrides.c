@@ -1,0 +1,98 @@
+/* override_list: bodies are checked, synonyms, stop words and rules are found by key, and they reach the query. */
+#include "tests/unit/test.h"
+#include "query-api/override_list.h"
+#include "query-api/search_text.h"
+
+static struct arena arena;
+
+static int setup(void **state) {
+    (void)state;
+    arena_init(&arena, 16 << 20);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    arena_done(&arena);
+    return 0;
+}
+
+static const struct json *parse(const char *text) {
+    const struct json *v = json_parse(&arena, text, strlen(text), NULL, NULL);
+    if (!v)
+        fail_msg("no JSON: %s", text);
+    return v;
+}
+
+static struct override_list *make(void) {
+    static const char hits[] =
+        "[{\"_source\":{\"key\":\"rules:a\",\"kind\":\"rules\",\"id\":\"a\",\"body\":{\"query\":\"노트북\",\"pin\":[\"p1\",\"p2\"],"
+        "\"bury\":[{\"brand\":\"LG\"}],\"boost\":[{\"category\":\"1/4\",\"weight\":5}]}}},"
+        "{\"_source\":{\"key\":\"stopwords:s\",\"kind\":\"stopwords\",\"id\":\"s\",\"body\":{\"terms\":[\"최저가\",\"Deals\"]}}},"
+        "{\"_source\":{\"key\":\"synonyms:x\",\"kind\":\"synonyms\",\"id\":\"x\",\"body\":{\"terms\":[\"랩탑\",\"Note Book\",\"laptops\"]}}},"
+        "{\"_source\":{\"key\":\"synonyms:y\",\"kind\":\"synonyms\",\"id\":\"y\",\"body\":{\"from\":[\"화면\"],\"to\":[\"모니터\"]}}},"
+        "{\"_source\":{\"key\":\"synonyms:z\",\"kind\":\"synonyms\",\"id\":\"z\",\"body\":{\"terms\":[1]}}},{\"_source\":null},{}]";
+    struct override_list *list = override_list_new();
+    struct slice last = {NULL, 0};
+    size_t added = 0;
+    assert_non_null(list);
+    assert_true(override_list_add(list, parse(hits), &added, &last) && override_list_finish(list));
+    assert_int_equal(added, 7);
+    assert_true(slice_eq(last, SLICE("synonyms:z")));
+    assert_int_equal(override_list_count(list), 4); /* what is invalid is skipped */
+    return list;
+}
+
+static void test_look_ups(void **state) {
+    (void)state;
+    struct override_list *list = make();
+    struct slice found[8];
+    assert_int_equal(override_list_synonyms(list, SLICE("laptop"), found, 8), 2);
+    assert_int_equal(override_list_synonyms(list, SLICE("notebook"), found, 8), 2);
+    assert_true(slice_eq(found[0], SLICE("랩탑")) && slice_eq(found[1], SLICE("laptops")));
+    assert_int_equal(override_list_synonyms(list, SLICE("화면"), found, 8), 1);
+    assert_int_equal(override_list_synonyms(list, SLICE("모니터"), found, 8), 0);
+    assert_int_equal(override_list_synonyms(list, SLICE("laptop"), found, 1), 1);
+    assert_true(override_list_is_stopword(list, SLICE("deal")));
+    assert_false(override_list_is_stopword(list, SLICE("노트북")));
+    assert_int_equal(override_list_rule_count(list), 1);
+    assert_int_equal(override_list_rule(list, 0)->pin_count, 2);
+    assert_int_equal(override_list_rule(list, 0)->effect_count, 2);
+    override_list_free(list);
+}
+
+static void test_a_text_outlives_the_list(void **state) {
+    (void)state;
+    struct override_list *list = make();
+    const struct search_text_context context = {.arena = &arena, .overrides = list};
+    struct search_text *pinned = search_text_read(&context, SLICE("노트북"), true);
+    struct search_text *text = search_text_read(&context, SLICE("최저가 note book 16"), true);
+    struct search_text *only = search_text_read(&context, SLICE("최저가"), true);
+    override_list_free(list);
+    assert_int_equal(pinned->pin_count, 2);
+    assert_true(slice_eq(pinned->pins[1], SLICE("p2")));
+    assert_int_equal(pinned->effect_count, 2);
+    assert_true(slice_eq(pinned->effects[0].value, SLICE("1/4")) && pinned->effects[0].weight > 4);
+    assert_true(slice_eq(pinned->effects[1].value, SLICE("LG")) && pinned->effects[1].weight < 0.01);
+    assert_int_equal(text->words.count, 3); /* the stop word is left out */
+    assert_int_equal(text->group_count, 2); /* note book | 16 */
+    assert_int_equal(text->groups[0].count, 2);
+    assert_int_equal(text->groups[0].alternative_count, 2);
+    assert_int_equal(only->words.count, 1); /* unless there is nothing else */
+    struct buf out = BUF_INIT(1 << 20);
+    struct json_write w;
+    assert_true(json_write_init(&w, &out));
+    search_text_write(&w, pinned);
+    assert_true(json_write_finish(&w));
+    assert_non_null(strstr(out.data, "function_score"));
+    assert_non_null(strstr(out.data, "\"category_paths\":\"1/4\""));
+    buf_done(&out);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_look_ups),
+        cmocka_unit_test(test_a_text_outlives_the_list),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
