@@ -23,6 +23,8 @@ def project(env, settings=None):
     until(done, 600, "end of the projection", 0.25)  # a scrape costs the projector CPU of its own
     seconds = time.monotonic() - projector.begun
     cpu, peak = projector.cpu_seconds(), projector.peak_mib()
+    say("CPU, us per document: " + ", ".join(f"{name} {s / env.args.products * 1e6:.2f}" for name, s in
+                                             sorted(projector.thread_seconds().items(), key=lambda t: -t[1]) if s > 0.005))
     projector.stop()
     return seconds, cpu, peak
 

@@ -102,6 +102,16 @@ class Program:
             fields = f.read().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def thread_seconds(self):
+        """CPU seconds by the name of the thread."""
+        found = {}
+        for task in os.listdir(f"/proc/{self.process.pid}/task"):
+            folder = f"/proc/{self.process.pid}/task/{task}"
+            with open(folder + "/comm") as name, open(folder + "/schedstat") as stat:
+                name = name.read().strip()
+                found[name] = found.get(name, 0.0) + int(stat.read().split()[0]) / 1e9
+        return found
+
     def peak_mib(self):
         with open(f"/proc/{self.process.pid}/status") as f:
             return int(re.search(r"VmHWM:\s+(\d+)", f.read())[1]) / 1024
