@@ -45,6 +45,7 @@ struct batch {
     uint8_t targets;  /* a bit for each that is written */
     struct category_tree *tree; /* a reference */
     struct error error;         /* of a round that failed; ERROR_NONE otherwise */
+    size_t read_count, read_bytes; /* products that were read */
     usec_t took_usec;
     /* Sending. */
     struct http_call *call;

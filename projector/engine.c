@@ -11,6 +11,7 @@ enum {
     HEADROOM_USEC = 10 * 1000 * 1000,
     DEAD_IDS_MAX = 65536,
     GONE_BYTES_MAX = 1 << 20,
+    READ_BYTES_GUESS = 16384, /* the first rounds are small */
     DOCUMENT_BYTES_GUESS = 2048,
     OVERLOAD_HOLD_USEC = 500 * 1000,
     STREAM_STALLED_USEC = 15 * 1000 * 1000,
@@ -378,6 +379,7 @@ static bool lanes_new(struct engine *e, struct error *reterr) {
         struct engine_lane *l = &e->lanes[e->lane_count];
         l->engine = e;
         l->number = e->lane_count;
+        l->read_bytes = READ_BYTES_GUESS;
         l->document_bytes = DOCUMENT_BYTES_GUESS;
         l->retry_timer.cb = retry_due;
         l->retry_at = USEC_NEVER;

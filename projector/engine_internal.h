@@ -33,7 +33,9 @@ struct engine_lane {
     struct lane lane;
     struct workers *worker;
     struct engine_pipe pipes[MARK_PRIORITY_COUNT];
-    size_t document_bytes; /* moving average of a composed document */
+    /* Of a product as it is read, and of a document as it is written: up at once, down slowly, so that a round is not
+     * sized by small products while large ones are about. */
+    size_t read_bytes, document_bytes;
     struct loop_timer retry_timer;
     usec_t retry_at;
     struct lag_lane_metrics metrics;

@@ -302,7 +302,7 @@ static bool load_and_compose(struct load_session *s, struct batch *batch, bson_t
     stock_states_reset(&s->stock);
     bson_iter_t walk = docs;
     bson_t product;
-    while (next_product(&walk, &product))
+    for (; next_product(&walk, &product); batch->read_count++, batch->read_bytes += product.len)
         if (!compose_collect_skus(&product, want_sku, &s->stock))
             return error_nomem(reterr);
     if (!load_stock(s->mysql, &s->stock, &s->sql, reterr))
@@ -321,6 +321,7 @@ void load_round(struct load_session *s, struct batch *batch) {
     usec_t begun = clock_now_usec();
     bson_t reply = BSON_INITIALIZER;
     batch->error.code = ERROR_NONE;
+    batch->read_count = batch->read_bytes = 0;
     if (!load_and_compose(s, batch, &reply, &batch->error) && batch->error.code == ERROR_NONE)
         batch->error.code = ERROR_INTERNAL;
     bson_destroy(&reply);

@@ -2,7 +2,10 @@
 #include "core/cleanup.h"
 #include "projector/engine_internal.h"
 
-enum { SPARE_BATCHES_MAX = 32 };
+enum {
+    SPARE_BATCHES_MAX = 32,
+    READ_BYTES = 4 << 20, /* what a round should read at most: each lane holds one answer, and the driver a copy of it */
+};
 
 static void round_done(struct job *job);
 
@@ -60,7 +63,9 @@ static size_t room(const struct engine_lane *l, const struct engine_pipe *p) {
     size_t by_count = (p->docs_cap - count + each - 1) / each;
     if (by_bytes < count / each / 4) /* nearly full: a round for a few documents more costs more than it brings */
         return 0;
-    return by_bytes < by_count ? by_bytes : by_count;
+    size_t by_read = READ_BYTES / l->read_bytes + 1;
+    size_t n = by_bytes < by_count ? by_bytes : by_count;
+    return n < by_read ? n : by_read;
 }
 
 static bool target_refuses(const struct engine *e) {
@@ -184,11 +189,16 @@ static void bulk_lost(struct engine *e, struct engine_lane *l, struct batch *bat
     bulk_reset(&batch->bulk);
 }
 
-static void learn_size(struct engine_lane *l, const struct bulk *bulk) {
-    if (bulk->count < 8)
+static void learn(size_t *estimate, size_t bytes, size_t count) {
+    if (count == 0)
         return;
-    size_t now = bulk->body.len / bulk->count + 1;
-    l->document_bytes = (l->document_bytes * 3 + now) / 4;
+    size_t now = bytes / count + 1;
+    *estimate = now > *estimate ? now : *estimate - (*estimate - now) / 4;
+}
+
+static void learn_sizes(struct engine_lane *l, const struct batch *batch) {
+    learn(&l->read_bytes, batch->read_bytes, batch->read_count);
+    learn(&l->document_bytes, batch->bulk.body.len, batch->bulk.count);
 }
 
 static void round_done(struct job *job) {
@@ -206,7 +216,7 @@ static void round_done(struct job *job) {
     batch_reset_round(batch);
     if (!bulk_ok(&batch->bulk))
         bulk_lost(e, l, batch);
-    learn_size(l, &batch->bulk);
+    learn_sizes(l, batch);
     pump_lane(l);
 }
 
