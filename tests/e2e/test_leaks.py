@@ -8,7 +8,7 @@ from test_stack_end_to_end import fill, ids, search
 VALGRIND = ["valgrind", "--quiet", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect",
             "--error-exitcode=99", "--num-callers=25", "--run-libc-freeres=yes",
             f"--suppressions={os.path.join(os.path.dirname(os.path.realpath(__file__)), '..', 'support', 'valgrind.supp')}"]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture
