@@ -35,6 +35,9 @@ struct query_conf {
 extern const struct option query_option_table[]; /* section [query-api] */
 extern const size_t query_option_count;
 
+/* Their interfaces differ in a few places. */
+enum search_engine { ENGINE_UNKNOWN, ENGINE_ELASTICSEARCH, ENGINE_OPENSEARCH };
+
 struct category_poll;
 struct override_poll;
 
@@ -48,6 +51,7 @@ struct query_loop {
     struct category_list *categories; /* NULL until the first poll */
     struct override_poll *override_poll;
     struct override_list *overrides; /* NULL until there are any */
+    enum search_engine engine; /* as the first walk by cursor found it */
     unsigned upstream_active;
     struct metric *upstream_seconds, *upstream_failures, *shed, *breaker_open;
 };
@@ -64,6 +68,11 @@ typedef void upstream_answer(struct query_loop *q, struct http_request *request,
                              const struct json *body);
 void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
                   struct buf *body, upstream_answer *answer, void *data);
+
+/* Opens a view of the index that does not change under writes, for a walk by cursor. `ready` gets its name, which lives as
+ * long as the request, and must reply or ask again; every other outcome is answered already. */
+typedef void search_view_ready(struct query_loop *q, struct http_request *request, void *data, struct slice view);
+void search_view_open(struct query_loop *q, struct http_request *request, search_view_ready *ready, void *data);
 
 /* Keeps q->categories fresh: asks for the revision each second and reloads when it has changed. */
 struct category_poll *category_poll_new(struct query_loop *q, struct error *reterr);

@@ -1,5 +1,6 @@
 /* GET|POST /v1/search */
 #include "query-api/query_api.h"
+#include "query-api/search_cursor.h"
 #include "query-api/search_query.h"
 #include "query-api/search_result.h"
 #include "query-api/search_spelling.h"
@@ -13,6 +14,7 @@ struct search {
     usec_t begun;
     const struct json *answer;
     struct search_terms doubts;
+    bool reopened; /* its view of the index was gone */
 };
 
 static void reply_with_error(struct http_request *request, struct error *error) {
@@ -63,8 +65,10 @@ static void ask(struct query_loop *q, struct http_request *request, struct buf *
                 upstream_answer *answer, struct search *s) {
     struct error error = {0};
     struct buf path = BUF_INIT(1024);
-    buf_append_char(&path, '/');
-    uri_encode(&path, q->conf->index, strlen(q->conf->index));
+    if (s->params.view.len == 0 || answer == on_counts) { /* a view knows its index */
+        buf_append_char(&path, '/');
+        uri_encode(&path, q->conf->index, strlen(q->conf->index));
+    }
     buf_append_str(&path, "/_search");
     if (!written || !buf_ok(&path)) {
         error_set(&error, ERROR_INVALID, "the query is too large");
@@ -120,10 +124,17 @@ static struct search_text_context text_context(struct query_loop *q, struct http
         .arena = http_request_arena(request), .categories = q->categories, .overrides = q->overrides, .ranking = &q->conf->ranking};
 }
 
+static search_view_ready on_view;
+
 static void on_answer(struct query_loop *q, struct http_request *request, void *data, int status,
                       const struct json *body) {
     struct search *s = data;
     struct error error = {0};
+    if (status == 404 && s->params.view.len && !s->reopened) {
+        s->reopened = true;
+        search_view_open(q, request, on_view, s);
+        return;
+    }
     if (status == 404) {
         error_set(&error, ERROR_UNAVAILABLE, "there is no search index yet: start the projector, which creates it");
         http_reply_error(request, &error);
@@ -143,8 +154,29 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
     answer(q, request, s);
 }
 
+static void ask_first(struct query_loop *q, struct http_request *request, struct search *s) {
+    struct buf body = BUF_INIT(QUERY_MAX_BYTES);
+    buf_reserve(&body, 4096);
+    ask(q, request, &body, search_query_write(&s->params, &body), on_answer, s);
+}
+
+static void on_view(struct query_loop *q, struct http_request *request, void *data, struct slice view) {
+    struct search *s = data;
+    s->params.view = view;
+    ask_first(q, request, s);
+}
+
 static bool is_post(const struct http_request *request) {
     return strcmp(http_request_method(request), "POST") == 0;
+}
+
+static bool read_cursor(struct http_request *request, struct search_params *params, struct search_errors *errors) {
+    struct field_error bad = {.field = "cursor"};
+    if (!params->cursor.data || search_cursor_read(http_request_arena(request), params, &bad.message))
+        return true;
+    errors->items[0] = bad;
+    errors->count = 1;
+    return false;
 }
 
 /* POST takes its parameters from the body, GET from the query. */
@@ -181,7 +213,7 @@ void handle_search(struct http_request *request, void *ctx) {
         return;
     }
     s->begun = clock_now_usec();
-    if (!read_params(request, &s->params, &errors)) {
+    if (!read_params(request, &s->params, &errors) || !read_cursor(request, &s->params, &errors)) {
         if (errors.count == 0) {
             error_set(&error, ERROR_INVALID, "the parameters are too large");
             http_reply_error(request, &error);
@@ -197,7 +229,8 @@ void handle_search(struct http_request *request, void *ctx) {
         return;
     }
     s->params.text = s->text;
-    struct buf body = BUF_INIT(QUERY_MAX_BYTES);
-    buf_reserve(&body, 4096);
-    ask(q, request, &body, search_query_write(&s->params, &body), on_answer, s);
+    if (s->params.cursor.data && s->params.view.len == 0)
+        search_view_open(q, request, on_view, s);
+    else
+        ask_first(q, request, s);
 }

@@ -90,7 +90,9 @@ struct search_params {
     enum sort_order sort;
     unsigned page; /* from 1 */
     unsigned size;
-    struct slice cursor; /* as the client sent it; "*" begins */
+    struct slice cursor;      /* as the client sent it; "*" begins; data NULL: none */
+    struct slice view;        /* of a walk by cursor: the engine's name of its view of the index; may be empty */
+    const struct json *after; /* the sort values to go on behind, or NULL */
     struct slice *fields; /* further fields of the search document wanted in each hit */
     size_t field_count;
     bool typo;

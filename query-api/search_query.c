@@ -355,13 +355,33 @@ static void write_highlight(struct search_writer *q) {
     json_write_object_end(w);
 }
 
+/* Which hits: a page, or those behind a cursor. */
+static void write_position(struct search_writer *q) {
+    const struct search_params *p = q->p;
+    if (!p->after) {
+        json_write_key(&q->w, "from");
+        json_write_uint(&q->w, (uint64_t)(p->page - 1) * p->size);
+    } else {
+        json_write_key(&q->w, "search_after");
+        json_write_json(&q->w, p->after);
+    }
+    if (p->view.len == 0)
+        return;
+    json_write_key(&q->w, "pit");
+    json_write_object(&q->w);
+    json_write_key(&q->w, "id");
+    json_write_slice(&q->w, p->view);
+    json_write_key(&q->w, "keep_alive");
+    json_write_str(&q->w, SEARCH_VIEW_KEEP);
+    json_write_object_end(&q->w);
+}
+
 bool search_query_write(const struct search_params *p, struct buf *out) {
     struct search_writer q = {.p = p};
     if ((p->q.len && !p->text) || !json_write_init(&q.w, out))
         return false;
     json_write_object(&q.w);
-    json_write_key(&q.w, "from");
-    json_write_uint(&q.w, (uint64_t)(p->page - 1) * p->size);
+    write_position(&q);
     json_write_key(&q.w, "size");
     json_write_uint(&q.w, p->size);
     json_write_key(&q.w, "track_total_hits");

@@ -1,6 +1,7 @@
 #include "query-api/search_result.h"
 #include "query-api/facet_result.h"
 #include "query-api/product_view.h"
+#include "query-api/search_cursor.h"
 #include "query-api/search_spelling.h"
 #include <stdio.h>
 
@@ -174,10 +175,14 @@ bool search_result_write(const struct search_params *params, const struct json *
     json_write_key(&r.w, "relation");
     json_write_str(&r.w, "eq");
     json_write_object_end(&r.w);
-    json_write_key(&r.w, "page");
-    json_write_uint(&r.w, params->page);
+    if (!params->cursor.data) {
+        json_write_key(&r.w, "page");
+        json_write_uint(&r.w, params->page);
+    }
     json_write_key(&r.w, "size");
     json_write_uint(&r.w, params->size);
+    json_write_key(&r.w, "next_cursor");
+    ok = search_cursor_write(&r.w, params, answer);
     json_write_key(&r.w, "hits");
     json_write_array(&r.w);
     for (const struct json *hit = first(json_path(answer, "hits.hits")); hit && ok; hit = hit->next)
@@ -194,6 +199,6 @@ bool search_result_write(const struct search_params *params, const struct json *
     json_write_object_end(&r.w);
     bool written = json_write_finish(&r.w);
     if (!ok)
-        return error_set(reterr, ERROR_CORRUPT, "the search engine's answer holds a hit without a document");
+        return error_set(reterr, ERROR_CORRUPT, "the search engine's answer holds a hit without a document or a position");
     return written || error_nomem(reterr);
 }

@@ -1,0 +1,147 @@
+"""Pages and cursors: everything is reached once and only once, also past 10,000 hits and while products change."""
+import base64
+import itertools
+import json
+import threading
+
+import pytest
+from harness.query_fixture import Shop
+
+COUNT = 10500
+BRANDS = ("LG", "Nike", "Samsung")
+
+
+def document(number, price=None, in_stock=True):
+    price = number * 37 % 5000 if price is None else price
+    key = f"p{number:05d}"
+    made = {"id": key, "codes": [key], "name": {"en": "walking shoe" if number % 3 else "running shoe"}, "brand": BRANDS[number % 3],
+            "price_min": price, "price_max": price, "currency": "KRW", "in_stock": in_stock and number % 7 != 0,
+            "stock": "in", "skus": [key], "flat": {"sku": key, "price": price, "stock": "in"}, "content_hash": 1, "version": 1}
+    return {**made, "created_at": f"2026-01-01T00:{number % 60:02d}:00.000Z"} if number % 11 else made
+
+
+@pytest.fixture(scope="module")
+def shop(stack, tmp_path_factory):
+    made = Shop(stack, tmp_path_factory.mktemp("cursor"))
+    for begin in range(0, COUNT, 2500):
+        made.index.put([document(n) for n in range(begin, min(begin + 2500, COUNT))])
+    try:
+        yield made.start()
+    finally:
+        made.close()
+
+
+def walk(shop, query, cursor="*", each=lambda: None):
+    """Ids behind a cursor, to the end."""
+    found = []
+    while cursor is not None:
+        answer = shop.search(f"{query}&cursor={cursor}")
+        found += [h["id"] for h in answer["hits"]]
+        cursor = answer["next_cursor"]
+        assert "page" not in answer and len(found) <= COUNT + 1000
+        each()
+    return found
+
+
+def test_to_the_end_of_everything(shop):
+    found = walk(shop, "size=100&sort=price:asc")
+    assert len(found) == COUNT and len(set(found)) == COUNT
+    pages = list(itertools.chain(*(shop.ids(f"size=100&sort=price:asc&page={n}") for n in (1, 2, 100))))
+    assert found[:200] == pages[:200] and found[9900:10000] == pages[200:]
+
+
+@pytest.mark.parametrize("query", ["sort=newest&brand=LG", "q=running+shoe", "sort=price:desc&price=1000..1500", "sort=price:asc&in_stock=true&q=shoe&price=..300"])
+def test_a_cursor_goes_on_where_a_page_ends(shop, query):
+    first = shop.search(query + "&size=60")
+    total = first["total"]["value"]
+    ids = [h["id"] for h in first["hits"]] + walk(shop, query + "&size=60", first["next_cursor"])
+    assert len(ids) == len(set(ids)) == total > 60
+    assert ids == walk(shop, query + "&size=83")
+    assert ids[60:120] == shop.ids(query + "&size=60&page=2")
+    last = (total - 1) // 60 + 1
+    assert shop.search(f"{query}&size=60&page={last}")["next_cursor"] is None
+
+
+def test_facets_and_language_may_change_in_a_walk(shop):
+    first = shop.search("brand=LG&size=10&facets=brand&cursor=*")
+    then = shop.search(f"brand=LG&size=20&facets=price,brand&lang=en&cursor={first['next_cursor']}")
+    assert then["facets"]["brand"] == first["facets"]["brand"] and then["total"] == first["total"]
+
+
+def test_a_walk_does_not_see_writes(shop, rng):
+    """Prices, stock, new and deleted products while the walk is under way: it has what was there at its start."""
+    stop, failed, writes = threading.Event(), [], [0]
+
+    def write():
+        try:
+            while not stop.is_set():
+                chosen = rng.sample(range(COUNT), 50)
+                shop.index.put([document(n, rng.randrange(5000), rng.random() < 0.5) for n in chosen]
+                               + [document(COUNT + rng.randrange(300))])
+                writes[0] += 1
+        except Exception as e:  # pylint: disable=broad-except
+            failed.append(e)
+
+    expected = {f"p{n:05d}" for n in range(COUNT)}
+    writer = threading.Thread(target=write)
+    try:
+        for sort in ("price:asc", "newest"):
+            before = set(walk(shop, f"sort={sort}&size=100"))
+            if not writer.is_alive():
+                writer.start()
+            found = walk(shop, f"sort={sort}&size=100")
+            assert len(found) == len(set(found)), "twice"
+            assert expected <= set(found) and before <= set(found), "missed"
+        assert writes[0] > 2
+    finally:
+        stop.set()
+        writer.join()
+    assert not failed
+
+
+def payload(cursor):
+    text = cursor.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+def test_a_lost_view_is_opened_again(shop):
+    first = shop.search("size=100&sort=price:desc&brand=Nike&cursor=*")
+    _, view, after = payload(first["next_cursor"])
+    assert view and len(after) == 3
+    name = "_pit" if shop.index.stack.has_nori else "_search/point_in_time"
+    body = {"id": view} if name == "_pit" else {"pit_id": [view]}
+    shop.index.stack.es("DELETE", f"/{name}", body)
+    rest = walk(shop, "size=100&sort=price:desc&brand=Nike", first["next_cursor"])
+    ids = [h["id"] for h in first["hits"]] + rest
+    assert len(ids) == len(set(ids)) == first["total"]["value"]
+
+
+def test_what_is_no_cursor_is_refused(shop):
+    good = shop.search("size=5&brand=LG&sort=newest&cursor=*")["next_cursor"]
+    step = max(1, len(good) // 60)
+    for at in range(0, len(good), step):
+        other = "A" if good[at] != "A" else "B"
+        shop.problem(f"size=5&brand=LG&sort=newest&cursor={good[:at]}{other}{good[at + 1:]}", field="cursor")
+        shop.problem(f"size=5&brand=LG&sort=newest&cursor={good[:at]}", field="cursor")
+    for other in ("brand=Nike&sort=newest", "brand=LG&sort=price:asc", "brand=LG&sort=newest&q=shoe", "sort=newest",
+                  "brand=LG&sort=newest&typo=off", "brand=LG&sort=newest&price=0..1"):
+        assert "another search" in shop.problem(f"{other}&cursor={good}", field="cursor")["errors"][0]["message"]
+    assert "version" in shop.problem(f"brand=LG&sort=newest&cursor=2{good[1:]}", field="cursor")["errors"][0]["message"]
+    shop.problem("cursor=**", field="cursor")
+    shop.problem("cursor=" + "A" * 5000, field="cursor")
+    shop.problem(f"brand=LG&sort=newest&page=2&cursor={good}", field="page")
+    shop.problem("size=0&cursor=*", field="size")
+    assert shop.search(f"sort=newest&brand=LG&size=5&cursor={good}")["hits"]
+
+
+def test_pages_end_at_ten_thousand_and_say_what_to_do(shop):
+    answer = shop.search("page=100&size=100")
+    assert len(answer["hits"]) == 100 and answer["next_cursor"]
+    assert "cursor" in shop.problem("page=101&size=100", field="page")["errors"][0]["message"]
+    assert len(shop.search(f"size=100&cursor={answer['next_cursor']}")["hits"]) == 100
+
+
+def test_in_the_body_of_a_post(shop):
+    first = shop.search(body={"brand": ["LG", "Nike"], "size": 10, "cursor": "*"})
+    then = shop.search(body={"size": 10, "brand": ["Nike", "LG"], "cursor": first["next_cursor"]})
+    assert not {h["id"] for h in first["hits"]} & {h["id"] for h in then["hits"]} and len(then["hits"]) == 10
