@@ -16,7 +16,7 @@ import urllib.parse
 from harness.environment import call, get_json, say, table, until
 
 # One weight at a time beside the program's defaults (query-api --help), and the defaults themselves.
-SETTINGS = [{}] + [{f"query-api.rank_{name}": value} for name, values in (
+SETTINGS = [{}] + [{f"query-api.rank_{name}": str(value)} for name, values in (
     ("description", (100, 130, 300)), ("brand", (40, 100)), ("joined", (5, 40)), ("tie", (0, 10, 40)),
     ("accessory", (0, 100, 600))) for value in values]
 FOLDS = 5
