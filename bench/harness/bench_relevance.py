@@ -16,7 +16,7 @@ import urllib.parse
 from harness.environment import call, get_json, say, table, until
 
 # One weight at a time beside the program's defaults (query-api --help), and the defaults themselves.
-SETTINGS = [{}] + [{f"query-api.rank_{name}": str(value)} for name, values in (
+SETTINGS = [{}] + [{f"READSIDE_QUERY_API_RANK_{name.upper()}": str(value)} for name, values in (
     ("description", (100, 130, 300)), ("brand", (40, 100)), ("joined", (5, 40)), ("tie", (0, 10, 40)),
     ("accessory", (0, 100, 600))) for value in values]
 FOLDS = 5
@@ -92,7 +92,7 @@ def measure(find, judged):
 
 
 def measure_settings(env, settings, judged):
-    api = env.program("query-api", {"query-api.search_timeout": "30s", **settings}).wait_ready()
+    api = env.program("query-api", {"READSIDE_QUERY_API_SEARCH_TIMEOUT": "30s", **settings}).wait_ready()
     try:
         def find(query):
             reply = get_json(f"{api.url}/v1/search?" + urllib.parse.urlencode({"q": query, "size": 10}))
@@ -127,6 +127,8 @@ def run(env, args):
     for settings in SETTINGS:
         scores.append(measure_settings(env, settings, judged))
         say(f"{settings or 'defaults'}: {mean(scores[-1].values()):.4f}")
+    if all(score == scores[0] for score in scores):
+        raise RuntimeError("no setting changes any search: the weights do not reach the query-api")
     validated, chosen = cross_validate(scores, judged, args.seed)
     rows = [[f"plain Elasticsearch, {kind}", f"{value:.3f}"] for kind, value in plain.items()]
     rows += [["query-api", f"{mean(scores[0].values()):.3f}"], [f"query-api, {FOLDS}-fold cross-validation", f"{validated:.3f}"]]
