@@ -21,7 +21,7 @@ enum {
  * times a boost of at most 10; what was meant some tens, mistakes and some of the words a few: each stays below the next. */
 enum { LAYER_PIN = 1000000, LAYER_CODE = 100000, LAYER_CODE_IN_NAME = 50000, LAYER_WORDS = 100, LAYER_MEANT = 20, LAYER_TYPO = 10 };
 
-/* Weights of what is found by its words, in hundredths; the name's is 100. bench/run relevance chooses them. */
+/* Weights of what is found by its words, in hundredths; the name's is 100. bench/run relevance measures them. */
 struct search_ranking {
     int64_t description, brand, category_names;
     int64_t joined;    /* two or three words of the name or the text joined to one */
