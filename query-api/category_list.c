@@ -212,6 +212,34 @@ size_t category_list_like(const struct category_list *list, enum category_likene
     return count;
 }
 
+static size_t level_of(struct slice path) {
+    size_t level = 0;
+    for (size_t i = 0; i < path.len; i++)
+        level += path.data[i] == '/';
+    return level;
+}
+
+size_t category_list_starting(const struct category_list *list, enum category_likeness how, struct slice text,
+                              int64_t *ret, size_t max) {
+    enum { NAMES = 64 };
+    uint32_t found[NAMES];
+    size_t count = 0, names = list ? category_names_like(&list->names, how, text, found, NAMES) : 0;
+    for (size_t i = 1; i < names; i++) /* by level, the names' order within one */
+        for (size_t k = i; k > 0 && level_of(list->items[found[k]].path) < level_of(list->items[found[k - 1]].path); k--) {
+            uint32_t other = found[k];
+            found[k] = found[k - 1];
+            found[k - 1] = other;
+        }
+    for (size_t i = 0; i < names && count < max; i++) {
+        bool again = false;
+        for (size_t k = 0; k < count && !again; k++)
+            again = ret[k] == list->items[found[i]].id;
+        if (!again)
+            ret[count++] = list->items[found[i]].id;
+    }
+    return count;
+}
+
 uint64_t category_list_revision(const struct category_list *list) {
     return list->revision;
 }

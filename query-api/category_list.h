@@ -38,6 +38,9 @@ size_t category_list_named(const struct category_list *list, struct slice key, i
 /* The same for names that are like the text (category_names.h). */
 size_t category_list_like(const struct category_list *list, enum category_likeness how, struct slice text, int64_t *ret,
                           size_t max);
+/* Ids of the categories (CATEGORY_STARTS or _INITIALS_START) themselves, each once, those higher up in the tree first. */
+size_t category_list_starting(const struct category_list *list, enum category_likeness how, struct slice text,
+                              int64_t *ret, size_t max);
 struct slice category_name(const struct category *category, const char *lang);
 
 /* Paths in the order of a tree walk: ids compared as numbers, a parent before its children. */

@@ -102,9 +102,11 @@ static bool one_off(struct slice a, struct slice b) {
     return same + skip <= a.len && memcmp(a.data + same + skip, b.data + same + 1, a.len - same - skip) == 0;
 }
 
-static bool has_initials(struct slice key, struct slice text) {
+static bool has_initials(struct slice key, struct slice text, bool whole) {
     struct buf b = BUF_INIT(4096);
-    bool same = hangul_append_initials(&b, key) && slice_eq((struct slice){b.data, b.len}, text);
+    bool ok = hangul_append_initials(&b, key);
+    struct slice initials = {b.data, b.len};
+    bool same = ok && (whole ? slice_eq(initials, text) : begins(initials, text));
     buf_done(&b);
     return same;
 }
@@ -115,8 +117,9 @@ size_t category_names_like(const struct category_names *names, enum category_lik
     for (size_t i = 0; i < names->count; i++) {
         const struct category_name *name = &names->items[i];
         bool like = how == CATEGORY_BEGUN     ? name->typed.len <= shortest && begins(name->typed, text)
+                    : how == CATEGORY_STARTS  ? begins(name->typed, text)
                     : how == CATEGORY_MISTAKE ? one_off(name->typed, text)
-                                              : has_initials(name->key, text);
+                                              : has_initials(name->key, text, how == CATEGORY_INITIALS);
         if (!like)
             continue;
         if (how == CATEGORY_BEGUN && name->typed.len < shortest)

@@ -21,8 +21,10 @@ bool category_names_build(struct category_names *names, struct arena *arena, con
 void category_names_done(struct category_names *names);
 enum category_likeness {
     CATEGORY_BEGUN,    /* text, as typed, begins the name; of several the shortest */
+    CATEGORY_STARTS,   /* text, as typed, begins the name */
     CATEGORY_MISTAKE,  /* text, as typed, has five keys or more and is one key off */
     CATEGORY_INITIALS, /* text is the name's initials */
+    CATEGORY_INITIALS_START, /* the name's initials begin with text */
 };
 /* Indexes of the categories whose names are like the text, at most max. */
 size_t category_names_like(const struct category_names *names, enum category_likeness how, struct slice text, uint32_t *ret,
