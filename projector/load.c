@@ -153,7 +153,7 @@ static bool find_products(struct load_session *s, const struct batch *batch, bso
     return true;
 }
 
-static bool next_product(bson_iter_t *docs, bson_t *ret) {
+bool load_next_product(bson_iter_t *docs, bson_t *ret) {
     while (bson_iter_next(docs)) {
         uint32_t len;
         const uint8_t *data;
@@ -168,7 +168,7 @@ static bool next_product(bson_iter_t *docs, bson_t *ret) {
 
 /* -- stock -- */
 
-static bool want_sku(void *ctx, struct slice sku) {
+bool load_want_sku(void *ctx, struct slice sku) {
     return stock_states_want(ctx, sku);
 }
 
@@ -302,12 +302,12 @@ static bool load_and_compose(struct load_session *s, struct batch *batch, bson_t
     stock_states_reset(&s->stock);
     bson_iter_t walk = docs;
     bson_t product;
-    for (; next_product(&walk, &product); batch->read_count++, batch->read_bytes += product.len)
-        if (!compose_collect_skus(&product, want_sku, &s->stock))
+    for (; load_next_product(&walk, &product); batch->read_count++, batch->read_bytes += product.len)
+        if (!compose_collect_skus(&product, load_want_sku, &s->stock))
             return error_nomem(reterr);
     if (!load_stock(s->mysql, &s->stock, &s->sql, reterr))
         return false;
-    while (next_product(&docs, &product)) {
+    while (load_next_product(&docs, &product)) {
         struct slice id;
         struct batch_item *item = compose_product_id(&product, &id) ? find_item(s, batch, id) : NULL;
         if (item && item->state == ITEM_NEW)

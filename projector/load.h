@@ -28,5 +28,9 @@ void load_session_free(struct load_session *session);
  * ITEM_NEW and the bulk is as before. */
 void load_round(struct load_session *session, struct batch *batch);
 
+/* The next document of cursor.firstBatch or nextBatch, without a copy. */
+bool load_next_product(bson_iter_t *docs, bson_t *ret);
+/* For compose_collect_skus: ctx is the struct stock_states whose states are wanted. */
+bool load_want_sku(void *ctx, struct slice sku);
 /* Reads the state of the SKUs that `stock` wants, in one SELECT. sql: scratch, empty before and after. */
 bool load_stock(struct mysql_session *mysql, struct stock_states *stock, struct buf *sql, struct error *reterr);

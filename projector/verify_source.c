@@ -243,23 +243,6 @@ bool verify_source_more(struct verify_source *s, struct verify_page *page, struc
 
 /* -- composing -- */
 
-static bool next_product(bson_iter_t *docs, bson_t *ret) {
-    while (bson_iter_next(docs)) {
-        uint32_t len;
-        const uint8_t *data;
-        if (!BSON_ITER_HOLDS_DOCUMENT(docs))
-            continue;
-        bson_iter_document(docs, &len, &data);
-        if (bson_init_static(ret, data, len))
-            return true;
-    }
-    return false;
-}
-
-static bool want_sku(void *ctx, struct slice sku) {
-    return stock_states_want(ctx, sku);
-}
-
 static bool room(struct verify_page *page) {
     size_t need = page->count + page->products;
     if (need <= page->capacity)
@@ -310,13 +293,13 @@ bool verify_source_compose(struct verify_source *s, struct verify_page *page, st
     if (!room(page))
         return error_nomem(reterr);
     stock_states_reset(&s->stock);
-    while (next_product(&walk, &product))
-        if (!compose_collect_skus(&product, want_sku, &s->stock))
+    while (load_next_product(&walk, &product))
+        if (!compose_collect_skus(&product, load_want_sku, &s->stock))
             return error_nomem(reterr);
     if (!tree_now(s, reterr) || !load_stock(s->mysql, &s->stock, &s->sql, reterr))
         return false;
     size_t before = page->count;
-    for (walk = page->docs; next_product(&walk, &product);)
+    for (walk = page->docs; load_next_product(&walk, &product);)
         if (!compose_one(s, page, &product, reterr)) {
             page->count = before;
             return false;
