@@ -131,6 +131,7 @@ static void poll_install(struct category_poll *poll) {
                  LOG_INT("count", category_list_count(poll->loading)));
         category_list_free(q->categories);
         q->categories = poll->loading;
+        query_epoch_next(q);
         poll->loading = NULL;
     }
     poll_later(poll);

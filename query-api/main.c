@@ -3,6 +3,7 @@
 #include "core/cleanup.h"
 #include "core/daemon.h"
 #include "query-api/query_api.h"
+#include "query-api/search_cache.h"
 #include "query-api/search_params.h"
 #include <pthread.h>
 #include <stdio.h>
@@ -97,7 +98,8 @@ static bool query_loop_open(struct query_loop *q, const struct program *p, size_
     return (q->loop = loop_new(name, reterr)) &&
            (q->es = es_new(q->loop, &p->es, (unsigned)p->query.upstream_connections, reterr)) &&
            (q->server = http_server_new(q->loop, &options, reterr)) && (q->poll = category_poll_new(q, reterr)) &&
-           (q->override_poll = override_poll_new(q, reterr));
+           (q->override_poll = override_poll_new(q, reterr)) && (q->index_poll = index_poll_new(q, reterr)) &&
+           (q->cache = search_cache_new(q, index, p->count, reterr));
 }
 
 /* After its thread has ended. */
@@ -105,6 +107,9 @@ static void query_loop_close(struct query_loop *q) {
     http_server_free(q->server);
     category_poll_free(q->poll);
     override_poll_free(q->override_poll);
+    index_poll_free(q->index_poll);
+    upstream_drop_all(q);
+    search_cache_free(q->cache);
     es_free(q->es);
     category_list_free(q->categories);
     override_list_free(q->overrides);

@@ -52,5 +52,14 @@ const struct option query_option_table[] = {
      "A request must have arrived completely within this time.", FIELD(read_timeout_usec), false},
     {"query-api", "idle_timeout", OPTION_DURATION, "60s", 10000, 3600000000, NULL,
      "A kept-alive connection without a request is closed after this time.", FIELD(idle_timeout_usec), false},
+    {"query-api", "cache_bytes", OPTION_BYTES, "32m", 0, 68719476736, NULL,
+     "Memory for answers of searches, of all loops together; 0: no cache.", FIELD(cache_bytes), false},
+    {"query-api", "cache_fresh", OPTION_DURATION, "1s", 0, 3600000000, NULL,
+     "An answer this young is given out again without asking.", FIELD(cache_fresh_usec), false},
+    {"query-api", "cache_stale", OPTION_DURATION, "10s", 0, 86400000000, NULL,
+     "For so long after that it is given out while it is asked for again.", FIELD(cache_stale_usec), false},
+    {"query-api", "cache_stale_if_error", OPTION_DURATION, "1h", 0, 604800000000, NULL,
+     "For so long after that it is given out, marked as degraded, if Elasticsearch does not answer.",
+     FIELD(cache_stale_if_error_usec), false},
 };
 const size_t query_option_count = sizeof(query_option_table) / sizeof(query_option_table[0]);

@@ -42,6 +42,7 @@ static void install(struct override_poll *poll) {
         log_info("overrides.loaded", LOG_INT("count", (int64_t)override_list_count(poll->loading)));
         override_list_free(q->overrides);
         q->overrides = poll->loading;
+        query_epoch_next(q);
         poll->loading = NULL;
         poll->known = poll->seen;
     }

@@ -31,6 +31,10 @@ struct query_conf {
     int64_t header_max_bytes;
     usec_t read_timeout_usec;
     usec_t idle_timeout_usec;
+    int64_t cache_bytes;
+    usec_t cache_fresh_usec;
+    usec_t cache_stale_usec;
+    usec_t cache_stale_if_error_usec;
 };
 extern const struct option query_option_table[]; /* section [query-api] */
 extern const size_t query_option_count;
@@ -39,7 +43,10 @@ extern const size_t query_option_count;
 enum search_engine { ENGINE_UNKNOWN, ENGINE_ELASTICSEARCH, ENGINE_OPENSEARCH };
 
 struct category_poll;
+struct index_poll;
 struct override_poll;
+struct search_cache;
+struct upstream;
 
 struct query_loop {
     const struct query_conf *conf;
@@ -52,6 +59,10 @@ struct query_loop {
     struct override_poll *override_poll;
     struct override_list *overrides; /* NULL until there are any */
     enum search_engine engine; /* as the first walk by cursor found it */
+    struct index_poll *index_poll;
+    struct search_cache *cache;
+    uint64_t epoch; /* see query_epoch_next */
+    struct upstream *upstreams; /* questions under way */
     unsigned upstream_active;
     struct metric *upstream_seconds, *upstream_failures, *shed, *breaker_open;
 };
@@ -69,6 +80,22 @@ typedef void upstream_answer(struct query_loop *q, struct http_request *request,
                              const struct json *body);
 void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
                   struct buf *body, upstream_answer *answer, void *data);
+
+/* Drops questions that are still under way: their requests have been answered, or their server is gone. */
+void upstream_drop_all(struct query_loop *q);
+
+/* Something that answers depend on has changed (the index behind the alias, categories, overrides): no cached answer from
+ * before is given out any more while Elasticsearch answers. */
+static inline void query_epoch_next(struct query_loop *q) {
+    q->epoch++;
+}
+/* Answers a request that cannot be answered as it should: with an old answer if it is a search that was seen before, else
+ * with the error. */
+void search_cache_fail(struct query_loop *q, struct http_request *request, const struct error *error);
+
+/* Asks each categories_poll which index is behind the alias. */
+struct index_poll *index_poll_new(struct query_loop *q, struct error *reterr);
+void index_poll_free(struct index_poll *poll);
 
 /* Opens a view of the index that does not change under writes, for a walk by cursor. `ready` gets its name, which lives as
  * long as the request, and must reply or ask again; every other outcome is answered already. */

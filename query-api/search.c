@@ -1,5 +1,6 @@
 /* GET|POST /v1/search */
 #include "query-api/query_api.h"
+#include "query-api/search_cache.h"
 #include "query-api/search_cursor.h"
 #include "query-api/search_query.h"
 #include "query-api/search_result.h"
@@ -17,34 +18,36 @@ struct search {
     bool reopened; /* its view of the index was gone */
 };
 
-static void reply_with_error(struct http_request *request, struct error *error) {
+static void reply_with_error(struct query_loop *q, struct http_request *request, struct error *error) {
     if (error->code == ERROR_CORRUPT)
         error->code = ERROR_UNAVAILABLE;
-    http_reply_error(request, error);
+    search_cache_fail(q, request, error);
 }
 
 /* second: the counts that were asked for again, or NULL. Sends the answer, unless it has doubts that nobody has
  * asked about yet: then false. */
 static bool reply(struct query_loop *q, struct http_request *request, struct search *s, const struct json *second) {
     struct error error = {0};
+    size_t common_len = 0;
     struct search_result_context context = {.arena = http_request_arena(request),
                                             .categories = q->categories,
                                             .took_ms = (clock_now_usec() - s->begun + 500) / 1000,
                                             .query_id = http_request_id(request),
                                             .doubts = second ? NULL : &s->doubts,
-                                            .second = second};
+                                            .second = second,
+                                            .ret_common_len = &common_len};
     struct buf out = BUF_INIT(RESULT_MAX_BYTES);
     buf_reserve(&out, 16 << 10);
     if (!search_result_write(&s->params, s->answer, &context, &out, &error)) {
         buf_done(&out);
-        reply_with_error(request, &error);
+        reply_with_error(q, request, &error);
         return true;
     }
     if (!second && s->doubts.count) {
         buf_done(&out);
         return false;
     }
-    http_reply(request, 200, NULL, &out);
+    search_cache_end(q, request, s->begun, &out, common_len);
     return true;
 }
 
@@ -54,7 +57,7 @@ static void on_counts(struct query_loop *q, struct http_request *request, void *
     const struct json *aggregations = json_get(body, "aggregations");
     if (status == 404 || !search_result_check(body, &error) || !json_is(aggregations, JSON_OBJECT)) {
         error_set(&error, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
-        http_reply_error(request, &error);
+        search_cache_fail(q, request, &error);
         return;
     }
     reply(q, request, data, aggregations);
@@ -72,7 +75,7 @@ static void ask(struct query_loop *q, struct http_request *request, struct buf *
     buf_append_str(&path, "/_search");
     if (!written || !buf_ok(&path)) {
         error_set(&error, ERROR_INVALID, "the query is too large");
-        http_reply_error(request, &error);
+        search_cache_fail(q, request, &error);
         buf_done(body);
     } else {
         upstream_ask(q, request, "POST", path.data, body, answer, s);
@@ -137,7 +140,7 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
     }
     if (status == 404) {
         error_set(&error, ERROR_UNAVAILABLE, "there is no search index yet: start the projector, which creates it");
-        http_reply_error(request, &error);
+        search_cache_fail(q, request, &error);
         return;
     }
     s->answer = body;
@@ -222,10 +225,12 @@ void handle_search(struct http_request *request, void *ctx) {
         }
         return;
     }
+    if (search_cache_begin(q, request, &s->params, s->begun))
+        return;
     struct search_text_context context = text_context(q, request);
     if (s->params.q.len && !(s->text = search_text_read(&context, s->params.q, s->params.typo))) {
         error_nomem(&error);
-        http_reply_error(request, &error);
+        search_cache_fail(q, request, &error);
         return;
     }
     s->params.text = s->text;

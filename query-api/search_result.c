@@ -190,6 +190,8 @@ bool search_result_write(const struct search_params *params, const struct json *
     json_write_array_end(&r.w);
     json_write_key(&r.w, "facets");
     ok = ok && facet_result_write(&r.w, params, json_get(answer, "aggregations"), context);
+    if (context->ret_common_len)
+        *context->ret_common_len = out->len;
     json_write_key(&r.w, "degraded");
     json_write_null(&r.w);
     json_write_key(&r.w, "took_ms");

@@ -17,6 +17,8 @@ struct search_result_context {
     const char *query_id;
     struct search_terms *doubts;   /* may be NULL: nobody will ask */
     const struct json *second;     /* aggregations, or NULL */
+    size_t *ret_common_len;        /* may be NULL: how much of what is appended is the same for everybody who asks so: all
+                                      but degraded, took_ms and query_id at the end */
 };
 
 /* Is this the complete answer to a search? CORRUPT or UNAVAILABLE if not. */

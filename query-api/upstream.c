@@ -5,6 +5,8 @@
 
 struct upstream {
     struct query_loop *q;
+    struct upstream *next, **back; /* among those under way */
+    struct http_call *call;
     struct http_request *request;
     struct buf body;
     usec_t begun;
@@ -12,9 +14,12 @@ struct upstream {
     void *data;
 };
 
-enum { DEPTH_MAX = 64 };
+enum { DEPTH_MAX = 64, TIMEOUT_MIN = 10000, REPLY_MARGIN = 200000 /* both usec_t */ };
 
 static void upstream_free(struct upstream *u) {
+    *u->back = u->next;
+    if (u->next)
+        u->next->back = u->back;
     buf_done(&u->body);
     http_request_unref(u->request);
     free(u);
@@ -67,13 +72,13 @@ static void report(struct query_loop *q, bool failed) {
         log_info("breaker.closed");
 }
 
-static void reply_unavailable(struct http_request *request, enum error_code code) {
+static void reply_unavailable(struct query_loop *q, struct http_request *request, enum error_code code) {
     struct error error = {.code = code};
     if (code == ERROR_TIMEOUT)
         error_set(&error, ERROR_UNAVAILABLE, "the search engine did not answer in time; try again shortly");
     else
         error_set(&error, code, "the search engine cannot be reached or is overloaded; try again shortly");
-    http_reply_error(request, &error);
+    search_cache_fail(q, request, &error);
 }
 
 static void handle_failure(struct upstream *u, const struct http_response *response) {
@@ -86,12 +91,12 @@ static void handle_failure(struct upstream *u, const struct http_response *respo
     log_warn("upstream.failed", LOG_INT("status", response->status), LOG_ERR(&error),
              LOG_STR("request_id", http_request_id(u->request)));
     if (response->error.code != ERROR_NONE || error_is_retriable(&error)) {
-        reply_unavailable(u->request, error.code == ERROR_TIMEOUT ? ERROR_TIMEOUT : ERROR_UNAVAILABLE);
+        reply_unavailable(u->q, u->request, error.code == ERROR_TIMEOUT ? ERROR_TIMEOUT : ERROR_UNAVAILABLE);
         return;
     }
     error_set(&error, ERROR_INTERNAL, "the search engine refused the query; the log of this server says why under %s",
               http_request_id(u->request));
-    http_reply_error(u->request, &error);
+    search_cache_fail(u->q, u->request, &error);
 }
 
 static void on_response(void *ctx, struct http_response *response) {
@@ -115,7 +120,7 @@ static void on_response(void *ctx, struct http_response *response) {
         u->answer(q, u->request, u->data, response->status, body);
     } else {
         log_warn("upstream.garbage", LOG_INT("status", response->status), LOG_ERR(&error));
-        reply_unavailable(u->request, ERROR_UNAVAILABLE);
+        reply_unavailable(u->q, u->request, ERROR_UNAVAILABLE);
     }
     upstream_free(u);
 }
@@ -126,15 +131,22 @@ static bool admit(struct query_loop *q, struct http_request *request) {
         metric_inc(q->shed);
         struct error error = {0};
         error_set(&error, ERROR_OVERLOADED, "too many searches at once; try again shortly");
-        http_reply_error(request, &error);
+        search_cache_fail(q, request, &error);
         return false;
     }
     if (!breaker_allow(&q->breaker, loop_now(q->loop))) {
         metric_inc(q->shed);
-        reply_unavailable(request, ERROR_UNAVAILABLE);
+        reply_unavailable(q, request, ERROR_UNAVAILABLE);
         return false;
     }
     return true;
+}
+
+/* A second question of the same request leaves time to answer before the request's own deadline. */
+static usec_t timeout_of(const struct query_loop *q, const struct http_request *request) {
+    usec_t latest = http_request_deadline(request), now = clock_now_usec();
+    usec_t left = latest > now + TIMEOUT_MIN + REPLY_MARGIN ? latest - now - REPLY_MARGIN : TIMEOUT_MIN;
+    return left < q->conf->search_timeout_usec ? left : q->conf->search_timeout_usec;
 }
 
 void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
@@ -151,11 +163,15 @@ void upstream_ask(struct query_loop *q, struct http_request *request, const char
             buf_done(body);
         report(q, true);
         error_nomem(&error);
-        http_reply_error(request, &error);
+        search_cache_fail(q, request, &error);
         return;
     }
     *u = (struct upstream){
-        .q = q, .request = http_request_ref(request), .begun = clock_now_usec(), .answer = answer, .data = data};
+        .q = q, .request = http_request_ref(request), .begun = clock_now_usec(), .answer = answer, .data = data,
+        .next = q->upstreams, .back = &q->upstreams};
+    if (u->next)
+        u->next->back = &u->next;
+    q->upstreams = u;
     if (body)
         u->body = *body;
     struct trace child;
@@ -163,12 +179,20 @@ void upstream_ask(struct query_loop *q, struct http_request *request, const char
     trace_child(http_request_trace(request), &child);
     trace_format(&child, traceparent);
     q->upstream_active++;
-    if (!es_start(q->es, method, path, NULL, (struct slice){u->body.data, u->body.len}, traceparent,
-                  q->conf->search_timeout_usec, on_response, u, &error)) {
+    u->call = es_start(q->es, method, path, NULL, (struct slice){u->body.data, u->body.len}, traceparent,
+                       timeout_of(q, request), on_response, u, &error);
+    if (!u->call) {
         q->upstream_active--;
         report(q, true);
         log_warn("upstream.failed", LOG_ERR(&error));
-        reply_unavailable(request, ERROR_UNAVAILABLE);
+        reply_unavailable(q, request, ERROR_UNAVAILABLE);
         upstream_free(u);
+    }
+}
+
+void upstream_drop_all(struct query_loop *q) {
+    while (q->upstreams) {
+        es_cancel(q->es, q->upstreams->call);
+        upstream_free(q->upstreams);
     }
 }

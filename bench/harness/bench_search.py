@@ -1,4 +1,4 @@
-"""The same Elasticsearch query asked directly and through the query-api (it has no cache), at 1 and 8 connections.
+"""The same Elasticsearch query asked directly and through the query-api (its cache is off), at 1 and 8 connections.
 The two alternate; wrk loads both with the same list of searches in rotation."""
 import os
 import random
@@ -44,7 +44,7 @@ def run(env, args):
     say("projecting the catalogue")
     until(lambda: env.count() >= args.products, 600, "end of the projection", 0.5)
     projector.stop()
-    query = env.program("query-api").wait_ready()
+    query = env.program("query-api", {"READSIDE_QUERY_API_CACHE_BYTES": "0"}).wait_ready()
     env.query = query.url
     until(lambda: call(f"{query.url}/v1/categories/tree")[0] == 200, 30, "categories")
     strings = searches(env, random.Random(args.seed))

@@ -53,7 +53,8 @@ class Shop:
         if self.products:
             self.index.put_products(self.products, self.stock)
         self.session = requests.Session()
-        self.api = Program("query-api", str(folder), self.index.environment, settings, **how)
+        # without the cache, unless a test wants it: what is written is found at once, and what is broken shows
+        self.api = Program("query-api", str(folder), self.index.environment, {"query-api.cache_bytes": 0, **(settings or {})}, **how)
 
     def start(self):
         self.api.start(deadline=30)

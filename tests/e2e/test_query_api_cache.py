@@ -1,0 +1,175 @@
+"""The cache before the searches: what is given out again, for how long, to whom, and what ends it."""
+import time
+import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+from harness.proxy import Proxy
+from harness.query_fixture import PRODUCTS, STOCK, Shop, make_tree
+from harness.search_index import SearchIndex, compose
+from harness.wait import eventually
+
+TEA = {"id": "tea-2", "name": "green tea two", "price": 100, "categories": [3]}
+SEARCH = "/v1/search?q=laptop&facets=brand"
+NEVER = "1h"
+
+
+@pytest.fixture(scope="module")
+def proxy(stack):
+    address = urllib.parse.urlsplit(stack.es_url)
+    made = Proxy(address.hostname, address.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def make_shop(stack, proxy, tmp_path):
+    made = []
+
+    def make(**options):
+        settings = {"elasticsearch.url": proxy.url, "query-api.loops": 1, "query-api.cache_bytes": "4m", "query-api.search_timeout": "20s",
+                    "query-api.cache_fresh": NEVER, "query-api.cache_stale": "0", **{f"query-api.{k}": v for k, v in options.items()}}
+        folder = tmp_path / str(len(made))
+        folder.mkdir()
+        made.append(Shop(stack, folder, PRODUCTS, STOCK, settings=settings).start())
+        eventually(lambda: settled(made[-1]), 20, "the epoch of the start is over")
+        return made[-1]
+
+    yield make
+    proxy.set("pass")
+    for one in made:
+        one.close()
+
+
+def settled(shop):
+    """Categories and index have been seen: what is answered from now on is kept."""
+    return "event=categories.loaded" in shop.api.log() and "event=index.seen" in shop.api.log()
+
+
+def answers(shop, result):
+    return shop.api.metric("readside_query_api_cache_answers_total", f'result="{result}"') or 0
+
+
+def common(reply):
+    assert reply.status_code == 200, reply.text
+    return {k: v for k, v in reply.json().items() if k not in ("took_ms", "query_id", "degraded")}
+
+
+def test_a_fresh_answer_is_the_same_but_for_its_id(make_shop):
+    shop = make_shop()
+    first, second = shop.get(SEARCH), shop.get(SEARCH)
+    assert common(first) == common(second) and first.json()["hits"]
+    for reply in (first, second):
+        assert reply.json()["query_id"] == reply.headers["X-Request-Id"] and reply.json()["degraded"] is None
+    assert first.json()["query_id"] != second.json()["query_id"]
+    assert first.headers["ETag"] == second.headers["ETag"]
+    assert second.headers["Cache-Control"] == "max-age=3600, stale-while-revalidate=0, stale-if-error=3600"
+    fresh = answers(shop, "fresh")
+    posted = shop.session.post(shop.url + "/v1/search", json={"facets": ["brand"], "q": " laptop "}, timeout=20)
+    assert common(posted) == common(first) and answers(shop, "fresh") == fresh + 1
+    shop.search("q=laptop&facets=brand&lang=en")
+    assert answers(shop, "fresh") == fresh + 1, "another language is another answer"
+
+
+def test_etag(make_shop):
+    shop = make_shop()
+    first = shop.get(SEARCH)
+    again = shop.get(SEARCH, headers={"If-None-Match": f'"x", {first.headers["ETag"]}'})
+    assert again.status_code == 304 and again.content == b"" and again.headers["ETag"] == first.headers["ETag"]
+    assert shop.get(SEARCH, headers={"If-None-Match": '"x"'}).status_code == 200
+    assert shop.api.metric("readside_query_api_not_modified_total") == 1
+    posted = shop.session.post(shop.url + "/v1/search", json={"q": "laptop", "facets": ["brand"]}, headers={"If-None-Match": "*"}, timeout=20)
+    assert posted.status_code == 200
+
+
+def test_a_stale_answer_is_given_out_and_renewed(make_shop):
+    shop = make_shop(cache_fresh="0", cache_stale=NEVER)
+    assert shop.ids("q=green") == []
+    shop.index.put([compose(TEA, {"tea-2": "in"}, make_tree({3: ("3", "식품", "Food")}))])
+    assert shop.ids("q=green") == [], "the old answer at once"
+    eventually(lambda: shop.ids("q=green") == ["tea-2"], 20, "and the new one behind it")
+    assert answers(shop, "stale") >= 2
+
+
+def test_equal_searches_at_once_are_one_question(make_shop, proxy):
+    shop = make_shop()
+    proxy.set("silence")
+    with ThreadPoolExecutor(20) as pool:
+        waiting = [pool.submit(requests.get, shop.url + "/v1/search?q=together", timeout=60) for _ in range(20)]
+        eventually(lambda: answers(shop, "joined") == 19, 15, "19 wait for one")
+        assert shop.api.metric("readside_query_api_upstream_failures_total") == 0
+        proxy.set("pass")  # cuts the question: its failure is everybody's
+        assert {one.result().status_code for one in waiting} == {503}
+        waiting = [pool.submit(requests.get, shop.url + "/v1/search?q=laptop&size=3", timeout=60) for _ in range(20)]
+        bodies = [one.result() for one in waiting]
+    assert all(common(b) == common(bodies[0]) for b in bodies) and len({b.json()["query_id"] for b in bodies}) == 20
+    asked = shop.api.metric("readside_query_api_upstream_seconds_count")
+    shop.search("q=laptop&size=3")
+    assert shop.api.metric("readside_query_api_upstream_seconds_count") == asked
+
+
+@pytest.mark.parametrize("what", ["index", "categories", "synonyms"])
+def test_what_answers_depend_on_ends_them(make_shop, stack, what):
+    shop = make_shop(admin_key="the-key", categories_poll="100ms", overrides_poll="100ms")
+    assert shop.ids("q=computing-machine") == [] and shop.ids("q=laptop")
+    names = str(shop.search("q=laptop&facets=category"))
+    if what == "categories":
+        assert "Laptops" not in names and "노트북" in names
+        tree = make_tree({1: ("1", "전산", "Computing"), 4: ("1/4", "휴대컴", "Portables")})
+        shop.index.put_categories({**shop.tree, **tree}, 2)
+        eventually(lambda: "휴대컴" in str(shop.search("q=laptop&facets=category")), 20, "the new name")
+    elif what == "synonyms":
+        eventually(lambda: shop.session.put(shop.url + "/admin/synonyms/a", json={"terms": ["laptop", "computing-machine"]},
+                                            headers={"Authorization": "Bearer the-key"}, timeout=20).status_code in (200, 201), 20)
+        eventually(lambda: shop.ids("q=computing-machine"), 20, "the synonym works")
+    else:
+        other = SearchIndex(stack).create()
+        try:
+            other.tree = shop.tree
+            other.put_products([TEA], {"tea-2": "in"})
+            stack.es("DELETE", f"/{shop.index.index}")
+            stack.es("POST", "/_aliases", {"actions": [{"add": {"index": other.index, "alias": shop.index.index}}]})
+            eventually(lambda: shop.ids("") == ["tea-2"] and shop.ids("q=laptop") == [], 20, "the new index")
+            assert "event=index.changed" in shop.api.log()
+        finally:
+            other.remove()
+
+
+def test_memory_is_bounded(make_shop):
+    shop = make_shop(cache_bytes="256k")
+    for n in range(400):
+        shop.search(f"q=laptop&facets=brand,category,price&facet_size={n + 1}")
+    size = shop.api.metric("readside_query_api_cache_bytes", 'loop="0"')
+    assert 128 << 10 < size <= 256 << 10
+    assert shop.api.metric("readside_query_api_cache_evicted_total") > 50
+    assert shop.api.metric("readside_query_api_cache_entries", 'loop="0"') > 5
+
+
+def test_off(make_shop):
+    shop = make_shop(cache_bytes="0")
+    first, second = shop.get(SEARCH), shop.get(SEARCH)
+    assert common(first) == common(second) and answers(shop, "fresh") == answers(shop, "miss") == 0
+    assert shop.get(SEARCH, headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+
+
+def test_a_walk_by_cursor_is_not_shared(make_shop):
+    shop = make_shop()
+    cursors = [shop.search("cursor=*&size=2")["next_cursor"] for _ in range(2)]
+    assert answers(shop, "fresh") <= 1 and all(cursors)
+
+
+def test_an_old_answer_when_asking_fails(make_shop, proxy):
+    shop = make_shop(cache_fresh="0", search_timeout="300ms")
+    seen = shop.get(SEARCH)
+    for how in ("refuse", "hang"):
+        proxy.set(how)
+        for _ in range(8):
+            began = time.monotonic()
+            reply = shop.get(SEARCH)
+            assert common(reply) == common(seen) and reply.json()["degraded"] == "stale" and reply.headers["Cache-Control"] == "no-store"
+            assert time.monotonic() - began < 10
+        assert shop.get("/v1/search?q=never-seen").status_code == 503
+    assert answers(shop, "rescued") >= 16
+    proxy.set("pass")
+    eventually(lambda: shop.get(SEARCH).json()["degraded"] is None, 20, "recovery")
