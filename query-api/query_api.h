@@ -68,8 +68,9 @@ struct query_loop {
 };
 
 /* Handlers; ctx is the query_loop. */
-http_handler handle_search, handle_product, handle_category_tree, handle_suggest;
-extern const struct http_param suggest_params[];
+http_handler handle_search, handle_product, handle_category_tree, handle_suggest, handle_similar,
+    handle_facet_values;
+extern const struct http_param suggest_params[], similar_params[];
 /* GET (one, all), PUT and DELETE of /admin/{synonyms,stopwords,rules}. */
 http_handler handle_override_list, handle_override_get, handle_override_put, handle_override_delete;
 

@@ -12,7 +12,7 @@ struct parser {
     struct search_errors *errors;
     size_t values; /* in all filters */
     bool out_of_memory;
-    unsigned seen, allowed; /* a bit per parameter */
+    unsigned seen; /* a bit per parameter */
 };
 
 static void fail(struct parser *s, struct slice field, const char *format, ...) __attribute__((format(printf, 3, 4)));
@@ -411,7 +411,7 @@ static enum search_param param_of(struct slice key) {
 
 static void set_pair(struct parser *s, struct slice key, struct slice value) {
     enum search_param id = param_of(key);
-    if (id == SEARCH_PARAM_COUNT || !(s->allowed & 1u << id)) {
+    if (id == SEARCH_PARAM_COUNT) {
         fail(s, key, "is no parameter of this endpoint");
         return;
     }
@@ -440,7 +440,7 @@ static void set_pair(struct parser *s, struct slice key, struct slice value) {
 static void parser_begin(struct parser *s, struct arena *arena, struct search_params *p, struct search_errors *errors) {
     *p = (struct search_params){.q = {"", 0}, .lang = "ko", .facet_size = 10, .page = 1, .size = 20, .typo = true};
     errors->count = 0;
-    *s = (struct parser){.arena = arena, .p = p, .errors = errors, .allowed = (1u << SEARCH_PARAM_COUNT) - 1};
+    *s = (struct parser){.arena = arena, .p = p, .errors = errors};
 }
 
 static bool parser_end(struct parser *s) {
@@ -454,20 +454,26 @@ static bool parser_end(struct parser *s) {
     return s->errors->count == 0 && !s->out_of_memory;
 }
 
-bool search_params_from_query(struct arena *arena, struct slice query, struct search_params *ret,
+bool search_params_from_pairs(struct arena *arena, const struct uri_pair *pairs, size_t count, struct search_params *ret,
                               struct search_errors *ret_errors) {
     struct parser s;
-    struct uri_pair *pairs = NULL;
-    size_t count = 0;
-    struct error error = {0};
     parser_begin(&s, arena, ret, ret_errors);
-    if (!uri_parse_query(arena, query.data, query.len, SEARCH_PAIRS_MAX, &pairs, &count, &error)) {
-        fail(&s, SLICE("query"), "%s", error.message);
-        return false;
-    }
     for (size_t i = 0; i < count; i++)
         set_pair(&s, pairs[i].key, pairs[i].value);
     return parser_end(&s);
+}
+
+bool search_params_from_query(struct arena *arena, struct slice query, struct search_params *ret,
+                              struct search_errors *ret_errors) {
+    struct uri_pair *pairs = NULL;
+    size_t count = 0;
+    struct error error = {0};
+    if (uri_parse_query(arena, query.data, query.len, SEARCH_PAIRS_MAX, &pairs, &count, &error))
+        return search_params_from_pairs(arena, pairs, count, ret, ret_errors);
+    struct parser s;
+    parser_begin(&s, arena, ret, ret_errors);
+    fail(&s, SLICE("query"), "%s", error.message);
+    return false;
 }
 
 /* One JSON value of a parameter as the text that the query string would have. */

@@ -9,6 +9,7 @@
 #include "core/field_error.h"
 #include "core/http_param.h"
 #include "core/json_read.h"
+#include "core/uri.h"
 
 /* What a filter or a facet is about. Price, stock and attributes are dimensions of a variant: all of them must
  * hold for one and the same variant of a product. Category and brand belong to the product. */
@@ -75,6 +76,7 @@ enum search_param {
     SEARCH_PARAM_COUNT
 };
 extern const struct http_param search_param_table[SEARCH_PARAM_COUNT + 1];
+extern const struct http_param facet_values_param_table[];
 
 struct search_text;
 
@@ -87,6 +89,7 @@ struct search_params {
     struct facet *facets;
     size_t facet_count;
     unsigned facet_size;
+    struct slice facet_find; /* a regular expression: values of the facets that match it; data NULL: all */
     enum sort_order sort;
     unsigned page; /* from 1 */
     unsigned size;
@@ -106,6 +109,8 @@ struct search_errors {
 /* True if the parameters are fine. False: `ret_errors` says what is wrong (at least one), or it is empty when
  * the arena is exhausted. */
 bool search_params_from_query(struct arena *arena, struct slice query, struct search_params *ret,
+                              struct search_errors *ret_errors);
+bool search_params_from_pairs(struct arena *arena, const struct uri_pair *pairs, size_t count, struct search_params *ret,
                               struct search_errors *ret_errors);
 bool search_params_from_json(struct arena *arena, const struct json *body, struct search_params *ret,
                              struct search_errors *ret_errors);

@@ -155,3 +155,43 @@ bool search_pattern_near(struct buf *out, struct slice word) {
     }
     return buf_ok(out);
 }
+
+static bool is_hangul(uint32_t cp) {
+    struct hangul s;
+    return hangul_is_letter(cp) || hangul_decompose(cp, &s);
+}
+
+static void append_any_case(struct buf *out, struct slice text) {
+    uint32_t cp;
+    for (size_t i = 0, n; i < text.len; i += n) {
+        n = utf8_decode(text.data + i, text.len - i, &cp);
+        if (n == 0)
+            return;
+        if ((cp | 0x20) >= 'a' && (cp | 0x20) <= 'z' && cp < 0x80) {
+            const char either[] = {'[', (char)(cp | 0x20), (char)(cp & ~0x20u), ']'};
+            buf_append(out, either, sizeof(either));
+        } else {
+            append_cp(out, cp);
+        }
+    }
+}
+
+bool search_pattern_holds(struct buf *out, struct slice text) {
+    uint32_t cp;
+    size_t at = text.len;
+    for (size_t before; at > 0; at = before) { /* the Korean word at the end */
+        before = last_of((struct slice){text.data, at}, &cp);
+        if (!is_hangul(cp))
+            break;
+    }
+    struct slice end = {text.data + at, text.len - at};
+    size_t len;
+    buf_append_str(out, ".*");
+    append_any_case(out, (struct slice){text.data, at});
+    len = out->len;
+    if (hangul_is_initials(end))
+        search_pattern_initials(out, end);
+    else if (end.len && !search_pattern_begun(out, end, true) && out->len == len)
+        append_letters(out, end);
+    return buf_append_str(out, ".*");
+}

@@ -14,3 +14,7 @@ bool search_pattern_is_begun(struct slice word);
 
 /* Words where one letter of one syllable is another: 노투북, 너트북, 노트붖 of 노트북. */
 bool search_pattern_near(struct buf *out, struct slice word);
+
+/* Texts that hold this one, in capitals or not; at its end a syllable may be begun, and initials stand for syllables:
+ * .*[lL][gG].* for lg. */
+bool search_pattern_holds(struct buf *out, struct slice text);

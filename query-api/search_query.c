@@ -20,21 +20,26 @@ static void write_terms_agg(struct json_write *w, const char *name, const char *
     json_write_uint(w, size);
 }
 
-/* Lucene's regular expressions: every character that could mean something is escaped. */
-static void write_include(struct json_write *w, struct slice attr) {
-    char pattern[SEARCH_VALUE_MAX_BYTES * 2 + 4];
-    size_t n = 0;
+/* Values of this attribute, all or those that are looked for. In Lucene's regular expressions every character that could
+ * mean something is escaped. */
+static void write_include(struct search_writer *q, struct slice attr) {
+    struct buf pattern = BUF_INIT(SEARCH_VALUE_MAX_BYTES * 2 + 4 + SEARCH_FIND_MAX_BYTES);
     for (size_t i = 0; i < attr.len && i < SEARCH_VALUE_MAX_BYTES; i++) {
         unsigned char c = (unsigned char)attr.data[i];
         bool plain =
             c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
         if (!plain)
-            pattern[n++] = '\\';
-        pattern[n++] = (char)c;
+            buf_append_char(&pattern, '\\');
+        buf_append_char(&pattern, (char)c);
     }
-    memcpy(pattern + n, "=.*", 3);
-    json_write_key(w, "include");
-    json_write_string(w, pattern, n + 3);
+    buf_append_char(&pattern, '=');
+    if (q->p->facet_find.data)
+        buf_append(&pattern, q->p->facet_find.data, q->p->facet_find.len);
+    else
+        buf_append_str(&pattern, ".*");
+    json_write_key(&q->w, "include");
+    json_write_string(&q->w, buf_ok(&pattern) ? pattern.data : NULL, buf_ok(&pattern) ? pattern.len : 0);
+    buf_done(&pattern);
 }
 
 static void write_reverse_nested(struct json_write *w) {
@@ -59,7 +64,7 @@ static void write_attr_values(struct search_writer *q, enum form form, struct sl
     if (q->terms)
         write_included_terms(q);
     else if (!all)
-        write_include(w, attr);
+        write_include(q, attr);
     json_write_object_end(w);
     if (form == FORM_VARIED)
         write_reverse_nested(w);
@@ -187,6 +192,10 @@ static void write_product_facet(struct search_writer *q, const struct facet *fac
     json_write_key(w, "aggs");
     json_write_object(w);
     write_terms_agg(w, "v", brand ? "brand" : "category_paths", brand ? q->p->facet_size : SEARCH_CATEGORY_NODES);
+    if (brand && q->p->facet_find.data) {
+        json_write_key(w, "include");
+        json_write_slice(w, q->p->facet_find);
+    }
     json_write_object_end(w);
     json_write_object_end(w);
     if (brand && own) {

@@ -26,6 +26,7 @@ enum {
     SEARCH_ATTR_VALUES = 1000,
     SEARCH_ATTR_VALUES_ALL = 2000, /* of attr.*: values of all attributes together */
     SEARCH_CATEGORY_NODES = 10000,
+    SEARCH_FIND_MAX_BYTES = 8192, /* of facet_find */
 };
 
 /* How long the engine keeps a view of the index for somebody who walks over it, from one page to the next. */

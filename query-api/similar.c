@@ -1,0 +1,197 @@
+/* GET /v1/products/{id}/similar */
+#include "core/clock.h"
+#include "core/http_param_read.h"
+#include "core/json_write.h"
+#include "query-api/product_view.h"
+#include "query-api/query_api.h"
+
+enum { SIMILAR_ID_MAX_BYTES = 128, SIMILAR_BODY_MAX_BYTES = 64 << 10, SIMILAR_RESULT_MAX_BYTES = 4 << 20, SIMILAR_SIZE = 8, SIMILAR_SIZE_MAX = 50 };
+
+enum { PARAM_LANG, PARAM_SIZE, PARAM_COUNT };
+const struct http_param similar_params[] = {
+    [PARAM_LANG] = {.name = "lang",
+                    .about = "Language of names, two or three letters; ko by default.",
+                    .example = "en",
+                    .max = 3},
+    [PARAM_SIZE] = {.name = "size",
+                    .about = "Most products; 8 by default.",
+                    .example = "4",
+                    .type = HTTP_PARAM_INTEGER,
+                    .min = 1,
+                    .max = SIMILAR_SIZE_MAX},
+    {.name = NULL},
+};
+
+struct similar_request {
+    char lang[4];
+    int64_t size;
+    usec_t begun;
+};
+
+/* Products that share words, categories and attributes with this one: what is rare among all products counts most. */
+static void write_like(struct json_write *w, const char *index, struct slice id, const char *fields, double boost) {
+    json_write_object(w);
+    json_write_key(w, "more_like_this");
+    json_write_object(w);
+    json_write_key(w, "fields");
+    json_write_raw(w, fields, strlen(fields));
+    json_write_key(w, "like");
+    json_write_object(w);
+    json_write_key(w, "_index");
+    json_write_str(w, index);
+    json_write_key(w, "_id");
+    json_write_slice(w, id);
+    json_write_object_end(w);
+    json_write_key(w, "min_term_freq");
+    json_write_int(w, 1);
+    json_write_key(w, "min_doc_freq");
+    json_write_int(w, 2);
+    json_write_key(w, "minimum_should_match");
+    json_write_int(w, 1);
+    json_write_key(w, "boost");
+    json_write_double(w, boost);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+static void write_id_clause(struct json_write *w, struct slice id) {
+    json_write_object(w);
+    json_write_key(w, "ids");
+    json_write_object(w);
+    json_write_key(w, "values");
+    json_write_array(w);
+    json_write_slice(w, id);
+    json_write_array_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+static bool write_question(struct buf *out, const char *index, struct slice id, int64_t size) {
+    static const char head[] = "[\"id\",\"name\",\"brand\",\"price_min\",\"price_max\",\"currency\",\"in_stock\",\"stock\","
+                               "\"categories\",\"primary_category\"]";
+    static const char sort[] = "[{\"in_stock\":\"desc\"},\"_score\",{\"id\":\"asc\"}]";
+    struct json_write w;
+    json_write_init(&w, out);
+    json_write_object(&w);
+    json_write_key(&w, "size");
+    json_write_int(&w, size);
+    json_write_key(&w, "_source");
+    json_write_raw(&w, head, sizeof(head) - 1);
+    json_write_key(&w, "sort");
+    json_write_raw(&w, sort, sizeof(sort) - 1);
+    json_write_key(&w, "query");
+    json_write_object(&w);
+    json_write_key(&w, "bool");
+    json_write_object(&w);
+    json_write_key(&w, "should");
+    json_write_array(&w);
+    write_like(&w, index, id, "[\"category_paths\"]", 3);
+    write_like(&w, index, id, "[\"attrs\"]", 1);
+    write_like(&w, index, id, "[\"name.ko\",\"name.en\"]", 1);
+    write_like(&w, index, id, "[\"brand\"]", 0.3);
+    json_write_array_end(&w);
+    json_write_key(&w, "minimum_should_match");
+    json_write_int(&w, 1);
+    json_write_key(&w, "must_not");
+    write_id_clause(&w, id);
+    json_write_object_end(&w);
+    json_write_object_end(&w);
+    /* Is there such a product at all? */
+    json_write_key(&w, "aggs");
+    json_write_object(&w);
+    json_write_key(&w, "all");
+    json_write_object(&w);
+    json_write_key(&w, "global");
+    json_write_object(&w);
+    json_write_object_end(&w);
+    json_write_key(&w, "aggs");
+    json_write_object(&w);
+    json_write_key(&w, "this");
+    json_write_object(&w);
+    json_write_key(&w, "filter");
+    write_id_clause(&w, id);
+    for (unsigned i = 0; i < 5; i++)
+        json_write_object_end(&w);
+    return json_write_finish(&w);
+}
+
+static bool write_answer(struct buf *out, const struct similar_request *r, const struct json *body, const char *query_id) {
+    const struct json *hits = json_path(body, "hits.hits");
+    struct json_write w;
+    json_write_init(&w, out);
+    json_write_object(&w);
+    json_write_key(&w, "hits");
+    json_write_array(&w);
+    for (const struct json *hit = hits->child; hit; hit = hit->next) {
+        json_write_object(&w);
+        product_view_write_summary(&w, json_get(hit, "_source"), r->lang);
+        json_write_object_end(&w);
+    }
+    json_write_array_end(&w);
+    json_write_key(&w, "degraded");
+    json_write_null(&w);
+    json_write_key(&w, "took_ms");
+    json_write_uint(&w, (clock_now_usec() - r->begun + 500) / 1000);
+    json_write_key(&w, "query_id");
+    json_write_str(&w, query_id);
+    json_write_object_end(&w);
+    return json_write_finish(&w);
+}
+
+static void on_similar(struct query_loop *q, struct http_request *request, void *data, int status,
+                       const struct json *body) {
+    (void)q;
+    struct error error = {0};
+    struct slice id = http_request_param(request, "id");
+    int64_t known = 0;
+    bool complete = status != 404 && json_is(json_path(body, "hits.hits"), JSON_ARRAY) &&
+                    json_int64(json_path(body, "aggregations.all.this.doc_count"), &known);
+    struct buf out = BUF_INIT(SIMILAR_RESULT_MAX_BYTES);
+    if (!complete)
+        error_set(&error, ERROR_UNAVAILABLE,
+                  status == 404 ? "there is no search index yet: start the projector, which creates it"
+                                : "the search engine's answer is not complete; try again shortly");
+    else if (!known)
+        error_set(&error, ERROR_NOT_FOUND, "no product with the id \"%.*s\" is in the search index", (int)id.len, id.data);
+    else if (!write_answer(&out, data, body, http_request_id(request)))
+        error_nomem(&error);
+    if (error.code == ERROR_NONE) {
+        http_reply(request, 200, NULL, &out);
+        return;
+    }
+    buf_done(&out);
+    http_reply_error(request, &error);
+}
+
+void handle_similar(struct http_request *request, void *ctx) {
+    struct query_loop *q = ctx;
+    struct slice id = http_request_param(request, "id"), values[PARAM_COUNT];
+    struct similar_request *r = arena_zalloc(http_request_arena(request), sizeof(*r));
+    struct error error = {0};
+    if (!r) {
+        error_nomem(&error);
+        http_reply_error(request, &error);
+        return;
+    }
+    if (!request_params(request, values) || !request_lang(request, values[PARAM_LANG], r->lang))
+        return;
+    if (id.len == 0 || id.len > SIMILAR_ID_MAX_BYTES) {
+        static const struct field_error bad = {"id", "must have 1 to 128 bytes"};
+        http_reply_problem(request, 400, "the product id is invalid", &bad, 1);
+        return;
+    }
+    r->begun = clock_now_usec();
+    r->size = http_param_integer(values[PARAM_SIZE], SIMILAR_SIZE);
+    struct buf path = BUF_INIT(1024), body = BUF_INIT(SIMILAR_BODY_MAX_BYTES);
+    buf_append_char(&path, '/');
+    uri_encode(&path, q->conf->index, strlen(q->conf->index));
+    buf_append_str(&path, "/_search");
+    if (buf_ok(&path) && write_question(&body, q->conf->index, id, r->size)) {
+        upstream_ask(q, request, "POST", path.data, &body, on_similar, r);
+    } else {
+        buf_done(&body);
+        error_nomem(&error);
+        http_reply_error(request, &error);
+    }
+    buf_done(&path);
+}
