@@ -1,0 +1,154 @@
+"""An outage of Elasticsearch under a steady rate of searches: none that was seen before gets a 5xx, nobody waits past the
+deadline, there is no storm of retries, and soon after the server's return answers are fresh again."""
+import random
+import threading
+import time
+import urllib.parse
+from collections import Counter
+
+import pytest
+import requests
+from harness.proxy import Proxy, http_answer
+from harness.query_fixture import PRODUCTS, STOCK, Shop
+from harness.wait import eventually
+
+SEARCHES = ["/v1/search?" + s for s in ("q=laptop&facets=brand", "q=monitor", "q=bag&lang=en", "category=1/4&facets=brand,price", "", "q=gram&sort=newest",
+                                        "brand=LG", "in_stock=true&facets=attr.*", "q=nothing-at-all", "price=100000..2000000")]
+LOOPS = 2
+TIMEOUT = 0.6
+ERROR = '{"error":{"type":"x","reason":"y"},"status":%d}'
+BROKEN = {"stopped": "refuse", "hung": "hang", "slow": "silence", "429": http_answer(429, ERROR % 429), "500": http_answer(500, ERROR % 500),
+          "garbage": http_answer(200, "<html>proxy</html>", "text/html"), "half": http_answer(200, '{"hits":{"to')[:-4]}
+
+
+@pytest.fixture(scope="module")
+def proxy(stack):
+    address = urllib.parse.urlsplit(stack.es_url)
+    made = Proxy(address.hostname, address.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def shop(stack, proxy, tmp_path_factory):
+    made = Shop(stack, tmp_path_factory.mktemp("outage"), PRODUCTS, STOCK,
+                settings={"elasticsearch.url": proxy.url, "query-api.loops": LOOPS, "query-api.cache_bytes": "8m", "query-api.cache_fresh": "100ms",
+                          "query-api.cache_stale": "200ms", "query-api.search_timeout": f"{int(TIMEOUT * 1000)}ms"})
+    try:
+        yield made.start()
+    finally:
+        made.close()
+
+
+@pytest.fixture(autouse=True)
+def well_again(proxy):
+    yield
+    proxy.set("pass")
+
+
+class Clients(threading.Thread):
+    """Asks at a rate that does not wait for the answers of others: `workers` threads, each with a schedule of its own."""
+
+    def __init__(self, url, rate, workers=24):
+        super().__init__(daemon=True)
+        self.url, self.rate, self.count = url, rate, workers
+        self.over = threading.Event()
+        self.lock = threading.Lock()
+        self.seen = []  # (when, status, degraded, seconds)
+
+    def run(self):
+        threads = [threading.Thread(target=self._work, args=(n,), daemon=True) for n in range(self.count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _work(self, number):
+        rng, session = random.Random(number), requests.Session()
+        due = time.monotonic() + rng.random() * self.count / self.rate
+        while not self.over.wait(max(0.0, due - time.monotonic())):
+            began = time.monotonic()
+            try:
+                reply = session.get(self.url + rng.choice(SEARCHES), timeout=30)
+                entry = (began, reply.status_code, reply.json().get("degraded") if reply.status_code == 200 else reply.text[:200])
+            except requests.RequestException as e:
+                entry = (began, 0, str(e))
+            with self.lock:
+                self.seen.append((*entry, time.monotonic() - began))
+            due += self.count / self.rate
+
+    def since(self, begin, end=float("inf")):
+        with self.lock:
+            return [one for one in self.seen if begin <= one[0] < end]
+
+    def finish(self):
+        self.over.set()
+        self.join(60)
+
+
+def see_everything(shop):
+    """Every loop has every answer: over fresh connections, which are dealt out in turn."""
+    for path in SEARCHES:
+        for _ in range(LOOPS * 2):
+            assert requests.get(shop.url + path, timeout=20).status_code == 200
+
+
+def fresh_again(shop):
+    replies = [requests.get(shop.url + SEARCHES[0], timeout=20) for _ in range(LOOPS * 2)]
+    return all(r.status_code == 200 and r.json()["degraded"] is None for r in replies)
+
+
+def outage(shop, proxy, how, seconds, rate):
+    eventually(lambda: fresh_again(shop), 20, "well before")
+    see_everything(shop)
+    clients = Clients(shop.url, rate)
+    clients.start()
+    try:
+        eventually(lambda: len(clients.since(0)) > rate / 4, 30, "the clients are at it")
+        proxy.set(how)
+        began, asked = time.monotonic(), proxy.asked
+        # some get the old answer, and this goes on for as long as the outage shall be
+        eventually(lambda: time.monotonic() - began > seconds and any(one[2] == "stale" for one in clients.since(began)), seconds + 30)
+        questions = proxy.asked - asked
+        metrics = {name: shop.api.metric(name, label) for name, label in
+                   (("readside_query_api_cache_answers_total", 'result="rescued"'), ("readside_ready", ""))}
+        proxy.set("pass")
+        returned = time.monotonic()
+        eventually(lambda: fresh_again(shop), 30, "answers are fresh again")
+        recovery = time.monotonic() - returned
+    finally:
+        clients.finish()
+    return clients, began, returned, questions, recovery, metrics
+
+
+def judge(clients, began, returned, questions, recovery, metrics, seconds):
+    everything = clients.since(0)
+    by_status = Counter(one[1] for one in everything)
+    during = clients.since(began, returned)
+    slowest = max(one[3] for one in everything)
+    print(f"{len(everything)} searches {dict(by_status)}, {len(during)} in the outage, {sum(one[2] == 'stale' for one in during)} of them old; "
+          f"slowest {slowest:.2f} s, {questions} questions to the broken server, fresh again after {recovery:.2f} s")
+    assert set(by_status) == {200}, [one for one in everything if one[1] != 200][:5]
+    assert len(during) > 10 * seconds
+    assert slowest < TIMEOUT + 2 + 3, "a request's deadline, and the machine's own slowness"
+    assert metrics["readside_query_api_cache_answers_total"] > 0
+    assert recovery < 5
+    return during
+
+
+@pytest.mark.parametrize("how", BROKEN)
+def test_a_short_outage(shop, proxy, how):
+    result = outage(shop, proxy, BROKEN[how], 3, 60)
+    during = judge(*result, 3)
+    questions = result[3]
+    # polls ask on (three a second and loop); garbage and half an answer do not open the breaker
+    if how not in ("garbage", "half"):
+        assert questions < max(60, len(during) / 2), "no storm of retries"
+
+
+@pytest.mark.slow
+def test_sixty_seconds_at_two_hundred_a_second(shop, proxy):
+    result = outage(shop, proxy, "refuse", 60, 200)
+    during = judge(*result, 60)
+    assert sum(one[2] == "stale" for one in during) > len(during) / 2
+    assert result[5]["readside_ready"] == 0, "/readyz and its metric say so"
