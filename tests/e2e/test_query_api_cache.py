@@ -173,3 +173,14 @@ def test_an_old_answer_when_asking_fails(make_shop, proxy):
     assert answers(shop, "rescued") >= 16
     proxy.set("pass")
     eventually(lambda: shop.get(SEARCH).json()["degraded"] is None, 20, "recovery")
+
+
+def test_stops_while_a_question_is_out_for_nobody(make_shop, proxy):
+    shop = make_shop(cache_fresh="0", cache_stale=NEVER)
+    shop.get(SEARCH)
+    proxy.set("silence")
+    assert shop.get(SEARCH).status_code == 200, "from memory; the question behind it hangs"
+    began = time.monotonic()
+    shop.api.stop()
+    assert time.monotonic() - began < 15, "nobody waits for it"
+    assert "Sanitizer" not in shop.api.log()

@@ -1,7 +1,9 @@
 /* Memory runs out at every allocation of the query side's pure modules in turn. */
 #include "tests/unit/test.h"
 #include "tests/unit/oom.h"
+#include "query-api/cache.h"
 #include "query-api/product_view.h"
+#include "query-api/search_key.h"
 #include "query-api/search_query.h"
 #include "query-api/search_text.h"
 #include "query-api/search_result.h"
@@ -36,6 +38,33 @@ static bool use_params_json(void *ctx, struct error *reterr) {
     if (!body)
         return false;
     return search_params_from_json(&arena, body, &params, &errors) || error_nomem(reterr);
+}
+
+static bool use_key(void *ctx, struct error *reterr) {
+    (void)ctx;
+    _cleanup_(arena_done) struct arena arena;
+    _cleanup_(buf_done) struct buf out = BUF_INIT(1 << 20);
+    struct search_params params;
+    struct search_errors errors;
+    arena_init(&arena, 1 << 20);
+    return (search_params_from_query(&arena, SLICE(query), &params, &errors) && search_key_write(&arena, &params, &out)) ||
+           error_nomem(reterr);
+}
+
+/* Without memory an answer is not kept; what is kept is whole. */
+static bool use_cache(void *ctx, struct error *reterr) {
+    (void)ctx;
+    static const struct cache_ages ages = {.fresh = 10};
+    struct cache *cache = cache_new(1 << 16);
+    if (!cache)
+        return error_nomem(reterr);
+    cache_put(cache, SLICE("key"), SLICE("body"), 1, 1);
+    struct cache_hit hit = cache_get(cache, SLICE("key"), &ages, 1, 1);
+    bool ok = hit.state == CACHE_FRESH && slice_eq(hit.body, SLICE("body"));
+    if (!ok)
+        assert_int_equal(cache_stats(cache).entries, 0);
+    cache_free(cache);
+    return ok || error_nomem(reterr);
 }
 
 static bool use_query(void *ctx, struct error *reterr) {
@@ -118,6 +147,8 @@ static void test_params(void **state) {
     oom_run("search_params_from_query", use_params, good);
     oom_run("search_params_from_json", use_params_json, NULL);
     oom_run("search_query_write", use_query, NULL);
+    oom_run("search_key_write", use_key, NULL);
+    oom_run("cache", use_cache, NULL);
 }
 
 static void test_result(void **state) {
