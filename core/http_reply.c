@@ -172,8 +172,15 @@ void http_reply_problem(struct http_request *r, int status, const char *detail, 
     http_reply(r, status, "application/problem+json", &out);
 }
 
+static bool has_reply_header(const struct http_request *r, struct slice name) {
+    for (size_t i = 0; i < r->reply_header_count; i++)
+        if (slice_eq(r->reply_headers[i].key, name))
+            return true;
+    return false;
+}
+
 void http_reply_error(struct http_request *r, const struct error *error) {
-    if (error_is_retriable(error))
+    if (error_is_retriable(error) && !has_reply_header(r, SLICE("Retry-After")))
         http_reply_header(r, "Retry-After", RETRY_AFTER_SEC);
     http_reply_problem(r, error_http_status(error->code), error->message, NULL, 0);
 }

@@ -120,5 +120,5 @@ void http_reply_file(struct http_request *request, int status, const char *conte
 /* RFC 9457 problem+json. Each field error names the bad field and says what is wrong. */
 void http_reply_problem(struct http_request *request, int status, const char *detail,
                         const struct field_error *errors, size_t count);
-/* From an error: status by error_http_status(), Retry-After for retriable codes. */
+/* From an error: status by error_http_status(), Retry-After of a second for retriable codes, unless there is one. */
 void http_reply_error(struct http_request *request, const struct error *error);

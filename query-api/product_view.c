@@ -25,7 +25,8 @@ static void write_json_or_null(struct json_write *w, const char *key, const stru
 }
 
 void product_view_write_summary(struct json_write *w, const struct json *source, const char *lang) {
-    static const char *const same[] = {"brand", "currency", "in_stock", "stock", "categories", "primary_category"};
+    static const char *const same[] = {"brand", "currency", "in_stock", "stock"};
+    static const struct json none = {.type = JSON_ARRAY};
     write_json_or_null(w, "id", json_get(source, "id"));
     write_json_or_null(w, "name", localized(json_get(source, "name"), lang));
     json_write_key(w, "price");
@@ -35,6 +36,9 @@ void product_view_write_summary(struct json_write *w, const struct json *source,
     json_write_object_end(w);
     for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
         write_json_or_null(w, same[i], json_get(source, same[i]));
+    const struct json *categories = json_get(source, "categories");
+    write_json_or_null(w, "categories", json_is(categories, JSON_ARRAY) ? categories : &none);
+    write_json_or_null(w, "primary_category", json_get(source, "primary_category"));
 }
 
 static bool split(const struct json *term, struct slice *ret_name, struct slice *ret_value) {

@@ -98,6 +98,9 @@ void search_cache_fail(struct query_loop *q, struct http_request *request, const
 struct index_poll *index_poll_new(struct query_loop *q, struct error *reterr);
 void index_poll_free(struct index_poll *poll);
 
+/* http_reply_error, whose Retry-After says when the engine is tried next if it is known to be down. */
+void upstream_reply_error(struct query_loop *q, struct http_request *request, const struct error *error);
+
 /* Opens a view of the index that does not change under writes, for a walk by cursor. `ready` gets its name, which lives as
  * long as the request, and must reply or ask again; every other outcome is answered already. */
 typedef void search_view_ready(struct query_loop *q, struct http_request *request, void *data, struct slice view);

@@ -254,9 +254,9 @@ void search_cache_fail(struct query_loop *q, struct http_request *request, const
         hit = cache_get(s->cache, (struct slice){f->key, f->key_len}, &s->ages, q->epoch, clock_now_usec());
     if (hit.state == CACHE_MISS) {
         if (!f || !f->served)
-            http_reply_error(request, error);
+            upstream_reply_error(q, request, error);
         for (struct waiter *w = f ? f->waiters : NULL; w; w = w->next)
-            http_reply_error(w->request, error);
+            upstream_reply_error(q, w->request, error);
     } else {
         if (!f->served) {
             count(s, RESULT_RESCUED);

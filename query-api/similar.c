@@ -4,6 +4,7 @@
 #include "core/json_write.h"
 #include "query-api/product_view.h"
 #include "query-api/query_api.h"
+#include "query-api/search_result.h"
 
 enum { SIMILAR_ID_MAX_BYTES = 128, SIMILAR_BODY_MAX_BYTES = 64 << 10, SIMILAR_RESULT_MAX_BYTES = 4 << 20, SIMILAR_SIZE = 8, SIMILAR_SIZE_MAX = 50 };
 
@@ -144,7 +145,7 @@ static void on_similar(struct query_loop *q, struct http_request *request, void 
     struct error error = {0};
     struct slice id = http_request_param(request, "id");
     int64_t known = 0;
-    bool complete = status != 404 && json_is(json_path(body, "hits.hits"), JSON_ARRAY) &&
+    bool complete = status != 404 && search_result_check(body, NULL) &&
                     json_int64(json_path(body, "aggregations.all.this.doc_count"), &known);
     struct buf out = BUF_INIT(SIMILAR_RESULT_MAX_BYTES);
     if (!complete)

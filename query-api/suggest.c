@@ -47,7 +47,7 @@ static void on_hits(struct query_loop *q, struct http_request *request, void *da
         reply_error(request, ERROR_UNAVAILABLE, "there is no search index yet: start the projector, which creates it");
         return;
     }
-    if (!json_is(json_path(body, "hits.hits"), JSON_ARRAY) || json_is(json_get(body, "error"), JSON_OBJECT)) {
+    if (!search_result_check(body, &error)) {
         reply_error(request, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
         return;
     }

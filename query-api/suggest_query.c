@@ -170,7 +170,7 @@ bool suggest_query_write(const struct suggest *s, struct buf *out) {
     json_write_key(&w, "size");
     json_write_int(&w, SUGGEST_HITS);
     json_write_key(&w, "track_total_hits");
-    json_write_bool(&w, false);
+    json_write_int(&w, 1);
     json_write_key(&w, "_source");
     json_write_raw(&w, source, sizeof(source) - 1);
     json_write_key(&w, "sort");

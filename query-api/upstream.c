@@ -2,6 +2,7 @@
 #include "core/log.h"
 #include "query-api/answer_json.h"
 #include "query-api/query_api.h"
+#include <stdio.h>
 
 struct upstream {
     struct query_loop *q;
@@ -70,6 +71,16 @@ static void report(struct query_loop *q, bool failed) {
         log_warn("breaker.open");
     else
         log_info("breaker.closed");
+}
+
+void upstream_reply_error(struct query_loop *q, struct http_request *request, const struct error *error) {
+    usec_t now = loop_now(q->loop), at = breaker_retry_at(&q->breaker);
+    if (error_is_retriable(error) && at > now) {
+        char seconds[24];
+        snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)((at - now + USEC_PER_SEC - 1) / USEC_PER_SEC));
+        http_reply_header(request, "Retry-After", seconds);
+    }
+    http_reply_error(request, error);
 }
 
 static void reply_unavailable(struct query_loop *q, struct http_request *request, enum error_code code) {

@@ -72,6 +72,29 @@ BROKEN = {
 }
 
 
+@pytest.mark.parametrize("path", ["/v1/suggest?q=lap", "/v1/products/gram-16/similar", "/v1/facets/brand/values?q=l", "/v1/search?cursor=*"])
+@pytest.mark.parametrize("how", ["refuse", "hang", "no json", "a list", "another shape", "timed out", "shards failed", "500", "no index", "not utf-8"])
+def test_other_endpoints_while_the_engine_is_broken(shop, proxy, how, path):
+    proxy.set(BROKEN[how])
+    assert_unavailable(*ask(shop, path))
+
+
+def test_retry_after_says_when_the_engine_is_tried_next(shop, proxy):
+    """The pause between probes doubles up to three seconds."""
+    proxy.set("refuse")
+    seen = set()
+
+    def longer():
+        reply, began = ask(shop, "/v1/suggest?q=lap")
+        assert_unavailable(reply, began)
+        seen.add(int(reply.headers["Retry-After"]))
+        assert len(reply.raw.headers.getlist("Retry-After")) == 1
+        return max(seen) > 1
+
+    eventually(longer, 30, "a pause of more than a second")
+    assert seen <= {1, 2, 3} and 1 in seen
+
+
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_broken_server_is_503_in_time(shop, proxy, how):
     proxy.set(BROKEN[how])

@@ -58,7 +58,7 @@ static void test_flat_product_with_lists_of_names(void **state) {
     (void)state;
     assert_view("{\"id\":\"b\",\"name\":{\"en\":[\"Bag\",\"Sac\"]},\"flat\":{\"sku\":\"b\",\"attrs\":[\"x=1\"],\"price\":7,\"stock\":\"in\"}}", "ko",
                 "{\"id\":\"b\",\"name\":\"Bag\",\"price\":{\"min\":null,\"max\":null},\"brand\":null,\"currency\":null,\"in_stock\":null,\"stock\":null,"
-                "\"categories\":null,\"primary_category\":null,\"description\":null,\"category_paths\":[],"
+                "\"categories\":[],\"primary_category\":null,\"description\":null,\"category_paths\":[],"
                 "\"variants\":[{\"sku\":\"b\",\"price\":7,\"stock\":\"in\",\"attributes\":{\"x\":[\"1\"]}}],\"created_at\":null,\"updated_at\":null}");
 }
 
