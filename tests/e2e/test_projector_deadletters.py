@@ -152,9 +152,9 @@ def test_text_that_is_no_utf8(corner, projector, checker, eventually):
 def test_a_document_over_our_own_limit(corner, program, write_api, dead_letters, eventually, limit):
     """Larger than document_max_bytes: one variant costs about as much as its terms."""
     projector = program("projector", {"projector.document_max_bytes": limit, "projector.bulk_max_bytes": "64k"}).start()
-    n = 2000 if limit == "64k" else 9000
-    shared = {f"name{k}": "v" * 200 for k in range(10)}
-    large = product(1, attributes=shared, variants=[{"sku": f"s{i}", "attributes": {"n": Int64(i)}} for i in range(n)])
+    n = 100 if limit == "64k" else 4500
+    long = {f"name{k}": "v" * 200 for k in range(10)}
+    large = product(1, variants=[{"sku": f"s{i}", "attributes": {"n": Int64(i), **long}} for i in range(n)])
     corner.products.insert_many([large, *(product(k) for k in range(2, 100))])
     eventually(lambda: search_count(corner) == 98, 60, "the others", pause=0.1)
     letter = letter_of(corner, eventually, "p000001", "document_max_bytes")
