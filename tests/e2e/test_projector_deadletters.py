@@ -203,8 +203,8 @@ class TestSmallRequests:
                                                                               eventually):
         projector = program("projector", {"projector.bulk_max_bytes": "4m", "projector.lanes": 1}).start()
         text = " ".join(f"word{n}" for n in range(4000))
-        shared = {f"name{k}": "v" * 200 for k in range(10)}
-        large = product(900000, attributes=shared, variants=[{"sku": f"s{i}", "attributes": {"n": Int64(i)}} for i in range(2000)])
+        long = {f"name{k}": "v" * 200 for k in range(10)}
+        large = product(900000, variants=[{"sku": f"s{i}", "attributes": {"n": Int64(i), **long}} for i in range(800)])
         corner.products.insert_many([product(n, description=text) for n in range(100)] + [large] +
                                     [product(n, description=text) for n in range(100, 300)])
         eventually(lambda: search_count(corner) == 300, 120, "the others", pause=0.1)
