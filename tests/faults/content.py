@@ -81,8 +81,9 @@ def poison(product_id, kind):
     elif kind == "price":
         made["price"] = "dear"
     else:
-        count = NESTED_MAX + 5 if kind == "nested" else 3000
-        made["variants"] = [{"sku": f"{product_id}-v{n}", "attributes": {"n": Int64(n)}} for n in range(count)]
+        count = NESTED_MAX + 5 if kind == "nested" else 9000
+        text = "y" * (1 if kind == "nested" else 200)
+        made["variants"] = [{"sku": f"{product_id}-v{n}", "attributes": {"n": Int64(n), "text": text}} for n in range(count)]
     return made
 
 

@@ -81,21 +81,29 @@ class OplogTruncated(WithoutProjectors):
 
     def spoil(self):
         self.count_scans()
-        self.passed = self._newest()
-        junk = self.world.stack.mongo["faults_junk"]["junk"]
-        for n in range(1000):
-            if self._oldest() > self.passed:
-                break
-            junk.replace_one({"_id": n % 8}, {"_id": n % 8, "n": n, "bytes": bytes(JUNK_BYTES)}, upsert=True)
+        self.passed = self._end(-1)
+        self.junk = self.world.stack.mongo["faults_junk"]["junk"]
+        admin = self.world.stack.mongo.admin
+        admin.command("setParameter", 1, syncdelay=1)
+        self.world.eventually(self._is_cut, 120, "the oplog begins after the position", pause=0.01)
+        admin.command("setParameter", 1, syncdelay=60)
+        self.junk.drop()
 
-    def _oldest(self):
-        return self.world.stack.mongo.local["oplog.rs"].find_one(sort=[("$natural", 1)], projection={"ts": 1})["ts"]
+    def _is_cut(self):
+        """Inserts, because an update logs no more than what changes. MongoDB cuts in the background, when more is written,
+        and not what it would need after a crash: what came after its last checkpoint, made every syncdelay seconds."""
+        self.junk.insert_many([{"bytes": bytes(JUNK_BYTES)} for _ in range(8)])
+        return self._end(1) > self.passed
 
-    def _newest(self):
-        return self.world.stack.mongo.local["oplog.rs"].find_one(sort=[("$natural", -1)], projection={"ts": 1})["ts"]
+    def _end(self, order):
+        oplog = self.world.stack.mongo.local["oplog.rs"]
+        try:
+            return oplog.find_one(sort=[("$natural", order)], projection={"ts": 1})["ts"]
+        except pymongo.errors.OperationFailure as e:
+            raise AssertionError("cut away while it was read") from e
 
     def bite(self):
-        eventually(lambda: self._oldest() > self.passed, 60, "the oplog begins after the position", pause=0.3)
+        assert self._end(1) > self.passed
 
 
 @register
