@@ -1,3 +1,4 @@
+#include "projector/dead_letter.h"
 #include "projector/job_runner_internal.h"
 #include "core/cleanup.h"
 #include "core/log.h"
@@ -15,6 +16,7 @@ enum {
     BACKOFF_MAX_USEC = 3 * 1000 * 1000,
     SEGMENT_MAX_BYTES = 16 << 20,
     ORPHAN_PAGE = 1000,
+    LETTERS_MAX = 65536,
     REPAIRS_MAX_BYTES = 4 << 20,
 };
 
@@ -303,6 +305,19 @@ static void repair_page(struct job_runner *r, struct job_run *run, struct segmen
     *ret_last = at == end;
 }
 
+static bool mark_letter(void *ctx, struct slice id) {
+    struct segment *segment = ctx;
+    if (id.len > 0 && id.len <= MARK_ID_MAX)
+        segment_add(segment, id.data, id.len, 0);
+    return true;
+}
+
+/* A product with a dead letter may be gone, and was never in the index: neither side's walk would meet it, and its
+ * letter would stay for ever if the history with its end is lost. */
+static bool mark_letters(struct job_runner *r, struct segment *segment, struct error *reterr) {
+    return dead_letter_list(r->client, r->conf->options->mongo.database, LETTERS_MAX, mark_letter, segment, reterr);
+}
+
 static bool scan_page(struct job_runner *r, struct job_run *run, struct segment *segment, bool *ret_last,
                       struct error *reterr) {
     const struct job_record *job = &run->record;
@@ -318,6 +333,8 @@ static bool scan_page(struct job_runner *r, struct job_run *run, struct segment 
         }
         category = &job->categories[run->ahead.category];
     }
+    if (job->type == JOB_SCAN && run->ahead.id_len == 0 && !mark_letters(r, segment, reterr))
+        return false;
     if (!job_scan_products(r->client, r->conf->options->mongo.database, category, job->after,
                            page_size(r, run), &run->ahead, segment, ret_last, reterr))
         return false;

@@ -32,6 +32,7 @@ mongodb_start() {
         --replSet rs0 --nounixsocket --quiet \
         --wiredTigerCacheSizeGB "${READSIDE_MONGODB_CACHE_GB:-0.5}" \
         --oplogSize "${READSIDE_MONGODB_OPLOG_MB:-2048}" \
+        --syncdelay "${READSIDE_MONGODB_SYNC_SECONDS:-60}" \
         --setParameter diagnosticDataCollectionEnabled=false \
         ${security[@]+"${security[@]}"}
 }

@@ -1,6 +1,6 @@
 """Defects that the fault suite (tests/faults) has found, each with its directed test."""
 from bson import Int64
-from harness.shop import add_category, insert, jobs
+from harness.shop import add_category, insert, jobs, letters, state
 
 
 def test_category_rows_that_could_not_be_deleted_take_no_newer_ones_along(corner, program, write_api, checker, eventually):
@@ -23,3 +23,16 @@ def test_category_rows_that_could_not_be_deleted_take_no_newer_ones_along(corner
         other.rollback()
     eventually(checker.queue_is_drained, 30)
     checker.assert_equal(30, at_least=40)
+
+
+def test_the_letter_of_a_product_whose_end_was_missed_goes_with_the_next_full_scan(corner, projector, checker, eventually):
+    """It is neither among the products nor in the index, so that no walk over them meets it."""
+    insert(corner, range(10))
+    corner.products.insert_one({"_id": "bad", "name": 17})
+    eventually(lambda: letters(corner).find_one({"_id": "bad"}), 30, "the dead letter")
+    projector.stop()
+    corner.products.delete_one({"_id": "bad"})
+    state(corner).delete_one({"_id": "checkpoint:stream"})
+    projector.start()
+    checker.assert_equal(30, at_least=10)
+    eventually(lambda: letters(corner).count_documents({}) == 0, 30, "the letter is gone")

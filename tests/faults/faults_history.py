@@ -83,15 +83,12 @@ class OplogTruncated(WithoutProjectors):
         self.count_scans()
         self.passed = self._end(-1)
         self.junk = self.world.stack.mongo["faults_junk"]["junk"]
-        admin = self.world.stack.mongo.admin
-        admin.command("setParameter", 1, syncdelay=1)
         self.world.eventually(self._is_cut, 120, "the oplog begins after the position", pause=0.01)
-        admin.command("setParameter", 1, syncdelay=60)
         self.junk.drop()
 
     def _is_cut(self):
         """Inserts, because an update logs no more than what changes. MongoDB cuts in the background, when more is written,
-        and not what it would need after a crash: what came after its last checkpoint, made every syncdelay seconds."""
+        and not what it would need after a crash: what came after its last checkpoint, made every READSIDE_MONGODB_SYNC_SECONDS."""
         self.junk.insert_many([{"bytes": bytes(JUNK_BYTES)} for _ in range(8)])
         return self._end(1) > self.passed
 

@@ -18,7 +18,8 @@ from servers import PROJECT
 from world import PROJECTORS, Ended, World
 from writers import Writer
 
-QUIET_SECONDS, EQUAL_SECONDS, LATE_SECONDS = 240, 60, 120
+QUIET_SECONDS, EQUAL_SECONDS = 240, 60
+LAST_FAULT_SECONDS = 4  # before the writers end: a fault without traffic has no effect
 
 
 class Events:
@@ -79,7 +80,7 @@ class Run:
             while not self.locks[name].acquire(timeout=0.2):
                 self.world.pause(0)
         try:
-            if time.monotonic() - self.began > self.plan["minutes"] * 60 + LATE_SECONDS:
+            if time.monotonic() - self.began > max(self.plan["minutes"] * 60 - LAST_FAULT_SECONDS, spec["at"] + 1):
                 self.left_out[f"{fault.kind}: the time was over"] += 1
                 return
             self._phases(fault)

@@ -10,7 +10,7 @@ from harness.wait import eventually
 PROJECT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 NAMES = ("mongodb", "mysql", "elasticsearch")
 ALL_NAMES = (*NAMES, "kafka")
-SETTINGS = {"READSIDE_ES_HEAP": "512m", "READSIDE_MONGODB_OPLOG_MB": "64", "READSIDE_MONGODB_CACHE_GB": "0.3",
+SETTINGS = {"READSIDE_ES_HEAP": "512m", "READSIDE_MONGODB_OPLOG_MB": "64", "READSIDE_MONGODB_SYNC_SECONDS": "2", "READSIDE_MONGODB_CACHE_GB": "0.3",
             "READSIDE_KAFKA_HEAP": "256m", "READSIDE_STOP_SECONDS": "20", "READSIDE_START_SECONDS": "600"}
 DISK_MIB = 512
 PR_SET_PDEATHSIG = 1
