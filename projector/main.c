@@ -35,6 +35,7 @@ int main(int argc, char **argv) {
     tune_malloc();
     if (!daemon_start(&program, argc, argv, &code))
         return code;
+    projector_options_settle(&options.projector);
     if (CONTROL_NAME)
         log_error("negative_control", LOG_STR("rule_switched_off", CONTROL_NAME));
     mongo_global_init();

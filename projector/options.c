@@ -2,6 +2,7 @@
 #include "core/cleanup.h"
 #include "projector/mark_message.h"
 #include <stddef.h>
+#include <unistd.h>
 
 #define AT(field) offsetof(struct projector_conf, field)
 #define SECTION "projector"
@@ -19,11 +20,11 @@ const struct option projector_option_table[] = {
     {SECTION, "mapping", OPTION_STRING, "auto", 0, 0, NULL,
      "Mapping for a new index: auto (nori where the server has it), products-v1, products-v1-plain or a file.",
      AT(mapping), false},
-    {SECTION, "lanes", OPTION_INT, "4", 1, 64, NULL, "Ordered shards, each with a worker thread and sessions.",
-     AT(lanes), false},
-    {SECTION, "bulk_max_bytes", OPTION_BYTES, "1m", 4096, 64 << 20, NULL, "A bulk is full from this size on.",
+    {SECTION, "lanes", OPTION_INT, "0", 0, 64, NULL,
+     "Ordered shards, each with a worker thread and sessions; 0: one for each core, 2 to 8.", AT(lanes), false},
+    {SECTION, "bulk_max_bytes", OPTION_BYTES, "2m", 4096, 64 << 20, NULL, "A bulk is full from this size on.",
      AT(bulk_max_bytes), false},
-    {SECTION, "bulk_max_docs", OPTION_INT, "1000", 1, 20000, NULL, "A bulk is full with this many documents.",
+    {SECTION, "bulk_max_docs", OPTION_INT, "2000", 1, 20000, NULL, "A bulk is full with this many documents.",
      AT(bulk_max_docs), false},
     {SECTION, "document_max_bytes", OPTION_BYTES, "8m", 65536, 90 << 20, NULL,
      "A larger search document is dead-lettered.", AT(document_max_bytes), false},
@@ -96,3 +97,9 @@ const struct option projector_option_table[] = {
      "A consumer that is silent for so long loses its partitions to the others.", AT(group_session_usec), false},
 };
 const size_t projector_option_count = ARRAY_LEN(projector_option_table);
+
+void projector_options_settle(struct projector_conf *options) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (options->lanes == 0)
+        options->lanes = cores < 2 ? 2 : cores > 8 ? 8 : cores;
+}

@@ -38,6 +38,8 @@ struct projector_conf {
 
 extern const struct option projector_option_table[];
 extern const size_t projector_option_count;
+/* Fills in what depends on the machine: lanes. */
+void projector_options_settle(struct projector_conf *options);
 
 /* Everything that `projector` reads its configuration into. */
 struct projector_options {

@@ -14,6 +14,7 @@ enum {
     IDS_MAX_BYTES = 64 << 20,
     SAID_PER_SLICE = 10,
     POLL_USEC = 250 * 1000,
+    SCAN_POLL_USEC = 2 * 1000 * 1000,
     RETRY_MIN_USEC = 1000 * 1000,
     RETRY_MAX_USEC = 30 * 1000 * 1000,
     JOBS_MAX = 64,              /* repairs of one slice */
@@ -183,26 +184,27 @@ static bool compare(struct verifier *v, struct verify_counts *counts, struct err
 
 /* -- repairing what it found -- */
 
-struct waiting {
-    bool any;
+struct scans {
+    bool waiting, running;
 };
 
-static void note_waiting(void *ctx, struct job_record *job) {
-    struct waiting *w = ctx;
-    w->any = w->any || (job->type == JOB_SCAN && job->state == JOB_WAITING);
+static void note_scan(void *ctx, struct job_record *job) {
+    struct scans *scans = ctx;
+    scans->waiting = scans->waiting || (job->type == JOB_SCAN && job->state == JOB_WAITING);
+    scans->running = scans->running || (job->type == JOB_SCAN && job->state == JOB_RUNNING);
     job_record_done(job);
 }
 
 /* Whether orphans may go without a person's word. */
 static bool may_remove(struct verifier *v, const struct verify_counts *counts, struct error *reterr, bool *ret) {
-    struct waiting waiting = {false};
+    struct scans scans = {false, false};
     int64_t orphans = counts->found[VERIFY_ORPHANED];
     *ret = true;
     if (orphans == 0)
         return true;
-    if (!jobs_active(v->client, database(v), note_waiting, &waiting, reterr))
+    if (!jobs_active(v->client, database(v), note_scan, &scans, reterr))
         return false;
-    *ret = !waiting.any && (orphans == 1 || orphans * 2 <= counts->documents);
+    *ret = !scans.waiting && (orphans == 1 || orphans * 2 <= counts->documents);
     if (!*ret)
         log_error("verify.orphans_kept", LOG_INT("orphans", orphans), LOG_INT("documents", counts->documents),
                   LOG_STR("advice", "if their products are gone for good: projector verify --repair"));
@@ -305,6 +307,19 @@ static bool slice(struct verifier *v, bool *ret_complete, struct error *reterr) 
     return save(v, reterr);
 }
 
+/* A full scan looks at everything itself; what is verified meanwhile would have to wait for its end. */
+static bool let_scans_pass(struct verifier *v, struct error *reterr) {
+    for (;;) {
+        struct scans scans = {false, false};
+        if (!jobs_active(v->client, database(v), note_scan, &scans, reterr))
+            return false;
+        if (!scans.running)
+            return true;
+        if (cancelled(v) || !window_sleep(&v->stop, SCAN_POLL_USEC))
+            return error_set(reterr, ERROR_CONFLICT, "stopped");
+    }
+}
+
 static void *verifier_main(void *arg) {
     struct verifier *v = arg;
     const struct projector_conf *options = &v->conf->options->projector;
@@ -318,7 +333,7 @@ static void *verifier_main(void *arg) {
             publish(v);
         if (loaded && options->verify_rate == 0) {
             window_sleep(&v->stop, RETRY_MAX_USEC);
-        } else if (loaded && slice(v, &complete, &error)) {
+        } else if (loaded && let_scans_pass(v, &error) && slice(v, &complete, &error)) {
             failures = 0;
             if (complete && window_sleep(&v->stop, options->verify_pause_usec))
                 v->pass.begun_wall_usec = clock_wall_usec();

@@ -20,7 +20,7 @@ def project(env, settings=None):
         if projector.process.poll() is not None:
             raise RuntimeError(f"the projector ended, see {projector.log.name}")
         return indexed(projector) >= env.args.products
-    until(done, 600, "end of the projection", 0.25)  # a scrape costs the projector CPU of its own
+    until(done, 600, "end of the projection", 0.5)  # a scrape costs the projector CPU of its own
     seconds = time.monotonic() - projector.begun
     cpu, peak = projector.cpu_seconds(), projector.peak_mib()
     say("CPU, us per document: " + ", ".join(f"{name} {s / env.args.products * 1e6:.2f}" for name, s in
