@@ -14,7 +14,7 @@ enum {
     IDS_MAX_BYTES = 64 << 20,
     SAID_PER_SLICE = 10,
     POLL_USEC = 250 * 1000,
-    SCAN_POLL_USEC = 2 * 1000 * 1000,
+    SCAN_POLL_USEC = 500 * 1000,
     RETRY_MIN_USEC = 1000 * 1000,
     RETRY_MAX_USEC = 30 * 1000 * 1000,
     JOBS_MAX = 64,              /* repairs of one slice */

@@ -9,7 +9,7 @@ from harness.http_proxy import HttpProxy
 from harness.own_stack import OwnStack
 from harness.shop import PREFIX, get, insert, jobs, letters, log_has, physical, price_is, product, update
 
-ALL_AT_ONCE = 8  # bulks: two for each of four lanes
+ALL_AT_ONCE = 2 * min(8, max(2, os.cpu_count()))  # bulks: two for each lane, of which there is one for each core
 
 
 @pytest.fixture
