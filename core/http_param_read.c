@@ -3,7 +3,7 @@
 
 enum { PAIRS_MAX = 64, INTEGER_DIGITS_MAX = 18 };
 
-static struct slice trim(struct slice s) {
+struct slice http_param_trim(struct slice s) {
     while (s.len && (unsigned char)s.data[0] <= ' ')
         s.data++, s.len--;
     while (s.len && (unsigned char)s.data[s.len - 1] <= ' ')
@@ -11,7 +11,7 @@ static struct slice trim(struct slice s) {
     return s;
 }
 
-static bool has_control(struct slice s) {
+bool http_param_has_control(struct slice s) {
     for (size_t i = 0; i < s.len; i++)
         if ((unsigned char)s.data[i] < 0x20 || s.data[i] == 0x7f)
             return true;
@@ -42,7 +42,7 @@ static bool is_one_of(struct slice value, const char *const *values) {
 /* What is wrong with a value; NULL: nothing. */
 static const char *check(struct arena *arena, const struct http_param *param, struct slice value) {
     int64_t v;
-    if (has_control(value))
+    if (http_param_has_control(value))
         return "holds a control character";
     if (param->type == HTTP_PARAM_INTEGER && (!read_integer(value, &v) || v < param->min || v > param->max))
         return arena_printf(arena, "must be a whole number from %lld to %lld", (long long)param->min,
@@ -77,7 +77,7 @@ bool http_params_read(struct arena *arena, const struct http_param *params, stru
             return refuse(arena, pairs[i].key, "is no parameter of this endpoint", ret_bad);
         if (ret_values[p].data)
             return refuse(arena, pairs[i].key, "is given more than once", ret_bad);
-        struct slice value = trim(pairs[i].value);
+        struct slice value = http_param_trim(pairs[i].value);
         const char *wrong = check(arena, &params[p], value);
         if (wrong)
             return refuse(arena, pairs[i].key, wrong, ret_bad);

@@ -9,5 +9,8 @@
  * enums and integers are checked; nothing else is. */
 bool http_params_read(struct arena *arena, const struct http_param *params, struct slice query, struct slice *ret_values,
                       struct field_error *ret_bad);
+/* Without the blanks and controls at its ends. */
+struct slice http_param_trim(struct slice s);
+bool http_param_has_control(struct slice s); /* below U+0020, or U+007F */
 /* The integer of a value that http_params_read has let pass; otherwise if it was not given. */
 int64_t http_param_integer(struct slice value, int64_t otherwise);

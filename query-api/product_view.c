@@ -24,6 +24,16 @@ static void write_json_or_null(struct json_write *w, const char *key, const stru
         json_write_null(w);
 }
 
+void product_view_ask_summaries(struct json_write *w) {
+    static const char source[] = "[\"id\",\"name\",\"brand\",\"price_min\",\"price_max\",\"currency\",\"in_stock\",\"stock\","
+                                 "\"categories\",\"primary_category\"]";
+    static const char sort[] = "[{\"in_stock\":\"desc\"},\"_score\",{\"id\":\"asc\"}]";
+    json_write_key(w, "_source");
+    json_write_raw(w, source, sizeof(source) - 1);
+    json_write_key(w, "sort");
+    json_write_raw(w, sort, sizeof(sort) - 1);
+}
+
 void product_view_write_summary(struct json_write *w, const struct json *source, const char *lang) {
     static const char *const same[] = {"brand", "currency", "in_stock", "stock"};
     static const struct json none = {.type = JSON_ARRAY};

@@ -1,4 +1,5 @@
 #include "query-api/search_params.h"
+#include "core/http_param_read.h"
 #include "core/json_write.h"
 #include "core/uri.h"
 #include "core/utf8.h"
@@ -33,21 +34,6 @@ static void fail(struct parser *s, struct slice field, const char *format, ...) 
         return;
     }
     s->errors->items[s->errors->count++] = (struct field_error){.field = name, .message = text};
-}
-
-static struct slice trim(struct slice s) {
-    while (s.len && (unsigned char)s.data[0] <= ' ')
-        s.data++, s.len--;
-    while (s.len && (unsigned char)s.data[s.len - 1] <= ' ')
-        s.len--;
-    return s;
-}
-
-static bool has_control(struct slice s) {
-    for (size_t i = 0; i < s.len; i++)
-        if ((unsigned char)s.data[i] < 0x20 || s.data[i] == 0x7f)
-            return true;
-    return false;
 }
 
 static bool starts_with(struct slice s, const char *prefix) {
@@ -215,7 +201,7 @@ static void set_in_stock(struct parser *s, struct slice key, struct slice value)
 static void set_attr(struct parser *s, struct slice key, struct slice value) {
     struct slice name = {key.data + 5, key.len - 5};
     if (name.len == 0 || name.len > SEARCH_ATTR_NAME_MAX_BYTES || memchr(name.data, '=', name.len) ||
-        memchr(name.data, '*', name.len) || has_control(name)) {
+        memchr(name.data, '*', name.len) || http_param_has_control(name)) {
         fail(s, key, "must be attr.NAME with the name of one attribute");
         return;
     }
@@ -325,7 +311,7 @@ static void each_comma(struct parser *s, struct slice key, struct slice list,
     while (list.len) {
         const char *comma = memchr(list.data, ',', list.len);
         size_t n = comma ? (size_t)(comma - list.data) : list.len;
-        struct slice item = trim((struct slice){list.data, n});
+        struct slice item = http_param_trim((struct slice){list.data, n});
         if (item.len)
             add(s, key, item);
         n += comma ? 1 : 0;
@@ -421,7 +407,7 @@ static void set_pair(struct parser *s, struct slice key, struct slice value) {
         fail(s, key, "is longer than %zu bytes", max);
         return;
     }
-    if (has_control(value)) {
+    if (http_param_has_control(value)) {
         fail(s, key, "holds a control character");
         return;
     }
@@ -430,7 +416,7 @@ static void set_pair(struct parser *s, struct slice key, struct slice value) {
         return;
     }
     s->seen |= 1u << id;
-    value = trim(value);
+    value = http_param_trim(value);
     if (value.len == 0 && parameters[id].counted)
         fail(s, key, "is empty");
     else if (!parameters[id].counted || count_value(s, key))

@@ -68,18 +68,12 @@ static void write_id_clause(struct json_write *w, struct slice id) {
 }
 
 static bool write_question(struct buf *out, const char *index, struct slice id, int64_t size) {
-    static const char head[] = "[\"id\",\"name\",\"brand\",\"price_min\",\"price_max\",\"currency\",\"in_stock\",\"stock\","
-                               "\"categories\",\"primary_category\"]";
-    static const char sort[] = "[{\"in_stock\":\"desc\"},\"_score\",{\"id\":\"asc\"}]";
     struct json_write w;
     json_write_init(&w, out);
     json_write_object(&w);
     json_write_key(&w, "size");
     json_write_int(&w, size);
-    json_write_key(&w, "_source");
-    json_write_raw(&w, head, sizeof(head) - 1);
-    json_write_key(&w, "sort");
-    json_write_raw(&w, sort, sizeof(sort) - 1);
+    product_view_ask_summaries(&w);
     json_write_key(&w, "query");
     json_write_object(&w);
     json_write_key(&w, "bool");

@@ -1,6 +1,7 @@
 #include "core/hangul.h"
 #include "core/utf8.h"
 #include "query-api/search_pattern.h"
+#include "query-api/product_view.h"
 #include "query-api/suggest.h"
 
 enum { PATTERN_MAX_BYTES = 4096, CODE_MIN = 4 };
@@ -161,9 +162,6 @@ static void write_code(struct json_write *w, const struct suggest *s) {
 }
 
 bool suggest_query_write(const struct suggest *s, struct buf *out) {
-    static const char source[] = "[\"id\",\"name\",\"brand\",\"price_min\",\"price_max\",\"currency\",\"in_stock\",\"stock\","
-                                 "\"categories\",\"primary_category\"]";
-    static const char sort[] = "[{\"in_stock\":\"desc\"},\"_score\",{\"id\":\"asc\"}]";
     struct json_write w;
     json_write_init(&w, out);
     json_write_object(&w);
@@ -171,10 +169,7 @@ bool suggest_query_write(const struct suggest *s, struct buf *out) {
     json_write_int(&w, SUGGEST_HITS);
     json_write_key(&w, "track_total_hits");
     json_write_int(&w, 1);
-    json_write_key(&w, "_source");
-    json_write_raw(&w, source, sizeof(source) - 1);
-    json_write_key(&w, "sort");
-    json_write_raw(&w, sort, sizeof(sort) - 1);
+    product_view_ask_summaries(&w);
     open_object(&w, "query");
     open_object(&w, "bool");
     json_write_key(&w, "should");

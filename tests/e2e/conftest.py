@@ -3,12 +3,14 @@ import os
 import random
 import subprocess
 import sys
+import urllib.parse
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from harness.checker import Checker  # noqa: E402
 from harness.process import Program  # noqa: E402
+from harness.proxy import Proxy  # noqa: E402
 from harness.stack import Corner, Stack  # noqa: E402
 from harness.wait import eventually as wait_until  # noqa: E402
 
@@ -16,6 +18,15 @@ from harness.wait import eventually as wait_until  # noqa: E402
 @pytest.fixture(scope="session")
 def stack():
     made = Stack()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def proxy(stack):
+    """Stands between the programs and Elasticsearch, and can stand in the way."""
+    address = urllib.parse.urlsplit(stack.es_url)
+    made = Proxy(address.hostname, address.port)
     yield made
     made.close()
 

@@ -1,27 +1,18 @@
 """Elasticsearch refuses, hangs, is slow, answers nonsense: every request is answered in time, and all is well again when
 it is back."""
 import time
-import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 from harness.process import Program
-from harness.proxy import Proxy, http_answer
+from harness.proxy import http_answer
 from harness.query_fixture import PRODUCTS, STOCK, Shop
 from harness.wait import eventually
 
 TIMEOUT = 0.6  # search_timeout of these tests, in seconds
 SECRET = "secret_reason_of_the_server"
 ES_ERROR = '{"error":{"type":"' + SECRET + '","reason":"' + SECRET + '","root_cause":[]},"status":%d}'
-
-
-@pytest.fixture(scope="module")
-def proxy(stack):
-    address = urllib.parse.urlsplit(stack.es_url)
-    made = Proxy(address.hostname, address.port)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

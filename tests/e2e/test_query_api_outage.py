@@ -3,12 +3,11 @@ deadline, there is no storm of retries, and soon after the server's return answe
 import random
 import threading
 import time
-import urllib.parse
 from collections import Counter
 
 import pytest
 import requests
-from harness.proxy import Proxy, http_answer
+from harness.proxy import http_answer
 from harness.query_fixture import PRODUCTS, STOCK, Shop
 from harness.wait import eventually
 
@@ -19,14 +18,6 @@ TIMEOUT = 0.6
 ERROR = '{"error":{"type":"x","reason":"y"},"status":%d}'
 BROKEN = {"stopped": "refuse", "hung": "hang", "slow": "silence", "429": http_answer(429, ERROR % 429), "500": http_answer(500, ERROR % 500),
           "garbage": http_answer(200, "<html>proxy</html>", "text/html"), "half": http_answer(200, '{"hits":{"to')[:-4]}
-
-
-@pytest.fixture(scope="module")
-def proxy(stack):
-    address = urllib.parse.urlsplit(stack.es_url)
-    made = Proxy(address.hostname, address.port)
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,28 +1,7 @@
 /* override_list: bodies are checked, synonyms, stop words and rules are found by key, and they reach the query. */
-#include "tests/unit/test.h"
+#include "tests/unit/arena_fixture.h"
 #include "query-api/override_list.h"
 #include "query-api/search_text.h"
-
-static struct arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    arena_init(&arena, 16 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
-
-static const struct json *parse(const char *text) {
-    const struct json *v = json_parse(&arena, text, strlen(text), NULL, NULL);
-    if (!v)
-        fail_msg("no JSON: %s", text);
-    return v;
-}
 
 static struct override_list *make(void) {
     static const char hits[] =

@@ -1,27 +1,6 @@
 /* product_view: a search document as the shop's page gets it. */
-#include "tests/unit/test.h"
+#include "tests/unit/arena_fixture.h"
 #include "query-api/product_view.h"
-
-static struct arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    arena_init(&arena, 16 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
-
-static const struct json *parse(const char *text) {
-    const struct json *v = json_parse(&arena, text, strlen(text), NULL, NULL);
-    if (!v)
-        fail_msg("no JSON: %s", text);
-    return v;
-}
 
 static void assert_view(const char *source, const char *lang, const char *expected) {
     struct category_list *list = category_list_new(1);

@@ -1,21 +1,7 @@
 /* search_text: how a text is taken apart, and the layers of the clause. */
-#include "tests/unit/test.h"
+#include "tests/unit/arena_fixture.h"
 #include "query-api/search_text.h"
 #include <stdio.h>
-
-static struct arena arena;
-
-static int setup(void **state) {
-    (void)state;
-    arena_init(&arena, 16 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
 
 static const struct json *clause(const char *q, bool typo) {
     struct buf out = BUF_INIT(1 << 20);
