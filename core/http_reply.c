@@ -60,7 +60,15 @@ void http_request_set_response(struct http_request *r, int status, const char *c
 
 /* False: a later reply, or one that nobody waits for. */
 static bool may_reply(const struct http_request *r) {
-    return !r->replied && r->conn && !r->gone;
+    return !r->replied && (r->outer || (r->conn && !r->gone));
+}
+
+/* Hands the reply to who asked; body is empty afterwards. */
+static void reply_inner(struct http_request *r, int status, struct buf *body) {
+    r->replied = true;
+    r->status = status;
+    r->inner_reply(r->inner_data, status, body);
+    buf_done(body);
 }
 
 /* Our free(), not MHD's: the allocator of a test is between. */
@@ -71,6 +79,10 @@ static void free_body(void *data) {
 void http_reply(struct http_request *r, int status, const char *content_type, struct buf *body) {
     if (!may_reply(r)) {
         buf_done(body);
+        return;
+    }
+    if (r->outer) {
+        reply_inner(r, buf_ok(body) ? status : 503, body);
         return;
     }
     size_t len = body->len;
@@ -87,6 +99,12 @@ void http_reply(struct http_request *r, int status, const char *content_type, st
 void http_reply_static(struct http_request *r, int status, const char *content_type, const char *data, size_t len) {
     if (!may_reply(r))
         return;
+    if (r->outer) {
+        struct buf body = BUF_INIT(len + 1);
+        buf_append(&body, data, len);
+        http_reply(r, status, content_type, &body);
+        return;
+    }
     r->reply_bytes = len;
     union {
         const char *constant;
@@ -97,14 +115,20 @@ void http_reply_static(struct http_request *r, int status, const char *content_t
 }
 
 void http_reply_empty(struct http_request *r, int status) {
+    struct buf none = BUF_INIT(1);
     if (!may_reply(r))
         return;
-    http_request_set_response(r, status, NULL, MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
+    if (r->outer)
+        reply_inner(r, status, &none);
+    else
+        http_request_set_response(r, status, NULL, MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT));
 }
 
 void http_reply_file(struct http_request *r, int status, const char *content_type, int fd, uint64_t size) {
-    if (!may_reply(r)) {
+    if (!may_reply(r) || r->outer) {
         close(fd);
+        if (r->outer)
+            http_reply_empty(r, 500); /* a file is for a client */
         return;
     }
     r->reply_bytes = size;
@@ -166,7 +190,10 @@ void http_reply_problem(struct http_request *r, int status, const char *detail, 
     struct buf out = BUF_INIT(PROBLEM_MAX_BYTES);
     if (!write_problem(r, &out, status, detail, errors, count)) {
         buf_done(&out);
-        http_request_set_response(r, status, NULL, NULL);
+        if (r->outer)
+            http_reply_empty(r, status);
+        else
+            http_request_set_response(r, status, NULL, NULL);
         return;
     }
     http_reply(r, status, "application/problem+json", &out);

@@ -3,6 +3,7 @@
 #include "core/cleanup.h"
 #include "core/http_server_internal.h"
 #include <poll.h>
+#include <stdio.h>
 #include <strings.h>
 
 #define ARENA_MAX_BYTES ((size_t)64 << 20)
@@ -57,6 +58,7 @@ void http_request_drop_response(struct http_request *r) {
 
 static void release_request(struct http_request *r) {
     struct http_server *server = r->server;
+    struct http_request *outer = r->outer;
     if (r->release)
         r->release(r->data);
     if (server) {
@@ -65,16 +67,17 @@ static void release_request(struct http_request *r) {
     }
     if (!server || server->idle_count >= KEEP_REQUESTS) {
         free_request(r);
-        return;
+    } else {
+        struct arena arena = r->arena;
+        struct buf body = r->body;
+        arena_reset(&arena);
+        buf_reset(&body);
+        buf_shrink(&body, KEEP_BODY_BYTES);
+        *r = (struct http_request){.arena = arena, .body = body, .next = server->idle};
+        server->idle = r;
+        server->idle_count++;
     }
-    struct arena arena = r->arena;
-    struct buf body = r->body;
-    arena_reset(&arena);
-    buf_reset(&body);
-    buf_shrink(&body, KEEP_BODY_BYTES);
-    *r = (struct http_request){.arena = arena, .body = body, .next = server->idle};
-    server->idle = r;
-    server->idle_count++;
+    http_request_unref(outer);
 }
 
 void http_request_free_pool(struct http_server *server) {
@@ -109,6 +112,23 @@ struct http_request *http_request_new(struct http_server *server, struct http_co
     conn->request = r;
     r->counted = true;
     server->active++;
+    return r;
+}
+
+struct http_request *http_request_inner(struct http_request *outer, unsigned number, http_inner_reply *reply, void *data) {
+    struct http_request *r = outer->server ? take_request(outer->server) : NULL;
+    if (!r)
+        return NULL;
+    link_live(outer->server, r);
+    r->refs = 1;
+    r->outer = http_request_ref(outer);
+    r->inner_reply = reply;
+    r->inner_data = data;
+    r->method = outer->method;
+    r->route = outer->route;
+    r->trace = outer->trace;
+    r->deadline = outer->deadline;
+    snprintf(r->id, sizeof(r->id), "%.52s-%u", outer->id, number);
     return r;
 }
 
@@ -242,6 +262,8 @@ void http_request_detach(struct http_request *r) {
 }
 
 bool http_request_aborted(const struct http_request *r) {
+    if (r->outer)
+        return http_request_aborted(r->outer);
     if (r->gone || r->timed_out)
         return true;
     if (!r->conn)

@@ -105,6 +105,14 @@ void http_request_resume_body(struct http_request *request);
 /* True once the client is gone, the body broke off or the deadline has passed: nobody waits for the answer. */
 bool http_request_aborted(const struct http_request *request);
 
+/* -- requests inside a request: a batch answers by asking this program's own handlers -- */
+/* Called once, with the reply of the inner request; the body may be moved. */
+typedef void http_inner_reply(void *data, int status, struct buf *body);
+/* A request without a connection on behalf of outer, which it keeps alive. It has outer's route, trace and deadline, an
+ * id of its own ("<id of outer>-<number>"), and neither query, body nor headers; handlers reply to it as to any other, and
+ * outer's deadline answers outer if they do not. The caller drops the reference it gets. NULL without memory. */
+struct http_request *http_request_inner(struct http_request *outer, unsigned number, http_inner_reply *reply, void *data);
+
 /* -- the reply: exactly one of these counts, a later one is ignored -- */
 /* Header values must not hold CR or LF. Before the reply. Both are copied. */
 void http_reply_header(struct http_request *request, const char *name, const char *value);

@@ -109,6 +109,10 @@ struct http_request {
 
     void *data;
     void (*release)(void *data);
+
+    struct http_request *outer; /* of an inner request: it has no connection */
+    http_inner_reply *inner_reply;
+    void *inner_data;
 };
 
 /* http_connection.c */

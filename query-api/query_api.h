@@ -48,6 +48,8 @@ struct override_poll;
 struct search_cache;
 struct upstream;
 
+struct search_params;
+
 struct query_loop {
     const struct query_conf *conf;
     struct loop *loop;
@@ -71,6 +73,9 @@ struct query_loop {
 http_handler handle_search, handle_product, handle_category_tree, handle_suggest, handle_similar,
     handle_facet_values;
 extern const struct http_param suggest_params[], similar_params[];
+/* Answers request, which may be an inner one (http_server.h), as GET /v1/search with these parameters: from the cache, or
+ * by asking. What params points to lives as long as the request. */
+void search_start(struct query_loop *q, struct http_request *request, const struct search_params *params);
 /* GET (one, all), PUT and DELETE of /admin/{synonyms,stopwords,rules}. */
 http_handler handle_override_list, handle_override_get, handle_override_put, handle_override_delete;
 

@@ -206,8 +206,20 @@ static bool read_params(struct http_request *request, struct search_params *ret,
 }
 
 void handle_search(struct http_request *request, void *ctx) {
-    struct query_loop *q = ctx;
+    struct search_params params;
     struct search_errors errors = {.count = 0};
+    struct error error = {0};
+    if (read_params(request, &params, &errors) && read_cursor(request, &params, &errors)) {
+        search_start(ctx, request, &params);
+    } else if (errors.count == 0) {
+        error_set(&error, ERROR_INVALID, "the parameters are too large");
+        http_reply_error(request, &error);
+    } else {
+        http_reply_problem(request, 400, "the search has invalid parameters", errors.items, errors.count);
+    }
+}
+
+void search_start(struct query_loop *q, struct http_request *request, const struct search_params *params) {
     struct error error = {0};
     struct search *s = arena_zalloc(http_request_arena(request), sizeof(*s));
     if (!s) {
@@ -216,15 +228,7 @@ void handle_search(struct http_request *request, void *ctx) {
         return;
     }
     s->begun = clock_now_usec();
-    if (!read_params(request, &s->params, &errors) || !read_cursor(request, &s->params, &errors)) {
-        if (errors.count == 0) {
-            error_set(&error, ERROR_INVALID, "the parameters are too large");
-            http_reply_error(request, &error);
-        } else {
-            http_reply_problem(request, 400, "the search has invalid parameters", errors.items, errors.count);
-        }
-        return;
-    }
+    s->params = *params;
     if (search_cache_begin(q, request, &s->params, s->begun))
         return;
     struct search_text_context context = text_context(q, request);
