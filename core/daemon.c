@@ -112,6 +112,8 @@ static bool parse_arguments(struct daemon_program *p, int argc, char **argv, str
         bool dashes = argv[i][0] == '-' && argv[i][1] != '\0';
         if (!options_over && strcmp(argv[i], "--") == 0) {
             options_over = true;
+            if (p->argc > 0) /* a command's options end here too */
+                p->argv[p->argc++] = argv[i];
             i++;
             continue;
         }

@@ -40,9 +40,9 @@ struct daemon_program {
 /* Parses options (--config FILE or READSIDE_CONFIG, --<section>.<key>=V, --help, --version, --check-config,
  * --print-config, --print-options markdown), loads the configuration, starts the log, ignores SIGPIPE, blocks
  * the signals that daemon_watch_signals reads. Arguments of a command are left to the program: from the first
- * argument without dashes on, what is none of the options above goes to program->argv; and all after "--".
- * False: exit now with *ret_code (0, or 2 for a usage or
- * configuration error already said on stderr). */
+ * argument without dashes on, what is none of the options above goes to program->argv; and all after "--", with the
+ * "--" itself if it stands behind a first argument. False: exit now with *ret_code (0, or 2 for a usage or configuration
+ * error already said on stderr). */
 bool daemon_start(struct daemon_program *program, int argc, char **argv, int *ret_code);
 /* Frees the configuration, the conditions and the metrics; the other threads have ended by then. */
 void daemon_finish(struct daemon_program *program);

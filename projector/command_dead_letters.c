@@ -24,7 +24,7 @@ struct arguments {
     const char *action, *reason;
     bool all, json, no_wait;
     int64_t limit;
-    char **ids;
+    const char **ids;
     size_t id_count;
 };
 
@@ -44,27 +44,38 @@ struct dead_letters {
 
 /* -- arguments -- */
 
-static bool parse_option(struct arguments *a, int argc, char **argv, int *at, struct error *reterr) {
-    const char *word = argv[*at];
-    const struct {
-        const char *name;
-        bool *on;
-    } flags[] = {{"--all", &a->all}, {"--json", &a->json}, {"--no-wait", &a->no_wait}};
-    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-        if (strcmp(word, flags[i].name) == 0)
-            return *flags[i].on = true;
-    const char *const values[] = {"--reason", "--limit"};
-    for (size_t i = 0; i < ARRAY_LEN(values); i++) {
-        size_t len = strlen(values[i]);
-        if (strncmp(word, values[i], len) != 0 || (word[len] && word[len] != '='))
-            continue;
-        const char *value = word[len] ? word + len + 1 : *at + 1 < argc ? argv[++*at] : "";
-        if (i == 1)
-            return command_number("--limit", value, 1, 1000000, &a->limit, reterr);
+enum option_id { OPTION_ALL, OPTION_JSON, OPTION_NO_WAIT, OPTION_REASON, OPTION_LIMIT };
+
+static const struct command_option options_table[] = {
+    {"all", OPTION_ALL, false},      {"json", OPTION_JSON, false},   {"no-wait", OPTION_NO_WAIT, false},
+    {"reason", OPTION_REASON, true}, {"limit", OPTION_LIMIT, true}, {0},
+};
+
+static bool take_option(void *ctx, int id, const char *value, struct error *reterr) {
+    struct arguments *a = ctx;
+    switch (id) {
+    case OPTION_ALL:
+        return a->all = true;
+    case OPTION_JSON:
+        return a->json = true;
+    case OPTION_NO_WAIT:
+        return a->no_wait = true;
+    case OPTION_LIMIT:
+        return command_number("--limit", value, 1, 1000000, &a->limit, reterr);
+    default:
         a->reason = value;
         return *value || error_set(reterr, ERROR_INVALID, "--reason takes a piece of the reason");
     }
-    return error_set(reterr, ERROR_INVALID, "what is %.40s?", word);
+}
+
+static bool take_word(void *ctx, const char *word, struct error *reterr) {
+    struct arguments *a = ctx;
+    (void)reterr;
+    if (!*a->action)
+        a->action = word;
+    else
+        a->ids[a->id_count++] = word; /* never more than there are arguments */
+    return true;
 }
 
 static bool check(const struct arguments *a, struct error *reterr) {
@@ -81,14 +92,10 @@ static bool check(const struct arguments *a, struct error *reterr) {
 }
 
 static bool parse(struct arguments *a, int argc, char **argv, struct error *reterr) {
-    *a = (struct arguments){.action = argc > 1 ? argv[1] : "", .limit = LIMIT_DEFAULT, .ids = argv};
-    for (int i = 2; i < argc; i++) {
-        if (strncmp(argv[i], "--", 2) != 0)
-            a->ids[a->id_count++] = argv[i]; /* never ahead of what is read */
-        else if (!parse_option(a, argc, argv, &i, reterr))
-            return false;
-    }
-    return check(a, reterr);
+    *a = (struct arguments){.action = "", .limit = LIMIT_DEFAULT, .ids = calloc((size_t)argc, sizeof(*a->ids))};
+    if (!a->ids)
+        return error_nomem(reterr);
+    return command_parse(options_table, argc, argv, take_option, take_word, a, reterr) && check(a, reterr);
 }
 
 /* -- which letters -- */
@@ -121,7 +128,7 @@ static bool build_query(const struct arguments *a, bson_t *query, struct error *
         if (!utf8_valid(a->ids[i], strlen(a->ids[i])))
             return error_set(reterr, ERROR_INVALID, "an id that is no UTF-8");
     if (a->id_count)
-        append_ids(query, (const char *const *)a->ids, NULL, a->id_count);
+        append_ids(query, a->ids, NULL, a->id_count);
     if (!a->reason)
         return true;
     _cleanup_(buf_done) struct buf regex = BUF_INIT(1 << 20);
@@ -443,23 +450,33 @@ static int act(struct dead_letters *d, const struct command *command) {
     return COMMAND_USAGE;
 }
 
+static int act_with_client(struct dead_letters *d) {
+    struct error error = {0};
+    d->pool = mongo_pool_new(&d->options->mongo, "projector-dead-letters", 1, &error);
+    if (!d->pool)
+        return command_error(&command_dead_letters, &error);
+    d->client = mongoc_client_pool_pop(d->pool);
+    int code = act(d, &command_dead_letters);
+    mongoc_client_pool_push(d->pool, d->client);
+    mongoc_client_pool_destroy(d->pool);
+    return code;
+}
+
 static int run(const struct projector_options *options, int argc, char **argv) {
     struct dead_letters d = {.options = options, .database = options->mongo.database};
     struct error error = {0};
-    if (!parse(&d.args, argc, argv, &error))
-        return command_usage_error(&command_dead_letters, "%s", error.message);
-    command_progress_init(&d.progress, d.args.json);
-    d.pool = mongo_pool_new(&options->mongo, "projector-dead-letters", 1, &error);
-    if (!d.pool)
-        return command_error(&command_dead_letters, &error);
-    d.client = mongoc_client_pool_pop(d.pool);
-    int code = act(&d, &command_dead_letters);
-    mongoc_client_pool_push(d.pool, d.client);
-    mongoc_client_pool_destroy(d.pool);
+    int code;
+    if (parse(&d.args, argc, argv, &error)) {
+        command_progress_init(&d.progress, d.args.json);
+        code = act_with_client(&d);
+    } else {
+        code = command_usage_error(&command_dead_letters, "%s", error.message);
+    }
     for (size_t i = 0; i < d.count; i++)
         free((char *)d.ids[i].data);
     free(d.ids);
     free(d.times);
+    free(d.args.ids);
     return code;
 }
 
@@ -477,6 +494,7 @@ const struct command command_dead_letters = {
             "  --limit N        show at most N (list)\n"
             "  --no-wait        do not wait for what becomes of them (replay)\n"
             "  --json           JSON lines\n"
+            "  --               what follows are ids, whatever they begin with\n"
             "\n"
             "Exit code 3: some of what was replayed failed again. 5: Ctrl-C; the replay goes on.\n",
     .run = run,

@@ -4,13 +4,32 @@
 
 enum { DOCUMENT_MAX = 1 << 20, REMOVALS_AT_ONCE = 1000 };
 
+/* The words of a shell that replay it. */
+static void write_replay(struct buf *out, struct slice id) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/@%+,=-";
+    bool quoted = false;
+    for (size_t i = 0; i < id.len; i++)
+        quoted = quoted || !id.data[i] || !strchr(plain, id.data[i]);
+    buf_append_str(out, "projector dead-letters replay ");
+    if (id.len && id.data[0] == '-')
+        buf_append_str(out, "-- ");
+    if (quoted)
+        buf_append_char(out, '\'');
+    for (size_t i = 0; i < id.len; i++)
+        if (id.data[i] == '\'')
+            buf_append_str(out, "'\\''");
+        else
+            buf_append_char(out, id.data[i]);
+    if (quoted)
+        buf_append_char(out, '\'');
+}
+
 bool dead_letter_store(mongoc_client_t *client, const char *database, const struct dead_letter *letter,
                        struct error *reterr) {
     bson_t query = BSON_INITIALIZER, update = BSON_INITIALIZER, set;
     bson_append_utf8(&query, "_id", -1, letter->id.data, (int)letter->id.len);
     struct buf replay = BUF_INIT(1024);
-    buf_append_str(&replay, "projector dead-letters replay ");
-    buf_append(&replay, letter->id.data, letter->id.len);
+    write_replay(&replay, letter->id);
     BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
     BSON_APPEND_UTF8(&set, "index", letter->index);
     BSON_APPEND_UTF8(&set, "reason", letter->reason);

@@ -35,6 +35,8 @@ struct engine_conf {
     const char *index; /* physical, the serving one */
     struct category_tree *tree; /* the engine takes a reference */
     struct stream_position position; /* where the change stream begins; copied */
+    bool frozen;                     /* nothing is written to the serving index (term.h) */
+    const char *sink;                /* where marks go, as the checkpoint has it; NULL: it is not ours */
     bool relay;                      /* marks become messages of a topic: there are no lanes */
     const struct engine_feed *feed;  /* NULL: the databases are followed */
 };

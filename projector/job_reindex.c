@@ -104,7 +104,7 @@ bool job_reindex_end(struct job_runner *r, struct job_run *run, struct error *re
     }
     if (!job_run_finish(r, run, job->error[0] ? JOB_FAILED : JOB_CANCELLED, reterr))
         return false;
-    if (r->stored.revision != r->conf->targets->revision)
+    if (r->stored.revision != r->conf->targets->revision || r->conf->frozen)
         engine_post_retarget(r->engine);
     return true;
 }
@@ -295,6 +295,7 @@ static bool swap(struct job_runner *r, struct job_run *run, struct error *reterr
     if (!index_admin_alias(es(r), r->conf->options->projector.index, job->index, reterr) ||
         !targets_serve(r->client, database(r), &r->stored, job->index, r->conf->options->projector.rollback_keep_usec,
                        reterr) ||
+        (r->conf->frozen && !state_sink_set(r->client, database(r), lease_epoch(r->conf->lease), r->conf->sink, reterr)) ||
         (strcmp(before, job->index) != 0 && !forget_dead_letters(r, before, reterr)) ||
         (force_scan && !job_control_scan(r->client, database(r), "rollback to an index that lacks changes", reterr)) ||
         !job_run_finish(r, run, JOB_DONE, reterr))

@@ -33,6 +33,7 @@ void job_runner_acked(struct job_runner *r, const struct segment *segment) {
     const struct job_position *position = segment->position;
     struct job_run *run = position->run;
     pthread_mutex_lock(&r->lock);
+    run->flying--;
     run->record.cursor = position->cursor;
     run->record.done += position->marks;
     metric_add(lag_metrics.jobs[run->record.type].documents, position->marks);
@@ -45,6 +46,20 @@ void job_runner_acked(struct job_runner *r, const struct segment *segment) {
 }
 
 /* -- which jobs there are -- */
+
+/* A new fan-out supersedes those that it covers, and goes on where the largest of them is. It comes to all of their
+ * products itself: what they have under way does not matter. */
+static void follow(struct job_runner *r, struct job_record *job) {
+    const struct job_run *best = NULL;
+    if (job->type != JOB_FANOUT || job->done > 0 || job->cursor.category > 0 || job->cursor.id_len > 0)
+        return;
+    for (const struct job_run *run = r->runs; run; run = run->next)
+        if (!run->gone && jobs_covers(job, &run->record) &&
+            (!best || run->record.category_count > best->record.category_count))
+            best = run;
+    if (best && jobs_follow(job, &best->record, &best->ahead))
+        log_info("job.follows", LOG_STR("job", job->id), LOG_STR("superseded", best->record.id));
+}
 
 static void add_or_update(void *ctx, struct job_record *job) {
     struct job_runner *r = ctx;
@@ -68,9 +83,10 @@ static void add_or_update(void *ctx, struct job_record *job) {
         job_record_done(job);
         return;
     }
+    follow(r, job);
     run->record = *job;
     buf_init(&run->repairs, REPAIRS_MAX_BYTES);
-    run->ahead = job->cursor;
+    run->ahead = run->record.cursor;
     run->seen = true;
     run->started_at = run->said_at = clock_now_usec();
     run->started_done = job->done;
@@ -151,6 +167,28 @@ static void publish(struct job_runner *r) {
     }
 }
 
+static void run_free(struct job_run *run) {
+    job_record_done(&run->record);
+    buf_done(&run->repairs);
+    free(run);
+}
+
+/* Jobs that are over, once no segment points at them. */
+static void forget_gone(struct job_runner *r) {
+    for (struct job_run **at = &r->runs; *at;) {
+        struct job_run *run = *at;
+        pthread_mutex_lock(&r->lock);
+        bool flies = run->flying > 0;
+        pthread_mutex_unlock(&r->lock);
+        if (!run->gone || flies || run->check) {
+            at = &run->next;
+            continue;
+        }
+        *at = run->next;
+        run_free(run);
+    }
+}
+
 static bool reload(struct job_runner *r, struct error *reterr) {
     pthread_mutex_lock(&r->lock);
     bool due = clock_now_usec() >= r->reload_at;
@@ -172,6 +210,7 @@ static bool reload(struct job_runner *r, struct error *reterr) {
         run->gone = true;
         log_info("job.superseded", LOG_STR("job", run->record.id));
     }
+    forget_gone(r);
     publish(r);
     return job_reindex_targets(r, reterr);
 }
@@ -280,6 +319,9 @@ bool job_run_post(struct job_runner *r, struct job_run *run, struct segment *seg
     segment->position_free = free;
     segment->category_revision = run->record.revision;
     run->produced = last;
+    pthread_mutex_lock(&r->lock);
+    run->flying++;
+    pthread_mutex_unlock(&r->lock);
     window_add(r->window, segment->count + 1);
     engine_post_segment(r->engine, segment);
     return true;
@@ -322,6 +364,7 @@ static bool scan_page(struct job_runner *r, struct job_run *run, struct segment 
                       struct error *reterr) {
     const struct job_record *job = &run->record;
     const int64_t *category = NULL;
+    const struct job_cursor *until = NULL;
     if (job->type == JOB_REPAIR) {
         repair_page(r, run, segment, ret_last);
         return buf_ok(&segment->marks) || error_nomem(reterr);
@@ -332,11 +375,13 @@ static bool scan_page(struct job_runner *r, struct job_run *run, struct segment 
             return true;
         }
         category = &job->categories[run->ahead.category];
+        if (job->until.id_len > 0 && run->ahead.category + 1 == job->category_count)
+            until = &job->until;
     }
     if (job->type == JOB_SCAN && run->ahead.id_len == 0 && !mark_letters(r, segment, reterr))
         return false;
-    if (!job_scan_products(r->client, r->conf->options->mongo.database, category, job->after,
-                           page_size(r, run), &run->ahead, segment, ret_last, reterr))
+    if (!job_scan_products(r->client, r->conf->options->mongo.database, category, until, job->after, page_size(r, run),
+                           &run->ahead, segment, ret_last, reterr))
         return false;
     if (*ret_last && category) {
         run->ahead = (struct job_cursor){.category = run->ahead.category + 1};
@@ -546,9 +591,7 @@ void job_runner_free(struct job_runner *r) {
         return;
     for (struct job_run *run = r->runs, *next; run; run = next) {
         next = run->next;
-        job_record_done(&run->record);
-        buf_done(&run->repairs);
-        free(run);
+        run_free(run);
     }
     pthread_mutex_destroy(&r->lock);
     free(r);

@@ -8,13 +8,14 @@
 /* One active job: how far it has been read (ahead), and how far it is done (record). */
 struct job_run {
     struct job_run *next;
-    struct job_record record; /* as far as it is acked; cursor, done and acked_phase under the runner's lock */
+    struct job_record record; /* as far as it is acked; cursor, done and phase_acked under the runner's lock */
     struct job_cursor ahead;
     bool produced;    /* all pages of this phase are out */
     bool phase_acked; /* and finished */
     bool changed;     /* since it was stored */
     bool gone;        /* done or superseded: kept for the segments that point here */
     bool seen;        /* in the last reload */
+    unsigned flying;  /* segments that are not acked; under the lock */
     int64_t walked;   /* documents of the index looked at, in this phase */
     int64_t recounted; /* orphans among them, while it waits */
     usec_t recount_at, recount_begun;

@@ -81,8 +81,18 @@ static void read_wishes(const bson_t *doc, struct job_record *job) {
     job->rate = state_i64(doc, "rate");
 }
 
+static void read_place(const bson_t *doc, const char *path, struct job_cursor *ret) {
+    const char *id = state_string(doc, path);
+    size_t len = id ? strlen(id) : 0;
+    if (len > sizeof(ret->id))
+        return;
+    ret->id_len = (uint8_t)len;
+    if (len)
+        memcpy(ret->id, id, len);
+}
+
 static bool read_record(const bson_t *doc, struct job_record *job) {
-    const char *id = state_string(doc, "_id"), *last = state_string(doc, "cursor.id");
+    const char *id = state_string(doc, "_id");
     int type = name_index(job_type_names, state_string(doc, "type"));
     int state = name_index(job_state_names, state_string(doc, "state"));
     int phase = name_index(job_phase_names, state_string(doc, "phase"));
@@ -96,12 +106,8 @@ static bool read_record(const bson_t *doc, struct job_record *job) {
     snprintf(job->id, sizeof(job->id), "%s", id);
     read_wishes(doc, job);
     job->cursor.category = (uint32_t)state_i64(doc, "cursor.category");
-    size_t len = last ? strlen(last) : 0;
-    if (len <= sizeof(job->cursor.id)) {
-        job->cursor.id_len = (uint8_t)len;
-        if (len)
-            memcpy(job->cursor.id, last, len);
-    }
+    read_place(doc, "cursor.id", &job->cursor);
+    read_place(doc, "until", &job->until);
     return read_categories(doc, job) && read_ids(doc, job);
 }
 
@@ -141,6 +147,15 @@ bool jobs_visit(mongoc_client_t *client, const char *database, const char *id,
     return visit(client, database, id ? BCON_NEW("_id", BCON_UTF8(id)) : bson_new(), -1, fn, ctx, reterr);
 }
 
+static void append_numbers(bson_t *list, const int64_t *numbers, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        char scratch[16];
+        const char *index;
+        size_t len = bson_uint32_to_string((uint32_t)i, &index, scratch, sizeof(scratch));
+        bson_append_int64(list, index, (int)len, numbers[i]);
+    }
+}
+
 bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, const struct job_record *job,
                struct error *reterr) {
     bson_t query = BSON_INITIALIZER, update = BSON_INITIALIZER, set, cursor;
@@ -162,6 +177,13 @@ bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, co
         BSON_APPEND_UTF8(&set, "index", job->index);
     if (job->error[0])
         BSON_APPEND_UTF8(&set, "error", job->error);
+    if (job->rotated) {
+        bson_t list;
+        BSON_APPEND_ARRAY_BEGIN(&set, "categories", &list);
+        append_numbers(&list, job->categories, job->category_count);
+        bson_append_array_end(&set, &list);
+        bson_append_utf8(&set, "until", -1, job->until.id, job->until.id_len);
+    }
     bson_append_document_end(&update, &set);
     if (job->state == JOB_DONE || job->state == JOB_FAILED || job->state == JOB_CANCELLED)
         BCON_APPEND(&update, "$currentDate", "{", "updated_at", BCON_BOOL(true), "finished_at", BCON_BOOL(true), "}");
@@ -177,6 +199,40 @@ bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, co
 }
 
 /* -- fan-out -- */
+
+static size_t place_of(const struct job_record *job, int64_t category) {
+    size_t at = 0;
+    while (at < job->category_count && job->categories[at] != category)
+        at++;
+    return at;
+}
+
+bool jobs_covers(const struct job_record *job, const struct job_record *other) {
+    if (job->type != JOB_FANOUT || other->type != JOB_FANOUT)
+        return false;
+    for (size_t i = 0; i < other->category_count; i++)
+        if (place_of(job, other->categories[i]) == job->category_count)
+            return false;
+    return true;
+}
+
+bool jobs_follow(struct job_record *next, const struct job_record *before, const struct job_cursor *at) {
+    if (at->category >= before->category_count || !jobs_covers(next, before))
+        return false;
+    size_t count = next->category_count, first = place_of(next, before->categories[at->category]);
+    int64_t *list = malloc((count + 1) * sizeof(*list));
+    if (!list)
+        return false;
+    for (size_t i = 0; i <= count; i++)
+        list[i] = next->categories[(first + i) % count];
+    free(next->categories);
+    next->categories = list;
+    next->category_count = count + (at->id_len > 0); /* the rest of the first one comes last */
+    next->cursor = next->until = *at;
+    next->cursor.category = next->until.category = 0;
+    next->rotated = true;
+    return true;
+}
 
 static bool supersede_covered(mongoc_client_t *client, const char *database, uint64_t epoch, const char *id,
                               const bson_t *categories, struct error *reterr) {
@@ -201,12 +257,7 @@ bool jobs_upsert_fanout(mongoc_client_t *client, const char *database, uint64_t 
     char id[JOB_ID_SIZE];
     snprintf(id, sizeof(id), "fanout-%s", key);
     bson_t list = BSON_INITIALIZER;
-    for (size_t i = 0; i < count; i++) {
-        char scratch[16];
-        const char *index;
-        size_t len = bson_uint32_to_string((uint32_t)i, &index, scratch, sizeof(scratch));
-        bson_append_int64(&list, index, (int)len, categories[i]);
-    }
+    append_numbers(&list, categories, count);
     bson_t *query = BCON_NEW("_id", BCON_UTF8(id));
     bson_t *update = BCON_NEW("$setOnInsert", "{", "type", "fanout", "state", "running", "phase", "mark", "epoch",
                               BCON_INT64((int64_t)epoch), "reason", "categories changed", "revision",

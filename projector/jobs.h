@@ -4,14 +4,16 @@
  * projector_jobs: {_id, type: scan | fanout | repair | reindex | rollback, state: running | waiting | done | superseded |
  *   failed | cancelled, phase: mark | count | sweep | create | verify | swap,
  *   epoch, reason, sweep, after (cluster time), revision, categories: [ids], ids: [product ids],
- *   cursor: {category, id}, done, total, orphans, error, created_at, updated_at, finished_at,
+ *   cursor: {category, id}, until, done, total, orphans, error, created_at, updated_at, finished_at,
  *   index, mapping: {name, text}, no_swap, keep_index, force,
  *   confirmed, paused, cancel, throttle: what somebody asks for; the owner reads them once a second}
  *
  * scan:   phase mark walks all products; then, if sweep, phase count walks the index for documents that the source
  *         has not, and phase sweep marks them. More than half of the index: the job waits until it is confirmed.
  * fanout: phase mark walks the products of its categories (a subtree, resolved when the job was made), category by
- *         category: cursor.category is the place in `categories`.
+ *         category: cursor.category is the place in `categories`. One that follows a superseded one begins where that
+ *         one was and ends there too: its list begins with that category and has it once more at the end, `until` the
+ *         product where it began. So changes that come faster than a job runs let every product have its turn.
  * repair: phase mark marks `ids`, to be written whatever their hash says: cursor.category is the place in `ids`. Anybody
  *         may insert one, with epoch 0; the owner adopts it.
  * reindex, rollback: job_reindex.h.
@@ -44,6 +46,8 @@ struct job_record {
     char *ids; /* repair: each a byte of length and so many bytes */
     size_t ids_bytes;
     struct job_cursor cursor;
+    struct job_cursor until; /* fan-out: its id is the last product of the last category; "" all of them */
+    bool rotated;            /* fan-out: it begins where another one was */
     int64_t done, total, orphans;
     char index[256];  /* reindex, rollback: the one that shall serve; "" not chosen yet */
     char error[320];  /* it failed, or is failing */
@@ -64,6 +68,11 @@ bool jobs_visit(mongoc_client_t *client, const char *database, const char *id,
 /* Stores state, phase, cursor, counts. CONFLICT: not our epoch, or the job was superseded. */
 bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, const struct job_record *job,
                struct error *reterr);
+/* Both are fan-outs, and all of the other one's categories are among this one's. */
+bool jobs_covers(const struct job_record *job, const struct job_record *other);
+/* Lets a fan-out that has not begun go on from where another one, whose categories it covers, has been read to. False:
+ * that one was at its end, or there is no memory; it begins at its beginning then. */
+bool jobs_follow(struct job_record *next, const struct job_record *before, const struct job_cursor *at);
 /* A fan-out over these categories. An active fan-out whose categories are all among them is superseded: the new
  * one covers it. `key` (of the queue row that asks for it) makes a repetition harmless. */
 bool jobs_upsert_fanout(mongoc_client_t *client, const char *database, uint64_t epoch, const char *key,

@@ -160,6 +160,7 @@ static bool prepare_index(struct owner *o, struct term *term, bool *ret_empty, s
     const struct projector_options *options = o->options;
     _cleanup_(freep) char *serving = NULL;
     uint64_t highest = 0;
+    term->may_freeze = !o->relay;
     return prepare_serving(o, &serving, reterr) &&
            term_prepare_targets(term, options, o->client, serving, &highest, ret_empty, reterr) &&
            lease_raise(o->lease, o->client, o->mysql, highest >> LEASE_COUNTER_BITS, reterr);
@@ -190,21 +191,22 @@ static void drop_covered(struct owner *o, const struct term *term) {
 static bool prepare_position(struct owner *o, struct term *term, bool index_is_empty, struct error *reterr) {
     const char *database = o->options->mongo.database;
     bool found, moved;
+    const char *sink = term->frozen ? STATE_SINK_NONE : o->sink; /* who comes back to that index has to scan */
     if (!state_ensure_indexes(o->client, database, reterr) ||
         !state_checkpoint_load(o->client, database, &term->position, &found, reterr) ||
         !state_sink_moved(o->client, database, o->sink, &moved, reterr))
         return false;
     /* An empty index beside a checkpoint was made anew: what is behind the position is missing in it. And marks that
      * went into a topic may not have been read by anybody. */
-    if (found && !index_is_empty && !moved)
-        return state_sink_set(o->client, database, lease_epoch(o->lease), o->sink, reterr);
+    if (found && !index_is_empty && (!moved || term->frozen))
+        return state_sink_set(o->client, database, lease_epoch(o->lease), sink, reterr);
     const char *reason = !found  ? "there is no checkpoint"
-                         : moved ? "marks went into another topic before"
+                         : moved ? "marks went into another topic before, or into none"
                                  : "the index is empty";
     log_info("start.full_scan", LOG_STR("reason", reason));
     stream_position_done(&term->position);
     if (!state_start_over(o->client, database, lease_epoch(o->lease), reason, !index_is_empty, &term->position, reterr) ||
-        !state_sink_set(o->client, database, lease_epoch(o->lease), o->sink, reterr))
+        !state_sink_set(o->client, database, lease_epoch(o->lease), sink, reterr))
         return false;
     drop_covered(o, term);
     return true;
@@ -243,7 +245,8 @@ static void set_engine(struct owner *o, struct engine *engine) {
 static enum engine_end serve(struct owner *o, const struct term *term, struct error *reterr) {
     struct engine_conf conf = {.options = o->options, .pool = o->pool, .lease = o->lease,
                                .targets = &term->targets, .index = term->targets.list[0].index, .tree = term->tree,
-                               .position = term->position, .relay = o->relay};
+                               .position = term->position, .frozen = term->frozen, .sink = o->sink,
+                               .relay = o->relay};
     memcpy(conf.projections, term->projections, sizeof(conf.projections));
     struct engine *engine = engine_new(&conf, reterr);
     if (!engine)
@@ -257,8 +260,10 @@ static enum engine_end serve(struct owner *o, const struct term *term, struct er
     say_role(o, "owner");
     set_engine(o, engine);
     struct error error;
-    struct verifier *verifier = verifier_start(&conf, &error);
-    if (!verifier)
+    struct verifier *verifier = term->frozen ? NULL : verifier_start(&conf, &error);
+    if (term->frozen)
+        log_warn("index.frozen", LOG_STR("index", conf.index), LOG_STR("until", "the reindex is done"));
+    else if (!verifier)
         log_warn("verify.failed", LOG_ERR(&error));
     enum engine_end end = engine_run(engine, reterr);
     verifier_stop(verifier);

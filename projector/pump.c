@@ -96,7 +96,7 @@ static void start_round(struct engine_lane *l, enum mark_priority priority, size
     /* Taken before the sources are read: whoever reads later has the higher version. */
     batch->version = lease_next_version(e->conf.lease);
     batch->tree = category_tree_ref(e->tree);
-    batch->targets = (uint8_t)((1u << e->target_count) - 1);
+    batch->targets = (uint8_t)((1u << e->target_count) - 1) & (uint8_t)~(e->conf.frozen ? 1u : 0u);
     n = lane_take(&l->lane, priority, n, e->scratch);
     for (size_t i = 0; i < n; i++) {
         if (!batch_add(batch, e->scratch[i])) {

@@ -1,6 +1,7 @@
 #include "projector/term.h"
 #include "core/cleanup.h"
 #include "projector/index_admin.h"
+#include "projector/jobs.h"
 
 void term_done(struct term *term) {
     for (size_t t = 0; t < TARGETS_MAX; t++)
@@ -10,7 +11,36 @@ void term_done(struct term *term) {
     *term = (struct term){0};
 }
 
-/* Reads what a target was made with. One that is not there any more, and does not serve, is left out from now on. */
+static bool is_foreign(const struct error *error) {
+    return error->code == ERROR_INVALID || error->code == ERROR_CORRUPT;
+}
+
+static void note_reindex(void *ctx, struct job_record *job) {
+    bool *active = ctx;
+    *active = *active || job->type == JOB_REINDEX;
+    job_record_done(job);
+}
+
+/* The serving index was made with a projection that this release does not know. Only a reindex helps: while one runs,
+ * the index goes on serving as it is, and what changes is written to the new one alone. */
+static bool freeze(struct term *term, const struct projector_options *options, mongoc_client_t *client,
+                   const struct error *why, struct error *reterr) {
+    struct index_mapping mapping = {0};
+    bool active = false;
+    if (term->may_freeze && !jobs_active(client, options->mongo.database, note_reindex, &active, reterr))
+        return false;
+    if (!active)
+        return error_set(reterr, ERROR_INVALID,
+                         "%.300s. This release cannot write it: `projector reindex` makes an index that it can", why->message);
+    if (!index_mapping_load(&options->es, options->projector.mapping, &mapping, reterr))
+        return false;
+    term->projections[0] = TAKE(mapping.projection);
+    term->frozen = true;
+    index_mapping_done(&mapping);
+    return true;
+}
+
+/* Reads what a target was made with. One that cannot be written any more, and does not serve, is left out from now on. */
 static bool prepare_target(struct term *term, const struct projector_options *options, mongoc_client_t *client, size_t t,
                            uint64_t *highest, struct error *reterr) {
     struct target *target = &term->targets.list[t];
@@ -22,10 +52,12 @@ static bool prepare_target(struct term *term, const struct projector_options *op
         *highest = version > *highest ? version : *highest;
     if (ok)
         return true;
-    if (!target->gone && (target->role == TARGET_SERVING || error.code != ERROR_NOT_FOUND))
+    if (!target->gone && target->role == TARGET_SERVING && is_foreign(&error))
+        return freeze(term, options, client, &error, reterr);
+    if (!target->gone && (target->role == TARGET_SERVING || (error.code != ERROR_NOT_FOUND && !is_foreign(&error))))
         return error_set(reterr, error.code, "%s", error.message);
     if (!target->gone && !targets_flaw(client, options->mongo.database, term->targets.revision, target->index, "",
-                                       "it is gone", true, reterr))
+                                       is_foreign(&error) ? "this release cannot write it" : "it is gone", true, reterr))
         return false;
     term->targets.revision += !target->gone;
     target->gone = true;
@@ -58,7 +90,7 @@ bool term_prepare_targets(struct term *term, const struct projector_options *opt
     for (size_t t = 0; ok && t < term->targets.count; t++) {
         ok = prepare_target(term, options, client, t, ret_highest, reterr);
         if (t == 0 && ret_empty && ret_highest)
-            *ret_empty = *ret_highest == 0;
+            *ret_empty = *ret_highest == 0 && !term->frozen;
     }
     drop_gone(term);
     return ok;

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -291,6 +292,20 @@ def test_replay_needs_a_projector(corner, projector, dead_letters, eventually):
     projector.stop()
     assert len(lines(dead_letters("list", "--json"))) == 1
     dead_letters("replay", "--all", expect=UNREACHABLE)
+
+
+def test_ids_that_look_like_options_or_need_quotes(corner, projector, dead_letters, eventually):
+    """Every letter names the words that replay it; a shell and the program understand them."""
+    ids = ["--all", "-1", "--", "--mongo.uri=mongodb://elsewhere", "it's $HOME; *"]
+    corner.products.insert_many([{**product(1, price="dear"), "_id": i} for i in ids])
+    eventually(lambda: letters(corner).count_documents({}) == len(ids), 30, "their letters")
+    for i in ids:
+        words = shlex.split(letters(corner).find_one({"_id": i})["replay"])
+        assert words[:3] == ["projector", "dead-letters", "replay"]
+        assert lines(dead_letters("show", "--json", "--", i))[0]["id"] == i
+        assert "1 replayed: 0 written, 1 failed again" in dead_letters(*words[2:], expect=DIFFERENCES)
+    assert "2 dropped" in dead_letters("drop", "--", *ids[:2])
+    assert letters(corner).count_documents({}) == len(ids) - 2
 
 
 @pytest.mark.parametrize("arguments", [(), ("burn",), ("show",), ("replay",), ("drop",), ("drop", "p1", "--all"), ("list", "--limit", "0"),

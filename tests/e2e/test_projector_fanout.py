@@ -99,7 +99,7 @@ def test_live_edits_do_not_wait_for_a_job(corner, program, shop, slow, checker, 
         for number in (900000 + n, count - 1 - n):
             update(corner, number, price=Int64(5000 + n))
             eventually(lambda i=number, p=5000 + n: price_is(corner, f"p{i:06}", p), 30, "a live edit", pause=0.005)
-        places.append(in_index_with_new_name(corner))
+        places.append(in_index_named(corner, "Renamed"))
     running = jobs(corner).find_one({"type": "fanout", "state": "running"})
     print(f"documents renamed after each pair of edits: {places} of {count}")
     assert running, "the job was over before twenty edits were"
@@ -110,9 +110,9 @@ def test_live_edits_do_not_wait_for_a_job(corner, program, shop, slow, checker, 
     assert projector.metric(PREFIX + "dead_letters_total") == 0
 
 
-def in_index_with_new_name(corner):
+def in_index_named(corner, name):
     corner.refresh()
-    return corner.stack.es("POST", f"/{corner.index}/_count", {"query": {"match": {"category_names.en": "Renamed"}}})["count"]
+    return corner.stack.es("POST", f"/{corner.index}/_count", {"query": {"match": {"category_names.en": name}}})["count"]
 
 
 @pytest.mark.parametrize("count", sizes())
@@ -160,6 +160,26 @@ def test_overlapping_changes_are_coalesced(corner, program, shop, slow, checker,
     eventually(checker.queue_is_drained, 20)
     tree = corner.stack.es("GET", f"/{corner.categories_index}/_doc/1")["_source"]
     assert tree["name"] == "Root 9"
+
+
+def test_renames_that_come_faster_than_a_job_runs(corner, program, shop, slow, checker, eventually):
+    """Each supersedes the job of the one before it when that has come to a small part of its products: all have had a new
+    name all the same once the renames were enough for one way through."""
+    count, part = shop(1000), 100
+    projector = start_slowly(corner, program, slow, checker, eventually, count)
+    renames = 0
+    while in_index_named(corner, "Root") > 0:
+        renames += 1
+        assert renames <= 3 * count / part, f"{in_index_named(corner, 'Root')} products still have their first name"
+        name = f"Generation{renames}"
+        corner.sql("UPDATE categories SET name=%s WHERE id=1", name)
+        eventually(lambda n=name: in_index_named(corner, n) >= part or in_index_named(corner, "Root") == 0, 60, "a part", pause=0.02)
+    superseded = jobs(corner).count_documents({"type": "fanout", "state": "superseded"})
+    print(f"{renames} renames, {superseded} jobs superseded")
+    assert superseded >= renames / 2
+    settle(corner, checker, eventually, count)
+    last = jobs(corner).find_one({"type": "fanout", "state": "done"}, sort=[("created_at", -1)])
+    assert last["done"] == last["total"] == count and "event=job.follows" in projector.log()
 
 
 def test_a_product_in_two_categories_of_a_job_counts_for_both(corner, program, write_api, checker, eventually):

@@ -1,5 +1,6 @@
 """The indexes beside the serving one: what they do not take, and their loss, is their own affair."""
 import pytest
+import requests
 from bson import Int64
 from harness.command import Commands
 from test_projector_reindex import FAST_LEASE, insert, jobs, mapping_file, physical, serving, targets
@@ -43,6 +44,73 @@ def test_what_the_old_index_refuses(corner, program, write_api, checker, command
     assert serving(corner) == old
     eventually(lambda: letters.find_one({"_id": "p00005"}), 90, "the full scan finds what it cannot say")
     eventually(lambda: price(corner, "p00039"), 60)
+
+
+# ---- an index of another release ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def foreign(corner, program, write_api, checker):
+    """A shop whose index was made with a projection that the program does not know: (the projector, stopped, and a
+    function that says which version the projection has)."""
+    def says(version):
+        meta = corner.stack.es("GET", f"/{corner.index}/_mapping")[serving(corner)]["mappings"]["_meta"]
+        meta["readside"]["projection"]["version"] = version
+        corner.stack.es("PUT", f"/{corner.index}/_mapping", {"_meta": meta})
+
+    insert(corner, range(100))
+    projector = program("projector", FAST_LEASE).start()
+    checker.assert_equal(60, at_least=100)
+    projector.stop()
+    says(99)
+    return projector, says
+
+
+def change(corner, number, value):
+    corner.products.update_one({"_id": f"p{number:05}"}, {"$set": {"price": Int64(value)}, "$inc": {"version": 1}})
+
+
+def scans(corner):
+    return jobs(corner, type="scan")
+
+
+@pytest.mark.parametrize("who", ["daemon", "command"])
+def test_an_index_of_another_release(corner, foreign, checker, commands, eventually, who):
+    projector, _ = foreign
+    old = serving(corner)
+    change(corner, 7, 77)
+    if who == "daemon":
+        projector.start(wait="alive")
+        eventually(lambda: "`projector reindex`" in requests.get(projector.url + "/readyz", timeout=10).text, 30, "what helps")
+        assert "event=start.failed" in projector.log() and price(corner, "p00007") == 1007
+    before = len(scans(corner))
+    assert commands("reindex", "--json").result["state"] == "done"
+    assert serving(corner) != old
+    if who == "command":
+        projector.start()
+    change(corner, 8, 88)
+    checker.assert_equal(60, at_least=100)
+    assert price(corner, "p00007", old) == 1007, "nothing was written to the old one"
+    assert len(scans(corner)) == before, "nothing is scanned twice"
+    assert "this release cannot write it" in commands("rollback", expect=1).err
+    projector.wait_for("/readyz")
+
+
+def test_a_reindex_of_a_foreign_index_is_given_up(corner, foreign, checker, commands, eventually):
+    """What changed meanwhile went nowhere: whoever can write that index begins with a scan."""
+    projector, says = foreign
+    projector.start(wait="alive")
+    running = commands.start("reindex", "--throttle", "10", "--json")
+    eventually(lambda: jobs(corner, phase="mark", done={"$gt": 0}), 60, "it marks")
+    change(corner, 7, 77)
+    (new,) = set(physical(corner)) - {serving(corner)}
+    eventually(lambda: price(corner, "p00007", new) == 77, 60, "the change is in the new index")
+    (job,) = jobs(corner, type="reindex")
+    commands("jobs", "cancel", job["_id"])
+    running.finish(expect=1)
+    says(1)
+    checker.assert_equal(60, at_least=100)
+    assert "or into none" in projector.log()
 
 
 def test_the_new_index_is_lost(corner, program, write_api, checker, commands, eventually):

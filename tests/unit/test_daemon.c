@@ -320,7 +320,7 @@ static void test_arguments(void **state) {
     assert_int_equal(run(&output, (const char *[]){"--query-api.limit=3", "dance", "--fast", "-", "--query-api.limit=4",
                                                    "--", "--help", NULL}),
                      0);
-    assert_string_equal(output.data, "argument dance\nargument --fast\nargument -\nargument --help\n");
+    assert_string_equal(output.data, "argument dance\nargument --fast\nargument -\nargument --\nargument --help\n");
 }
 
 static int ask_child(struct fixture *f, const char *line, struct answer *a) {
