@@ -345,6 +345,14 @@ static void put_variants(const struct composer *c, const struct projection_rule 
     sink_char(out, ']');
 }
 
+/* ---- what shoppers do ---- */
+
+/* Nothing is said of a product that nobody has looked at: it is as it was before there were signals. */
+static void put_signal(const struct projection_rule *rule, uint16_t step, struct sink *out) {
+    if (step)
+        put_int(rule, step, out);
+}
+
 /* ---- the document ---- */
 
 static bool put_field(struct composer *c, const struct projection_rule *rule, struct sink *out) {
@@ -404,6 +412,12 @@ static bool put_field(struct composer *c, const struct projection_rule *rule, st
         return true;
     case TRANSFORM_VARIANTS:
         put_variants(c, rule, out);
+        return true;
+    case TRANSFORM_SALES:
+        put_signal(rule, c->input->signals.sales, out);
+        return true;
+    case TRANSFORM_POPULARITY:
+        put_signal(rule, c->input->signals.popularity, out);
         return true;
     }
     return true;

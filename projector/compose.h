@@ -18,6 +18,7 @@
 #include "core/bson.h"
 #include "projector/category_tree.h"
 #include "projector/projection.h"
+#include "projector/product_signals.h"
 #include "projector/stock_states.h"
 
 struct composer;
@@ -36,6 +37,7 @@ struct compose_input {
     const struct stock_states *stock;       /* NULL: everything is out of stock */
     /* Leave categories out that are not in the tree: for a tree known to be newer than the product. */
     bool skip_unknown_categories;
+    struct product_signals signals; /* of this product */
 };
 
 struct compose_result {

@@ -15,8 +15,7 @@ struct load_session {
     mongoc_client_t *client;
     struct mysql_session *mysql;
     struct composer *composers[BULK_TARGETS_MAX];
-    struct stock_states stock;
-    struct buf sql;
+    struct load_rows rows;
     uint32_t *slots; /* id -> item + 1, open addressing */
     size_t slot_count;
 };
@@ -28,8 +27,7 @@ struct load_session *load_session_new(const struct load_conf *conf, struct error
         return NULL;
     }
     s->conf = *conf;
-    buf_init(&s->sql, SQL_MAX_BYTES);
-    stock_states_init(&s->stock, STOCK_MAX_BYTES);
+    load_rows_init(&s->rows);
     s->mysql = mysql_session_new(conf->mysql, reterr);
     bool ok = s->mysql != NULL;
     for (unsigned t = 0; ok && t < conf->target_count; t++)
@@ -50,8 +48,7 @@ void load_session_free(struct load_session *s) {
     mysql_session_free(s->mysql);
     for (unsigned t = 0; t < s->conf.target_count; t++)
         composer_free(s->composers[t]);
-    stock_states_done(&s->stock);
-    buf_done(&s->sql);
+    load_rows_done(&s->rows);
     free(s->slots);
     free(s);
 }
@@ -166,41 +163,82 @@ bool load_next_product(bson_iter_t *docs, bson_t *ret) {
     return false;
 }
 
-/* -- stock -- */
+/* -- stock and signals -- */
 
-bool load_want_sku(void *ctx, struct slice sku) {
+void load_rows_init(struct load_rows *rows) {
+    buf_init(&rows->sql, SQL_MAX_BYTES);
+    stock_states_init(&rows->stock, STOCK_MAX_BYTES);
+    signal_rows_init(&rows->signals, STOCK_MAX_BYTES);
+}
+
+void load_rows_done(struct load_rows *rows) {
+    stock_states_done(&rows->stock);
+    signal_rows_done(&rows->signals);
+    buf_done(&rows->sql);
+}
+
+void load_rows_reset(struct load_rows *rows) {
+    stock_states_reset(&rows->stock);
+    signal_rows_reset(&rows->signals);
+}
+
+static bool want_sku(void *ctx, struct slice sku) {
     return stock_states_want(ctx, sku);
 }
 
-static bool stock_row(void *ctx, char **columns, const unsigned long *lengths, unsigned count) {
-    if (count < 2 || !columns[0] || !columns[1])
+bool load_rows_want(struct load_rows *rows, const bson_t *product) {
+    struct slice id;
+    return compose_collect_skus(product, want_sku, &rows->stock) &&
+           (!compose_product_id(product, &id) || signal_rows_want(&rows->signals, id));
+}
+
+/* Columns: 's' and a SKU with its state, or 'p' and a product with its signals. */
+static bool take_row(void *ctx, char **columns, const unsigned long *lengths, unsigned count) {
+    struct load_rows *rows = ctx;
+    if (count < 4 || !columns[0] || !columns[1] || !columns[2] || !columns[3])
         return true;
-    int64_t state = lengths[1] == 1 ? columns[1][0] - '0' : -1;
-    stock_states_set(ctx, (struct slice){columns[0], lengths[0]}, state);
+    struct slice key = {columns[1], lengths[1]};
+    long first = strtol(columns[2], NULL, 10), second = strtol(columns[3], NULL, 10);
+    if (columns[0][0] == 's')
+        stock_states_set(&rows->stock, key, first);
+    else if (!signal_rows_add(&rows->signals, key, first, second))
+        rows->failed = true;
     return true;
 }
 
-bool load_stock(struct mysql_session *mysql, struct stock_states *stock, struct buf *sql, struct error *reterr) {
+static bool write_select(struct load_rows *rows, struct mysql_session *mysql) {
+    struct buf *sql = &rows->sql;
     size_t count;
-    const struct stock_entry *skus = stock_states_skus(stock, &count);
-    if (count == 0)
+    bool ok = true;
+    const struct stock_entry *skus = stock_states_skus(&rows->stock, &count);
+    buf_reset(sql);
+    buf_append_str(sql, "SELECT 's', sku, state, 0 FROM stock WHERE sku IN (''");
+    for (size_t i = 0; ok && i < count; i++)
+        ok = buf_append_char(sql, ',') && mysql_session_quote(mysql, sql, skus[i].sku.data, skus[i].sku.len);
+    buf_append_str(sql, ") UNION ALL SELECT 'p', product_id, sales, popularity FROM product_signals WHERE product_id IN (''");
+    for (size_t i = 0; ok && i < rows->signals.wanted_count; i++)
+        ok = buf_append_char(sql, ',') &&
+             mysql_session_quote(mysql, sql, rows->signals.wanted[i].data, rows->signals.wanted[i].len);
+    buf_append_char(sql, ')');
+    return ok && buf_ok(sql);
+}
+
+bool load_rows_read(struct load_rows *rows, struct mysql_session *mysql, struct error *reterr) {
+    size_t count;
+    stock_states_skus(&rows->stock, &count);
+    if (count == 0 && rows->signals.wanted_count == 0)
         return true;
+    rows->failed = false;
     if (!mysql_session_connect(mysql, reterr))
         return false;
-    buf_reset(sql);
-    buf_append_str(sql, "SELECT sku, state FROM stock WHERE sku IN (");
-    for (size_t i = 0; i < count; i++) {
-        if (i)
-            buf_append_char(sql, ',');
-        if (!mysql_session_quote(mysql, sql, skus[i].sku.data, skus[i].sku.len))
-            return error_nomem(reterr);
-    }
-    buf_append_char(sql, ')');
-    if (!buf_ok(sql))
+    if (!write_select(rows, mysql))
         return error_nomem(reterr);
-    bool ok = mysql_session_query_raw(mysql, (struct slice){sql->data, sql->len}, stock_row, stock, reterr);
-    buf_reset(sql);
-    buf_shrink(sql, SQL_KEEP_BYTES);
+    bool ok = mysql_session_query_raw(mysql, (struct slice){rows->sql.data, rows->sql.len}, take_row, rows, reterr);
+    if (ok && rows->failed)
+        ok = error_nomem(reterr);
+    buf_reset(&rows->sql);
+    buf_shrink(&rows->sql, SQL_KEEP_BYTES);
+    signal_rows_sort(&rows->signals);
     return ok;
 }
 
@@ -229,8 +267,9 @@ static enum batch_item_state compose_for(struct load_session *s, struct batch *b
     struct lane_entry *entry = item->entry;
     if (!bulk_begin_for(&batch->bulk, target, (struct slice){entry->id, entry->id_len}, batch->version, entry))
         return ITEM_UNLOADED;
-    struct compose_input input = {.product = product, .categories = batch->tree, .stock = &s->stock,
-                                  .skip_unknown_categories = entry->tree_is_fresh};
+    struct compose_input input = {.product = product, .categories = batch->tree, .stock = &s->rows.stock,
+                                  .skip_unknown_categories = entry->tree_is_fresh,
+                                  .signals = signal_rows_get(&s->rows.signals, (struct slice){entry->id, entry->id_len})};
     struct compose_result result;
     struct error error;
     enum compose_status status =
@@ -299,13 +338,13 @@ static bool load_and_compose(struct load_session *s, struct batch *batch, bson_t
         return error_nomem(reterr);
     if (!find_products(s, batch, reply, &docs, &complete, reterr))
         return false;
-    stock_states_reset(&s->stock);
+    load_rows_reset(&s->rows);
     bson_iter_t walk = docs;
     bson_t product;
     for (; load_next_product(&walk, &product); batch->read_count++, batch->read_bytes += product.len)
-        if (!compose_collect_skus(&product, load_want_sku, &s->stock))
+        if (!load_rows_want(&s->rows, &product))
             return error_nomem(reterr);
-    if (!load_stock(s->mysql, &s->stock, &s->sql, reterr))
+    if (!load_rows_read(&s->rows, s->mysql, reterr))
         return false;
     while (load_next_product(&docs, &product)) {
         struct slice id;

@@ -1,7 +1,7 @@
-/* load.h - one round of a lane's worker: read the products, then their stock, and compose.
+/* load.h - one round of a lane's worker: read the products, then their stock and signals, and compose.
  *
  * Products: one find({_id: {$in: ...}}) with read concern majority after the newest cluster time of the round's
- * marks. Stock: one SELECT for the SKUs of those products. Both may be newer than the mark that asked; never older.
+ * marks. Stock and signals: one SELECT for the SKUs and ids of those products. Both may be newer than the mark that asked; never older.
  * A product that is gone becomes a delete. Of an entry every target that its marks ask for gets an item, or none.
  *
  * Thread: a session belongs to its worker thread. */
@@ -30,7 +30,16 @@ void load_round(struct load_session *session, struct batch *batch);
 
 /* The next document of cursor.firstBatch or nextBatch, without a copy. */
 bool load_next_product(bson_iter_t *docs, bson_t *ret);
-/* For compose_collect_skus: ctx is the struct stock_states whose states are wanted. */
-bool load_want_sku(void *ctx, struct slice sku);
-/* Reads the state of the SKUs that `stock` wants, in one SELECT. sql: scratch, empty before and after. */
-bool load_stock(struct mysql_session *mysql, struct stock_states *stock, struct buf *sql, struct error *reterr);
+/* Reads what MySQL has to say about products: the state of the SKUs that `stock` wants and the signals of the products
+ * that `signals` wants, in one SELECT. */
+struct load_rows {
+    struct stock_states stock;
+    struct signal_rows signals;
+    struct buf sql; /* scratch */
+    bool failed;    /* no memory for a row */
+};
+void load_rows_init(struct load_rows *rows);
+void load_rows_done(struct load_rows *rows);
+void load_rows_reset(struct load_rows *rows);
+bool load_rows_want(struct load_rows *rows, const bson_t *product); /* false: no memory */
+bool load_rows_read(struct load_rows *rows, struct mysql_session *mysql, struct error *reterr);

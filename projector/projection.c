@@ -37,6 +37,8 @@ static const struct {
     [TRANSFORM_VARIED] = {"varied", VARIANTS, false, NULL},
     [TRANSFORM_FLAT] = {"flat", ID | VARIANTS | PRICE, false, FLAT_MEMBERS},
     [TRANSFORM_VARIANTS] = {"variants", ID | ATTRIBUTES | VARIANTS | PRICE, false, VARIANT_MEMBERS},
+    [TRANSFORM_SALES] = {"sales", ID, false, NULL},
+    [TRANSFORM_POPULARITY] = {"popularity", ID, false, NULL},
 };
 enum { TRANSFORM_COUNT = sizeof(TRANSFORMS) / sizeof(TRANSFORMS[0]) };
 

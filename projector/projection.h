@@ -41,6 +41,8 @@ enum transform {
     TRANSFORM_VARIED,         /* keyword[]: the names of attributes that stand in variants */
     TRANSFORM_FLAT,           /* {price, stock, sku} of a product without differing variants */
     TRANSFORM_VARIANTS,       /* nested [{sku, names, attrs, numbers, price, stock}] of all others */
+    TRANSFORM_SALES,          /* what shoppers do, as product_signals has it -> integer, absent if 0 */
+    TRANSFORM_POPULARITY,
 };
 
 #define PROJECTION_RULES_MAX 64

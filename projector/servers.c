@@ -27,6 +27,7 @@ bool servers_try_mysql(struct mysql_session *mysql, struct error *reterr) {
         "SELECT revision FROM category_revision LIMIT 1",
         "SELECT id, parent_id, path, name, names FROM categories LIMIT 1",
         "SELECT sku, state FROM stock LIMIT 1",
+        "SELECT product_id, sales, popularity FROM product_signals LIMIT 1",
     };
     for (size_t i = 0; i < ARRAY_LEN(probes); i++)
         if (!mysql_session_query(mysql, ignore_row, NULL, reterr, probes[i]))

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 
 enum {
-    STOCK_MAX_BYTES = 16 << 20,
-    SQL_MAX_BYTES = 32 << 20,
     ARENA_MAX_BYTES = 64 << 20,
     DOCUMENT_KEEP_BYTES = 1 << 20,
 };
@@ -21,8 +19,8 @@ struct verify_source {
     struct mysql_session *mysql;
     struct composer *composer;
     struct category_tree *tree;
-    struct stock_states stock;
-    struct buf sql, document;
+    struct load_rows rows;
+    struct buf document;
 };
 
 /* -- the tree, one for all threads -- */
@@ -79,9 +77,8 @@ struct verify_source *verify_source_new(const struct verify_source_conf *conf, s
         return NULL;
     }
     s->conf = *conf;
-    buf_init(&s->sql, SQL_MAX_BYTES);
     buf_init(&s->document, conf->document_max_bytes);
-    stock_states_init(&s->stock, STOCK_MAX_BYTES);
+    load_rows_init(&s->rows);
     s->mysql = mysql_session_new(conf->mysql, reterr);
     s->composer = s->mysql ? composer_new(conf->projection, reterr) : NULL;
     if (!s->composer) {
@@ -100,8 +97,7 @@ void verify_source_free(struct verify_source *s) {
     mysql_session_free(s->mysql);
     composer_free(s->composer);
     category_tree_unref(s->tree);
-    stock_states_done(&s->stock);
-    buf_done(&s->sql);
+    load_rows_done(&s->rows);
     buf_done(&s->document);
     free(s);
 }
@@ -263,8 +259,8 @@ static bool compose_one(struct verify_source *s, struct verify_page *page, const
     struct slice id;
     if (!compose_product_id(product, &id) || id.len > MARK_ID_MAX)
         return true;
-    struct compose_input input = {.product = product, .categories = s->tree, .stock = &s->stock,
-                                  .skip_unknown_categories = true};
+    struct compose_input input = {.product = product, .categories = s->tree, .stock = &s->rows.stock,
+                                  .skip_unknown_categories = true, .signals = signal_rows_get(&s->rows.signals, id)};
     struct compose_result result;
     struct error why = {0};
     buf_reset(&s->document);
@@ -292,11 +288,11 @@ bool verify_source_compose(struct verify_source *s, struct verify_page *page, st
         return true;
     if (!room(page))
         return error_nomem(reterr);
-    stock_states_reset(&s->stock);
+    load_rows_reset(&s->rows);
     while (load_next_product(&walk, &product))
-        if (!compose_collect_skus(&product, load_want_sku, &s->stock))
+        if (!load_rows_want(&s->rows, &product))
             return error_nomem(reterr);
-    if (!tree_now(s, reterr) || !load_stock(s->mysql, &s->stock, &s->sql, reterr))
+    if (!tree_now(s, reterr) || !load_rows_read(&s->rows, s->mysql, reterr))
         return false;
     size_t before = page->count;
     for (walk = page->docs; load_next_product(&walk, &product);)

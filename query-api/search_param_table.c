@@ -1,7 +1,7 @@
 /* search_param_table.c - the parameters of a search, as they are read and as /openapi.json shows them. */
 #include "query-api/search_params.h"
 
-static const char *const sorts[] = {"relevance", "price:asc", "price:desc", "newest", NULL};
+static const char *const sorts[] = {"relevance", "price:asc", "price:desc", "newest", "best_selling", NULL};
 static const char *const switches[] = {"on", "off", "true", "false", "1", "0", NULL};
 
 /* Of a search and of what else is narrowed down like one. */

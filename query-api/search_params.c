@@ -232,13 +232,14 @@ static void set_sort(struct parser *s, struct slice key, struct slice value) {
     } names[] = {{{"relevance", 9}, SORT_RELEVANCE},
                  {{"price:asc", 9}, SORT_PRICE_ASC},
                  {{"price:desc", 10}, SORT_PRICE_DESC},
-                 {{"newest", 6}, SORT_NEWEST}};
+                 {{"newest", 6}, SORT_NEWEST},
+                 {{"best_selling", 12}, SORT_BEST_SELLING}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (slice_eq(names[i].name, value)) {
             s->p->sort = names[i].order;
             return;
         }
-    fail(s, key, "must be relevance, price:asc, price:desc or newest");
+    fail(s, key, "must be relevance, price:asc, price:desc, newest or best_selling");
 }
 
 static void set_lang(struct parser *s, struct slice key, struct slice value) {

@@ -37,7 +37,7 @@ struct facet {
     struct slice name; /* DIM_ATTR: the name, or "*" for every attribute */
 };
 
-enum sort_order { SORT_RELEVANCE, SORT_PRICE_ASC, SORT_PRICE_DESC, SORT_NEWEST };
+enum sort_order { SORT_RELEVANCE, SORT_PRICE_ASC, SORT_PRICE_DESC, SORT_NEWEST, SORT_BEST_SELLING };
 
 enum {
     SEARCH_Q_MAX_BYTES = 512,

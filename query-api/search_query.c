@@ -1,4 +1,5 @@
 #include "query-api/search_filter.h"
+#include "query-api/search_rank.h"
 #include "query-api/search_spelling.h"
 #include "query-api/search_text.h"
 #include <stdio.h>
@@ -285,8 +286,11 @@ static void write_sort(struct search_writer *q) {
         [SORT_PRICE_ASC] = "[{\"in_stock\":\"desc\"},{\"price_min\":\"asc\"},{\"id\":\"asc\"}]",
         [SORT_PRICE_DESC] = "[{\"in_stock\":\"desc\"},{\"price_max\":\"desc\"},{\"id\":\"asc\"}]",
         [SORT_NEWEST] = "[{\"in_stock\":\"desc\"},{\"created_at\":\"desc\"},{\"id\":\"asc\"}]",
+        [SORT_BEST_SELLING] = "[{\"in_stock\":\"desc\"}," SEARCH_RANK_SALES_KEY ",{\"id\":\"asc\"}]",
     };
-    const char *order = orders[q->p->sort];
+    /* Without words every score is the same. */
+    static const char popular[] = "[{\"in_stock\":\"desc\"}," SEARCH_RANK_POPULARITY_KEY ",{\"id\":\"asc\"}]";
+    const char *order = q->p->sort == SORT_RELEVANCE && q->p->q.len == 0 ? popular : orders[q->p->sort];
     json_write_key(&q->w, "sort");
     json_write_raw(&q->w, order, strlen(order));
 }

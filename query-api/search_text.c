@@ -10,7 +10,8 @@ const char *const search_reason_names[REASON_COUNT] = {
 enum { PATTERN_MAX_BYTES = 16384, NEAR_SYLLABLES_MIN = 3, NEAR_SYLLABLES_MAX = 8 };
 
 const struct search_ranking search_ranking_default = {
-    .description = 200, .brand = 70, .category_names = 50, .joined = 15, .tie = 20, .accessory = 300, .category = 1500};
+    .description = 200, .brand = 70, .category_names = 50, .joined = 15, .tie = 20, .accessory = 300, .category = 1500,
+    .signals = {.sales = 20, .popularity = 10, .recency = 5}};
 
 static const double unit_weight = 8, pairs_weight = 0.5;
 
@@ -318,9 +319,8 @@ static void write_no_accessory(struct json_write *w, const struct search_text *t
     constant_end(w, (double)t->ranking->accessory / 100);
 }
 
-/* Every word must be there, wherever, in either language; or, without words, the text as a whole. Scores are
- * floor + something, all times `scale`. */
-static void write_words(struct json_write *w, const struct search_text *t, enum search_reason reason, double scale) {
+/* Every word must be there, wherever, in either language; or, without words, the text as a whole. */
+static void write_all_words(struct json_write *w, const struct search_text *t) {
     json_write_object(w);
     open_object(w, "bool");
     json_write_key(w, "must");
@@ -339,6 +339,21 @@ static void write_words(struct json_write *w, const struct search_text *t, enum 
     write_categories(w, t, (double)t->ranking->category / 100);
     if (!t->whole)
         write_no_accessory(w, t);
+    json_write_array_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+/* Scores are floor + something, all times `scale`. */
+static void write_words(struct json_write *w, const struct search_text *t, enum search_reason reason, double scale) {
+    json_write_object(w);
+    open_object(w, "bool");
+    json_write_key(w, "must");
+    search_rank_begin(w, &t->ranking->signals);
+    write_all_words(w, t);
+    search_rank_end(w, &t->ranking->signals);
+    json_write_key(w, "should");
+    json_write_array(w);
     write_layer_floor(w, scale < 1 ? LAYER_MEANT / scale : LAYER_WORDS);
     json_write_array_end(w);
     write_boost(w, scale);

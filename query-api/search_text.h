@@ -7,6 +7,7 @@
 #include "core/json_write.h"
 #include "query-api/category_list.h"
 #include "query-api/override_list.h"
+#include "query-api/search_rank.h"
 #include "query-api/search_words.h"
 
 enum {
@@ -28,6 +29,7 @@ struct search_ranking {
     int64_t tie;       /* of a word's other fields, beside its best one */
     int64_t accessory; /* of being no accessory of what is asked for */
     int64_t category;  /* of standing in the category that is asked for */
+    struct search_signal_weights signals; /* search_rank.h */
 };
 extern const struct search_ranking search_ranking_default;
 

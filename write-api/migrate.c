@@ -8,6 +8,7 @@
 
 EMBED(migration_0001, "write-api/migrations/0001_categories_stock.sql");
 EMBED(migration_0002, "write-api/migrations/0002_triggers.sql");
+EMBED(migration_0003, "write-api/migrations/0003_signals.sql");
 
 enum { LOCK_SECONDS = 5, NO_SUPER = 1419 };
 
@@ -20,6 +21,7 @@ struct migration {
 static const struct migration migrations[] = {
     {1, "categories_stock", migration_0001, &migration_0001_size},
     {2, "triggers", migration_0002, &migration_0002_size},
+    {3, "signals", migration_0003, &migration_0003_size},
 };
 
 static const char schema_table[] =

@@ -134,7 +134,7 @@ static void compose_all(struct bench *b) {
     struct error error = {0};
     for (size_t i = 0; i < b->count; i++) {
         struct slice id = {0};
-        struct compose_input input = {b->products[i], b->tree, &b->stock, false};
+        struct compose_input input = {.product = b->products[i], .categories = b->tree, .stock = &b->stock};
         if (bulk_full(&b->bulk))
             flush(b);
         if (!compose_product_id(b->products[i], &id) || !bulk_begin(&b->bulk, id, (UINT64_C(1) << 40) + i, NULL) ||

@@ -12,6 +12,7 @@ struct fixture {
     struct compose_result result;
     struct error error;
     bool skip_unknown;
+    struct product_signals signals;
 };
 
 static int setup(void **state) {
@@ -39,7 +40,7 @@ static void stock(struct fixture *f, const char *sku, int64_t state) {
 }
 
 static enum compose_status compose_bson(struct fixture *f, const bson_t *product) {
-    struct compose_input input = {product, f->tree, &f->stock, f->skip_unknown};
+    struct compose_input input = {product, f->tree, &f->stock, f->skip_unknown, f->signals};
     f->error = (struct error){0};
     size_t before = f->out.len;
     enum compose_status status = compose_product(f->composer, &input, &f->out, &f->result, &f->error);
@@ -398,7 +399,7 @@ static void test_too_large(void **state) {
     struct fixture *f = *state;
     struct buf small = BUF_INIT(400);
     bson_t *product = fixture_bson("{\"_id\":\"p\",\"attributes\":{\"v\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18]}}");
-    struct compose_input input = {product, f->tree, NULL, false};
+    struct compose_input input = {.product = product, .categories = f->tree};
     buf_append_str(&small, "before");
     assert_int_equal(compose_product(f->composer, &input, &small, &f->result, &f->error), COMPOSE_TOO_LARGE);
     assert_true(buf_ok(&small));
@@ -414,7 +415,7 @@ static void test_source_hash(void **state) {
     struct fixture *f = *state;
     struct bulk bulk;
     bson_t *product = fixture_bson("{\"_id\":\"p\",\"name\":\",\\\"content_hash\\\":\",\"price\":5}");
-    struct compose_input input = {product, f->tree, NULL, false};
+    struct compose_input input = {.product = product, .categories = f->tree};
     uint64_t hash = 0;
     assert_true(bulk_init(&bulk, "i", 1 << 20, 1 << 20, 10));
     assert_true(bulk_begin(&bulk, SLICE("p"), 5, NULL));
@@ -480,6 +481,67 @@ static void test_stock_states(void **state) {
     }
 }
 
+static void test_signals_of_a_product(void **state) {
+    struct fixture *f = *state;
+    uint64_t without = hash_of(f, "{\"_id\":\"p\"}");
+    assert_null(strstr(f->out.data, "sales"));
+    f->signals = (struct product_signals){4, 0};
+    assert_true(hash_of(f, "{\"_id\":\"p\"}") != without);
+    assert_non_null(strstr(f->out.data, ",\"sales\":4"));
+    assert_null(strstr(f->out.data, "popularity"));
+    f->signals.popularity = 9;
+    assert_int_equal(compose(f, "{\"_id\":\"p\"}"), COMPOSE_OK);
+    assert_non_null(strstr(f->out.data, ",\"popularity\":9"));
+    f->signals = (struct product_signals){0, 0};
+    assert_int_equal(hash_of(f, "{\"_id\":\"p\"}"), without);
+}
+
+static void test_signal_rows(void **state) {
+    struct signal_rows rows;
+    char id[SIGNAL_ID_MAX_BYTES + 2];
+    (void)state;
+    signal_rows_init(&rows, 1 << 20);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 500; i++) {
+            snprintf(id, sizeof(id), "p%d", i * 7 % 500);
+            assert_true(signal_rows_want(&rows, slice_str("p")));
+            assert_true(signal_rows_add(&rows, slice_str(id), i * 7 % 500, -1));
+        }
+        memset(id, 'x', sizeof(id) - 1);
+        id[sizeof(id) - 1] = '\0';
+        assert_true(signal_rows_want(&rows, slice_str(id)));
+        assert_int_equal(rows.wanted_count, 500);
+        signal_rows_sort(&rows);
+        for (int i = 0; i < 500; i++) {
+            snprintf(id, sizeof(id), "p%d", i);
+            struct product_signals got = signal_rows_get(&rows, slice_str(id));
+            assert_int_equal(got.sales, i < SIGNAL_STEP_MAX ? i : SIGNAL_STEP_MAX);
+            assert_int_equal(got.popularity, 0);
+        }
+        assert_int_equal(signal_rows_get(&rows, SLICE("p")).sales, 0);
+        signal_rows_reset(&rows);
+        assert_int_equal(signal_rows_get(&rows, SLICE("p1")).sales, 0);
+    }
+    signal_rows_done(&rows);
+}
+
+static void test_signal_steps(void **state) {
+    static const struct {
+        double amount;
+        uint16_t old, step;
+    } cases[] = {
+        {0, 0, 0}, {1, 0, 4}, {3, 0, 8}, {7, 0, 12}, {4095, 0, 48}, {1e300, 0, SIGNAL_STEP_MAX}, {-1, 0, 0},
+        {1, 5, 4},     /* a whole step away */
+        {0.9, 4, 4},   /* 3.7: near enough to stay */
+        {0.9, 3, 3},   /* and from below as well */
+        {0.7, 4, 3},   /* 3.06 */
+        {0.04, 0, 0},  {0.04, 1, 0}, {0, 1, 0}, {0, 200, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(product_signals_step(cases[i].amount, cases[i].old), cases[i].step);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -487,7 +549,7 @@ int main(void) {
         T(test_names_that_vary), T(test_numbers), T(test_odd_values_are_left_out), T(test_dates),
         T(test_long_values_are_cut), T(test_localized), T(test_categories), T(test_bad_products_name_the_field),
         T(test_invalid_utf8), T(test_depth_is_bounded), T(test_cut_bson), T(test_too_large), T(test_source_hash), T(test_collect_skus),
-        T(test_stock_states),
+        T(test_stock_states), T(test_signals_of_a_product), T(test_signal_rows), T(test_signal_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,7 +51,7 @@ static bool want(void *ctx, struct slice sku) {
 
 static bool compose_one(struct composer *c, struct compose_work *w, struct bulk *b, struct stock_states *stock, size_t i,
                         struct error *reterr) {
-    struct compose_input input = {w->products[i], w->tree, stock, false};
+    struct compose_input input = {.product = w->products[i], .categories = w->tree, .stock = stock};
     struct compose_result result;
     if (!compose_collect_skus(w->products[i], want, stock) || !bulk_begin(b, SLICE("p"), 1, NULL))
         return error_nomem(reterr);

@@ -3,6 +3,9 @@
 #include "query-api/search_text.h"
 #include <stdio.h>
 
+/* From a layer of words to their clauses: what signals multiply stands around them, the floor beside. */
+#define WORDS "bool.must.function_score.query.bool."
+
 static const struct json *clause(const char *q, bool typo) {
     struct buf out = BUF_INIT(1 << 20);
     struct json_write w;
@@ -35,7 +38,7 @@ static const struct json *found(const char *q, bool typo) {
 /* The words that must all be found, with '|' between them. */
 static void assert_words(const char *q, const char *expected) {
     char text[2048] = "";
-    const struct json *must = json_path(nth(found(q, false), 0), "bool.must");
+    const struct json *must = json_path(nth(found(q, false), 0), WORDS "must");
     for (const struct json *word = must->child; word; word = word->next) {
         const struct json *queries = json_path(word, "dis_max.queries");
         const struct json *match = json_get(queries ? queries->child : word, "multi_match");
@@ -90,7 +93,7 @@ static void test_codes_among_words(void **state) {
 
 static void assert_spelled(const char *q, const char *spelling) {
     char text[8192] = "|";
-    collect(json_path(nth(found(q, false), 0), "bool.must"), "words", text, sizeof(text));
+    collect(json_path(nth(found(q, false), 0), WORDS "must"), "words", text, sizeof(text));
     if (!strstr(text, spelling))
         fail_msg("%s: no %s in %s", q, spelling, text);
 }
@@ -108,19 +111,19 @@ static void test_units(void **state) {
     assert_spelled("3킬로", "3000g");
     assert_spelled("2TB", "2048gb");
     char text[2048] = "";
-    collect(json_path(nth(found("5 green 16z90s 인치", false), 0), "bool.must"), "words", text, sizeof(text));
+    collect(json_path(nth(found("5 green 16z90s 인치", false), 0), WORDS "must"), "words", text, sizeof(text));
     assert_string_equal(text, "");
 }
 
 static void test_accessories(void **state) {
     (void)state;
     char text[8192] = "|";
-    collect(json_path(nth(found("삼성 laptops", false), 0), "bool.should"), "words", text, sizeof(text));
+    collect(json_path(nth(found("삼성 laptops", false), 0), WORDS "should"), "words", text, sizeof(text));
     assert_non_null(strstr(text, "|laptopsleeve|"));
     assert_non_null(strstr(text, "|laptopsleeves|"));
     assert_non_null(strstr(text, "|laptop가방|"));
     text[1] = '\0';
-    collect(json_path(nth(found("laptop sleeve", false), 0), "bool.should"), "words", text, sizeof(text));
+    collect(json_path(nth(found("laptop sleeve", false), 0), WORDS "should"), "words", text, sizeof(text));
     assert_string_equal(text, "|"); /* that is what is asked for */
 }
 
@@ -137,6 +140,37 @@ static void test_layers(void **state) {
     assert_true(code > in_name && in_name > 10 * (floor + 616) && floor > LAYER_MEANT && LAYER_PIN > code);
     assert_int_equal(found("laptop", true)->count, 2);
     assert_int_equal(clause("13.3inch", true)->count, 2); /* a size is no code */
+}
+
+/* However much a product sells, its words stay in their layer. */
+static void test_signals_are_bounded(void **state) {
+    (void)state;
+    const struct search_signal_weights *weights = &search_ranking_default.signals;
+    const struct json *score = json_path(nth(found("laptop", false), 0), "bool.must.function_score");
+    double most;
+    assert_true(json_double(json_get(score, "max_boost"), &most));
+    assert_true(most == search_rank_most(weights) && most < 2 && 616 * most * 10 < LAYER_CODE_IN_NAME);
+    assert_null(json_get(score, "boost_mode")); /* multiply */
+    assert_int_equal(json_get(score, "functions")->count, 4);
+}
+
+static void test_signals_can_be_off(void **state) {
+    (void)state;
+    struct buf out = BUF_INIT(4096);
+    struct json_write w;
+    const struct search_signal_weights none = {0, 0, 0}, sales = {20, 0, 0};
+    assert_true(json_write_init(&w, &out));
+    json_write_array(&w);
+    for (int i = 0; i < 2; i++) {
+        search_rank_begin(&w, i ? &sales : &none);
+        json_write_str(&w, "x");
+        search_rank_end(&w, i ? &sales : &none);
+    }
+    json_write_array_end(&w);
+    assert_true(json_write_finish(&w));
+    assert_non_null(strstr(out.data, "[\"x\",{\"function_score\":{\"query\":\"x\","));
+    assert_null(strstr(out.data, "popularity"));
+    buf_done(&out);
 }
 
 static const char *reason(const struct json *clause_of) {
@@ -188,6 +222,8 @@ int main(void) {
         cmocka_unit_test(test_units),
         cmocka_unit_test(test_accessories),
         cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_signals_are_bounded),
+        cmocka_unit_test(test_signals_can_be_off),
         cmocka_unit_test(test_what_may_be_meant),
         cmocka_unit_test(test_a_second_request),
         cmocka_unit_test(test_typos_only_where_they_are_cheap),

@@ -26,7 +26,9 @@ class Checker:
         rows = self.corner.sql("SELECT id, parent_id, path, name, names FROM categories")
         categories = compose.Categories(rows, category_names)
         stock = {row["sku"]: row["state"] for row in self.corner.sql("SELECT sku, state FROM stock")}
-        return {p["_id"]: compose.expected(p, categories, stock) for p in self.corner.products.find()}
+        rows = self.corner.sql("SELECT product_id, sales, popularity FROM product_signals")
+        signals = {row.pop("product_id").decode(): row for row in rows}
+        return {p["_id"]: compose.expected(p, categories, stock, signals.get(p["_id"])) for p in self.corner.products.find()}
 
     def actual(self):
         """{id: document} from Elasticsearch, as a search sees it."""

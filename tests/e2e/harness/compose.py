@@ -183,8 +183,8 @@ def rfc3339(value):
     return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
 
 
-def expected(product, categories, stock_states):
-    """The search document of one product of MongoDB."""
+def expected(product, categories, stock_states, signals=None):
+    """The search document of one product of MongoDB. signals: what its row of product_signals says."""
     made = {"id": product["_id"], "currency": cut(product.get("currency") or "") or "KRW"}
     for field, max_bytes in TEXT_BYTES.items():
         if product.get(field) is not None:
@@ -198,6 +198,7 @@ def expected(product, categories, stock_states):
             made[field] = rfc3339(product[field])
     made.update(categories.fields(product))
     made.update(variant_fields(product, stock_states))
+    made.update({field: step for field, step in (signals or {}).items() if step})
     return made
 
 

@@ -102,7 +102,7 @@ def compose(product, stock, tree):
     best = max((s.stock for s in skus), key=RANK.get)
     made = {"id": product["id"], "codes": sorted(codes), "currency": product.get("currency", "KRW"), "in_stock": best != "out",
             "stock": best, "skus": [s.sku for s in skus], "created_at": product.get("created_at", "2026-01-01T00:00:00.000Z"),
-            "content_hash": 1, "version": 1}
+            "content_hash": 1, "version": 1, **{k: product[k] for k in ("sales", "popularity") if k in product}}
     for field in ("name", "description"):
         if field in product:
             made[field] = localized(product[field])
