@@ -1,5 +1,5 @@
-"""A forwarding proxy between projector and Elasticsearch that keeps every _bulk body in a file: what the ceiling
-replays is byte for byte what the projector sent."""
+"""A forwarding proxy between a program and Elasticsearch that shows every request to `keep`: what the other side of a
+comparison replays is byte for byte what the program sent."""
 import http.client
 import os
 import threading
@@ -7,12 +7,10 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Recorder:
-    def __init__(self, target, folder):
-        self.folder = folder
-        self.bodies = []
+class Forwarder:
+    def __init__(self, target, keep):
+        """keep(method, path, body): called before each answer is given, one call at a time."""
         parts = urllib.parse.urlsplit(target)
-        recorder = self
         lock = threading.Lock()
 
         class Handler(BaseHTTPRequestHandler):
@@ -24,19 +22,14 @@ class Recorder:
             def handle_one(self):
                 length = int(self.headers.get("Content-Length") or 0)
                 body = self.rfile.read(length) if length else b""
-                path = self.path.partition("?")[0]
                 connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=120)
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
                 connection.request(self.command, self.path, body, headers)
                 reply = connection.getresponse()
                 text = reply.read()
                 connection.close()
-                if path.endswith("/_bulk") and b'"categories' not in body[:200]:
-                    with lock:
-                        name = os.path.join(recorder.folder, f"{len(recorder.bodies):06}.bulk")
-                        recorder.bodies.append((name, self.path))
-                    with open(name, "wb") as f:
-                        f.write(body)
+                with lock:
+                    keep(self.command, self.path, body)
                 self.send_response(reply.status)
                 for k, v in reply.getheaders():
                     if k.lower() not in ("connection", "transfer-encoding", "content-length"):
@@ -56,3 +49,18 @@ class Recorder:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+class Recorder(Forwarder):
+    """Keeps the _bulk bodies of products in files below `folder`: bodies, a list of (file, path)."""
+
+    def __init__(self, target, folder):
+        self.bodies = []
+
+        def keep(_, path, body):
+            if path.partition("?")[0].endswith("/_bulk") and b'"categories' not in body[:200]:
+                name = os.path.join(folder, f"{len(self.bodies):06}.bulk")
+                self.bodies.append((name, path))
+                with open(name, "wb") as f:
+                    f.write(body)
+        super().__init__(target, keep)
