@@ -51,6 +51,12 @@ static const struct http_route routes[] = {
      .handler = handle_override_put,
      .summary = "Create or replace one; in effect everywhere within two seconds"},
     {.method = "DELETE", .path = "/admin/{kind}/{id}", .handler = handle_override_delete, .summary = "Delete one"},
+    {.method = "GET", .path = "/", .handler = handle_page, .summary = "The storefront page"},
+    {.method = "GET", .path = "/p/{id}", .handler = handle_page, .summary = "The same, showing a product"},
+    {.method = "GET",
+     .path = "/assets/{version}/{file}",
+     .handler = handle_page_asset,
+     .summary = "Scripts and styles of the page"},
     DAEMON_ROUTES,
     {.method = NULL},
 };

@@ -78,6 +78,7 @@ extern const struct http_param suggest_params[], similar_params[];
 void search_start(struct query_loop *q, struct http_request *request, const struct search_params *params);
 /* GET (one, all), PUT and DELETE of /admin/{synonyms,stopwords,rules}. */
 http_handler handle_override_list, handle_override_get, handle_override_put, handle_override_delete;
+http_handler handle_page, handle_page_asset;
 
 /* One question to Elasticsearch on behalf of a request: breaker, limit, deadline, tracing, error mapping and the
  * life of the request in one place. `answer` gets 2xx and 404 with the parsed body (NULL if a 404's is no JSON), which
