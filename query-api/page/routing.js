@@ -38,6 +38,9 @@ function fromAddress(query) {
   return state;
 }
 
+/* Is nothing asked for? */
+export const isHome = (state) => toAddress(state).toString() === '';
+
 export const addressOf = (state) => link('/', toAddress(state));
 
 export const routing = (history) => ({

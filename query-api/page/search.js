@@ -5,7 +5,7 @@ import { $, el } from './dom.js';
 import { chosenText, filterWidgets } from './filters.js';
 import { number } from './format.js';
 import { searchLink } from './links.js';
-import { routing, sorts } from './routing.js';
+import { isHome, routing, sorts } from './routing.js';
 import { attachSuggestions } from './suggest.js';
 import { lang, t } from './text.js';
 
@@ -93,10 +93,11 @@ function resultWidgets(form) {
 function afterAnswer(search) {
   const results = search.helper.lastResults;
   const state = search.getUiState()[INDEX] ?? {};
-  $('#hero').hidden = Object.keys(state).some((key) => key !== 'configure');
+  $('#hero').hidden = !isHome(state);
   sayInLanguage($('#main'));
   if (!results) return;
   document.title = state.query ? `${state.query} – Readside` : 'Readside';
+  $('#pages').hidden = results.nbPages < 2;
   showDegraded(results._rawResults[0].degraded);
   showCorrected(results._rawResults[0].userData?.[0]?.query ?? {});
   const chosen = $('#chosen').children.length;

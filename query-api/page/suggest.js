@@ -7,7 +7,7 @@ import { t } from './text.js';
 import { tileOf } from './tile.js';
 
 const WAIT_MS = 80;
-const COUNT = 5;
+const COUNT = 4;
 
 /* on.type(text): while typing; on.search(text): Enter, or a search that is suggested. */
 export function attachSuggestions(form, on) {
@@ -62,7 +62,7 @@ export function attachSuggestions(form, on) {
     active = -1;
     const found = [
       ...group('suggest_queries', answer.queries.slice(0, COUNT).map(({ q }) => ({ text: q, content: q }))),
-      ...group('suggest_categories', answer.categories.slice(0, 3).map(({ path, name }) => ({ href: searchLink({ category: path }), content: (namesOfPath(path) ?? [name]).join(' › ') }))),
+      ...group('suggest_categories', answer.categories.slice(0, 2).map(({ path, name }) => ({ href: searchLink({ category: path }), content: (namesOfPath(path) ?? [name]).join(' › ') }))),
       ...group('suggest_products', answer.products.slice(0, COUNT).map((product) => ({ href: productLink(product.id), content: line(product) }))),
     ];
     if (!found.length) return close();
