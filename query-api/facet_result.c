@@ -352,7 +352,7 @@ static void write_all_attrs(struct facets *s, struct source source) {
     uint64_t other = 0;
     for (size_t k = 0; k < s->p->filter_count; k++) {
         const struct filter *f = &s->p->filters[k];
-        if (f->dim != DIM_ATTR || named_facet(s->p, f->name))
+        if (f->dim != DIM_ATTR || f->strict || named_facet(s->p, f->name))
             continue;
         write_attr_key(s, f->name);
         write_attr(s, (struct source){.kind = 's', .index = k}, f->name, f);

@@ -126,22 +126,26 @@ static bool read_find(struct arena *arena, struct facet_values *v) {
 
 void handle_facet_values(struct http_request *request, void *ctx) {
     struct query_loop *q = ctx;
-    struct arena *arena = http_request_arena(request);
+    struct search_params params;
+    struct slice find;
     struct search_errors errors = {.count = 0};
+    if (facet_values_params_read(http_request_arena(request), http_request_param(request, "name"), http_request_query(request),
+                                 &params, &find, &errors))
+        facet_values_start(q, request, &params, find);
+    else if (errors.count)
+        http_reply_problem(request, 400, "the request has invalid parameters", errors.items, errors.count);
+    else
+        reply_nomem(request);
+}
+
+void facet_values_start(struct query_loop *q, struct http_request *request, const struct search_params *params, struct slice find) {
+    struct arena *arena = http_request_arena(request);
     struct facet_values *v = arena_zalloc(arena, sizeof(*v));
     if (!v) {
         reply_nomem(request);
         return;
     }
-    v->begun = clock_now_usec();
-    if (!facet_values_params_read(arena, http_request_param(request, "name"), http_request_query(request), &v->params,
-                                  &v->find, &errors)) {
-        if (errors.count)
-            http_reply_problem(request, 400, "the request has invalid parameters", errors.items, errors.count);
-        else
-            reply_nomem(request);
-        return;
-    }
+    *v = (struct facet_values){.params = *params, .find = find, .begun = clock_now_usec()};
     struct search_text_context context = {.arena = arena, .categories = q->categories, .overrides = q->overrides};
     bool ok = read_find(arena, v);
     if (ok && v->params.q.len)

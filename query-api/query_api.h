@@ -76,6 +76,10 @@ extern const struct http_param suggest_params[], similar_params[];
 /* Answers request, which may be an inner one (http_server.h), as GET /v1/search with these parameters: from the cache, or
  * by asking. What params points to lives as long as the request. */
 void search_start(struct query_loop *q, struct http_request *request, const struct search_params *params);
+/* The same for GET /v1/facets/{name}/values: params asks for one facet and no hits; find may be empty. */
+void facet_values_start(struct query_loop *q, struct http_request *request, const struct search_params *params, struct slice find);
+/* The InstantSearch protocol, instant.h: batches, one search, the values of one facet, and what browsers ask before. */
+http_handler handle_instant_queries, handle_instant_query, handle_instant_facet, handle_instant_options;
 /* GET (one, all), PUT and DELETE of /admin/{synonyms,stopwords,rules}. */
 http_handler handle_override_list, handle_override_get, handle_override_put, handle_override_delete;
 http_handler handle_page, handle_page_asset;

@@ -264,3 +264,35 @@ bool search_filter_any_product(const struct search_writer *q, enum visible which
             return true;
     return false;
 }
+
+/* A filter alone, as if there were no other: any variant may meet it. */
+static void write_literal(struct search_writer *q, struct search_literal *literal) {
+    struct search_params alone = {.filters = &literal->filter, .filter_count = 1};
+    struct search_writer one = {.p = &alone, .w = q->w};
+    struct json_write *w = &one.w;
+    if (literal->negated) {
+        json_write_object(w);
+        json_write_key(w, "bool");
+        json_write_object(w);
+        json_write_key(w, "must_not");
+    }
+    search_filter_begin(w);
+    search_filter_products(&one, VISIBLE_ALL, NULL);
+    search_filter_condition(&one, VISIBLE_ALL, NULL, false);
+    search_filter_end(w);
+    if (literal->negated) {
+        json_write_object_end(w);
+        json_write_object_end(w);
+    }
+    q->w = one.w;
+}
+
+void search_filter_clauses(struct search_writer *q) {
+    for (size_t i = 0; i < q->p->clause_count; i++) {
+        const struct search_clause *clause = &q->p->clauses[i];
+        should_begin(&q->w);
+        for (size_t k = 0; k < clause->count; k++)
+            write_literal(q, &clause->literals[k]);
+        should_end(&q->w);
+    }
+}

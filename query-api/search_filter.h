@@ -34,5 +34,7 @@ void search_filter_sku(struct search_writer *q, enum form form, enum visible whi
 void search_filter_any_sku(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits);
 /* Both: what stands with the product, and one SKU of it. */
 void search_filter_condition(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits);
+/* The clauses, one filter each. */
+void search_filter_clauses(struct search_writer *q);
 bool search_filter_any_product(const struct search_writer *q, enum visible which, const struct filter *but);
 bool search_filter_any_variant(const struct search_writer *q, enum visible which, const struct filter *but);

@@ -47,7 +47,7 @@ static bool keep(struct arena *arena, struct buf *text, struct slice *ret) {
 static bool write_filter(struct arena *arena, const struct filter *f, struct buf *text, struct buf *range, struct slice *ret) {
     struct slice *ranges = arena_alloc(arena, (f->range_count + 1) * sizeof(*ranges));
     bool ok = ranges != NULL;
-    buf_append_u64(text, f->dim);
+    buf_append_u64(text, f->dim * 2u + f->strict);
     put(text, f->name);
     ok = ok && put_copied_set(arena, text, f->values, f->value_count);
     for (size_t i = 0; ok && i < f->range_count; i++) {
@@ -57,6 +57,26 @@ static bool write_filter(struct arena *arena, const struct filter *f, struct buf
     if (ok)
         put_set(text, ranges, f->range_count);
     return ok && keep(arena, text, ret);
+}
+
+static bool write_clauses(struct arena *arena, const struct search_params *p, struct buf *out) {
+    struct buf text = BUF_INIT(1 << 20), range = BUF_INIT(256);
+    bool ok = true;
+    for (size_t i = 0; ok && i < p->clause_count; i++) {
+        const struct search_clause *clause = &p->clauses[i];
+        struct slice *literals = arena_alloc(arena, (clause->count + 1) * sizeof(*literals));
+        ok = literals != NULL;
+        for (size_t k = 0; ok && k < clause->count; k++) {
+            if (clause->literals[k].negated)
+                buf_append_char(&text, '-');
+            ok = write_filter(arena, &clause->literals[k].filter, &text, &range, &literals[k]);
+        }
+        if (ok)
+            put_set(out, literals, clause->count);
+    }
+    buf_done(&text);
+    buf_done(&range);
+    return ok;
 }
 
 bool search_key_write(struct arena *arena, const struct search_params *p, struct buf *out) {
@@ -77,7 +97,7 @@ bool search_key_write(struct arena *arena, const struct search_params *p, struct
     if (ok) {
         put_set(out, filters, p->filter_count);
         put_set(out, facets, p->facet_count);
-        ok = put_copied_set(arena, out, p->fields, p->field_count);
+        ok = put_copied_set(arena, out, p->fields, p->field_count) && write_clauses(arena, p, out);
     }
     buf_done(&text);
     buf_done(&range);

@@ -542,13 +542,13 @@ bool search_params_from_json(struct arena *arena, const struct json *body, struc
 
 const struct filter *search_params_filter(const struct search_params *p, enum dimension dim, struct slice name) {
     for (size_t i = 0; i < p->filter_count; i++)
-        if (p->filters[i].dim == dim && slice_eq(p->filters[i].name, name))
+        if (!p->filters[i].strict && p->filters[i].dim == dim && slice_eq(p->filters[i].name, name))
             return &p->filters[i];
     return NULL;
 }
 
 bool search_params_shows(const struct search_params *p, const struct filter *f) {
-    for (size_t i = 0; i < p->facet_count; i++)
+    for (size_t i = 0; i < p->facet_count && !f->strict; i++)
         if (p->facets[i].dim == f->dim &&
             (slice_eq(p->facets[i].name, f->name) || slice_eq(p->facets[i].name, SLICE("*"))))
             return true;

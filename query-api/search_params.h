@@ -30,6 +30,18 @@ struct filter {
     size_t value_count;
     struct range *ranges; /* DIM_PRICE, and DIM_ATTR given as 13..14 */
     size_t range_count;
+    bool strict; /* counts for its own facet, too: not disjunctive. There may be several of one name */
+};
+
+/* What filters cannot say: not, or one of several dimensions. A product meets one of the literals; each is a condition of
+ * its own, which any variant may meet. */
+struct search_literal {
+    struct filter filter;
+    bool negated; /* the product does not meet the filter at all */
+};
+struct search_clause {
+    struct search_literal *literals;
+    size_t count;
 };
 
 struct facet {
@@ -86,6 +98,8 @@ struct search_params {
     char lang[4];   /* "ko", "en", ... */
     struct filter *filters;
     size_t filter_count;
+    struct search_clause *clauses; /* all of them hold */
+    size_t clause_count;
     struct facet *facets;
     size_t facet_count;
     unsigned facet_size;
@@ -115,7 +129,7 @@ bool search_params_from_pairs(struct arena *arena, const struct uri_pair *pairs,
 bool search_params_from_json(struct arena *arena, const struct json *body, struct search_params *ret,
                              struct search_errors *ret_errors);
 
-/* The filter of a dimension (and attribute name), or NULL. */
+/* The filter of a dimension (and attribute name) that is not strict, or NULL. */
 const struct filter *search_params_filter(const struct search_params *p, enum dimension dim, struct slice name);
-/* Is the facet of this filter shown, by its own name or as attr.*? */
+/* Is the facet of this filter shown, by its own name or as attr.*? Never that of a strict one: it stands in the query. */
 bool search_params_shows(const struct search_params *p, const struct filter *f);

@@ -270,7 +270,7 @@ static void write_facets(struct search_writer *q) {
         if (facet->dim != DIM_ATTR || !slice_eq(facet->name, SLICE("*")))
             continue;
         for (size_t k = 0; k < p->filter_count; k++)
-            if (p->filters[k].dim == DIM_ATTR) {
+            if (p->filters[k].dim == DIM_ATTR && !p->filters[k].strict) {
                 struct facet selected = {.dim = DIM_ATTR, .name = p->filters[k].name};
                 write_facet(q, 's', k, &selected, &p->filters[k]);
             }
@@ -323,6 +323,7 @@ static void write_query(struct search_writer *q) {
     search_filter_products(q, VISIBLE_HIDDEN, NULL);
     /* When nothing of the variants is shown as a facet the whole condition stands here, else in post_filter. */
     search_filter_condition(q, VISIBLE_HIDDEN, NULL, !q->terms && !search_filter_any_variant(q, VISIBLE_SHOWN, NULL));
+    search_filter_clauses(q);
     json_write_array_end(w);
     json_write_object_end(w);
     json_write_object_end(w);
