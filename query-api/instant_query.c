@@ -42,7 +42,8 @@ static bool read_sort(struct slice name, enum sort_order *ret) {
     } sorts[] = {{{"", 0}, SORT_RELEVANCE},
                  {{"_price_asc", 10}, SORT_PRICE_ASC},
                  {{"_price_desc", 11}, SORT_PRICE_DESC},
-                 {{"_newest", 7}, SORT_NEWEST}};
+                 {{"_newest", 7}, SORT_NEWEST},
+                 {{"_best_selling", 13}, SORT_BEST_SELLING}};
     for (size_t i = 0; i < sizeof(sorts) / sizeof(sorts[0]); i++)
         if (slice_eq(name, sorts[i].name)) {
             *ret = sorts[i].sort;

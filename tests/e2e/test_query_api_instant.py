@@ -117,6 +117,7 @@ def test_an_index_for_each_order_and_language(shop):
         return batch(shop, {"indexName": index, "query": "", **more})[0]["hits"][0]
     assert first("products_price_asc")["objectID"] == "tea" and first("products_price_desc")["objectID"] == "odyssey"
     assert first("products_newest")["objectID"] == "odyssey"
+    assert first("products_en_best_selling")["in_stock"] is True
     assert first("products_en_price_desc")["name"] == "Samsung Odyssey gaming laptop" == first("products_price_desc", lang="en")["name"]
     assert first("products_en_price_desc", queryLanguages=["ko"])["name"] == "Samsung Odyssey gaming laptop"
     assert first("products_price_desc", queryLanguages=["en"])["categories"] == ["Computers", "Laptops", "Gaming laptops"]
