@@ -68,10 +68,10 @@ void daemon_handle_readyz(struct http_request *request, void *ctx);
 void daemon_handle_metrics(struct http_request *request, void *ctx);
 void daemon_handle_openapi(struct http_request *request, void *ctx);
 #define DAEMON_ROUTES                                                                              \
-    {.method = "GET", .path = "/healthz", .handler = daemon_handle_healthz, .summary = "Is the process alive?"}, \
-    {.method = "GET", .path = "/readyz", .handler = daemon_handle_readyz, .summary = "Is it fit for traffic? 503 with the reasons if not"}, \
-    {.method = "GET", .path = "/metrics", .handler = daemon_handle_metrics, .summary = "Metrics in Prometheus text format"}, \
-    {.method = "GET", .path = "/openapi.json", .handler = daemon_handle_openapi, .summary = "This description of all endpoints, as OpenAPI 3.1"}
+    {.method = "GET", .path = "/healthz", .scope = HTTP_SCOPE_PUBLIC, .handler = daemon_handle_healthz, .summary = "Is the process alive?"}, \
+    {.method = "GET", .path = "/readyz", .scope = HTTP_SCOPE_PUBLIC, .handler = daemon_handle_readyz, .summary = "Is it fit for traffic? 503 with the reasons if not"}, \
+    {.method = "GET", .path = "/metrics", .scope = HTTP_SCOPE_PUBLIC, .handler = daemon_handle_metrics, .summary = "Metrics in Prometheus text format"}, \
+    {.method = "GET", .path = "/openapi.json", .scope = HTTP_SCOPE_PUBLIC, .handler = daemon_handle_openapi, .summary = "This description of all endpoints, as OpenAPI 3.1"}
 
 /* A readiness condition, set from any thread; `name` is unique and static. reason is copied; NULL keeps it. */
 struct daemon_condition;

@@ -235,7 +235,7 @@ void daemon_handle_openapi(struct http_request *request, void *ctx) {
     (void)ctx;
     const struct http_server_options *options = http_request_server_options(request);
     struct buf out = BUF_INIT(OPENAPI_MAX_BYTES);
-    if (openapi_write(&out, options->name, READSIDE_VERSION, options->routes)) {
+    if (openapi_write(&out, READSIDE_VERSION, options)) {
         http_reply(request, 200, NULL, &out);
         return;
     }

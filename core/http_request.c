@@ -2,6 +2,7 @@
  * a handler may hold the request longer), and what handlers read from it. */
 #include "core/cleanup.h"
 #include "core/http_server_internal.h"
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <strings.h>
@@ -324,6 +325,25 @@ struct slice http_request_body(const struct http_request *r) {
 
 const struct trace *http_request_trace(const struct http_request *r) {
     return &r->trace;
+}
+
+unsigned http_request_scopes(const struct http_request *r) {
+    return r->scopes;
+}
+
+void http_request_set_scopes(struct http_request *r, unsigned scopes) {
+    r->scopes = scopes;
+}
+
+struct slice http_request_peer(const struct http_request *r) {
+    const union MHD_ConnectionInfo *info =
+        r->conn ? MHD_get_connection_info(r->conn->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS) : NULL;
+    const struct sockaddr *addr = info ? info->client_addr : NULL;
+    if (addr && addr->sa_family == AF_INET)
+        return (struct slice){(const char *)&((const struct sockaddr_in *)(const void *)addr)->sin_addr, 4};
+    if (addr && addr->sa_family == AF_INET6)
+        return (struct slice){(const char *)&((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr, 16};
+    return (struct slice){NULL, 0};
 }
 
 const char *http_request_id(const struct http_request *r) {

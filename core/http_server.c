@@ -151,6 +151,13 @@ static bool read_framing(struct http_request *r, struct body_head *ret) {
     return true;
 }
 
+/* False: refused. */
+static bool pass_guard(struct http_request *r) {
+    const struct http_server_options *o = &r->server->options;
+    enum http_scope scope = r->route->scope ? r->route->scope : o->default_scope;
+    return !o->guard || scope == HTTP_SCOPE_PUBLIC || o->guard(r, scope, o->guard_ctx);
+}
+
 static void check_head(struct http_request *r, struct body_head *body) {
     const struct http_server_options *o = &r->server->options;
     const union MHD_ConnectionInfo *size =
@@ -170,7 +177,7 @@ static void check_head(struct http_request *r, struct body_head *body) {
         return;
     }
     find_route(r);
-    if (r->replied)
+    if (r->replied || !pass_guard(r))
         return;
     bool streams = r->route->on_body != NULL;
     r->body_max = r->route->body_max ? r->route->body_max : streams ? UINT64_MAX : o->body_max_bytes;

@@ -38,6 +38,19 @@ typedef void http_handler(struct http_request *request, void *ctx);
  * http_request_resume_body(). */
 typedef size_t http_body_handler(struct http_request *request, const char *data, size_t len, void *ctx);
 
+/* What the sender of a request must be allowed to do; a set of them is the sum. */
+enum http_scope {
+    HTTP_SCOPE_DEFAULT = 0, /* of a route: the server's default_scope */
+    HTTP_SCOPE_PUBLIC = 1 << 0,
+    HTTP_SCOPE_SEARCH = 1 << 1,
+    HTTP_SCOPE_WRITE = 1 << 2,
+    HTTP_SCOPE_ADMIN = 1 << 3,
+};
+
+/* Asked once for every request that has a route, when its head is there and before its body is read. True: go on, after
+ * http_request_set_scopes(). False: it has answered. Not asked for HTTP_SCOPE_PUBLIC. */
+typedef bool http_guard(struct http_request *request, enum http_scope needed, void *ctx);
+
 struct http_route {
     const char *method; /* "GET" */
     const char *path;   /* "/v1/products/{id}", "/v1/products:import", "/v1/categories/{id}:move" */
@@ -49,12 +62,17 @@ struct http_route {
     const char *summary;        /* one line, for the generated docs */
     const struct http_param *params; /* what it takes, for the generated docs and for its handler; NULL: its query is
                                         not looked at */
+    enum http_scope scope;
 };
 
 struct http_server_options {
     const char *name;             /* for metrics: "query-api" */
     const struct http_route *routes; /* with a last entry of method NULL; kept, not copied */
     void *ctx;                    /* handed to every handler */
+    http_guard *guard;            /* NULL: everybody may do everything */
+    void *guard_ctx;
+    enum http_scope default_scope; /* of routes that name none */
+    unsigned open_scopes;          /* the scopes that need no key, for the generated docs */
     size_t body_max_bytes;        /* default 1 MiB if 0 */
     size_t header_max_bytes;      /* default 16 KiB if 0: request line and headers together */
     unsigned connections_max;     /* default 1000 if 0 */
@@ -96,6 +114,11 @@ struct slice http_request_param(const struct http_request *request, const char *
 struct slice http_request_header(const struct http_request *request, const char *name);
 struct slice http_request_body(const struct http_request *request);
 const struct trace *http_request_trace(const struct http_request *request);
+/* What its sender may do: the sum of enum http_scope that the guard has set; 0 without a guard. */
+unsigned http_request_scopes(const struct http_request *request);
+void http_request_set_scopes(struct http_request *request, unsigned scopes);
+/* The other end of its connection: the 4 or 16 bytes of an IP address in network order, empty if it is none. Loop thread. */
+struct slice http_request_peer(const struct http_request *request);
 const char *http_request_id(const struct http_request *request);
 usec_t http_request_deadline(const struct http_request *request); /* monotonic */
 void *http_request_data(const struct http_request *request);      /* the handler's own pointer */

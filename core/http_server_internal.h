@@ -81,6 +81,7 @@ struct http_request {
     struct route_metrics *metrics;
     struct uri_pair params[HTTP_ROUTER_PARAMS_MAX];
     size_t param_count;
+    unsigned scopes;
     struct uri_pair *headers;
     size_t header_count, header_room;
     struct trace trace;

@@ -1,14 +1,22 @@
 #include "core/openapi.h"
+#include "core/api_guard.h"
 #include "core/json_write.h"
 
 /* Every error of the server has this shape (RFC 9457). */
-static const char components[] =
-    "{\"schemas\":{\"Problem\":{\"type\":\"object\",\"required\":[\"title\",\"status\"],\"properties\":{"
+static const char schemas[] =
+    "{\"Problem\":{\"type\":\"object\",\"required\":[\"title\",\"status\"],\"properties\":{"
     "\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},"
     "\"detail\":{\"type\":\"string\"},\"request_id\":{\"type\":\"string\"},\"errors\":{\"type\":\"array\",\"items\":{"
     "\"type\":\"object\",\"required\":[\"field\",\"message\"],\"properties\":{\"field\":{\"type\":\"string\"},"
-    "\"message\":{\"type\":\"string\"}}}}}}},\"responses\":{\"Problem\":{\"description\":\"What is wrong, and with which "
-    "field\",\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}}";
+    "\"message\":{\"type\":\"string\"}}}}}}}";
+static const char problem_response[] =
+    "{\"Problem\":{\"description\":\"What is wrong, and with which "
+    "field\",\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}";
+/* As api_guard.c reads them. */
+static const char security_schemes[] =
+    "{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\",\"description\":\"An API key, whose scopes an operation "
+    "names\"},\"header\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-Algolia-API-Key\"},"
+    "\"query\":{\"type\":\"apiKey\",\"in\":\"query\",\"name\":\"x-algolia-api-key\"}}";
 static const char responses[] =
     "{\"2XX\":{\"description\":\"Success\"},\"4XX\":{\"$ref\":\"#/components/responses/Problem\"},"
     "\"5XX\":{\"$ref\":\"#/components/responses/Problem\"}}";
@@ -16,6 +24,11 @@ static const char responses[] =
 static void member(struct json_write *w, const char *key, const char *text) {
     json_write_key(w, key);
     json_write_str(w, text);
+}
+
+static void raw_member(struct json_write *w, const char *key, const char *json, size_t len) {
+    json_write_key(w, key);
+    json_write_raw(w, json, len);
 }
 
 static void open_object(struct json_write *w, const char *key) {
@@ -173,7 +186,29 @@ static void write_operation_id(struct json_write *w, const struct http_route *ro
     json_write_string(w, id, n);
 }
 
-static void write_operation(struct json_write *w, const struct http_route *route) {
+/* Which key it needs: one of these ways; an empty one means that it may be left out. */
+static void write_security(struct json_write *w, const struct http_server_options *options, const struct http_route *route) {
+    static const char *const ways[] = {"bearer", "header", "query"};
+    size_t count = api_guard_takes_query(route) ? 3 : 2;
+    enum http_scope scope = route->scope ? route->scope : options->default_scope;
+    json_write_key(w, "security");
+    json_write_array(w);
+    for (size_t i = 0; scope != HTTP_SCOPE_PUBLIC && i < count; i++) {
+        json_write_object(w);
+        json_write_key(w, ways[i]);
+        json_write_array(w);
+        json_write_str(w, scope == HTTP_SCOPE_ADMIN ? "admin" : scope == HTTP_SCOPE_WRITE ? "write" : "search");
+        json_write_array_end(w);
+        json_write_object_end(w);
+    }
+    if (scope != HTTP_SCOPE_PUBLIC && (options->open_scopes & scope)) {
+        json_write_object(w);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+}
+
+static void write_operation(struct json_write *w, const struct http_server_options *options, const struct http_route *route) {
     char method[16];
     size_t n = 0;
     for (const char *c = route->method; *c && n < sizeof(method) - 1; c++)
@@ -184,6 +219,8 @@ static void write_operation(struct json_write *w, const struct http_route *route
     write_operation_id(w, route);
     if (route->summary)
         member(w, "summary", route->summary);
+    if (options->guard)
+        write_security(w, options, route);
     if (!has_body && route->params)
         member(w, "description", "A parameter that is not listed is refused by name.");
     json_write_key(w, "parameters");
@@ -206,13 +243,24 @@ static bool is_first_of_path(const struct http_route *routes, size_t index) {
     return true;
 }
 
-bool openapi_write(struct buf *out, const char *program, const char *version, const struct http_route *routes) {
+static void write_components(struct json_write *w, bool guarded) {
+    json_write_key(w, "components");
+    json_write_object(w);
+    raw_member(w, "schemas", schemas, sizeof(schemas) - 1);
+    raw_member(w, "responses", problem_response, sizeof(problem_response) - 1);
+    if (guarded)
+        raw_member(w, "securitySchemes", security_schemes, sizeof(security_schemes) - 1);
+    json_write_object_end(w);
+}
+
+bool openapi_write(struct buf *out, const char *version, const struct http_server_options *options) {
+    const struct http_route *routes = options->routes;
     struct json_write w;
     json_write_init(&w, out);
     json_write_object(&w);
     member(&w, "openapi", "3.1.0");
     open_object(&w, "info");
-    member(&w, "title", program);
+    member(&w, "title", options->name);
     member(&w, "version", version);
     json_write_object_end(&w);
     open_object(&w, "paths");
@@ -222,12 +270,11 @@ bool openapi_write(struct buf *out, const char *program, const char *version, co
         open_object(&w, routes[i].path);
         for (size_t k = i; routes[k].method; k++)
             if (strcmp(routes[k].path, routes[i].path) == 0)
-                write_operation(&w, &routes[k]);
+                write_operation(&w, options, &routes[k]);
         json_write_object_end(&w);
     }
     json_write_object_end(&w);
-    json_write_key(&w, "components");
-    json_write_raw(&w, components, sizeof(components) - 1);
+    write_components(&w, options->guard != NULL);
     json_write_object_end(&w);
     return json_write_finish(&w);
 }

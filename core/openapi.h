@@ -5,5 +5,6 @@
 #pragma once
 #include "core/http_server.h"
 
-/* program: "query-api". routes end with a method of NULL. False only if out failed. */
-bool openapi_write(struct buf *out, const char *program, const char *version, const struct http_route *routes);
+/* Of a server's name, routes and guard: with one, each route says which scope a key needs for it. False only if out
+ * failed. */
+bool openapi_write(struct buf *out, const char *version, const struct http_server_options *options);

@@ -2,12 +2,15 @@
 #include "core/acceptor.h"
 #include "core/cleanup.h"
 #include "core/daemon.h"
+#include "core/embed.h"
 #include "query-api/query_api.h"
 #include "query-api/search_cache.h"
 #include "query-api/search_params.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
+
+EMBED(keys_mapping, "mappings/keys-v1.json");
 
 static const struct http_route routes[] = {
     {.method = "GET", .path = "/v1/search", .handler = handle_search, .params = search_param_table, .summary = "Search with filters and facets"},
@@ -51,19 +54,39 @@ static const struct http_route routes[] = {
     {.method = "OPTIONS", .path = "/1/indexes/{index}/query", .handler = handle_instant_options, .summary = "CORS"},
     {.method = "OPTIONS", .path = "/1/indexes/{index}/facets/{facet}/query", .handler = handle_instant_options, .summary = "CORS"},
     {.method = "GET",
+     .path = "/admin/keys",
+     .scope = HTTP_SCOPE_ADMIN,
+     .handler = handle_key_list,
+     .params = key_list_params,
+     .summary = "All API keys, without their secrets"},
+    {.method = "GET", .path = "/admin/keys/{id}", .scope = HTTP_SCOPE_ADMIN, .handler = handle_key_get, .summary = "One of them"},
+    {.method = "PUT",
+     .path = "/admin/keys/{id}",
+     .scope = HTTP_SCOPE_ADMIN,
+     .handler = handle_key_put,
+     .summary = "Create an API key, whose secret is shown this once, or change what one may do"},
+    {.method = "DELETE",
+     .path = "/admin/keys/{id}",
+     .scope = HTTP_SCOPE_ADMIN,
+     .handler = handle_key_delete,
+     .summary = "Delete one; no longer valid anywhere within two seconds"},
+    {.method = "GET",
      .path = "/admin/{kind}",
+     .scope = HTTP_SCOPE_ADMIN,
      .handler = handle_override_list,
      .summary = "All synonyms, stopwords or rules"},
-    {.method = "GET", .path = "/admin/{kind}/{id}", .handler = handle_override_get, .summary = "One of them"},
+    {.method = "GET", .path = "/admin/{kind}/{id}", .scope = HTTP_SCOPE_ADMIN, .handler = handle_override_get, .summary = "One of them"},
     {.method = "PUT",
      .path = "/admin/{kind}/{id}",
+     .scope = HTTP_SCOPE_ADMIN,
      .handler = handle_override_put,
      .summary = "Create or replace one; in effect everywhere within two seconds"},
-    {.method = "DELETE", .path = "/admin/{kind}/{id}", .handler = handle_override_delete, .summary = "Delete one"},
-    {.method = "GET", .path = "/", .handler = handle_page, .summary = "The storefront page"},
-    {.method = "GET", .path = "/p/{id}", .handler = handle_page, .summary = "The same, showing a product"},
+    {.method = "DELETE", .path = "/admin/{kind}/{id}", .scope = HTTP_SCOPE_ADMIN, .handler = handle_override_delete, .summary = "Delete one"},
+    {.method = "GET", .path = "/", .scope = HTTP_SCOPE_PUBLIC, .handler = handle_page, .summary = "The storefront page"},
+    {.method = "GET", .path = "/p/{id}", .scope = HTTP_SCOPE_PUBLIC, .handler = handle_page, .summary = "The same, showing a product"},
     {.method = "GET",
      .path = "/assets/{version}/{file}",
+     .scope = HTTP_SCOPE_PUBLIC,
      .handler = handle_page_asset,
      .summary = "Scripts and styles of the page"},
     DAEMON_ROUTES,
@@ -79,6 +102,7 @@ struct program {
     struct query_loop loops[LOOPS_MAX];
     pthread_t threads[LOOPS_MAX];
     size_t count, started;
+    struct rate_table *rates;
     struct loop *main_loop;
     struct acceptor *acceptor;
     struct daemon_condition *condition;
@@ -93,6 +117,20 @@ static void *loop_thread(void *arg) {
     struct query_loop *q = arg;
     loop_run(q->loop);
     return NULL;
+}
+
+static bool open_guard(struct query_loop *q, const struct program *p, struct error *reterr) {
+    const struct query_conf *c = &p->query;
+    const struct api_guard_conf conf = {.admin_key = c->admin_key,
+                                        .open_scopes = c->anonymous ? HTTP_SCOPE_SEARCH : 0,
+                                        .has_keys = true,
+                                        .open_rate = c->anonymous_rate,
+                                        .open_burst = c->anonymous_burst,
+                                        .address_header = c->address_header};
+    return (q->guard = api_guard_new(&conf, p->rates, "query-api", reterr)) &&
+           (q->key_watch = api_key_watch_new(q->loop, q->es, q->guard, c->keys_index,
+                                             (struct slice){keys_mapping, keys_mapping_size}, c->keys_poll_usec,
+                                             c->search_timeout_usec, reterr));
 }
 
 static bool query_loop_open(struct query_loop *q, const struct program *p, size_t index, struct error *reterr) {
@@ -114,15 +152,20 @@ static bool query_loop_open(struct query_loop *q, const struct program *p, size_
     struct http_server_options options = {.name = "query-api",
                                           .routes = routes,
                                           .ctx = q,
+                                          .guard = api_guard_admit,
+                                          .default_scope = HTTP_SCOPE_SEARCH,
+                                          .open_scopes = p->query.anonymous ? HTTP_SCOPE_SEARCH : 0,
                                           .body_max_bytes = (size_t)p->query.body_max_bytes,
                                           .header_max_bytes = (size_t)p->query.header_max_bytes,
                                           .connections_max = (unsigned)p->query.connections_max,
                                           .deadline_usec = p->query.search_timeout_usec + 2 * USEC_PER_SEC,
                                           .read_timeout_usec = p->query.read_timeout_usec,
                                           .idle_timeout_usec = p->query.idle_timeout_usec};
-    return (q->loop = loop_new(name, reterr)) &&
-           (q->es = es_new(q->loop, &p->es, (unsigned)p->query.upstream_connections, reterr)) &&
-           (q->server = http_server_new(q->loop, &options, reterr)) && (q->poll = category_poll_new(q, reterr)) &&
+    if (!(q->loop = loop_new(name, reterr)) ||
+        !(q->es = es_new(q->loop, &p->es, (unsigned)p->query.upstream_connections, reterr)) || !open_guard(q, p, reterr))
+        return false;
+    options.guard_ctx = q->guard;
+    return (q->server = http_server_new(q->loop, &options, reterr)) && (q->poll = category_poll_new(q, reterr)) &&
            (q->override_poll = override_poll_new(q, reterr)) && (q->index_poll = index_poll_new(q, reterr)) &&
            (q->cache = search_cache_new(q, index, p->count, reterr));
 }
@@ -132,16 +175,20 @@ static void query_loop_close(struct query_loop *q) {
     http_server_free(q->server);
     category_poll_free(q->poll);
     override_poll_free(q->override_poll);
+    api_key_watch_free(q->key_watch);
     index_poll_free(q->index_poll);
     upstream_drop_all(q);
     search_cache_free(q->cache);
     es_free(q->es);
     category_list_free(q->categories);
     override_list_free(q->overrides);
+    api_guard_free(q->guard);
     loop_free(q->loop);
 }
 
 static bool open_loops(struct program *p, struct error *reterr) {
+    if (!(p->rates = rate_table_new()))
+        return error_nomem(reterr);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     p->count = (size_t)(p->query.loops ? p->query.loops : cores > 0 ? cores : 1);
     if (p->count > LOOPS_MAX)
@@ -242,6 +289,7 @@ static void shut(struct program *p) {
         pthread_join(p->threads[i], NULL);
     for (size_t i = 0; i < p->count; i++)
         query_loop_close(&p->loops[i]);
+    rate_table_free(p->rates);
     if (p->main_loop) {
         if (p->probe)
             es_cancel(p->probe_es, p->probe);

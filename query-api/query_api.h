@@ -3,6 +3,7 @@
  * There is one query_loop per core. Its HTTP server, its connections to Elasticsearch and its snapshot of the
  * categories all live on its thread, so the request path takes no lock and shares no memory. */
 #pragma once
+#include "core/api_key_watch.h"
 #include "core/breaker.h"
 #include "core/conf.h"
 #include "core/es.h"
@@ -20,6 +21,11 @@ struct query_conf {
     char *categories_index;
     char *overrides_index;
     char *admin_key;
+    char *keys_index;
+    usec_t keys_poll_usec;
+    bool anonymous;
+    int64_t anonymous_rate, anonymous_burst;
+    char *address_header;
     struct search_ranking ranking;
     usec_t search_timeout_usec;
     usec_t categories_poll_usec;
@@ -58,6 +64,8 @@ struct query_loop {
     struct breaker breaker;
     struct category_poll *poll;
     struct category_list *categories; /* NULL until the first poll */
+    struct api_guard *guard;
+    struct api_key_watch *key_watch;
     struct override_poll *override_poll;
     struct override_list *overrides; /* NULL until there are any */
     enum search_engine engine; /* as the first walk by cursor found it */
@@ -83,6 +91,9 @@ http_handler handle_instant_queries, handle_instant_query, handle_instant_facet,
 /* GET (one, all), PUT and DELETE of /admin/{synonyms,stopwords,rules}. */
 http_handler handle_override_list, handle_override_get, handle_override_put, handle_override_delete;
 http_handler handle_page, handle_page_asset;
+/* The same of /admin/keys. */
+http_handler handle_key_list, handle_key_get, handle_key_put, handle_key_delete;
+extern const struct http_param key_list_params[];
 
 /* One question to Elasticsearch on behalf of a request: breaker, limit, deadline, tracing, error mapping and the
  * life of the request in one place. `answer` gets 2xx and 404 with the parsed body (NULL if a 404's is no JSON), which

@@ -58,8 +58,9 @@ static void test_document(void **state) {
         {.method = "POST", .path = "/v1/things/{id}", .summary = "Other", .params = table},
         {.method = NULL},
     };
+    const struct http_server_options options = {.name = "query-api", .routes = routes};
     struct buf out = BUF_INIT(1 << 16);
-    assert_true(openapi_write(&out, "query-api", "1", routes));
+    assert_true(openapi_write(&out, "1", &options));
     arena_init(&arena, 1 << 20);
     const struct json *all = json_parse(&arena, out.data, out.len, NULL, NULL);
     const struct json *path = json_get(json_get(all, "paths"), "/v1/things/{id}");
@@ -74,7 +75,7 @@ static void test_document(void **state) {
     arena_done(&arena);
     buf_done(&out);
     struct buf small = BUF_INIT(100);
-    assert_false(openapi_write(&small, "query-api", "1", routes));
+    assert_false(openapi_write(&small, "1", &options));
     buf_done(&small);
 }
 

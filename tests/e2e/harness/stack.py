@@ -87,6 +87,7 @@ class Corner:
             "READSIDE_PROJECTOR_CATEGORIES_INDEX": self.categories_index,
             "READSIDE_QUERY_API_CATEGORIES_INDEX": self.categories_index,
             "READSIDE_QUERY_API_OVERRIDES_INDEX": f"{self.name}-overrides",
+            "READSIDE_QUERY_API_KEYS_INDEX": f"{self.name}-keys",
         }
         with stack.mysql() as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4")
