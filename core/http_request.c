@@ -128,6 +128,7 @@ struct http_request *http_request_inner(struct http_request *outer, unsigned num
     r->method = outer->method;
     r->route = outer->route;
     r->trace = outer->trace;
+    r->scopes = outer->scopes;
     r->deadline = outer->deadline;
     snprintf(r->id, sizeof(r->id), "%.52s-%u", outer->id, number);
     return r;

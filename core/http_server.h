@@ -131,7 +131,7 @@ bool http_request_aborted(const struct http_request *request);
 /* -- requests inside a request: a batch answers by asking this program's own handlers -- */
 /* Called once, with the reply of the inner request; the body may be moved. */
 typedef void http_inner_reply(void *data, int status, struct buf *body);
-/* A request without a connection on behalf of outer, which it keeps alive. It has outer's route, trace and deadline, an
+/* A request without a connection on behalf of outer, which it keeps alive. It has outer's route, scopes, trace and deadline, an
  * id of its own ("<id of outer>-<number>"), and neither query, body nor headers; handlers reply to it as to any other, and
  * outer's deadline answers outer if they do not. The caller drops the reference it gets. NULL without memory. */
 struct http_request *http_request_inner(struct http_request *outer, unsigned number, http_inner_reply *reply, void *data);

@@ -1,0 +1,223 @@
+#include "tests/unit/test.h"
+#include "core/hash.h"
+#include "query-api/load_limit.h"
+#include <math.h>
+#include <stdio.h>
+
+/* An engine that works on `cores` searches at full speed and shares them among more, before it one loop with its limit, and
+ * clients that come at random times. */
+enum { UNDER_WAY_MAX = 4096, WAITING_MAX = 4096 };
+
+struct one {
+    usec_t came, out;
+    double left; /* microseconds of one core */
+    unsigned at_engine;
+};
+
+struct engine {
+    struct load_limit limit;
+    uint64_t seed;
+    double cores, mean;
+    usec_t now, next;
+    struct one at[UNDER_WAY_MAX];
+    usec_t waiting[WAITING_MAX]; /* when they came */
+    unsigned count, wait_count, most_waiting;
+    uint64_t offered, refused, served;
+    double sum, worst;
+    double latencies[400000];
+};
+
+static double uniform(struct engine *e) {
+    e->seed = hash_bytes(&e->seed, sizeof(e->seed));
+    return ((double)(e->seed >> 11) + 0.5) / 9007199254740992.0;
+}
+
+static double exponential(struct engine *e, double mean) {
+    return -log(uniform(e)) * mean;
+}
+
+static void send_out(struct engine *e, usec_t came) {
+    /* nine of ten light, one heavy: a mean of `mean` */
+    double work = uniform(e) < 0.9 ? exponential(e, e->mean * 0.6) : exponential(e, e->mean * 4.6);
+    e->at[e->count] = (struct one){.came = came, .out = e->now, .left = work + 200, .at_engine = e->count + 1};
+    e->count++;
+}
+
+static void send_waiting(struct engine *e) {
+    while (e->wait_count && e->count < load_limit_now(&e->limit, e->now, (int64_t)e->now)) {
+        send_out(e, e->waiting[0]);
+        memmove(e->waiting, e->waiting + 1, --e->wait_count * sizeof(e->waiting[0]));
+    }
+}
+
+static void arrive(struct engine *e) {
+    e->offered++;
+    if (!e->wait_count && e->count < load_limit_now(&e->limit, e->now, (int64_t)e->now)) {
+        send_out(e, e->now);
+    } else if (load_limit_may_wait(&e->limit, e->wait_count, e->now)) {
+        e->waiting[e->wait_count++] = e->now;
+        e->most_waiting = e->wait_count > e->most_waiting ? e->wait_count : e->most_waiting;
+    } else {
+        e->refused++;
+    }
+}
+
+static void finish(struct engine *e, unsigned i) {
+    struct one done = e->at[i];
+    e->at[i] = e->at[--e->count];
+    double latency = (double)(e->now - done.came);
+    if (e->served < sizeof(e->latencies) / sizeof(e->latencies[0]))
+        e->latencies[e->served] = latency;
+    e->served++;
+    e->sum += latency;
+    load_limit_done(&e->limit, e->now - done.out, done.at_engine, e->now);
+    send_waiting(e);
+}
+
+/* Runs for so long with `rate` arrivals per second. */
+static void run(struct engine *e, double rate, usec_t usec) {
+    usec_t end = e->now + usec;
+    e->offered = e->refused = e->served = 0;
+    e->sum = e->worst = 0;
+    e->most_waiting = 0;
+    e->next = e->now;
+    while (e->now < end) {
+        double share = e->count > e->cores ? e->cores / e->count : 1;
+        unsigned first = 0;
+        for (unsigned i = 1; i < e->count; i++)
+            first = e->at[i].left < e->at[first].left ? i : first;
+        double until_done = e->count ? e->at[first].left / share : 1e12, until_next = (double)(e->next - e->now);
+        bool done = until_done < until_next;
+        double step = ceil(done ? until_done : until_next);
+        e->now += (usec_t)step;
+        for (unsigned i = 0; i < e->count; i++)
+            e->at[i].left -= step * share;
+        if (done) {
+            finish(e, first);
+        } else {
+            e->next += 1 + (usec_t)exponential(e, 1e6 / rate);
+            arrive(e);
+        }
+    }
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double p99(struct engine *e) {
+    qsort(e->latencies, e->served, sizeof(e->latencies[0]), by_value);
+    return e->latencies[e->served * 99 / 100];
+}
+
+static struct engine *engine_new(double cores, double mean) {
+    struct engine *e = calloc(1, sizeof(*e));
+    assert_non_null(e);
+    e->seed = clock_random_u64();
+    printf("seed %llu\n", (unsigned long long)e->seed);
+    e->cores = cores;
+    e->mean = mean;
+    e->now = e->next = 1000 * USEC_PER_SEC + USEC_PER_SEC;
+    load_limit_init(&e->limit, 256, 256, e->now);
+    run(e, 100 * cores, 5 * USEC_PER_SEC); /* it learns */
+    return e;
+}
+
+/* Small and large engines, quick and slow ones: at three times what they can, they do nearly what they can, and nobody who
+ * is let in waits long. */
+static void test_overload(void **state) {
+    (void)state;
+    static const struct {
+        double cores, mean;
+    } engines[] = {{1, 3000}, {2, 3000}, {2, 500}, {8, 5000}, {32, 5000}};
+    for (size_t i = 0; i < ARRAY_LEN(engines); i++) {
+        struct engine *e = engine_new(engines[i].cores, engines[i].mean);
+        double capacity = engines[i].cores * 1e6 / (engines[i].mean + 200);
+        run(e, capacity * 0.6, 20 * USEC_PER_SEC);
+        double normal = p99(e), refused = (double)e->refused / (double)e->offered;
+        run(e, capacity * 3, 2 * USEC_PER_SEC);
+        double onset = p99(e);
+        run(e, capacity * 3, 30 * USEC_PER_SEC);
+        double over = p99(e), done = (double)e->served / (capacity * 30);
+        printf("%g cores of %g us: p99 %.0f us, refused %.4f; at 3x: p99 %.0f (first %.0f), done %.2f, limit %u, alone %llu\n",
+               engines[i].cores, engines[i].mean, normal, refused, over, onset, done, e->limit.limit,
+               (unsigned long long)e->limit.alone);
+        assert_true(refused < 0.03);
+        assert_true(over < 2 * normal);
+        assert_true(onset < 8 * normal);
+        assert_true(done > 0.85);
+        run(e, capacity * 0.5, 5 * USEC_PER_SEC);
+        assert_true((double)e->refused < 0.02 * (double)e->offered);
+        free(e);
+    }
+}
+
+/* A burst that a calm engine can do in a moment is not refused. */
+static void test_bursts_pass(void **state) {
+    (void)state;
+    struct engine *e = engine_new(4, 3000);
+    run(e, 300, 5 * USEC_PER_SEC);
+    unsigned size = e->limit.limit * 4;
+    uint64_t refused = e->refused;
+    for (unsigned i = 0; i < size; i++)
+        arrive(e);
+    assert_int_equal(e->refused, refused);
+    for (unsigned i = 0; i < 1000; i++)
+        arrive(e);
+    assert_true(e->refused > refused + 800);
+    assert_true(e->wait_count <= e->limit.limit * 8);
+    free(e);
+}
+
+/* The engine becomes five times slower under load, and quick again: the limit follows. */
+static void test_the_engine_changes(void **state) {
+    (void)state;
+    struct engine *e = engine_new(4, 2000);
+    run(e, 5000, 10 * USEC_PER_SEC);
+    usec_t before = e->limit.alone;
+    e->mean = 10000;
+    run(e, 5000, 130 * USEC_PER_SEC);
+    usec_t slow = e->limit.alone;
+    run(e, 5000, 20 * USEC_PER_SEC);
+    assert_true(slow > 2 * before);
+    assert_true((double)e->served > 0.8 * 20 * 4e6 / 10200);
+    e->mean = 2000;
+    run(e, 5000, 130 * USEC_PER_SEC);
+    assert_true(e->limit.alone < slow / 2);
+    free(e);
+}
+
+static void test_bounds(void **state) {
+    (void)state;
+    struct load_limit l;
+    load_limit_init(&l, 2, 3, 0);
+    usec_t now = USEC_PER_SEC;
+    assert_int_equal(load_limit_now(&l, now, (int64_t)now), 1); /* nothing is known yet */
+    for (int i = 0; i < 32; i++)
+        load_limit_done(&l, 1000, 1, now += 1000);
+    assert_int_equal(l.alone, 1000);
+    assert_int_equal(load_limit_now(&l, now, (int64_t)now), 2);
+    for (unsigned i = 0; i < 3; i++)
+        assert_true(load_limit_may_wait(&l, i, now));
+    assert_false(load_limit_may_wait(&l, 3, now));
+    for (int i = 0; i < 1000; i++)
+        load_limit_done(&l, 1000, 2, now += 10000);
+    assert_int_equal(load_limit_now(&l, now, 30 * (int64_t)USEC_PER_SEC), 2);
+    for (int i = 0; i < 1000; i++)
+        load_limit_done(&l, 1000000, 2, now += 10000);
+    assert_int_equal(load_limit_now(&l, now, 30 * (int64_t)USEC_PER_SEC), 1);
+    l.limit = 2;
+    assert_int_equal(load_limit_now(&l, now, 60 * (int64_t)USEC_PER_SEC + 1000), 1); /* the moment in which one is alone */
+    assert_int_equal(load_limit_now(&l, now, 60 * (int64_t)USEC_PER_SEC + 300000), 2);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_overload),
+        cmocka_unit_test(test_bursts_pass),
+        cmocka_unit_test(test_the_engine_changes),
+        cmocka_unit_test(test_bounds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
