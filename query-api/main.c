@@ -142,13 +142,19 @@ static bool query_loop_open(struct query_loop *q, const struct program *p, size_
                                             "Elasticsearch's answers as this program sees them", "");
     q->upstream_failures = metrics_counter("readside_query_api_upstream_failures_total",
                                            "Searches that Elasticsearch did not answer with 2xx or 404", "");
-    q->shed = metrics_counter("readside_query_api_shed_total",
-                              "Searches refused at once: too many under way, or Elasticsearch known to be down", "");
+    static const char shed[] = "readside_query_api_shed_total";
+    static const char shed_help[] = "Searches refused at once: too many under way (load), or Elasticsearch known to be down (down)";
+    q->shed_load = metrics_counter(shed, shed_help, "reason=\"load\"");
+    q->shed_down = metrics_counter(shed, shed_help, "reason=\"down\"");
     char label[32];
     snprintf(label, sizeof(label), "loop=\"%u\"", (unsigned)index % 1000);
     q->breaker_open =
         metrics_gauge("readside_query_api_breaker_open",
                       "1 while Elasticsearch is taken to be down: searches are refused at once but for probes", label);
+    q->limit_gauge = metrics_gauge("readside_query_api_limit", "How many searches may be at Elasticsearch at a time, as learnt", label);
+    q->waiting_gauge = metrics_gauge("readside_query_api_waiting", "Searches that wait for their turn", label);
+    load_limit_init(&q->limit, (unsigned)p->query.upstream_connections, (unsigned)p->query.upstream_queue, clock_now_usec());
+    metric_set(q->limit_gauge, q->limit.limit);
     struct http_server_options options = {.name = "query-api",
                                           .routes = routes,
                                           .ctx = q,

@@ -10,6 +10,7 @@
 #include "core/http_server.h"
 #include "core/metrics.h"
 #include "query-api/category_list.h"
+#include "query-api/load_limit.h"
 #include "query-api/override_list.h"
 #include "query-api/search_text.h"
 
@@ -72,9 +73,13 @@ struct query_loop {
     struct index_poll *index_poll;
     struct search_cache *cache;
     uint64_t epoch; /* see query_epoch_next */
-    struct upstream *upstreams; /* questions under way */
-    unsigned upstream_active;
-    struct metric *upstream_seconds, *upstream_failures, *shed, *breaker_open;
+    struct upstream *upstreams; /* questions under way or waiting */
+    struct upstream *first_waiting, **last_waiting;
+    unsigned upstream_active, upstream_waiting;
+    usec_t upstream_answered; /* when it last gave an answer that is no failure */
+    struct load_limit limit;
+    struct metric *upstream_seconds, *upstream_failures, *breaker_open;
+    struct metric *shed_load, *shed_down, *limit_gauge, *waiting_gauge;
 };
 
 /* Handlers; ctx is the query_loop. */
@@ -95,13 +100,17 @@ http_handler handle_page, handle_page_asset;
 http_handler handle_key_list, handle_key_get, handle_key_put, handle_key_delete;
 extern const struct http_param key_list_params[];
 
-/* One question to Elasticsearch on behalf of a request: breaker, limit, deadline, tracing, error mapping and the
+/* One question to Elasticsearch on behalf of a request: breaker, load limit, deadline, tracing, error mapping and the
  * life of the request in one place. `answer` gets 2xx and 404 with the parsed body (NULL if a 404's is no JSON), which
  * lives as long as the request, and must reply or ask again; every other outcome is answered with problem+json already. `body` is moved. */
 typedef void upstream_answer(struct query_loop *q, struct http_request *request, void *data, int status,
                              const struct json *body);
 void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
                   struct buf *body, upstream_answer *answer, void *data);
+
+/* Would a question of a new request go out, or may it wait? False: it has been refused. For handlers that have much to do
+ * before they ask. */
+bool upstream_has_room(struct query_loop *q, struct http_request *request);
 
 /* Drops questions that are still under way: their requests have been answered, or their server is gone. */
 void upstream_drop_all(struct query_loop *q);

@@ -231,6 +231,8 @@ void search_start(struct query_loop *q, struct http_request *request, const stru
     s->params = *params;
     if (search_cache_begin(q, request, &s->params, s->begun))
         return;
+    if (!upstream_has_room(q, request))
+        return;
     struct search_text_context context = text_context(q, request);
     if (s->params.q.len && !(s->text = search_text_read(&context, s->params.q, s->params.typo))) {
         error_nomem(&error);

@@ -6,11 +6,15 @@
 
 struct upstream {
     struct query_loop *q;
-    struct upstream *next, **back; /* among those under way */
-    struct http_call *call;
+    struct upstream *next, **back; /* among all */
+    struct upstream *behind;       /* while it waits */
+    struct http_call *call;        /* NULL while it waits */
     struct http_request *request;
+    const char *method;
+    char *path;
     struct buf body;
     usec_t begun;
+    unsigned at_engine; /* when it went out, itself included */
     upstream_answer *answer;
     void *data;
 };
@@ -23,6 +27,7 @@ static void upstream_free(struct upstream *u) {
         u->next->back = u->back;
     buf_done(&u->body);
     http_request_unref(u->request);
+    free(u->path);
     free(u);
 }
 
@@ -56,13 +61,16 @@ static bool is_failure(const struct http_response *r) {
     return r->error.code != ERROR_NONE || r->status == 429 || r->status >= 500;
 }
 
-/* Tells the breaker how a call ended. */
-static void report(struct query_loop *q, bool failed) {
+/* Tells the breaker how a call ended. hung: in vain until its time was up, and nothing else was answered meanwhile; then it
+ * is not waited for more of them, which are few at a time. */
+static void report(struct query_loop *q, bool failed, bool hung) {
     bool before = q->breaker.state != BREAKER_CLOSED;
-    if (failed)
-        breaker_failure(&q->breaker, loop_now(q->loop));
-    else
+    if (!failed)
         breaker_success(&q->breaker);
+    else
+        breaker_failure(&q->breaker, loop_now(q->loop));
+    while (hung && q->breaker.state == BREAKER_CLOSED)
+        breaker_failure(&q->breaker, loop_now(q->loop));
     bool after = q->breaker.state != BREAKER_CLOSED;
     if (before == after)
         return;
@@ -110,12 +118,28 @@ static void handle_failure(struct upstream *u, const struct http_response *respo
     search_cache_fail(u->q, u->request, &error);
 }
 
+static void send_waiting(struct query_loop *q);
+
+/* What the call says about load and about the engine's health. How long a failure took says nothing about load. */
+static void learn(struct upstream *u, const struct http_response *response) {
+    struct query_loop *q = u->q;
+    usec_t now = clock_now_usec(), took = now - u->begun;
+    bool failed = is_failure(response);
+    metric_observe(q->upstream_seconds, took);
+    if (!failed) {
+        q->upstream_answered = now;
+        load_limit_done(&q->limit, took, u->at_engine, now);
+        metric_set(q->limit_gauge, q->limit.limit);
+    }
+    report(q, failed, response->error.code == ERROR_TIMEOUT && q->upstream_answered < u->begun);
+}
+
 static void on_response(void *ctx, struct http_response *response) {
     struct upstream *u = ctx;
     struct query_loop *q = u->q;
     q->upstream_active--;
-    metric_observe(q->upstream_seconds, clock_now_usec() - u->begun);
-    report(q, is_failure(response));
+    learn(u, response);
+    send_waiting(q);
     if (response->error.code != ERROR_NONE || (response->status / 100 != 2 && response->status != 404)) {
         handle_failure(u, response);
         upstream_free(u);
@@ -136,21 +160,31 @@ static void on_response(void *ctx, struct http_response *response) {
     upstream_free(u);
 }
 
-/* May another question go out now? If not, the request is answered. */
-static bool admit(struct query_loop *q, struct http_request *request) {
-    if (q->upstream_active >= (unsigned)(q->conf->upstream_connections + q->conf->upstream_queue)) {
-        metric_inc(q->shed);
-        struct error error = {0};
-        error_set(&error, ERROR_OVERLOADED, "too many searches at once; try again shortly");
-        search_cache_fail(q, request, &error);
-        return false;
-    }
-    if (!breaker_allow(&q->breaker, loop_now(q->loop))) {
-        metric_inc(q->shed);
-        reply_unavailable(q, request, ERROR_UNAVAILABLE);
-        return false;
-    }
-    return true;
+/* ---- what goes out, what waits, what is refused ---- */
+
+/* What a request asks after its first answer has been paid for in part. */
+static bool is_follow_up(const struct http_request *request) {
+    return http_request_data(request) != NULL;
+}
+
+static bool is_full(struct query_loop *q) {
+    unsigned most = load_limit_now(&q->limit, loop_now(q->loop), clock_wall_usec());
+    return q->upstream_waiting || q->upstream_active >= most;
+}
+
+static void refuse_load(struct query_loop *q, struct http_request *request) {
+    struct error error = {0};
+    metric_inc(q->shed_load);
+    error_set(&error, ERROR_OVERLOADED, "too many searches at once; try again shortly");
+    search_cache_fail(q, request, &error);
+}
+
+bool upstream_has_room(struct query_loop *q, struct http_request *request) {
+    if (q->breaker.state != BREAKER_CLOSED || !is_full(q) ||
+        load_limit_may_wait(&q->limit, q->upstream_waiting, loop_now(q->loop)))
+        return true;
+    refuse_load(q, request);
+    return false;
 }
 
 /* A second question of the same request leaves time to answer before the request's own deadline. */
@@ -160,50 +194,101 @@ static usec_t timeout_of(const struct query_loop *q, const struct http_request *
     return left < q->conf->search_timeout_usec ? left : q->conf->search_timeout_usec;
 }
 
-void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
-                  struct buf *body, upstream_answer *answer, void *data) {
-    struct error error = {0};
-    if (!admit(q, request)) {
+/* Owns u; body is moved. NULL without memory. */
+static struct upstream *upstream_new(struct query_loop *q, struct http_request *request, const char *method, const char *path,
+                                     struct buf *body) {
+    struct upstream *u = calloc(1, sizeof(*u));
+    char *copy = u ? strdup(path) : NULL;
+    if (!copy) {
+        free(u);
         if (body)
             buf_done(body);
-        return;
+        return NULL;
     }
-    struct upstream *u = malloc(sizeof(*u));
-    if (!u) {
-        if (body)
-            buf_done(body);
-        report(q, true);
-        error_nomem(&error);
-        search_cache_fail(q, request, &error);
-        return;
-    }
-    *u = (struct upstream){
-        .q = q, .request = http_request_ref(request), .begun = clock_now_usec(), .answer = answer, .data = data,
-        .next = q->upstreams, .back = &q->upstreams};
+    *u = (struct upstream){.q = q, .request = http_request_ref(request), .method = method, .path = copy, .next = q->upstreams,
+                           .back = &q->upstreams};
     if (u->next)
         u->next->back = &u->next;
     q->upstreams = u;
     if (body)
         u->body = *body;
+    return u;
+}
+
+static void send_out(struct upstream *u) {
+    struct query_loop *q = u->q;
+    struct error error = {0};
     struct trace child;
     char traceparent[TRACEPARENT_SIZE];
-    trace_child(http_request_trace(request), &child);
+    if (!breaker_allow(&q->breaker, loop_now(q->loop))) {
+        metric_inc(q->shed_down);
+        reply_unavailable(q, u->request, ERROR_UNAVAILABLE);
+        upstream_free(u);
+        return;
+    }
+    trace_child(http_request_trace(u->request), &child);
     trace_format(&child, traceparent);
-    q->upstream_active++;
-    u->call = es_start(q->es, method, path, NULL, (struct slice){u->body.data, u->body.len}, traceparent,
-                       timeout_of(q, request), on_response, u, &error);
+    u->begun = clock_now_usec();
+    u->at_engine = ++q->upstream_active;
+    u->call = es_start(q->es, u->method, u->path, NULL, (struct slice){u->body.data, u->body.len}, traceparent,
+                       timeout_of(q, u->request), on_response, u, &error);
     if (!u->call) {
         q->upstream_active--;
-        report(q, true);
+        report(q, true, false);
         log_warn("upstream.failed", LOG_ERR(&error));
-        reply_unavailable(q, request, ERROR_UNAVAILABLE);
+        reply_unavailable(q, u->request, ERROR_UNAVAILABLE);
         upstream_free(u);
     }
 }
 
+static void wait_for_turn(struct upstream *u) {
+    struct query_loop *q = u->q;
+    if (!q->first_waiting)
+        q->last_waiting = &q->first_waiting;
+    *q->last_waiting = u;
+    q->last_waiting = &u->behind;
+    metric_set(q->waiting_gauge, ++q->upstream_waiting);
+}
+
+/* As many as may; while the breaker is open that is all of them, to be refused. */
+static void send_waiting(struct query_loop *q) {
+    while (q->first_waiting && (q->breaker.state != BREAKER_CLOSED ||
+                                q->upstream_active < load_limit_now(&q->limit, loop_now(q->loop), clock_wall_usec()))) {
+        struct upstream *u = q->first_waiting;
+        q->first_waiting = u->behind;
+        metric_set(q->waiting_gauge, --q->upstream_waiting);
+        send_out(u);
+    }
+}
+
+void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
+                  struct buf *body, upstream_answer *answer, void *data) {
+    bool at_once = is_follow_up(request) || q->breaker.state != BREAKER_CLOSED || !is_full(q);
+    if (!at_once && !upstream_has_room(q, request)) {
+        if (body)
+            buf_done(body);
+        return;
+    }
+    struct upstream *u = upstream_new(q, request, method, path, body);
+    if (!u) {
+        struct error error = {0};
+        error_nomem(&error);
+        search_cache_fail(q, request, &error);
+        return;
+    }
+    u->answer = answer;
+    u->data = data;
+    if (at_once)
+        send_out(u);
+    else
+        wait_for_turn(u);
+}
+
 void upstream_drop_all(struct query_loop *q) {
+    q->first_waiting = NULL;
     while (q->upstreams) {
-        es_cancel(q->es, q->upstreams->call);
+        if (q->upstreams->call)
+            es_cancel(q->es, q->upstreams->call);
         upstream_free(q->upstreams);
     }
 }

@@ -107,7 +107,7 @@ def test_a_refused_query_is_500_without_the_servers_words(shop, proxy):
 @pytest.mark.parametrize("how", ["refuse", "hang", "500"])
 def test_the_breaker_opens_and_closes(shop, proxy, how):
     proxy.set(BROKEN[how])
-    shed = shop.api.metric("readside_query_api_shed_total")
+    shed = shop.api.metric("readside_query_api_shed_total", 'reason="down"')
     breakers = [f'loop="{n}"' for n in range(64) if shop.api.metric("readside_query_api_breaker_open", f'loop="{n}"') is not None]
     assert breakers
 
@@ -126,7 +126,7 @@ def test_the_breaker_opens_and_closes(shop, proxy, how):
         quick += time.monotonic() - began < 0.1
     assert quick >= 30, f"{quick} of 40 refused at once"
     assert proxy.asked - asked < 30, "no storm of retries"
-    assert shop.api.metric("readside_query_api_shed_total") > shed
+    assert shop.api.metric("readside_query_api_shed_total", 'reason="down"') > shed
     proxy.set("pass")
     began = time.monotonic()
     eventually(lambda: all_well(shop), 8, "recovery")
