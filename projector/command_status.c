@@ -61,11 +61,14 @@ static bool default_url(const struct projector_conf *conf, struct request *ret, 
     return true;
 }
 
-static bool ask(const struct request *request, struct buf *ret, struct error *reterr) {
+static bool ask(const struct projector_conf *conf, const struct request *request, struct buf *ret, struct error *reterr) {
     char url[340];
     int status = 0;
+    _cleanup_(buf_done) struct buf key = BUF_INIT(4096);
+    buf_printf(&key, "Authorization: Bearer %s", conf->admin_key);
+    const char *headers[] = {*conf->admin_key && buf_ok(&key) ? key.data : NULL, NULL};
     snprintf(url, sizeof(url), "%s/v1/status", request->url);
-    struct http_client_request call = {.method = "GET", .url = url,
+    struct http_client_request call = {.method = "GET", .url = url, .headers = headers,
                                        .timeout_usec = (usec_t)request->timeout_seconds * USEC_PER_SEC,
                                        .response_max_bytes = ANSWER_MAX_BYTES};
     if (!http_client_call_blocking(&(struct http_client_options){0}, &call, &status, ret, reterr))
@@ -142,7 +145,7 @@ static int run(const struct projector_options *options, int argc, char **argv) {
     _cleanup_(buf_done) struct buf answer = BUF_INIT(ANSWER_MAX_BYTES);
     struct error error;
     unsigned problems = 0;
-    if ((!*request.url && !default_url(&options->projector, &request, &error)) || !ask(&request, &answer, &error))
+    if ((!*request.url && !default_url(&options->projector, &request, &error)) || !ask(&options->projector, &request, &answer, &error))
         return without_daemon(options, &request, &error);
     if (!show(&request, &answer, &problems, &error))
         return command_error(&command_status, &error);

@@ -7,7 +7,7 @@
 #include "core/mysql.h"
 
 struct projector_conf {
-    char *listen, *port_file;
+    char *listen, *port_file, *admin_key;
     char *index, *categories_index, *mapping;
     int64_t lanes;
     int64_t bulk_max_bytes, bulk_max_docs, document_max_bytes;

@@ -1,5 +1,6 @@
 #include "projector/service.h"
 #include "core/acceptor.h"
+#include "core/api_guard.h"
 #include "core/cleanup.h"
 #include "projector/command.h"
 #include "projector/group.h"
@@ -13,6 +14,7 @@ struct program {
     struct http_server *server;
     struct acceptor *acceptor;
     struct routes routes;
+    struct api_guard *guard; /* NULL without an admin_key */
     enum service_kind kind;
     struct owner *owner;
     struct group *group;
@@ -35,8 +37,16 @@ static void on_end(void *ctx, int code) {
 }
 
 static bool open_server(struct program *p, struct error *reterr) {
-    struct http_server_options options = {.name = "projector", .routes = projector_routes, .ctx = &p->routes};
     const struct projector_conf *conf = &p->options->projector;
+    bool guarded = *conf->admin_key != '\0';
+    if (guarded && !(p->guard = api_guard_new(&(struct api_guard_conf){.admin_key = conf->admin_key}, NULL, "projector", reterr)))
+        return false;
+    struct http_server_options options = {.name = "projector",
+                                          .routes = projector_routes,
+                                          .ctx = &p->routes,
+                                          .guard = guarded ? api_guard_admit : NULL,
+                                          .guard_ctx = p->guard,
+                                          .default_scope = HTTP_SCOPE_ADMIN};
     return routes_init(&p->routes, p->options, reterr) &&
            (p->server = http_server_new(p->loop, &options, reterr)) &&
            (p->acceptor = acceptor_new(p->loop, conf->listen, &p->loop, &p->server, 1, reterr)) &&
@@ -61,6 +71,7 @@ static void shut(struct program *p) {
     acceptor_free(p->acceptor);
     routes_done(&p->routes);
     http_server_free(p->server);
+    api_guard_free(p->guard);
     loop_free(p->loop);
 }
 

@@ -1,5 +1,6 @@
 /* write-api: the only writer of products, categories and stock. */
 #include "core/acceptor.h"
+#include "core/api_key_watch.h"
 #include "core/cleanup.h"
 #include "core/daemon.h"
 #include "write-api/routes.h"
@@ -19,7 +20,12 @@ struct program {
     struct core_conf core;
     struct mongo_conf mongo;
     struct mysql_conf mysql;
+    struct es_conf es_conf; /* only for the keys */
     struct write_conf conf;
+    struct rate_table *rates;
+    struct api_guard *guard; /* NULL: no keys are configured, everybody may write */
+    struct es *es;
+    struct api_key_watch *key_watch;
     struct service service;
     struct loop *loop;
     struct http_server *server;
@@ -58,10 +64,29 @@ static void on_fatal(void *ctx, const struct error *why) {
     on_stop(p);
 }
 
+#define KEYS_TIMEOUT_USEC (3 * USEC_PER_SEC)
+
+static bool open_guard(struct program *p, struct error *reterr) {
+    const struct api_guard_conf conf = {.admin_key = p->conf.admin_key, .has_keys = *p->conf.keys_index != '\0'};
+    if (!*p->conf.admin_key && !conf.has_keys)
+        return true;
+    if (!(p->rates = rate_table_new()))
+        return error_nomem(reterr);
+    p->guard = api_guard_new(&conf, p->rates, "write-api", reterr);
+    if (!p->guard || !conf.has_keys)
+        return p->guard != NULL;
+    return (p->es = es_new(p->loop, &p->es_conf, 1, reterr)) &&
+           (p->key_watch = api_key_watch_new(p->loop, p->es, p->guard, p->conf.keys_index, (struct slice){NULL, 0},
+                                             p->conf.keys_poll_usec, KEYS_TIMEOUT_USEC, reterr));
+}
+
 static bool open_server(struct program *p, struct error *reterr) {
     struct http_server_options options = {.name = "write-api",
                                           .routes = write_routes,
                                           .ctx = &p->service,
+                                          .guard = p->guard ? api_guard_admit : NULL,
+                                          .guard_ctx = p->guard,
+                                          .default_scope = HTTP_SCOPE_WRITE,
                                           .body_max_bytes = (size_t)p->conf.body_max_bytes,
                                           .header_max_bytes = (size_t)p->conf.header_max_bytes,
                                           .connections_max = (unsigned)p->conf.connections_max,
@@ -81,7 +106,7 @@ static bool start(struct program *p, struct error *reterr) {
         !service_init(&p->service, &p->conf, &p->mongo, &p->mysql, reterr))
         return false;
     p->service.health = health_new(&p->service, p->loop, on_fatal, p, reterr);
-    return p->service.health && open_server(p, reterr);
+    return p->service.health && open_guard(p, reterr) && open_server(p, reterr);
 }
 
 static void stop(struct program *p) {
@@ -89,6 +114,10 @@ static void stop(struct program *p) {
     health_free(p->service.health);
     service_done(&p->service);
     http_server_free(p->server);
+    api_key_watch_free(p->key_watch);
+    es_free(p->es);
+    api_guard_free(p->guard);
+    rate_table_free(p->rates);
     loop_free(p->loop);
 }
 
@@ -98,6 +127,7 @@ int main(int argc, char **argv) {
         {core_option_table, core_option_count, &p.core},
         {mongo_option_table, mongo_option_count, &p.mongo},
         {mysql_option_table, mysql_option_count, &p.mysql},
+        {es_option_table, es_option_count, &p.es_conf},
         {write_option_table, write_option_count, &p.conf},
     };
     struct daemon_program program = {.name = "write-api",

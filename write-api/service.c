@@ -4,6 +4,8 @@
 #define OPTION(key, type, value, lo, hi, help, field)                                                                  \
     {"write-api", key, type, value, lo, hi, NULL, help, offsetof(struct write_conf, field), false}
 const struct option write_option_table[] = {
+    OPTION("admin_key", OPTION_SECRET, "", 0, 0, "The first API key, with every scope. If it or keys_index is set, every endpoint needs a key",
+           admin_key),
     OPTION("attributes_max", OPTION_INT, "1000", 1, 100000, "Most attributes of a product or variant, nested ones counted",
            attributes_max),
     OPTION("body_max", OPTION_BYTES, "1m", 1024, 15 << 20, "Largest request body, imports aside", body_max_bytes),
@@ -26,6 +28,11 @@ const struct option write_option_table[] = {
            import_workers),
     OPTION("imports_max", OPTION_INT, "4", 1, 1000, "Imports at a time; one more is answered with 503", imports_max),
     OPTION("json_depth_max", OPTION_INT, "32", 4, 90, "Deepest nesting of JSON", json_depth_max),
+    OPTION("keys_index", OPTION_STRING, "", 0, 0,
+           "Index of the API keys that the query-api keeps (search-keys), in [elasticsearch]; those with the scope write may write. Empty: none",
+           keys_index),
+    OPTION("keys_poll", OPTION_DURATION, "1s", 50000, 3600000000, "How often the API keys are looked at for a change",
+           keys_poll_usec),
     OPTION("listen", OPTION_STRING, "127.0.0.1:8081", 0, 0, "Address and port; port 0 takes a free one", listen),
     OPTION("port_file", OPTION_STRING, "", 0, 0, "File that gets the port once it is open", port_file),
     OPTION("probe_interval", OPTION_DURATION, "1s", 10000, 60000000, "How often the servers are asked whether they are there",

@@ -24,6 +24,8 @@ struct write_conf {
     int64_t import_workers, imports_max, import_batches_max, import_batch_lines, import_batch_bytes;
     int64_t import_line_max_bytes;
     usec_t import_retry_usec;
+    char *admin_key, *keys_index;
+    usec_t keys_poll_usec;
     char *spool_dir;
     int64_t spool_max_bytes;
 };
