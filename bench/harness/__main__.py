@@ -12,6 +12,7 @@ BENCHES = {
     "scale": "a million products: memory, restart, verify (with --products 1000000 --rounds 1)",
     "search": "the same Elasticsearch query directly and through the query-api",
     "relevance": "NDCG@10 of judged searches, beside plain Elasticsearch queries",
+    "spike": "50 to 5,000 requests/s within a second, and three times the load that can be carried",
     "write": "product writes and import lines, beside the plain driver",
 }
 
