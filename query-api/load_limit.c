@@ -4,10 +4,11 @@ enum {
     START = 4,
     TOLERANCE_PERCENT = 150, /* of how long a search takes alone */
     QUEUE_FACTOR = 2, /* how many may wait for each that is at the engine */
+    QUEUE_MIN = 4,
     BURST_FACTOR = 8, /* in a burst */
     WINDOW_SEARCHES = 32,
-    ALONE_SEARCHES = 32,
-    ALONE_WEIGHT = 4, /* a new mean counts as one of so many */
+    ALONE_SEARCHES = 16,
+    ALONE_WEIGHT = 8, /* a new mean counts as one of so many */
 };
 static const usec_t window_usec = 100 * USEC_PER_MSEC, burst_usec = 100 * USEC_PER_MSEC;
 static const usec_t probe_every_usec = 60 * USEC_PER_SEC, probe_usec = 100 * USEC_PER_MSEC;
@@ -18,8 +19,8 @@ static void begin_window(struct load_limit *l, usec_t now) {
     l->count = l->peak = 0;
 }
 
-void load_limit_init(struct load_limit *l, unsigned max, unsigned burst, usec_t now) {
-    *l = (struct load_limit){.max = max, .burst = burst, .limit = max < START ? max : START};
+void load_limit_init(struct load_limit *l, unsigned max, unsigned burst, usec_t wait, usec_t now) {
+    *l = (struct load_limit){.max = max, .burst = burst, .wait = wait, .limit = max < START ? max : START};
     begin_window(l, now);
 }
 
@@ -65,7 +66,8 @@ void load_limit_done(struct load_limit *l, usec_t took, unsigned at_engine, usec
     l->peak = at_engine > l->peak ? at_engine : l->peak;
     if (l->count < WINDOW_SEARCHES || now < l->begun + window_usec)
         return;
-    adapt(l, l->sum / l->count);
+    l->mean = l->sum / l->count;
+    adapt(l, l->mean);
     begin_window(l, now);
 }
 
@@ -74,7 +76,9 @@ bool load_limit_may_wait(struct load_limit *l, unsigned waiting, usec_t now) {
         l->emptied = now;
     bool burst = (l->probing || now < l->emptied + burst_usec) && now >= l->refused + burst_usec;
     unsigned most = l->limit * (burst ? BURST_FACTOR : QUEUE_FACTOR);
-    if (waiting < (most < l->burst ? most : l->burst))
+    most = most > QUEUE_MIN ? most : QUEUE_MIN;
+    bool soon = waiting * (l->mean ? l->mean : l->alone) < l->wait * l->limit;
+    if (waiting < l->burst && (waiting < most || soon))
         return true;
     l->refused = now;
     return false;

@@ -16,10 +16,12 @@
 struct load_limit {
     unsigned max;   /* at the engine */
     unsigned burst; /* waiting */
+    usec_t wait;    /* whoever has to wait no longer than this waits, in a burst or not; 0: as above */
     unsigned limit; /* at the engine, as learnt */
     usec_t alone;   /* a search takes so long alone; 0: not known yet */
     usec_t emptied, refused;
     bool probing;
+    usec_t mean; /* of the last window */
     usec_t alone_sum;
     unsigned alone_count;
     /* the window that is being measured */
@@ -27,7 +29,7 @@ struct load_limit {
     unsigned count, peak;
 };
 
-void load_limit_init(struct load_limit *l, unsigned max, unsigned burst, usec_t now);
+void load_limit_init(struct load_limit *l, unsigned max, unsigned burst, usec_t wait, usec_t now);
 /* How many may be at the engine now. wall: clock_wall_usec(). */
 unsigned load_limit_now(struct load_limit *l, usec_t now, int64_t wall);
 /* A search was answered after `took`; when it went out, `at_engine` were there, itself included. */

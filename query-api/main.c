@@ -153,7 +153,8 @@ static bool query_loop_open(struct query_loop *q, const struct program *p, size_
                       "1 while Elasticsearch is taken to be down: searches are refused at once but for probes", label);
     q->limit_gauge = metrics_gauge("readside_query_api_limit", "How many searches may be at Elasticsearch at a time, as learnt", label);
     q->waiting_gauge = metrics_gauge("readside_query_api_waiting", "Searches that wait for their turn", label);
-    load_limit_init(&q->limit, (unsigned)p->query.upstream_connections, (unsigned)p->query.upstream_queue, clock_now_usec());
+    load_limit_init(&q->limit, (unsigned)p->query.upstream_connections, (unsigned)p->query.upstream_queue,
+                    p->query.upstream_wait_usec, clock_now_usec());
     metric_set(q->limit_gauge, q->limit.limit);
     struct http_server_options options = {.name = "query-api",
                                           .routes = routes,

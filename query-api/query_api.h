@@ -34,6 +34,7 @@ struct query_conf {
     int64_t connections_max;
     int64_t upstream_connections;
     int64_t upstream_queue;
+    usec_t upstream_wait_usec;
     int64_t body_max_bytes;
     int64_t header_max_bytes;
     usec_t read_timeout_usec;

@@ -53,8 +53,10 @@ class Shop:
         if self.products:
             self.index.put_products(self.products, self.stock)
         self.session = requests.Session()
-        # without the cache, unless a test wants it: what is written is found at once, and what is broken shows
-        self.api = Program("query-api", str(folder), self.index.environment, {"query-api.cache_bytes": 0, **(settings or {})}, **how)
+        # without the cache, unless a test wants it: what is written is found at once, and what is broken shows; and a busy
+        # machine is no overload
+        self.api = Program("query-api", str(folder), self.index.environment,
+                           {"query-api.cache_bytes": 0, "query-api.upstream_wait": "10s", **(settings or {})}, **how)
 
     def start(self):
         self.api.start(deadline=30)
