@@ -77,7 +77,7 @@ static struct given given_key(struct http_request *request) {
     if (header.len >= skip && strncasecmp(header.data, bearer, skip) == 0)
         return (struct given){.secret = {header.data + skip, header.len - skip}};
     if (header.len)
-        return (struct given){.secret = header}; /* another scheme: a wrong key */
+        return (struct given){.secret = SLICE("")}; /* another scheme: a wrong key */
     header = http_request_header(request, "X-Algolia-API-Key");
     if (header.len)
         return (struct given){.secret = header, .by_client_library = true};
@@ -122,29 +122,41 @@ static size_t client_of(const struct api_guard *guard, struct http_request *requ
 
 /* ---- refusals: each returns false ---- */
 
-static bool unauthorized(struct api_guard *guard, struct http_request *request, enum refusal why, const char *detail) {
+/* In the form that InstantSearch clients read, where they ask, and from pages of any origin. */
+static void refuse_client_library(struct http_request *request, int status, const char *detail) {
+    struct buf out = BUF_INIT(1024);
+    buf_printf(&out, "{\"message\":\"%s\",\"status\":%d}", detail, status);
+    http_reply_header(request, "Access-Control-Allow-Origin", "*");
+    http_reply_header(request, "Access-Control-Expose-Headers", "Retry-After, X-Request-Id");
+    http_reply(request, status, NULL, &out);
+}
+
+/* detail is text of this file: it needs no escapes. */
+static bool refuse(struct api_guard *guard, struct http_request *request, enum refusal why, int status, const char *detail) {
     metric_inc(guard->refused[why]);
-    http_reply_header(request, "WWW-Authenticate", "Bearer");
-    http_reply_problem(request, 401, detail, NULL, 0);
+    if (api_guard_takes_query(http_request_route(request)))
+        refuse_client_library(request, status, detail);
+    else
+        http_reply_problem(request, status, detail, NULL, 0);
     return false;
 }
 
+static bool unauthorized(struct api_guard *guard, struct http_request *request, enum refusal why, const char *detail) {
+    http_reply_header(request, "WWW-Authenticate", "Bearer");
+    return refuse(guard, request, why, 401, detail);
+}
+
 static bool forbidden(struct api_guard *guard, struct http_request *request, const char *detail) {
-    metric_inc(guard->refused[SCOPE]);
-    http_reply_problem(request, 403, detail, NULL, 0);
-    return false;
+    return refuse(guard, request, SCOPE, 403, detail);
 }
 
 static bool too_often(struct api_guard *guard, struct http_request *request, enum refusal why, usec_t wait) {
     char seconds[24];
-    metric_inc(guard->refused[why]);
     (void)snprintf(seconds, sizeof(seconds), "%llu", (unsigned long long)((wait + USEC_PER_SEC - 1) / USEC_PER_SEC));
     http_reply_header(request, "Retry-After", seconds);
-    http_reply_problem(request, 429,
-                       why == KEY_RATE ? "the key has used up its rate; try again later"
-                                       : "too many requests without a key from this address; try again later",
-                       NULL, 0);
-    return false;
+    return refuse(guard, request, why, 429,
+                  why == KEY_RATE ? "the key has used up its rate; try again later"
+                                  : "too many requests without a key from this address; try again later");
 }
 
 /* ---- the decision ---- */
@@ -200,10 +212,8 @@ bool api_guard_admit(struct http_request *request, enum http_scope needed, void 
     if (open && given.by_client_library)
         return admit_open(guard, request, needed);
     if (guard->conf.has_keys && !guard->keys) {
-        metric_inc(guard->refused[UNKNOWN_YET]);
         http_reply_header(request, "Retry-After", "1");
-        http_reply_problem(request, 503, "the API keys are not known yet; try again shortly", NULL, 0);
-        return false;
+        return refuse(guard, request, UNKNOWN_YET, 503, "the API keys are not known yet; try again shortly");
     }
     return unauthorized(guard, request, WRONG_KEY, "the API key is wrong, or no longer valid");
 }

@@ -14,7 +14,8 @@ ROUTE = re.compile(r'\.method = "([A-Z]+)",\s*\.path = "([^"]+)"')
 
 @pytest.fixture(scope="module")
 def shop(stack, tmp_path_factory):
-    made = Shop(stack, tmp_path_factory.mktemp("openapi"), PRODUCTS, STOCK)
+    made = Shop(stack, tmp_path_factory.mktemp("openapi"), PRODUCTS, STOCK, settings={"query-api.admin_key": "the-key"})
+    made.session.headers["Authorization"] = "Bearer the-key"
     try:
         yield made.start()
     finally:
