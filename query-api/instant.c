@@ -1,20 +1,7 @@
 /* POST /1/indexes/... : the InstantSearch protocol, so that InstantSearch.js runs unchanged on this server. */
-#include "query-api/instant.h"
-#include "core/clock.h"
-#include "query-api/answer_json.h"
-#include "query-api/query_api.h"
+#include "query-api/instant_reply.h"
 
-enum { RESULT_MAX_BYTES = 64 << 20, VALUES_MAX = 20000 };
-
-struct batch;
-
-/* A question to one of this program's own handlers. */
-struct part {
-    struct batch *batch;
-    struct buf text; /* its answer */
-    const struct json *answer;
-    int status; /* 0: not answered yet */
-};
+enum { RESULT_MAX_BYTES = 64 << 20 };
 
 struct batch {
     struct query_loop *q;
@@ -23,81 +10,18 @@ struct batch {
     struct instant_query *queries;
     size_t count;
     struct instant_plan plan;
-    struct part *parts; /* one for each search of the plan, then one for each query that searches a facet */
-    size_t *part_of;    /* for each query */
-    size_t part_count, waiting;
-    bool alone; /* one query: its result is the answer */
+    struct instant_parts parts; /* one for each search of the plan, then one for each query that searches a facet */
+    size_t *part_of;            /* for each query */
+    bool alone;                 /* one query: its result is the answer */
 };
-
-static void allow_origins(struct http_request *request) {
-    http_reply_header(request, "Access-Control-Allow-Origin", "*");
-    http_reply_header(request, "Access-Control-Expose-Headers", "Retry-After, X-Request-Id");
-}
-
-void handle_instant_options(struct http_request *request, void *ctx) {
-    (void)ctx;
-    allow_origins(request);
-    http_reply_header(request, "Allow", "POST, OPTIONS");
-    http_reply_header(request, "Access-Control-Allow-Methods", "POST, OPTIONS");
-    http_reply_header(request, "Access-Control-Allow-Headers",
-                      "Authorization, Content-Type, X-Algolia-API-Key, X-Algolia-Application-Id, X-Algolia-Agent, "
-                      "X-Algolia-UserToken, X-Request-Id, Request-Id, traceparent");
-    http_reply_header(request, "Access-Control-Max-Age", "86400");
-    http_reply_empty(request, 204);
-}
-
-static void reply_error(struct http_request *request, int status, struct slice message) {
-    struct buf out = BUF_INIT(4096);
-    struct json_write w;
-    json_write_init(&w, &out);
-    json_write_object(&w);
-    json_write_key(&w, "message");
-    json_write_slice(&w, message);
-    json_write_key(&w, "status");
-    json_write_int(&w, status);
-    json_write_object_end(&w);
-    allow_origins(request);
-    if (status == 503 || status == 429)
-        http_reply_header(request, "Retry-After", "1");
-    if (json_write_finish(&w)) {
-        http_reply(request, status, NULL, &out);
-        return;
-    }
-    buf_done(&out);
-    http_reply_empty(request, status);
-}
-
-static void refuse(struct http_request *request, const struct error *error) {
-    reply_error(request, error_http_status(error->code), slice_str(error->message));
-}
 
 static void refuse_nomem(struct http_request *request) {
     struct error error = {0};
     error_nomem(&error);
-    refuse(request, &error);
+    instant_refuse(request, &error);
 }
 
 /* ---- the answer ---- */
-
-static void batch_release(void *data) {
-    struct batch *b = data;
-    for (size_t i = 0; i < b->part_count; i++)
-        buf_done(&b->parts[i].text);
-}
-
-/* The first part that failed answers for all: what it says is problem+json. */
-static bool reply_failure(struct batch *b) {
-    for (size_t i = 0; i < b->part_count; i++) {
-        const struct part *p = &b->parts[i];
-        const struct json *detail = json_get(p->answer, "detail");
-        if (p->status == 200 && p->answer)
-            continue;
-        reply_error(b->request, p->status == 200 || p->status < 400 ? 503 : p->status,
-                    json_is(detail, JSON_STRING) ? detail->text : SLICE("the search could not be answered; try again shortly"));
-        return true;
-    }
-    return false;
-}
 
 static void write_results(struct batch *b, struct json_write *w) {
     if (!b->alone) {
@@ -106,7 +30,7 @@ static void write_results(struct batch *b, struct json_write *w) {
         json_write_array(w);
     }
     for (size_t i = 0; i < b->count; i++) {
-        const struct json *answer = b->parts[b->part_of[i]].answer;
+        const struct json *answer = b->parts.items[b->part_of[i]].answer;
         if (b->queries[i].facet_search)
             instant_facet_hits_write(w, &b->context, &b->queries[i], answer);
         else
@@ -118,8 +42,9 @@ static void write_results(struct batch *b, struct json_write *w) {
     }
 }
 
-static void reply(struct batch *b) {
-    if (reply_failure(b))
+static void reply(void *data) {
+    struct batch *b = data;
+    if (instant_parts_failed(&b->parts, 200))
         return;
     b->context.categories = b->q->categories; /* it may have been replaced meanwhile */
     struct buf out = BUF_INIT(RESULT_MAX_BYTES);
@@ -127,36 +52,10 @@ static void reply(struct batch *b) {
     buf_reserve(&out, 16 << 10);
     json_write_init(&w, &out);
     write_results(b, &w);
-    if (!json_write_finish(&w)) {
-        buf_done(&out);
-        refuse_nomem(b->request);
-        return;
-    }
-    allow_origins(b->request);
-    http_reply(b->request, 200, NULL, &out);
-}
-
-static void one_less(struct batch *b) {
-    if (--b->waiting == 0)
-        reply(b);
-}
-
-static void on_part(void *data, int status, struct buf *body) {
-    struct part *p = data;
-    struct error error = {0};
-    p->status = status;
-    p->text = *body;
-    *body = BUF_INIT(body->max);
-    if (p->text.data)
-        p->answer = answer_json_parse(p->batch->context.arena, p->text.data, p->text.len, 64, &error);
-    one_less(p->batch);
+    instant_reply(b->request, &w, &out);
 }
 
 /* ---- the questions ---- */
-
-static void ask_search(struct batch *b, struct http_request *inner, size_t index) {
-    search_start(b->q, inner, &b->plan.searches[index].params);
-}
 
 /* Values of a category level are looked for in the tree, others by the index. */
 static void ask_facet(struct batch *b, struct http_request *inner, const struct instant_query *query) {
@@ -169,23 +68,14 @@ static void ask_facet(struct batch *b, struct http_request *inner, const struct 
         search_start(b->q, inner, &params);
 }
 
-/* All at once: equal searches become one, and the limit on searches under way is upstream.c's. */
-static void ask_all(struct batch *b) {
-    b->waiting = b->part_count + 1; /* answers may come at once */
-    for (size_t i = 0; i < b->part_count; i++) {
-        struct http_request *inner = http_request_inner(b->request, (unsigned)i, on_part, &b->parts[i]);
-        if (!inner) {
-            one_less(b);
-            continue;
-        }
-        if (i < b->plan.search_count)
-            ask_search(b, inner, i);
-        for (size_t k = 0; i >= b->plan.search_count && k < b->count; k++)
-            if (b->part_of[k] == i)
-                ask_facet(b, inner, &b->queries[k]);
-        http_request_unref(inner);
+static void ask(struct batch *b, struct http_request *inner, size_t part) {
+    if (part < b->plan.search_count) {
+        search_start(b->q, inner, &b->plan.searches[part].params);
+        return;
     }
-    one_less(b);
+    for (size_t k = 0; k < b->count; k++)
+        if (b->part_of[k] == part)
+            ask_facet(b, inner, &b->queries[k]);
 }
 
 static bool batch_plan(struct batch *b) {
@@ -196,14 +86,22 @@ static bool batch_plan(struct batch *b) {
     b->part_of = arena_alloc(arena, (b->count + 1) * sizeof(*b->part_of));
     for (size_t i = 0; b->part_of && i < b->count; i++)
         b->part_of[i] = b->queries[i].facet_search ? parts++ : b->plan.search_of[i];
-    b->parts = arena_zalloc(arena, (parts + 1) * sizeof(*b->parts));
-    if (!b->part_of || !b->parts)
-        return false;
-    b->part_count = parts;
-    for (size_t i = 0; i < parts; i++)
-        b->parts[i].batch = b;
-    http_request_set_data(b->request, b, batch_release);
-    return true;
+    return b->part_of && instant_parts_init(&b->parts, b->request, parts, reply, b);
+}
+
+/* All at once: equal searches become one, and the limit on searches under way is upstream.c's. */
+static void batch_start(struct batch *b) {
+    if (!batch_plan(b)) {
+        refuse_nomem(b->request);
+        return;
+    }
+    for (size_t i = 0; i < b->parts.count; i++) {
+        struct http_request *inner = instant_part_begin(&b->parts, i);
+        if (inner)
+            ask(b, inner, i);
+        http_request_unref(inner);
+    }
+    instant_parts_one_less(&b->parts);
 }
 
 static struct batch *batch_new(struct query_loop *q, struct http_request *request, size_t count) {
@@ -220,56 +118,24 @@ static struct batch *batch_new(struct query_loop *q, struct http_request *reques
     return b;
 }
 
-static void batch_start(struct batch *b) {
-    if (batch_plan(b))
-        ask_all(b);
-    else
-        refuse_nomem(b->request);
-}
-
-/* Bodies are JSON under whatever content type spares the browser a preflight. NULL: answered. */
-static const struct json *read_body(struct http_request *request) {
-    static const struct json_limits limits = {.depth_max = INSTANT_DEPTH_MAX, .values_max = VALUES_MAX};
-    static const struct json none = {.type = JSON_OBJECT};
-    struct error error = {0};
-    struct slice body = http_request_body(request);
-    if (!body.len)
-        return &none;
-    const struct json *json = json_parse(http_request_arena(request), body.data, body.len, &limits, &error);
-    if (!json_is(json, JSON_OBJECT)) {
-        if (json)
-            error_set(&error, ERROR_INVALID, "the body must be a JSON object");
-        refuse(request, &error);
-        return NULL;
-    }
-    return json;
-}
-
 void handle_instant_queries(struct http_request *request, void *ctx) {
     struct error error = {0};
-    const struct json *body = read_body(request);
-    if (!body)
-        return;
-    const struct json *requests = json_get(body, "requests");
-    if (!json_is(requests, JSON_ARRAY) || requests->count > INSTANT_REQUESTS_MAX) {
-        error_set(&error, ERROR_INVALID, "requests must be a list of at most %d", INSTANT_REQUESTS_MAX);
-        refuse(request, &error);
-        return;
-    }
-    struct batch *b = batch_new(ctx, request, requests->count);
+    const struct json *requests = instant_requests(request);
+    struct batch *b = requests ? batch_new(ctx, request, requests->count) : NULL;
     size_t i = 0;
-    for (const struct json *one = requests->child; b && one; one = one->next)
+    if (!b)
+        return;
+    for (const struct json *one = requests->child; one; one = one->next)
         if (!instant_query_read(&b->context, (struct slice){NULL, 0}, one, &b->queries[i++], &error)) {
-            refuse(request, &error);
+            instant_refuse(request, &error);
             return;
         }
-    if (b)
-        batch_start(b);
+    batch_start(b);
 }
 
 static void handle_one(struct query_loop *q, struct http_request *request, struct slice facet) {
     struct error error = {0};
-    const struct json *body = read_body(request);
+    const struct json *body = instant_body(request);
     struct batch *b = body ? batch_new(q, request, 1) : NULL;
     if (!b)
         return;
@@ -282,7 +148,7 @@ static void handle_one(struct query_loop *q, struct http_request *request, struc
     if (ok)
         batch_start(b);
     else
-        refuse(request, &error);
+        instant_refuse(request, &error);
 }
 
 void handle_instant_query(struct http_request *request, void *ctx) {

@@ -92,8 +92,11 @@ extern const struct http_param suggest_params[], similar_params[];
 void search_start(struct query_loop *q, struct http_request *request, const struct search_params *params);
 /* The same for GET /v1/facets/{name}/values: params asks for one facet and no hits; find may be empty. */
 void facet_values_start(struct query_loop *q, struct http_request *request, const struct search_params *params, struct slice find);
-/* The InstantSearch protocol, instant.h: batches, one search, the values of one facet, and what browsers ask before. */
-http_handler handle_instant_queries, handle_instant_query, handle_instant_facet, handle_instant_options;
+/* The same for GET /v1/products/{id}/similar; id has 1 to 128 bytes and lives as long as the request. */
+void similar_start(struct query_loop *q, struct http_request *request, struct slice id, const char *lang, int64_t size);
+/* The InstantSearch protocol, instant.h: batches, one search, the values of one facet, recommendations, and what browsers
+ * ask before. */
+http_handler handle_instant_queries, handle_instant_query, handle_instant_facet, handle_instant_recommend, handle_instant_options;
 /* GET (one, all), PUT and DELETE of /admin/{synonyms,stopwords,rules}. */
 http_handler handle_override_list, handle_override_get, handle_override_put, handle_override_delete;
 http_handler handle_page, handle_page_asset;

@@ -24,6 +24,7 @@ const struct http_param similar_params[] = {
 };
 
 struct similar_request {
+    struct slice id;
     char lang[4];
     int64_t size;
     usec_t begun;
@@ -137,7 +138,7 @@ static void on_similar(struct query_loop *q, struct http_request *request, void 
                        const struct json *body) {
     (void)q;
     struct error error = {0};
-    struct slice id = http_request_param(request, "id");
+    struct slice id = ((struct similar_request *)data)->id;
     int64_t known = 0;
     bool complete = status != 404 && search_result_check(body, NULL) &&
                     json_int64(json_path(body, "aggregations.all.this.doc_count"), &known);
@@ -161,6 +162,18 @@ static void on_similar(struct query_loop *q, struct http_request *request, void 
 void handle_similar(struct http_request *request, void *ctx) {
     struct query_loop *q = ctx;
     struct slice id = http_request_param(request, "id"), values[PARAM_COUNT];
+    char lang[4];
+    if (!request_params(request, values) || !request_lang(request, values[PARAM_LANG], lang))
+        return;
+    if (id.len == 0 || id.len > SIMILAR_ID_MAX_BYTES) {
+        static const struct field_error bad = {"id", "must have 1 to 128 bytes"};
+        http_reply_problem(request, 400, "the product id is invalid", &bad, 1);
+        return;
+    }
+    similar_start(q, request, id, lang, http_param_integer(values[PARAM_SIZE], SIMILAR_SIZE));
+}
+
+void similar_start(struct query_loop *q, struct http_request *request, struct slice id, const char *lang, int64_t size) {
     struct similar_request *r = arena_zalloc(http_request_arena(request), sizeof(*r));
     struct error error = {0};
     if (!r) {
@@ -168,15 +181,8 @@ void handle_similar(struct http_request *request, void *ctx) {
         http_reply_error(request, &error);
         return;
     }
-    if (!request_params(request, values) || !request_lang(request, values[PARAM_LANG], r->lang))
-        return;
-    if (id.len == 0 || id.len > SIMILAR_ID_MAX_BYTES) {
-        static const struct field_error bad = {"id", "must have 1 to 128 bytes"};
-        http_reply_problem(request, 400, "the product id is invalid", &bad, 1);
-        return;
-    }
-    r->begun = clock_now_usec();
-    r->size = http_param_integer(values[PARAM_SIZE], SIMILAR_SIZE);
+    *r = (struct similar_request){.id = id, .size = size, .begun = clock_now_usec()};
+    memcpy(r->lang, lang, sizeof(r->lang));
     struct buf path = BUF_INIT(1024), body = BUF_INIT(SIMILAR_BODY_MAX_BYTES);
     buf_append_char(&path, '/');
     uri_encode(&path, q->conf->index, strlen(q->conf->index));

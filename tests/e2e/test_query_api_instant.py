@@ -316,10 +316,49 @@ def test_search_inside_a_facet(shop):
     assert "facet is missing" in batch(shop, {"type": "facet"}, status=400)["message"]
 
 
+# ---- recommendations -------------------------------------------------------------------------------------------
+
+def recommend(shop, *requests, status=200):
+    return post(shop, "/1/indexes/*/recommendations", {"requests": [{"indexName": "products", "threshold": 0, **r} for r in requests]}, status)
+
+
+def test_recommendations(shop):
+    similar, english, trending, shoes, bought, nobody = recommend(
+        shop, {"model": "related-products", "objectID": "gram-16", "maxRecommendations": 3},
+        {"model": "looking-similar", "objectID": "gram-16", "indexName": "products_en", "maxRecommendations": 1},
+        {"model": "trending-items", "maxRecommendations": 50}, {"model": "trending-items", "facetName": "cat.lvl1", "facetValue": "패션 > 운동화"},
+        {"model": "bought-together", "objectID": "gram-16"}, {"model": "related-products", "objectID": "nobody"})["results"]
+    assert [h["id"] for h in shop.get("/v1/products/gram-16/similar?size=3").json()["hits"]] == ids(similar) and similar["nbHits"] == 3
+    assert similar["hits"][0]["name"] == "LG 그램 노트북 14" and similar["hits"][0]["price"] == 1590000 and similar["hits"][0]["categories"] == ["컴퓨터", "노트북"]
+    assert [h["name"] for h in english["hits"]] == ["LG gram laptop 14"]
+    assert len(trending["hits"]) == 8 and ids(trending)[-1] == "gone" and ids(shoes) == ["runner"]
+    assert bought["hits"] == [] == nobody["hits"]
+    assert "model" in recommend(shop, {"objectID": "x"}, status=400)["message"]
+    assert "objectID" in recommend(shop, {"model": "related-products"}, status=400)["message"]
+    assert "does not exist" in recommend(shop, {"model": "related-products", "indexName": "x", "objectID": "1"}, status=404)["message"]
+
+
+# ---- outages ---------------------------------------------------------------------------------------------------
+
+def test_a_page_that_was_seen_is_answered_in_an_outage(stack, tmp_path, proxy):
+    shop = Shop(stack, tmp_path, PRODUCTS, STOCK, settings={
+        "elasticsearch.url": proxy.url, "query-api.cache_bytes": 1 << 20, "query-api.cache_fresh": "1ms", "query-api.cache_stale": "1ms", "query-api.loops": 1})
+    try:
+        shop.start()
+        before = batch(shop, *page_state())
+        proxy.set("refuse")
+        stale = batch(shop, *page_state())
+        assert [r["degraded"] for r in stale] == ["stale"] * 5 and [ids(r) for r in stale] == [ids(r) for r in before]
+        assert [r["facets"] for r in stale] == [r["facets"] for r in before]
+    finally:
+        proxy.set("pass")
+        shop.close()
+
+
 # ---- browsers --------------------------------------------------------------------------------------------------
 
 def test_browsers_may_ask_from_other_sites(shop):
-    for path in ("/1/indexes/*/queries", "/1/indexes/products/query", "/1/indexes/products/facets/brand/query"):
+    for path in ("/1/indexes/*/queries", "/1/indexes/products/query", "/1/indexes/products/facets/brand/query", "/1/indexes/*/recommendations"):
         reply = shop.session.options(shop.url + path, timeout=10, headers={
             "Origin": "https://shop.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-algolia-api-key,content-type"})
         assert reply.status_code == 204 and reply.headers["Access-Control-Allow-Origin"] == "*"
