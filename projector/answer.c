@@ -261,7 +261,7 @@ static void entry_answer(struct answer *a, size_t first, size_t end, const struc
         verdict = one > verdict ? one : verdict;
     }
     if (verdict == VERDICT_DONE)
-        lane_done(&a->lane->lane, entry);
+        engine_written(a->lane, entry);
     else if (verdict == VERDICT_DEAD)
         entry_dead(a, first, results ? &results[first] : &unknown);
     else if (verdict == VERDICT_AGAIN)

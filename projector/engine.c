@@ -36,12 +36,22 @@ static void retry_due(struct loop_timer *timer) {
     pump_lane(l);
 }
 
-void engine_delay(struct engine_lane *l, struct lane_entry *entry, usec_t due) {
-    lane_fail(&l->lane, entry, due);
+static void wake_at(struct engine_lane *l, usec_t due) {
     if (due < l->retry_at || l->retry_timer.index == 0) {
         l->retry_at = due;
         loop_timer_set(l->engine->loop, &l->retry_timer, due);
     }
+}
+
+void engine_delay(struct engine_lane *l, struct lane_entry *entry, usec_t due) {
+    lane_fail(&l->lane, entry, due);
+    wake_at(l, due);
+}
+
+void engine_written(struct engine_lane *l, struct lane_entry *entry) {
+    usec_t due = lane_rest(&l->lane, entry, engine_now(l->engine));
+    if (due)
+        wake_at(l, due);
 }
 
 void engine_retry_later(struct engine *e, struct engine_lane *l, struct lane_entry *entry, usec_t *due) {
@@ -187,6 +197,7 @@ void engine_finish(struct engine *e, enum engine_end end) {
         log_warn("lease.lost", LOG_INT("epoch", lease_epoch(e->conf.lease)));
     e->ending = true;
     e->end = end;
+    e->checkpoint_at = 0; /* at once, and after a pause if that fails */
     e->drain_until = engine_now(e) + e->options->drain_timeout_usec;
     for (int s = 0; s < MARK_SOURCE_COUNT; s++)
         window_stop(&e->windows[s]);
@@ -277,7 +288,7 @@ static usec_t before_wait(struct loop_hook *hook) {
     if (e->raising && !e->ending)
         store_raise(e);
     if (e->acked && !e->checkpoint_saving) {
-        if (e->ending || now >= e->checkpoint_at)
+        if (now >= e->checkpoint_at)
             store_save_checkpoint(e);
         else
             wake = e->checkpoint_at;

@@ -153,6 +153,7 @@ void engine_fail(struct engine *e, const struct error *error);
  * what failed together is read and sent together again. NULL: on its own. */
 void engine_retry_later(struct engine *e, struct engine_lane *l, struct lane_entry *entry, usec_t *due);
 void engine_delay(struct engine_lane *l, struct lane_entry *entry, usec_t due);
+void engine_written(struct engine_lane *l, struct lane_entry *entry); /* may free the entry, or let it rest */
 struct engine_lane *engine_lane_of(struct engine *e, uint64_t id_hash);
 
 /* pump.c */

@@ -230,7 +230,7 @@ size_t lane_take(struct lane *lane, enum mark_priority priority, size_t max, str
     return n;
 }
 
-void lane_done(struct lane *lane, struct lane_entry *entry) {
+static void flight_over(struct lane *lane, struct lane_entry *entry) {
     for (int s = 0; s < MARK_SOURCE_COUNT; s++) {
         if (entry->flight.segments[s])
             uncount(lane, entry->flight.segments[s]);
@@ -239,10 +239,29 @@ void lane_done(struct lane *lane, struct lane_entry *entry) {
     entry->attempts = 0;
     entry->tree_is_fresh = false;
     lane->in_flight--;
+}
+
+void lane_done(struct lane *lane, struct lane_entry *entry) {
+    flight_over(lane, entry);
     if (entry->is_dirty)
         entry_enqueue(lane, entry);
     else
         entry_free(lane, entry);
+}
+
+usec_t lane_rest(struct lane *lane, struct lane_entry *entry, usec_t now) {
+    if (entry->is_dirty && entry->heat < UINT8_MAX)
+        entry->heat++;
+    if (!entry->is_dirty || entry->heat < LANE_HOT_FLIGHTS) {
+        lane_done(lane, entry);
+        return 0;
+    }
+    flight_over(lane, entry);
+    unsigned doublings = entry->heat - LANE_HOT_FLIGHTS;
+    usec_t rest = (usec_t)LANE_REST_MIN_USEC << (doublings < 8 ? doublings : 8);
+    entry->due = now + (rest < LANE_REST_MAX_USEC ? rest : LANE_REST_MAX_USEC);
+    list_append(lane, LANE_QUEUE_DELAYED, entry);
+    return entry->due;
 }
 
 void lane_fail(struct lane *lane, struct lane_entry *entry, usec_t due) {

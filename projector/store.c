@@ -174,7 +174,7 @@ void store_save_checkpoint(struct engine *e) {
         return;
     job->segment = TAKE(e->acked);
     e->checkpoint_saving = true;
-    e->checkpoint_at = engine_now(e) + e->options->checkpoint_interval_usec;
+    e->checkpoint_at = e->ending ? 0 : engine_now(e) + e->options->checkpoint_interval_usec;
     if (submit(job))
         return;
     e->checkpoint_saving = false;

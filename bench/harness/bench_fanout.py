@@ -63,8 +63,17 @@ def copy_index(env, index, definition):
     get_json(f"{env.es}/_reindex?refresh=true", "POST", {"source": {"index": "products", "size": 5000}, "dest": {"index": index}}, 900)
 
 
+def copyable(env):
+    """The definition of the serving index, for copies of it."""
+    index = env.index()
+    definition = get_json(f"{env.es}/{index}")[index]
+    return {"mappings": definition["mappings"], "settings": {"number_of_shards": 1, "number_of_replicas": 0,
+            "analysis": definition["settings"]["index"]["analysis"], "refresh_interval": "1s"}}
+
+
 def replay(env, bodies, definition):
-    index = "fanout-ceiling"
+    """Seconds that the recorded bodies take."""
+    index = "bench-ceiling"
     copy_index(env, index, definition)
     try:
         return post_all(env, [(name, f"/{index}/_bulk") for name, _ in bodies])
@@ -105,10 +114,7 @@ def run(env, args):
         move(env, write_api, moved, right)
         projector.stop()
         recorder.close()
-        index = env.index()
-        definition = get_json(f"{env.es}/{index}")[index]
-        definition = {"mappings": definition["mappings"], "settings": {"number_of_shards": 1, "number_of_replicas": 0,
-                      "analysis": definition["settings"]["index"]["analysis"], "refresh_interval": "1s"}}
+        definition = copyable(env)
         size = sum(os.path.getsize(name) for name, _ in recorder.bodies)
         say(f"{len(recorder.bodies)} bodies, {size / 1e6:.0f} MB")
         projector = env.projector().wait_ready()

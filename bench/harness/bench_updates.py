@@ -1,4 +1,5 @@
-"""50,000 updates as fast as MongoDB takes them, until the index has them all; and hot products, which coalesce.
+"""50,000 updates as fast as MongoDB takes them, until the index has them all; and hot products, which coalesce. The
+ceiling: the bulk bodies of such a burst, replayed by curl over 4 connections into a copy of the index, with no writer beside.
 With MONSTACHE=/path/to/monstache the same updates once more with monstache following, each alone."""
 import json
 import os
@@ -7,8 +8,10 @@ import subprocess
 import tempfile
 import time
 
+from harness.bench_fanout import copyable, replay
 from harness.bench_sync import indexed
 from harness.environment import VAR, call, get_json, median, say, table, until
+from harness.recorder import Recorder
 
 UPDATES = 50000
 BATCH = 1000
@@ -64,6 +67,18 @@ def hot(env, projector, rng):
     return int(indexed(projector) - before)
 
 
+def ceiling(env, ids, rounds):
+    """Updates/s that Elasticsearch takes by itself."""
+    with tempfile.TemporaryDirectory(dir=VAR) as folder:
+        recorder = Recorder(env.es, folder)
+        projector = env.projector({"READSIDE_ELASTICSEARCH_URL": recorder.url}).wait_ready()
+        follow(env, "products", "price_min", ids, 2_500_000_000)
+        projector.stop()
+        recorder.close()
+        definition = copyable(env)
+        return median([len(ids) / replay(env, recorder.bodies, definition) for _ in range(rounds)])
+
+
 def monstache(env, ids, rounds):
     """The same bursts with monstache: it copies the product as it is."""
     binary = os.environ["MONSTACHE"]
@@ -111,8 +126,9 @@ def run(env, args):
     rounds = [follow(env, "products", "price_min", ids, 2_000_000_000 + n) for n in range(args.rounds + 1)][1:]
     writes = hot(env, projector, rng)
     projector.stop()
+    top = ceiling(env, ids, args.rounds)
     peer = monstache(env, ids, args.rounds) if os.environ.get("MONSTACHE") else []
-    rows, result = [], {}
+    rows, result = [["curl replay, 4 connections", "", "", f"{top:,.0f}"]], {}
     for name, found in (("projector", rounds), ("monstache", peer)):
         if found:
             taken, last, rate = (median([r[i] for r in found]) for i in range(3))
@@ -122,6 +138,7 @@ def run(env, args):
           ["", "written/s", "last one indexed after, s", "updates/s until all are there"])
     table("hot products", [[f"{HOT_PRODUCTS} products, {HOT_UPDATES:,} updates each", f"{writes:,}"]], ["", "index writes"])
     last = median([r[1] for r in rounds])
-    return {"updates": count, "last_indexed_s": round(last, 3), "updates_per_s": round(result["projector"]), "hot_index_writes": writes,
+    return {"updates": count, "last_indexed_s": round(last, 3), "updates_per_s": round(result["projector"]),
+            "ceiling_per_s": round(top), "ratio_to_ceiling": round(result["projector"] / top, 3), "hot_index_writes": writes,
             **({"monstache_per_s": round(result["monstache"]), "ratio_to_monstache": round(result["projector"] / result["monstache"], 2)}
                if peer else {})}

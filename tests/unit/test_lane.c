@@ -45,6 +45,43 @@ static void test_marks_of_one_source_join_the_oldest(void **state) {
     checkpoint_done(&c);
 }
 
+/* Changes during every flight: the first flights follow each other at once, later ones with growing pauses. */
+static void test_a_hot_product_rests(void **state) {
+    (void)state;
+    struct checkpoint c;
+    struct lane lane;
+    checkpoint_init(&c);
+    lane_init(&lane);
+    struct segment *segment = segment_of(&c, MARK_STREAM, MARK_LIVE);
+    mark(&lane, "hot", segment);
+    usec_t now = 1000, rested = 0;
+    for (unsigned flight = 1; flight <= 20; flight++) {
+        struct lane_entry *entry = take_one(&lane, MARK_LIVE);
+        mark(&lane, "hot", segment);
+        mark(&lane, "hot", segment);
+        usec_t due = lane_rest(&lane, entry, now);
+        if (flight < LANE_HOT_FLIGHTS) {
+            assert_true(due == 0);
+            continue;
+        }
+        usec_t rest = due - now;
+        assert_true(rest >= LANE_REST_MIN_USEC && rest <= LANE_REST_MAX_USEC && rest >= rested);
+        rested = rest;
+        mark(&lane, "hot", segment); /* it does not wake it */
+        assert_int_equal(lane_queued(&lane, MARK_LIVE), 0);
+        assert_true(lane_run_due(&lane, due - 1) == due);
+        assert_int_equal(lane_queued(&lane, MARK_LIVE), 0);
+        lane_run_due(&lane, now = due);
+    }
+    assert_true(rested == LANE_REST_MAX_USEC);
+    assert_true(lane_rest(&lane, take_one(&lane, MARK_LIVE), now) == 0);
+    assert_int_equal(lane.entry_count, 0);
+    assert_int_equal(segment->pending, 0);
+    segment_free(checkpoint_pop(&c));
+    lane_done_all(&lane);
+    checkpoint_done(&c);
+}
+
 static void test_each_source_keeps_its_own_segment(void **state) {
     (void)state;
     struct checkpoint stream, queue;
@@ -396,6 +433,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_targets_asked_for_join),
         cmocka_unit_test(test_marks_of_one_source_join_the_oldest),
+        cmocka_unit_test(test_a_hot_product_rests),
         cmocka_unit_test(test_each_source_keeps_its_own_segment),
         cmocka_unit_test(test_a_mark_during_the_flight_is_sent_after_it),
         cmocka_unit_test(test_a_failed_flight_merges_with_what_came_meanwhile),

@@ -2,6 +2,7 @@
 import ctypes
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -99,11 +100,22 @@ class Program:
         try:
             code = self.process.wait(deadline)
         except subprocess.TimeoutExpired:
+            stacks = self.stacks()
             self.kill()
-            raise AssertionError(f"{self.name} did not stop within {deadline} s of SIGTERM:\n{self.log_tail()}") from None
+            raise AssertionError(f"{self.name} did not stop within {deadline} s of SIGTERM:\n{stacks}\n{self.log_tail()}") from None
         self.process = None
         assert code == expect, f"{self.name} stopped with {code}, not {expect}:\n{self.log_tail()}"
         self.assert_no_report()
+
+    def stacks(self):
+        """Where each thread is, written to the log too; empty without gdb."""
+        if not shutil.which("gdb"):
+            return ""
+        command = ["gdb", "-p", str(self.process.pid), "-batch", "-ex", "set pagination off", "-ex", "thread apply all bt 12"]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout
+        with open(self.log_path, "a", encoding="utf-8") as f:
+            f.write(said)
+        return said
 
     def kill(self):
         """SIGKILL, and gone when this returns."""
