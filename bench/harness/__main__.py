@@ -11,6 +11,7 @@ BENCHES = {
     "fanout": "a category with half of the products is moved, under live changes",
     "scale": "a million products: memory, restart, verify (with --products 1000000 --rounds 1)",
     "search": "the same Elasticsearch query directly and through the query-api",
+    "instantsearch": "a page of five InstantSearch queries, beside the five searches as one _msearch",
     "relevance": "NDCG@10 of judged searches, beside plain Elasticsearch queries",
     "spike": "50 to 5,000 requests/s within a second, and three times the load that can be carried",
     "write": "product writes and import lines, beside the plain driver",

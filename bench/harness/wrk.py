@@ -12,7 +12,7 @@ local n = 0
 function init(args)
   for line in io.lines(args[1]) do
     local method, path, body = line:match("^(%S+) (%S+) ?(.*)$")
-    requests[#requests + 1] = wrk.format(method, path, {["Content-Type"] = "application/json"}, body ~= "" and body or nil)
+    requests[#requests + 1] = wrk.format(method, path, {["Content-Type"] = "application/json"}, body ~= "" and body:gsub("\\1", "\\n") or nil)
   end
 end
 function request()
@@ -37,7 +37,8 @@ def wrk(url, requests, connections, seconds):
             f.write(SCRIPT)
         with open(listing, "w") as f:
             for method, path, body in requests:
-                f.write(f"{method} {path} {body or ''}".rstrip() + "\n")
+                body = (body or "").replace("\n", "\1")  # a request is a line
+                f.write(f"{method} {path} {body}".rstrip(" ") + "\n")
         text = subprocess.run(["wrk", "-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s", "--timeout", "10s", "-s",
                                script, url, "--", listing], stdout=subprocess.PIPE, text=True, check=True).stdout
     result = json.loads(text.rpartition("JSON ")[2])

@@ -1,6 +1,7 @@
 /* The InstantSearch protocol without a server: filters, which queries fold into one search, results. */
 #include "tests/unit/arena_fixture.h"
 #include "query-api/instant.h"
+#include "query-api/search_key.h"
 
 static struct category_list *list;
 static struct instant_context context;
@@ -189,6 +190,29 @@ static void test_plans(void **state) {
     assert_int_equal(plan("[{\"type\":\"facet\",\"facet\":\"brand\"}]", &p), 0);
 }
 
+/* What counts otherwise is another search to the cache. */
+static void test_keys(void **state) {
+    (void)state;
+    static const char *const batches[] = {
+        "[{\"facets\":\"a\"}]", "[{\"facets\":\"a\",\"filters\":\"a:b\"}]", "[{\"facets\":\"a\",\"filters\":\"NOT a:b\"}]",
+        "[{\"facets\":\"a\",\"filters\":\"a:b AND a:c\"}]", "[{\"facets\":\"a\",\"filters\":\"a:b OR a:c\"}]",
+        "[{\"facets\":\"a\",\"filters\":\"a:b OR c:d\"}]", "[{\"facets\":\"a\",\"filters\":\"a:b OR NOT c:d\"}]",
+        "[{\"facets\":\"a\",\"facetFilters\":[\"a:b\"]},{\"facets\":\"a\",\"hitsPerPage\":0}]", /* a:b is disjunctive */
+    };
+    char *keys[ARRAY_LEN(batches)];
+    for (size_t i = 0; i < ARRAY_LEN(batches); i++) {
+        struct instant_plan p;
+        struct buf out = BUF_INIT(1 << 16);
+        assert_int_equal(plan(batches[i], &p), 1);
+        assert_true(search_key_write(&arena, &p.searches[0].params, &out));
+        keys[i] = arena_strndup(&arena, out.data, out.len);
+        buf_done(&out);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(keys[i], keys[k]) == 0)
+                fail_msg("%s and %s have the same key", batches[i], batches[k]);
+    }
+}
+
 /* ---- results ---- */
 
 static const char answer[] =
@@ -242,7 +266,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_filters, setup_shop, teardown_shop), cmocka_unit_test_setup_teardown(test_lists, setup_shop, teardown_shop),
         cmocka_unit_test_setup_teardown(test_indexes, setup_shop, teardown_shop), cmocka_unit_test_setup_teardown(test_plans, setup_shop, teardown_shop),
-        cmocka_unit_test_setup_teardown(test_results, setup_shop, teardown_shop),
+        cmocka_unit_test_setup_teardown(test_keys, setup_shop, teardown_shop), cmocka_unit_test_setup_teardown(test_results, setup_shop, teardown_shop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

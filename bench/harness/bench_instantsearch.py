@@ -1,0 +1,100 @@
+"""A page of InstantSearch.js with two brands, a price range and a category of the second level chosen: five queries in one
+request, which the query-api folds into one search. Beside it, the five searches that answer them one by one, sent to
+Elasticsearch as one _msearch. These were recorded from the query-api, which was given each of the five queries alone."""
+import json
+import random
+import urllib.parse
+
+from harness.environment import call, get_json, median, say, table, until
+from harness.recorder import Forwarder
+from harness.wrk import wrk
+
+PATH = "/1/indexes/*/queries"
+FACETS = ["brand", "cat.lvl0", "cat.lvl1", "cat.lvl2", "in_stock", "price"]
+
+
+def page(query, brands, low, high, root, leaf):
+    """What algoliasearch-helper makes of this state: the query for the hits, then one for each facet without its own choice."""
+    base = {"indexName": "products", "query": query, "maxValuesPerFacet": 10}
+    side = {**base, "hitsPerPage": 0, "page": 0, "analytics": False, "clickAnalytics": False}
+    brand, price = [f"brand:{b}" for b in brands], [f"price>={low}", f"price<={high}"]
+    leaf, root = [f"cat.lvl1:{root} > {leaf}"], [f"cat.lvl0:{root}"]
+    return [{**base, "facets": FACETS, "facetFilters": [brand, leaf], "numericFilters": price},
+            {**side, "facets": "brand", "facetFilters": [leaf], "numericFilters": price},
+            {**side, "facets": ["cat.lvl0", "cat.lvl1"], "facetFilters": [brand, root], "numericFilters": price},
+            {**side, "facets": "price", "facetFilters": [brand, leaf]},
+            {**side, "facets": ["cat.lvl0"], "facetFilters": [brand], "numericFilters": price}]
+
+
+def random_page(url, tree, rng):
+    """Brands and prices that the category has; None if it has too few."""
+    root = rng.choice([n for n in tree if n["children"]])
+    leaf = rng.choice(root["children"])
+    facets = get_json(f"{url}/v1/search?" + urllib.parse.urlencode({"category": leaf["path"], "size": 0, "facets": "brand,price"}))["facets"]
+    brands, price = [v["value"] for v in facets["brand"]["values"]], facets["price"]
+    if len(brands) < 2 or price["min"] is None or price["max"] <= price["min"]:
+        return None
+    span = price["max"] - price["min"]
+    low = price["min"] + int(span * rng.uniform(0, 0.2))
+    return page(rng.choice(["", leaf["name"]]), rng.sample(brands, 2), low, low + int(span * rng.uniform(0.3, 0.8)), root["name"], leaf["name"])
+
+
+def recorded(env, count, seed):
+    """(pages that cost one search, the five searches of each as one _msearch, how many pages were left out)."""
+    asked, pages, batches, left_out = [], [], [], 0
+    forwarder = Forwarder(env.es, lambda *request: asked.append(request))
+    query = env.program("query-api", {"READSIDE_QUERY_API_CACHE_BYTES": "0", "READSIDE_ELASTICSEARCH_URL": forwarder.url}).wait_ready()
+    until(lambda: call(f"{query.url}/v1/categories/tree")[0] == 200, 30, "categories")
+    tree = get_json(f"{query.url}/v1/categories/tree")["nodes"]
+    rng = random.Random(seed)
+
+    def searches(requests):
+        asked.clear()
+        results = get_json(query.url + PATH, "POST", {"requests": requests})["results"]
+        return results, [json.loads(body) for _, path, body in list(asked) if path.endswith("/products/_search")]
+
+    while len(pages) < count:
+        state = random_page(query.url, tree, rng)
+        results, folded = searches(state) if state else ([], [])
+        alone = [searches([one])[1] for one in state or []]
+        if not state or results[0]["nbHits"] == 0 or len(folded) != 1 or any(len(one) != 1 for one in alone):
+            left_out += 1
+            continue
+        pages.append(json.dumps({"requests": state}, ensure_ascii=False))
+        batches.append("".join("{}\n" + json.dumps(one[0], ensure_ascii=False) + "\n" for one in alone))
+    query.stop()
+    forwarder.close()
+    return pages, batches, left_out
+
+
+def run(env, args):
+    env.load(env.program("write-api").wait_ready())
+    projector = env.projector()
+    say("projecting the catalogue")
+    until(lambda: env.count() >= args.products, 600, "end of the projection", 0.5)
+    projector.stop()
+    pages, batches, left_out = recorded(env, 200, args.seed)
+    say(f"{left_out} pages had no hits, or asked Elasticsearch twice, and are left out")
+    query = env.program("query-api", {"READSIDE_QUERY_API_CACHE_BYTES": "0"}).wait_ready()
+    until(lambda: call(f"{query.url}/v1/categories/tree")[0] == 200, 30, "categories")
+    direct = (env.es, [("POST", "/products/_msearch", batch) for batch in batches])
+    through = (query.url, [("POST", PATH, one) for one in pages])
+    for side in (direct, through):
+        wrk(*side, 8, 5)
+    rows, result = [], {}
+    for connections in (1, 8):
+        pairs = []
+        for n in range(args.rounds):
+            a, b = wrk(*direct, connections, args.seconds), wrk(*through, connections, args.seconds)
+            if a["errors"] or b["errors"]:
+                raise RuntimeError(f"errors: direct {a['errors']}, through the query-api {b['errors']}")
+            pairs.append((a, b))
+            say(f"{connections} connections, round {n + 1}: _msearch {a['rate']:.0f}/s, query-api {b['rate']:.0f}/s")
+        for title, i in (("_msearch of 5", 0), ("query-api", 1)):
+            rows.append([f"{title}, {connections}", f"{median([p[i]['rate'] for p in pairs]):.0f}",
+                         f"{median([p[i]['p50_ms'] for p in pairs]):.2f}", f"{median([p[i]['p99_ms'] for p in pairs]):.2f}"])
+        result[f"throughput_ratio_{connections}"] = round(median([b["rate"] / a["rate"] for a, b in pairs]), 3)
+    table(f"{len(pages)} pages of 5 queries over {args.products:,} products, medians of {args.rounds}", rows,
+          ["side, connections", "pages/s", "p50 ms", "p99 ms"])
+    return {"throughput_ratio": min(result["throughput_ratio_1"], result["throughput_ratio_8"]), **result,
+            "left_out": left_out, "rss_mib": round(query.peak_mib(), 1)}
