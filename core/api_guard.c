@@ -117,6 +117,11 @@ static size_t client_of(const struct api_guard *guard, struct http_request *requ
         memcpy(ret, peer.data, len);
     if (name && *name && http_request_header(request, name).len)
         (void)last_address(http_request_header(request, name), ret, &len);
+    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff}; /* ::ffff:192.0.2.1, IPv4 on a socket of IPv6 */
+    if (len == 16 && memcmp(ret, mapped, sizeof(mapped)) == 0) {
+        memmove(ret, ret + sizeof(mapped), 4);
+        return 4;
+    }
     return len == 16 ? IPV6_NET_BYTES : len;
 }
 

@@ -255,6 +255,9 @@ def test_searching_is_open_unless_it_is_closed(pair, open_api):
     assert statuses(open_api, {"X-Forwarded-For": "2001:db8::1"}, 4) == [200] * 4
     assert 429 in statuses(open_api, {"X-Forwarded-For": "2001:db8::ffff:1"})
     assert statuses(open_api, {"X-Forwarded-For": "2001:db8:0:1::1"}, 4) == [200] * 4
+    for last in (50, 51):  # IPv4 written as IPv6 is IPv4
+        assert statuses(open_api, {"X-Forwarded-For": f"::ffff:192.0.2.{last}"}, 4) == [200] * 4
+    assert 429 in statuses(open_api, {"X-Forwarded-For": "192.0.2.51"})
     # client libraries cannot do without a key: an unknown one is none; elsewhere it is wrong
     other = {"X-Forwarded-For": "198.51.100.9"}
     assert statuses(open_api, {**other, "X-Algolia-API-Key": "anything"}, 4) == [200] * 4
