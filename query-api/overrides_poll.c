@@ -29,9 +29,11 @@ static void end(void *ctx, bool complete) {
     struct query_loop *q = poll->q;
     if (complete && override_list_finish(poll->loading)) {
         log_info("overrides.loaded", LOG_INT("count", (int64_t)override_list_count(poll->loading)));
+        bool changed = q->overrides || override_list_count(poll->loading) > 0;
         override_list_free(q->overrides);
         q->overrides = TAKE(poll->loading);
-        query_epoch_next(q);
+        if (changed)
+            query_epoch_next(q);
     }
     override_list_free(TAKE(poll->loading));
 }
