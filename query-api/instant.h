@@ -120,7 +120,8 @@ void instant_facet_hits_write(struct json_write *w, const struct instant_context
 /* Writes one result. answer: the body of /v1/search that the plan's search got. */
 void instant_result_write(struct json_write *w, const struct instant_context *context, const struct instant_query *query,
                           const struct instant_search *search, const struct json *answer);
-/* Each category of one level that has products, by count; the array lives in the arena. Used by facet search. */
+/* Each category of one level that has products, by count; the array lives in the arena, NULL without memory. Used by facet
+ * search. */
 struct instant_value {
     struct slice value;
     uint64_t count;

@@ -31,7 +31,8 @@ static void write_marked(struct json_write *w, const struct instant_query *q, st
         buf_append(&out, q->post.data, q->post.len);
         buf_append(&out, value.data + end, value.len - end);
     }
-    if (at != SIZE_MAX && buf_ok(&out))
+    w->failed = w->failed || !buf_ok(&out);
+    if (at != SIZE_MAX)
         json_write_string(w, out.data, out.len);
     else
         json_write_slice(w, value);
@@ -66,6 +67,7 @@ static void write_level(struct json_write *w, const struct instant_context *cont
     struct instant_value *values = NULL;
     size_t count = instant_level_values(context, q, facets, q->facet.level, &values);
     unsigned written = 0;
+    w->failed = w->failed || !values;
     for (size_t i = 0; i < count && written < q->facet_hits; i++)
         if (!q->facet_query.len || find(values[i].value, q->facet_query) != SIZE_MAX) {
             write_value(w, q, values[i].value, (int64_t)values[i].count);

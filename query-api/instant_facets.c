@@ -319,11 +319,13 @@ size_t instant_level_values(const struct instant_context *context, const struct 
     struct json_write nothing = {0};
     struct facets *s = facets_new(&nothing, context, query, facets);
     size_t count = 0;
+    *ret = NULL;
     if (!s)
         return 0;
     s->chosen = NULL;
     read_tree(s);
-    *ret = arena_alloc(context->arena, (s->node_count + 1) * sizeof(**ret));
+    if (!nothing.failed)
+        *ret = arena_alloc(context->arena, (s->node_count + 1) * sizeof(**ret));
     for (size_t i = 0; *ret && i < s->node_count; i++)
         if (s->nodes[i].level == level && s->nodes[i].count)
             (*ret)[count++] = (struct instant_value){s->nodes[i].name, take_namesakes(s, i)};

@@ -1,4 +1,5 @@
 /* instant_filter.c - facetFilters, numericFilters and filters: three spellings of ANDs of ORs. */
+#include "core/cleanup.h"
 #include "core/utf8.h"
 #include "query-api/instant.h"
 #include <math.h>
@@ -106,7 +107,7 @@ static bool ends_with(struct slice s, struct slice end) {
 /* "TV > OLED" -> the paths of all categories of that name; "-", which is nobody's path, if there is none. */
 static bool category_values(struct instant_parser *p, struct filter *f, unsigned level, struct slice value, struct error *reterr) {
     const struct category_list *list = p->context->categories;
-    struct buf name = BUF_INIT(1 << 16);
+    _cleanup_(buf_done) struct buf name = BUF_INIT(1 << 16);
     f->values = arena_alloc(p->context->arena, PATHS_MAX * sizeof(*f->values));
     if (!f->values)
         return error_nomem(reterr);
@@ -115,14 +116,17 @@ static bool category_values(struct instant_parser *p, struct filter *f, unsigned
         if (depth_of(c->path) != level || !ends_with(value, category_name(c, p->lang)))
             continue;
         buf_reset(&name);
-        if (!instant_category_name(p->context, c, p->lang, &name) || !slice_eq((struct slice){name.data, name.len}, value))
+        bool named = instant_category_name(p->context, c, p->lang, &name);
+        if (!buf_ok(&name))
+            return error_nomem(reterr);
+        if (!named || !slice_eq((struct slice){name.data, name.len}, value))
             continue;
         /* The list may be replaced before the answer comes. */
         const char *path = arena_strndup(p->context->arena, c->path.data, c->path.len);
-        if (path)
-            f->values[f->value_count++] = (struct slice){path, c->path.len};
+        if (!path)
+            return error_nomem(reterr);
+        f->values[f->value_count++] = (struct slice){path, c->path.len};
     }
-    buf_done(&name);
     if (f->value_count == 0)
         f->values[f->value_count++] = SLICE("-");
     return true;

@@ -127,7 +127,8 @@ static void write_highlighted(struct json_write *w, const struct instant_query *
     json_write_key(w, key);
     json_write_object(w);
     json_write_key(w, "value");
-    if (m.value.len && buf_ok(&m.value))
+    w->failed = w->failed || !buf_ok(&m.value) || !buf_ok(&m.marked);
+    if (m.value.len)
         json_write_string(w, m.value.data, m.value.len);
     else
         json_write_slice(w, plain->text);
@@ -204,8 +205,10 @@ static void write_levels(struct json_write *w, const struct instant_context *con
             continue;
         const struct category *step = category_list_by_path(context->categories, (struct slice){c->path.data, end});
         buf_reset(&name);
-        if (!step || !instant_category_name(context, step, lang, &name))
+        if (!step || !instant_category_name(context, step, lang, &name)) {
+            w->failed = w->failed || !buf_ok(&name);
             break;
+        }
         snprintf(key, sizeof(key), "lvl%u", level++);
         json_write_key(w, key);
         json_write_array(w);
