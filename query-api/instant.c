@@ -68,7 +68,8 @@ static void ask_facet(struct batch *b, struct http_request *inner, const struct 
         search_start(b->q, inner, &params);
 }
 
-static void ask(struct batch *b, struct http_request *inner, size_t part) {
+static void ask(void *data, struct http_request *inner, size_t part) {
+    struct batch *b = data;
     if (part < b->plan.search_count) {
         search_start(b->q, inner, &b->plan.searches[part].params);
         return;
@@ -86,22 +87,14 @@ static bool batch_plan(struct batch *b) {
     b->part_of = arena_alloc(arena, (b->count + 1) * sizeof(*b->part_of));
     for (size_t i = 0; b->part_of && i < b->count; i++)
         b->part_of[i] = b->queries[i].facet_search ? parts++ : b->plan.search_of[i];
-    return b->part_of && instant_parts_init(&b->parts, b->request, parts, reply, b);
+    return b->part_of && instant_parts_init(&b->parts, b->request, parts, ask, reply, b);
 }
 
-/* All at once: equal searches become one, and the limit on searches under way is upstream.c's. */
 static void batch_start(struct batch *b) {
-    if (!batch_plan(b)) {
+    if (batch_plan(b))
+        instant_parts_start(&b->parts);
+    else
         refuse_nomem(b->request);
-        return;
-    }
-    for (size_t i = 0; i < b->parts.count; i++) {
-        struct http_request *inner = instant_part_begin(&b->parts, i);
-        if (inner)
-            ask(b, inner, i);
-        http_request_unref(inner);
-    }
-    instant_parts_one_less(&b->parts);
 }
 
 static struct batch *batch_new(struct query_loop *q, struct http_request *request, size_t count) {

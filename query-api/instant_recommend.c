@@ -121,7 +121,9 @@ static void reply(void *data) {
     instant_reply(s->request, &w, &out);
 }
 
-static void ask(struct wishes *s, struct http_request *inner, const struct wish *wish) {
+static void ask(void *data, struct http_request *inner, size_t index) {
+    struct wishes *s = data;
+    const struct wish *wish = &s->items[index];
     if (wish->model == MODEL_SIMILAR)
         similar_start(s->q, inner, wish->id, wish->lang, wish->size);
     else if (wish->model == MODEL_TRENDING)
@@ -139,7 +141,7 @@ void handle_instant_recommend(struct http_request *request, void *ctx) {
         return;
     struct wishes *s = arena_zalloc(arena, sizeof(*s));
     if (!s || !(s->items = arena_zalloc(arena, (requests->count + 1) * sizeof(*s->items))) ||
-        !instant_parts_init(&s->parts, request, requests->count, reply, s)) {
+        !instant_parts_init(&s->parts, request, requests->count, ask, reply, s)) {
         error_nomem(&error);
         instant_refuse(request, &error);
         return;
@@ -152,11 +154,5 @@ void handle_instant_recommend(struct http_request *request, void *ctx) {
             instant_refuse(request, &error);
             return;
         }
-    for (size_t i = 0; i < s->count; i++) {
-        struct http_request *inner = instant_part_begin(&s->parts, i);
-        if (inner)
-            ask(s, inner, &s->items[i]);
-        http_request_unref(inner);
-    }
-    instant_parts_one_less(&s->parts);
+    instant_parts_start(&s->parts);
 }

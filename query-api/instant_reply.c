@@ -3,7 +3,7 @@
 #include "query-api/instant_reply.h"
 #include "query-api/answer_json.h"
 
-enum { VALUES_MAX = 20000, ANSWER_DEPTH_MAX = 64 };
+enum { VALUES_MAX = 20000, ANSWER_DEPTH_MAX = 64, PARTS_AT_ONCE = 4 };
 
 static void allow_origins(struct http_request *request) {
     http_reply_header(request, "Access-Control-Allow-Origin", "*");
@@ -96,8 +96,9 @@ static void parts_release(void *data) {
         buf_done(&p->items[i].text);
 }
 
-bool instant_parts_init(struct instant_parts *p, struct http_request *request, size_t count, instant_parts_done *done, void *data) {
-    *p = (struct instant_parts){.request = request, .count = count, .done = done, .data = data, .waiting = count + 1};
+bool instant_parts_init(struct instant_parts *p, struct http_request *request, size_t count, instant_part_ask *ask,
+                        instant_parts_done *done, void *data) {
+    *p = (struct instant_parts){.request = request, .count = count, .ask = ask, .done = done, .data = data};
     p->items = arena_zalloc(http_request_arena(request), (count + 1) * sizeof(*p->items));
     if (!p->items)
         return false;
@@ -105,11 +106,6 @@ bool instant_parts_init(struct instant_parts *p, struct http_request *request, s
         p->items[i].all = p;
     http_request_set_data(request, p, parts_release);
     return true;
-}
-
-void instant_parts_one_less(struct instant_parts *p) {
-    if (--p->waiting == 0)
-        p->done(p->data);
 }
 
 static void on_part(void *data, int status, struct buf *body) {
@@ -120,14 +116,29 @@ static void on_part(void *data, int status, struct buf *body) {
     *body = BUF_INIT(body->max);
     if (part->text.data)
         part->answer = answer_json_parse(http_request_arena(part->all->request), part->text.data, part->text.len, ANSWER_DEPTH_MAX, &error);
-    instant_parts_one_less(part->all);
+    part->all->answered++;
+    part->all->under_way--;
+    instant_parts_start(part->all);
 }
 
-struct http_request *instant_part_begin(struct instant_parts *p, size_t index) {
-    struct http_request *inner = http_request_inner(p->request, (unsigned)index, on_part, &p->items[index]);
-    if (!inner)
-        instant_parts_one_less(p);
-    return inner;
+/* Also goes on when a part is answered, which may be within ask. */
+void instant_parts_start(struct instant_parts *p) {
+    while (p->next < p->count && p->under_way < PARTS_AT_ONCE) {
+        size_t index = p->next++;
+        struct http_request *inner = http_request_inner(p->request, (unsigned)index, on_part, &p->items[index]);
+        if (!inner) {
+            p->answered++;
+            continue;
+        }
+        p->under_way++;
+        p->ask(p->data, inner, index);
+        http_request_unref(inner);
+    }
+    if (p->answered == p->count && p->done) {
+        instant_parts_done *done = p->done;
+        p->done = NULL;
+        done(p->data);
+    }
 }
 
 bool instant_parts_failed(struct instant_parts *p, int but) {

@@ -13,13 +13,13 @@ void instant_reply(struct http_request *request, struct json_write *w, struct bu
 /* {"message","status"} */
 void instant_refuse(struct http_request *request, const struct error *error);
 
-/* Questions to this program's own handlers, on behalf of one request:
+/* Questions to this program's own handlers, on behalf of one request: a few at a time, so that a batch takes its turns like
+ * the single searches beside it.
  *
- *   instant_parts_init(&p, request, count, done, data);
- *   for each: inner = instant_part_begin(&p, i); if (inner) { ... start something that answers inner; unref }
- *   instant_parts_one_less(&p);      answers may come at once: done is called now at the earliest
+ *   instant_parts_init(&p, request, count, ask, done, data);
+ *   instant_parts_start(&p);         ask is called for each, then done once: perhaps all of it at once
  *
- * done is called once, when all are answered, and must reply. */
+ * ask starts something that answers inner; done must reply. */
 struct instant_parts;
 struct instant_part {
     struct instant_parts *all;
@@ -27,18 +27,19 @@ struct instant_part {
     const struct json *answer; /* what was replied; NULL if it is no JSON */
     int status;                /* 0: could not be asked */
 };
+typedef void instant_part_ask(void *data, struct http_request *inner, size_t index);
 typedef void instant_parts_done(void *data);
 struct instant_parts {
     struct http_request *request;
     struct instant_part *items;
-    size_t count, waiting;
+    size_t count, next, under_way, answered;
+    instant_part_ask *ask;
     instant_parts_done *done;
     void *data;
 };
 /* p lives as long as the request, whose data (http_request_set_data) it becomes. False without memory. */
-bool instant_parts_init(struct instant_parts *p, struct http_request *request, size_t count, instant_parts_done *done, void *data);
-/* The caller drops the reference. NULL without memory: it counts as answered. */
-struct http_request *instant_part_begin(struct instant_parts *p, size_t index);
-void instant_parts_one_less(struct instant_parts *p);
+bool instant_parts_init(struct instant_parts *p, struct http_request *request, size_t count, instant_part_ask *ask,
+                        instant_parts_done *done, void *data);
+void instant_parts_start(struct instant_parts *p);
 /* If a part has failed, it answers for all: true. A part with the status `but` has not. */
 bool instant_parts_failed(struct instant_parts *p, int but);

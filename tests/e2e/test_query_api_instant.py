@@ -240,6 +240,15 @@ def test_what_cannot_be_folded_is_asked_on_its_own(shop):
             assert ids(a) == ids(b) and a["nbHits"] == b["nbHits"] and a["facets"] == b["facets"]
 
 
+def test_a_batch_of_the_most_queries(shop):
+    brands, queries = ["LG", "Samsung", "Nike", "nobody", "Samsonite"], ["", "그램", "노트북"]
+    requests = [{"query": queries[i % 3], "facetFilters": ["brand:" + brands[i % 5]], "hitsPerPage": 1 + i, "facets": ["brand"]} for i in range(50)]
+    for request, result in zip(requests, batch(shop, *requests)):
+        assert result["hitsPerPage"] == request["hitsPerPage"] and result["query"] == request["query"]
+        assert {h["brand"] for h in result["hits"]} <= {request["facetFilters"][0].removeprefix("brand:")}
+        assert ids(result) == ids(one(shop, **request))
+
+
 def test_a_selection_counts_for_its_own_facet_unless_it_is_disjunctive(shop):
     alone = one(shop, facets=["brand", "attr.color"], facetFilters=[["brand:LG", "brand:Nike"], "attr.color:black"])
     assert alone["facets"] == {"brand": {"LG": 2, "Nike": 1}, "attr.color": {"black": 3}}  # no variant is black and red
