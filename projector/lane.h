@@ -83,7 +83,7 @@ void lane_done(struct lane *lane, struct lane_entry *entry); /* may free the ent
 /* As lane_done. One that changed again during each of LANE_HOT_FLIGHTS flights in a row rests, longer with each, up to
  * LANE_REST_MAX_USEC: its changes meanwhile cost one write. Returns until when (it stands in the delayed queue); 0: it
  * does not. */
-enum { LANE_HOT_FLIGHTS = 3, LANE_REST_MIN_USEC = 50 * 1000, LANE_REST_MAX_USEC = 500 * 1000 };
+enum { LANE_HOT_FLIGHTS = 3, LANE_REST_MIN_USEC = 100 * 1000, LANE_REST_MAX_USEC = 1000 * 1000 };
 usec_t lane_rest(struct lane *lane, struct lane_entry *entry, usec_t now);
 /* due 0: at once, before everything else of its queue (it was not tried); else counts as an attempt. */
 void lane_fail(struct lane *lane, struct lane_entry *entry, usec_t due);

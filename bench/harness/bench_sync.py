@@ -13,6 +13,13 @@ CONNECTIONS = 4
 
 def project(env, settings=None):
     """One full projection from nothing: (seconds, cpu seconds, peak MiB)."""
+    projector, *figures = projected(env, settings)
+    projector.stop()
+    return tuple(figures)
+
+
+def projected(env, settings=None):
+    """The same with the projector, still running, before them."""
     env.forget_projection()
     projector = env.projector(settings)
 
@@ -20,13 +27,12 @@ def project(env, settings=None):
         if projector.process.poll() is not None:
             raise RuntimeError(f"the projector ended, see {projector.log.name}")
         return indexed(projector) >= env.args.products
-    until(done, 600, "end of the projection", 0.5)  # a scrape costs the projector CPU of its own
+    until(done, 1800, "end of the projection", 0.5)  # a scrape costs the projector CPU of its own
     seconds = time.monotonic() - projector.begun
     cpu, peak = projector.cpu_seconds(), projector.peak_mib()
     say("CPU, us per document: " + ", ".join(f"{name} {s / env.args.products * 1e6:.2f}" for name, s in
                                              sorted(projector.thread_seconds().items(), key=lambda t: -t[1]) if s > 0.005))
-    projector.stop()
-    return seconds, cpu, peak
+    return projector, seconds, cpu, peak
 
 
 def indexed(projector):
@@ -61,19 +67,25 @@ def replay(env, bodies, definition, index):
     return seconds
 
 
+def record(env, folder):
+    """A projection whose bulk bodies are kept: (recorder, index, its definition, bytes)."""
+    say("recording the bulk bodies (and warming up)")
+    recorder = Recorder(env.es, folder)
+    project(env, {"READSIDE_ELASTICSEARCH_URL": recorder.url})
+    recorder.close()
+    index = env.index()
+    definition = get_json(f"{env.es}/{index}")[index]
+    definition = {"mappings": definition["mappings"], "settings": portable(definition["settings"]["index"])}
+    size = sum(os.path.getsize(name) for name, _ in recorder.bodies)
+    say(f"{len(recorder.bodies)} bodies, {size / 1e6:.0f} MB")
+    return recorder, index, definition, size
+
+
 def run(env, args):
     env.load(env.program("write-api").wait_ready())
     env.forget_projection()
     with tempfile.TemporaryDirectory(dir=VAR) as folder:
-        say("recording the bulk bodies (and warming up)")
-        recorder = Recorder(env.es, folder)
-        project(env, {"READSIDE_ELASTICSEARCH_URL": recorder.url})
-        recorder.close()
-        index = env.index()
-        definition = get_json(f"{env.es}/{index}")[index]
-        definition = {"mappings": definition["mappings"], "settings": portable(definition["settings"]["index"])}
-        size = sum(os.path.getsize(name) for name, _ in recorder.bodies)
-        say(f"{len(recorder.bodies)} bodies, {size / 1e6:.0f} MB")
+        recorder, index, definition, size = record(env, folder)
         replay(env, recorder.bodies, definition, index)
         ours, ceiling = [], []
         for n in range(args.rounds):

@@ -44,7 +44,7 @@ def has_price(env, index, field, ids, price):
 def follow(env, index, field, ids, price):
     """One burst: (updates/s written, seconds from the last commit until the last product is there, until all are)."""
     seconds, committed = write(env, ids, price)
-    until(lambda: has_price(env, index, field, ids[-1:], price), 600, "last update in the index", 0.005)
+    until(lambda: has_price(env, index, field, ids[-1:], price), 600, "last update in the index", 0.02)
     last = time.monotonic() - committed
     for at in range(0, len(ids), 5000):  # found by asking for each, not by a count
         until(lambda: has_price(env, index, field, ids[at:at + 5000], price), 600, "all updates in the index", 0.02)
