@@ -1,5 +1,6 @@
 #include "query-api/search_text.h"
 #include "query-api/search_pattern.h"
+#include "query-api/search_thing.h"
 #include <stdio.h>
 
 const char *const search_reason_names[REASON_COUNT] = {
@@ -7,10 +8,11 @@ const char *const search_reason_names[REASON_COUNT] = {
     [REASON_SYLLABLE] = "syllable", [REASON_SPELLING] = "spelling",
     [REASON_SOME_WORDS] = "some_words"};
 
-enum { PATTERN_MAX_BYTES = 16384, NEAR_SYLLABLES_MIN = 3, NEAR_SYLLABLES_MAX = 8 };
+enum { PATTERN_MAX_BYTES = 16384, NEAR_SYLLABLES_MIN = 3, NEAR_SYLLABLES_MAX = 8, PLAIN_WORD_MIN = 4 };
 
 const struct search_ranking search_ranking_default = {
-    .description = 200, .brand = 70, .category_names = 50, .joined = 15, .tie = 20, .accessory = 300, .category = 1500,
+    .description = 200, .brand = 70, .category_names = 50, .joined = 15, .attribute = 10, .tie = 20, .accessory = 300,
+    .category = 1500, .type = 400, .brand_asked = 500,
     .signals = {.sales = 20, .popularity = 10, .recency = 5}};
 
 static const double unit_weight = 8, pairs_weight = 0.5;
@@ -204,6 +206,8 @@ static void write_word(struct json_write *w, const struct search_text *t, const 
     write_joined(w, words, index, (double)t->ranking->joined / 100);
     if (word->hangul && word->text.len >= 6)
         write_pairs(w, word->text);
+    if (t->ranking->attribute)
+        write_term(w, "values", word->key, (double)t->ranking->attribute / 100);
     if (word->spelling_count)
         write_terms(w, "words", word->spellings, word->spelling_count, unit_weight);
     write_word_codes(w, words, index);
@@ -270,55 +274,6 @@ static void write_categories(struct json_write *w, const struct search_text *t, 
     constant_end(w, weight);
 }
 
-/* Things that belong to other things. Where one of them stands right behind the word that is asked for ("laptop sleeve",
- * 노트북 가방, 노트북용), the product is not that word's thing. */
-static const char *const accessories[] = {
-    "case",    "cover",   "sleeve",   "bag",       "pouch",   "stand",     "mount",   "support", "holder", "bracket",
-    "arm",     "riser",   "adapter",  "charger",   "cable",   "cord",      "lock",    "filter",  "film",   "skin",
-    "strap",   "kit",     "spare",    "rest",      "tray",    "cartridge", "drum",    "toner",   "ink",    "fuser",
-    "battery", "license", "pad",      "backpack",  "cooler",  "cleaner",   "screen",  "dock",    "stylus", "accessory",
-    "가방",    "케이스",  "파우치",   "거치대",    "충전기",  "필름",      "커버",    "스킨",    "키스킨", "어댑터",
-    "케이블",  "받침대",  "홀더",     "스트랩",    "잉크",    "토너",      "배터리",  "리모컨",  "필터",   "부품",
-    "용",      "전용",    "액세서리", "악세사리",  "패드",    "백팩",      "쿨러",    "보호필름"};
-
-static bool is_accessory(struct slice key) {
-    for (size_t i = 0; i < sizeof(accessories) / sizeof(accessories[0]); i++) {
-        struct slice one = slice_str(accessories[i]);
-        if (slice_eq(key, one) || (key.len == one.len + 1 && key.data[one.len] == 's' && memcmp(key.data, one.data, one.len) == 0))
-            return true;
-    }
-    return false;
-}
-
-/* Not "<word> <accessory>" in the name: the index has such pairs as one joined word. */
-static void write_no_accessory(struct json_write *w, const struct search_text *t) {
-    char text[160];
-    struct slice last = t->words.items[t->words.count - 1].key;
-    size_t bare = last.len > 3 && last.data[last.len - 1] == 's' ? last.len - 1 : last.len;
-    for (size_t i = 0; i < t->words.count; i++)
-        if (is_accessory(t->words.items[i].key))
-            return;
-    if (last.len == 0 || last.len > 64 || t->ranking->accessory == 0)
-        return;
-    constant_begin(w);
-    open_object(w, "bool");
-    open_object(w, "must_not");
-    open_object(w, "terms");
-    json_write_key(w, "words");
-    json_write_array(w);
-    for (size_t i = 0; i < sizeof(accessories) / sizeof(accessories[0]); i++) {
-        int n = snprintf(text, sizeof(text), "%.*s%ss", (int)bare, last.data, accessories[i]);
-        json_write_string(w, text, (size_t)n - 1);
-        if (is_ascii_letter(accessories[i][0]))
-            json_write_string(w, text, (size_t)n);
-    }
-    json_write_array_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    constant_end(w, (double)t->ranking->accessory / 100);
-}
-
 /* Every word must be there, wherever, in either language; or, without words, the text as a whole. */
 static void write_all_words(struct json_write *w, const struct search_text *t) {
     json_write_object(w);
@@ -338,7 +293,7 @@ static void write_all_words(struct json_write *w, const struct search_text *t) {
             write_group(w, t, &t->groups[i]);
     write_categories(w, t, (double)t->ranking->category / 100);
     if (!t->whole)
-        write_no_accessory(w, t);
+        search_thing_write(w, t);
     json_write_array_end(w);
     json_write_object_end(w);
     json_write_object_end(w);
@@ -531,6 +486,19 @@ static void write_effects(struct json_write *w, const struct search_text *t) {
     json_write_object_end(w);
 }
 
+/* A word of a language and a number ("windows 10", "iphone 7") are no code cut by blanks ("WH 1000XM5", "16Z90S GA5CK"). */
+static bool has_plain_word(const struct search_words *words) {
+    for (size_t i = 0; words->count > 1 && i < words->count; i++) {
+        struct slice key = words->items[i].key;
+        size_t letters = 0;
+        while (letters < key.len && is_ascii_letter(key.data[letters]))
+            letters++;
+        if (key.len >= PLAIN_WORD_MIN && letters == key.len)
+            return true;
+    }
+    return false;
+}
+
 /* A code that stands in a name: the letters and digits of the whole text, as the index joins words. */
 static void write_code_in_name(struct json_write *w, const struct search_text *t) {
     struct buf key = BUF_INIT(PATTERN_MAX_BYTES);
@@ -542,7 +510,8 @@ static void write_code_in_name(struct json_write *w, const struct search_text *t
             buf_append_char(&key, c);
     }
     struct slice text = {key.data, key.len};
-    if (buf_ok(&key) && !t->whole && key.len <= 64 && may_be_code(text) && !t->words.items[0].spelling_count)
+    if (buf_ok(&key) && !t->whole && key.len <= 64 && may_be_code(text) && !t->words.items[0].spelling_count &&
+        !has_plain_word(&t->words))
         write_term(w, "words", text, LAYER_CODE_IN_NAME);
     buf_done(&key);
 }

@@ -26,9 +26,12 @@ enum { LAYER_PIN = 1000000, LAYER_CODE = 100000, LAYER_CODE_IN_NAME = 50000, LAY
 struct search_ranking {
     int64_t description, brand, category_names;
     int64_t joined;    /* two or three words of the name or the text joined to one */
+    int64_t attribute; /* a word of an attribute's value */
     int64_t tie;       /* of a word's other fields, beside its best one */
     int64_t accessory; /* of being no accessory of what is asked for */
     int64_t category;  /* of standing in the category that is asked for */
+    int64_t type;      /* of being of the type that is asked for, as an attribute says it */
+    int64_t brand_asked; /* of the brand that is the whole text */
     struct search_signal_weights signals; /* search_rank.h */
 };
 extern const struct search_ranking search_ranking_default;

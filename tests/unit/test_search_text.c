@@ -127,6 +127,46 @@ static void test_accessories(void **state) {
     assert_string_equal(text, "|"); /* that is what is asked for */
 }
 
+/* The thing that is asked for: by its type as an attribute says it, and by its maker. */
+static void test_types_and_makers(void **state) {
+    (void)state;
+    char text[8192] = "";
+    const struct json *should = json_path(nth(found("laser printers", false), 0), WORDS "should");
+    collect(should, "attrs", text, sizeof(text));
+    assert_non_null(strstr(text, "product_type=laser printer|product_type=Laser printer|product_type=Laser Printer|"));
+    assert_non_null(strstr(text, "product_type=Laser Printers"));
+    text[0] = '\0';
+    collect(json_path(nth(found("노트북", false), 0), WORDS "should"), "attrs", text, sizeof(text));
+    assert_string_equal(text, "product_type=노트북|제품유형=노트북|품목=노트북");
+    const struct json *brand = json_path(nth(should, 2), "constant_score.filter.term.brand");
+    assert_string_equal(json_get(brand, "value")->text.data, "laser printers");
+}
+
+static const char *value_of(const char *q) {
+    const struct json *queries = json_path(nth(json_path(nth(found(q, false), 0), WORDS "must"), 0), "dis_max.queries");
+    for (const struct json *c = queries->child; c; c = c->next) {
+        const struct json *value = json_path(c, "constant_score.filter.term.values");
+        if (value)
+            return value->text.data;
+    }
+    return NULL;
+}
+
+static void test_values_of_attributes(void **state) {
+    (void)state;
+    assert_string_equal(value_of("Black backpack"), "black");
+    assert_string_equal(value_of("검정 가방"), "검정");
+}
+
+/* A word of a language and a number are no code that a blank cuts. */
+static void test_no_code_in_a_name(void **state) {
+    (void)state;
+    assert_int_equal(clause("windows 10", true)->count, 2);
+    assert_int_equal(clause("galaxy s24", true)->count, 2);
+    assert_int_equal(clause("WH 1000XM5", true)->count, 3);
+    assert_int_equal(clause("16z90s ga5ck", true)->count, 3);
+}
+
 /* Layers: pinned, code, code in a name, words, what was meant, mistakes. */
 static void test_layers(void **state) {
     (void)state;
@@ -221,6 +261,9 @@ int main(void) {
         cmocka_unit_test(test_codes_among_words),
         cmocka_unit_test(test_units),
         cmocka_unit_test(test_accessories),
+        cmocka_unit_test(test_types_and_makers),
+        cmocka_unit_test(test_values_of_attributes),
+        cmocka_unit_test(test_no_code_in_a_name),
         cmocka_unit_test(test_layers),
         cmocka_unit_test(test_signals_are_bounded),
         cmocka_unit_test(test_signals_can_be_off),
