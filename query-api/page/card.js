@@ -19,6 +19,6 @@ export function card(hit, { html, components }) {
     </div>
     <p class="card-brand">${hit.brand ?? ''}</p>
     <h3 class="card-name"><a href=${productLink(hit.objectID, sku)}>${name}</a></h3>
-    ${hit.price ? html`<p class="card-price">${priceRange(hit.price, hit.currency)}</p>` : ''}
+    ${Number.isFinite(hit.price) ? html`<p class="card-price">${priceRange({ min: hit.price, max: hit.price_max }, hit.currency)}</p>` : ''}
   </article>`;
 }

@@ -34,7 +34,8 @@ const colours = {
   cream: '#f5ead0', camel: '#c39a64', 'sky blue': '#9cc9f0', wine: '#6b2237', cherry: '#b3273f', coral: '#f27f6b', peach: '#f8bd9c',
 };
 
-const words = (name) => name.replace(/_/g, ' ');
+const units = { kg: 'kg', hz: 'Hz' };
+const words = (name) => name.replace(/_/g, ' ').replace(/\b(ean|isbn|gtin|upc|mpn|sku|cpu|gpu|ram|ssd|usb|hdmi|nfc|kc|os|gb|kg|mp|hz)\b/g, (word) => units[word] ?? word.toUpperCase());
 const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /* "laptop_ram_gb" is what a category calls its ram_gb: the longest known end of the name counts. */

@@ -98,8 +98,9 @@ function afterAnswer(search) {
   if (!results) return;
   document.title = state.query ? `${state.query} – Readside` : 'Readside';
   $('#pages').hidden = results.nbPages < 2;
-  showDegraded(results._rawResults[0].degraded);
-  showCorrected(results._rawResults[0].userData?.[0]?.query ?? {});
+  const answer = results._rawResults[0];
+  showDegraded(answer.degraded);
+  showCorrected(answer);
   const chosen = $('#chosen').children.length;
   $('#filters-open').textContent = chosen ? t('filters_n', { n: chosen }) : t('filters');
   $('#filters-show').textContent = t('show_results', { n: number(results.nbHits) });
@@ -114,11 +115,12 @@ function showDegraded(degraded) {
   else showNotice();
 }
 
-function showCorrected({ corrected, did_you_mean: meant, q }) {
+function showCorrected({ query, corrected, did_you_mean: meant }) {
   const line = $('#corrected');
-  const other = corrected && corrected !== q ? corrected : meant;
+  const instead = corrected && corrected !== query;
+  const other = instead ? corrected : meant;
   line.hidden = !other;
-  if (other) line.replaceChildren(el('a', { href: searchLink({ q: other }) }, t(corrected && corrected !== q ? 'corrected' : 'did_you_mean', { c: other })));
+  if (other) line.replaceChildren(el('a', { href: searchLink({ q: other }) }, t(instead ? 'corrected' : 'did_you_mean', { c: other })));
 }
 
 /* On a narrow screen the filters are a sheet over the page. */

@@ -61,6 +61,6 @@ customElements.define('product-tile', ProductTile);
 /* What the tile of a product shows. */
 export function tileOf(product, departmentOf) {
   const name = product.brand || product.name || '?';
-  const category = product.primary_category ?? product.categories?.[0];
+  const category = product.primary_category;
   return { seed: product.id ?? product.objectID ?? name, letter: [...name.trim()][0]?.toUpperCase() ?? '', department: departmentOf(category) };
 }
