@@ -98,10 +98,9 @@ function show(product) {
 }
 
 function showSimilar(id) {
-  const { relatedProducts, configure } = window.instantsearch.widgets;
+  const { relatedProducts } = window.instantsearch.widgets;
   const search = window.instantsearch({ indexName: INDEX, searchClient, insights: false });
   search.addWidgets([
-    configure({ hitsPerPage: 0 }),
     relatedProducts({
       container: '#similar-list', objectIDs: [id], limit: SIMILAR,
       templates: { header: () => '', empty: () => '', item: card },

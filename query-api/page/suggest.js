@@ -11,13 +11,14 @@ const COUNT = 4;
 
 /* on.type(text): while typing; on.search(text): Enter, or a search that is suggested. */
 export function attachSuggestions(form, on) {
-  const input = $('input', form), list = $('[role=listbox]', form);
+  const input = $('input', form), list = $('[role=listbox]', form), said = $('[role=status]', form);
   let options = [], active = -1, timer = 0, running = null;
 
   function close() {
     clearTimeout(timer);
     running?.abort();
     list.hidden = true;
+    said.textContent = '';
     options = [];
     activate(-1);
     input.setAttribute('aria-expanded', 'false');
@@ -42,6 +43,7 @@ export function attachSuggestions(form, on) {
   function submit(text) {
     input.value = text;
     close();
+    if (matchMedia('(pointer: coarse)').matches) input.blur(); // takes the keyboard off the screen
     on.search(text);
   }
 
@@ -69,6 +71,7 @@ export function attachSuggestions(form, on) {
     list.replaceChildren(...found);
     list.setAttribute('aria-label', t('suggestions'));
     list.hidden = false;
+    said.textContent = t('suggest_count', { n: options.length });
     input.setAttribute('aria-expanded', 'true');
     input.removeAttribute('aria-activedescendant');
   }
