@@ -61,11 +61,16 @@ function attributeList({ attribute, container }) {
   return valueList(attribute, container, nameOf(attribute), { folded: place >= OPEN_ATTRIBUTES });
 }
 
-function chooseAttributes(items) {
-  const chosen = items.filter((name) => name.startsWith('attr.')).slice(0, ATTRIBUTES);
+/* The attributes that most hits have. One with a choice stays, and stays where it was. */
+function chooseAttributes(items, { results }) {
+  const names = items.filter((name) => name.startsWith('attr.'));
+  const chosen = names.filter((name) => results.getRefinements().some((one) => one.attributeName === name));
+  const place = (name) => attributeOrder.get(name) ?? ATTRIBUTES;
+  const shown = names.filter((name) => !chosen.includes(name)).slice(0, Math.max(0, ATTRIBUTES - chosen.length));
+  for (const name of chosen.sort((a, b) => place(a) - place(b))) shown.splice(place(name), 0, name);
   attributeOrder.clear();
-  chosen.forEach((name, place) => attributeOrder.set(name, place));
-  return chosen;
+  shown.forEach((name, at) => attributeOrder.set(name, at));
+  return shown;
 }
 
 export function filterWidgets() {
@@ -73,7 +78,7 @@ export function filterWidgets() {
     clearRefinements({ container: '#clear', templates: { resetLabel: () => t('clear') } }),
     toggleRefinement({ container: '#in-stock', attribute: 'in_stock', on: true, templates: { labelText: () => t('in_stock') } }),
     folding(hierarchicalMenu, t('category'), nothing)({
-      container: '#category', attributes: levels, separator: SEPARATOR, limit: 10, showMore: true, showMoreLimit: MOST, sortBy: ['count:desc', 'name:asc'],
+      container: '#category', attributes: levels, separator: SEPARATOR, limit: 10, showMore: true, showMoreLimit: MOST, sortBy: ['isRefined', 'count:desc', 'name:asc'],
       templates: {
         item: (item, { html }) => html`<a class="choice" href=${item.url} aria-current=${item.isRefined ? 'true' : undefined}>${counted(item.label, item.count, { html })}</a>`,
         showMoreText: ({ isShowingMore }) => t(isShowingMore ? 'less' : 'more'),

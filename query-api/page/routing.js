@@ -3,7 +3,7 @@ import { INDEX } from './client.js';
 import { namesOfPath, pathOf } from './catalogue.js';
 import { link } from './links.js';
 
-export const sorts = { relevance: INDEX, 'price:asc': `${INDEX}_price_asc`, 'price:desc': `${INDEX}_price_desc`, newest: `${INDEX}_newest` };
+export const sorts = { relevance: INDEX, 'price:asc': `${INDEX}_price_asc`, 'price:desc': `${INDEX}_price_desc`, newest: `${INDEX}_newest`, best_selling: `${INDEX}_best_selling` };
 export const CATEGORY = 'cat.lvl0';
 
 const isAttribute = (name) => name === 'brand' || name.startsWith('attr.');

@@ -77,7 +77,7 @@ function emptyShelf({ query }, { html }) {
 
 function resultWidgets(form) {
   const { configure, stats, sortBy, hits, pagination } = window.instantsearch.widgets;
-  const names = { relevance: 'relevance', 'price:asc': 'price_asc', 'price:desc': 'price_desc', newest: 'newest' };
+  const names = { relevance: 'relevance', 'price:asc': 'price_asc', 'price:desc': 'price_desc', newest: 'newest', best_selling: 'best_selling' };
   return [
     configure({ hitsPerPage: 24 }),
     searchBox(form),

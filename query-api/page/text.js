@@ -16,7 +16,7 @@ const texts = {
     stale: '지금 검색 서버가 응답하지 않아 조금 전 결과를 보여 드립니다. 가격과 재고가 다를 수 있습니다.',
     fallback: '지금 검색 서버가 응답하지 않아 간단한 검색 결과를 보여 드립니다.', partial: '지금 일부 결과만 보여 드립니다.',
     failed: '지금은 검색할 수 없습니다. 잠시 후 다시 시도해 주세요.', retry: '다시 시도',
-    pages: '페이지', first: '첫 페이지', previous: '이전 페이지', next: '다음 페이지', last: '마지막 페이지', page: '{n}페이지',
+    pages: '페이지', first: '첫 페이지', previous: '이전 페이지', next: '다음 페이지', last: '마지막 페이지', page: '{n} 페이지',
     suggestions: '추천 검색어', suggest_queries: '검색어', suggest_categories: '카테고리', suggest_products: '상품', suggest_count: '추천 {n}개',
     breadcrumb: '카테고리 경로', home: '홈', description: '상품 설명', specification: '상품 정보', sku: '상품 코드',
     similar: '비슷한 상품', not_found: '상품을 찾을 수 없습니다', not_found_hint: '판매가 끝났거나 주소가 잘못되었습니다.', yes: '예', no: '아니요',

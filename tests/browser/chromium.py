@@ -133,6 +133,17 @@ class Browser:
     def type(self, css, text):
         self.find(css).send_keys(text)
 
+    def type_by_letter(self, css, text):
+        """For a box that a widget fills in again after each letter."""
+        for end, letter in enumerate(text, 1):
+            self.find(css).send_keys(letter)
+            self.wait(lambda so_far=text[:end]: self.find(css).get_attribute("value") == so_far)
+
+    def choose(self, css, label):
+        """Clicks what stands at css with exactly this text."""
+        self.wait(lambda: self.js("const found = [...document.querySelectorAll(arguments[0])].find(e => e.textContent.trim() === arguments[1]); found?.click(); return !!found",
+                                  css, label), f"{label} at {css}")
+
     @property
     def url(self):
         return self.driver.current_url

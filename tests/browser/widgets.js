@@ -38,7 +38,7 @@ search.addWidgets([
   w.toggleRefinement({ container: '#stock', attribute: 'in_stock' }),
   w.dynamicWidgets({
     container: '#dynamic', widgets: [], fallbackWidget: ({ attribute, container }) => w.panel({ templates: { header: () => attribute } })(w.refinementList)({ container, attribute }),
-    transformItems: (names) => names.filter((name) => name.startsWith('attr.')).slice(0, 5), maxValuesPerFacet: 20,
+    transformItems: (names) => names.filter((name) => name.startsWith('attr.')), maxValuesPerFacet: 20,
   }),
   w.autocomplete({ container: '#autocomplete', indices: [{ indexName: index, templates: { item: ({ item: hit, onSelect }, { html }) => html`<span class="found" onclick=${onSelect}>${hit.name}</span>` }, getQuery: (hit) => hit.name }] }),
   w.relatedProducts({ container: '#related', objectIDs: [asked.get('product')], limit: 4, templates: { item } }),
