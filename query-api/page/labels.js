@@ -10,7 +10,9 @@ const attributes = {
   age_months_from: '사용 월령', isbn: 'ISBN', fit: '핏', pattern: '무늬', thickness: '두께', stretch: '신축성', shade: '색상', flavor: '맛',
   weight_kg: '무게(kg)', weight_g: '무게(g)', ram_gb: '메모리(GB)', cpu: '프로세서', gpu: '그래픽', screen_inch: '화면(인치)', resolution: '해상도',
   refresh_hz: '주사율(Hz)', battery_wh: '배터리(Wh)', ports: '포트', connection: '연결 방식', fingerprint: '지문 인식', panel: '패널',
-  brightness_nits: '밝기(니트)', color_family: '색상 계열', sleeve: '소매', closure: '여밈', neck: '넥라인', volume_ml: '용량(ml)', pages: '쪽수',
+  brightness_nits: '밝기(니트)', color_family: '색상 계열', sleeve: '소매', closure: '여밈', neck: '넥라인', volume_ml: '용량(ml)', pages: '쪽수', length: '기장', length_cm: '길이(cm)',
+  width_cm: '너비(cm)', height_cm: '높이(cm)', depth_cm: '깊이(cm)', pockets: '주머니', lining: '안감', waist: '허리', sheer: '비침', buttons: '단추',
+  neckline: '넥라인', shape: '모양', gender: '성별', watt: '소비전력(W)', noise_db: '소음(dB)', capacity_l: '용량(L)', pack_count: '묶음 수', pieces: '구성 수',
 };
 const values = {
   black: '검정', white: '흰색', gray: '회색', grey: '회색', beige: '베이지', navy: '네이비', blue: '파랑', red: '빨강', green: '초록', brown: '갈색',
