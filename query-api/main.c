@@ -208,6 +208,7 @@ static bool open_loops(struct program *p, struct error *reterr) {
     for (size_t i = 0; i < p->count; i++)
         if (!query_loop_open(&p->loops[i], p, i, reterr))
             return false;
+    explicit_bzero(p->query.admin_key, strlen(p->query.admin_key)); /* the guards have its hash */
     return true;
 }
 

@@ -73,6 +73,7 @@ static bool open_guard(struct program *p, struct error *reterr) {
     if (!(p->rates = rate_table_new()))
         return error_nomem(reterr);
     p->guard = api_guard_new(&conf, p->rates, "write-api", reterr);
+    explicit_bzero(p->conf.admin_key, strlen(p->conf.admin_key)); /* the guard has its hash */
     if (!p->guard || !conf.has_keys)
         return p->guard != NULL;
     return (p->es = es_new(p->loop, &p->es_conf, 1, reterr)) &&
