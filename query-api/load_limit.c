@@ -2,16 +2,20 @@
 
 enum {
     START = 4,
+    LIMIT_MIN = 2,
     TOLERANCE_PERCENT = 150, /* of how long a search takes alone */
-    QUEUE_FACTOR = 2, /* how many may wait for each that is at the engine */
-    QUEUE_MIN = 4,
-    BURST_FACTOR = 8, /* in a burst */
-    WINDOW_SEARCHES = 32,
-    ALONE_SEARCHES = 16,
-    ALONE_WEIGHT = 8, /* a new mean counts as one of so many */
+    QUEUE_FACTOR = 1,        /* how many may wait for each that may be at the engine */
+    BURST_FACTOR = 8,        /* in a burst */
+    WINDOW_SEARCHES = 64,
+    ALONE_SEARCHES = 32,
+    ALONE_WEIGHT = 16, /* a new mean counts as one of so many */
+    PROBE_SEARCHES = 4,
+    PROBE_WEIGHT = 4,
 };
 static const usec_t window_usec = 100 * USEC_PER_MSEC, burst_usec = 100 * USEC_PER_MSEC;
-static const usec_t probe_every_usec = 60 * USEC_PER_SEC, probe_usec = 100 * USEC_PER_MSEC;
+static const usec_t probe_every_usec = 10 * USEC_PER_SEC, probe_usec = 200 * USEC_PER_MSEC;
+static const usec_t drain_usec = 100 * USEC_PER_MSEC; /* of a probe: what went out before comes back */
+static const usec_t lately_usec = USEC_PER_SEC; /* refusals: then it is load, and others have some too */
 
 static void begin_window(struct load_limit *l, usec_t now) {
     l->begun = now;
@@ -19,47 +23,65 @@ static void begin_window(struct load_limit *l, usec_t now) {
     l->count = l->peak = 0;
 }
 
-void load_limit_init(struct load_limit *l, unsigned max, unsigned burst, usec_t wait, usec_t now) {
-    *l = (struct load_limit){.max = max, .burst = burst, .wait = wait, .limit = max < START ? max : START};
+void load_limit_init(struct load_limit *l, _Atomic usec_t *alone, unsigned max, unsigned burst, usec_t wait, usec_t now) {
+    *l = (struct load_limit){.alone = alone, .max = max, .burst = burst, .wait = wait, .limit = max < START ? max : START};
     begin_window(l, now);
 }
 
-unsigned load_limit_now(struct load_limit *l, usec_t now, int64_t wall) {
-    bool probe = (usec_t)wall % probe_every_usec < probe_usec;
-    if (l->probing && !probe)
-        begin_window(l, now);
-    l->probing = probe;
-    return probe || !l->alone ? 1 : l->limit;
+static bool refuses(const struct load_limit *l, usec_t now) {
+    return l->refused && now < l->refused + lately_usec;
 }
 
-static void learn_alone(struct load_limit *l, usec_t took) {
-    l->alone_sum += took;
-    if (++l->alone_count < ALONE_SEARCHES)
-        return;
-    usec_t mean = l->alone_sum / l->alone_count;
-    l->alone = l->alone ? l->alone - l->alone / ALONE_WEIGHT + mean / ALONE_WEIGHT : mean;
-    l->alone = l->alone ? l->alone : 1;
+static usec_t alone_of(const struct load_limit *l) {
+    return atomic_load_explicit(l->alone, memory_order_relaxed);
+}
+
+/* The searches that were alone have this mean, of which a new one is worth 1/weight. */
+static void learn_alone(struct load_limit *l, unsigned weight) {
+    usec_t mean = l->alone_sum / l->alone_count, known = alone_of(l), now = known ? known - known / weight + mean / weight : mean;
+    atomic_store_explicit(l->alone, now ? now : 1, memory_order_relaxed);
     l->alone_sum = 0;
     l->alone_count = 0;
 }
 
-static void adapt(struct load_limit *l, usec_t mean) {
-    usec_t most = l->alone * TOLERANCE_PERCENT / 100;
-    if (mean > most) {
-        unsigned target = (unsigned)(l->limit * most / mean), half = l->limit / 2;
-        target = target > half ? target : half; /* one bad window is not the truth */
-        l->limit = target ? target : 1;
-    } else if (l->peak >= l->limit) {
-        unsigned step = l->limit / 8;
-        l->limit += step ? step : 1;
-        l->limit = l->limit < l->max ? l->limit : l->max;
+unsigned load_limit_now(struct load_limit *l, usec_t now, int64_t wall) {
+    usec_t moment = (usec_t)wall % probe_every_usec, alone = alone_of(l);
+    bool probe = alone && refuses(l, now) && moment < probe_usec;
+    if (probe && !l->probing)
+        l->drained = now + drain_usec;
+    if (probe != l->probing) {
+        if (l->probing && l->alone_count >= PROBE_SEARCHES)
+            learn_alone(l, PROBE_WEIGHT);
+        l->alone_sum = 0;
+        l->alone_count = 0;
+        begin_window(l, now);
     }
+    l->probing = probe;
+    return probe || !alone ? 1 : l->limit;
+}
+
+static void adapt(struct load_limit *l, usec_t mean) {
+    usec_t most = alone_of(l) * TOLERANCE_PERCENT / 100;
+    if (mean > most) {
+        unsigned target = (unsigned)((l->limit * most + mean / 2) / mean), half = l->limit / 2;
+        target = target > half ? target : half; /* one bad window is not the truth */
+        l->limit = target > LIMIT_MIN ? target : LIMIT_MIN;
+    } else if (l->peak >= l->limit) {
+        l->limit += l->limit / 8 ? l->limit / 8 : 1;
+    }
+    l->limit = l->limit < l->max ? l->limit : l->max;
 }
 
 void load_limit_done(struct load_limit *l, usec_t took, unsigned at_engine, usec_t now) {
-    if (at_engine <= 1)
-        learn_alone(l, took);
-    if (l->probing || !l->alone)
+    bool known = alone_of(l) != 0;
+    bool telling = l->probing ? now - took >= l->drained : !known || !refuses(l, now);
+    if (at_engine <= 1 && telling) {
+        l->alone_sum += took;
+        l->alone_count++;
+    }
+    if (!l->probing && l->alone_count >= ALONE_SEARCHES)
+        learn_alone(l, ALONE_WEIGHT);
+    if (l->probing || !known)
         return;
     l->sum += took;
     l->count++;
@@ -71,14 +93,13 @@ void load_limit_done(struct load_limit *l, usec_t took, unsigned at_engine, usec
     begin_window(l, now);
 }
 
-bool load_limit_may_wait(struct load_limit *l, unsigned waiting, usec_t now) {
+bool load_limit_may_wait(struct load_limit *l, unsigned at_engine, unsigned waiting, usec_t now) {
     if (waiting == 0)
         l->emptied = now;
-    bool burst = (l->probing || now < l->emptied + burst_usec) && now >= l->refused + burst_usec;
-    unsigned most = l->limit * (burst ? BURST_FACTOR : QUEUE_FACTOR);
-    most = most > QUEUE_MIN ? most : QUEUE_MIN;
-    bool soon = waiting * (l->mean ? l->mean : l->alone) < l->wait * l->limit;
-    if (waiting < l->burst && (waiting < most || soon))
+    bool burst = now < l->emptied + burst_usec && now >= l->refused + burst_usec;
+    unsigned factor = burst ? BURST_FACTOR : QUEUE_FACTOR, most = l->limit * (1 + factor);
+    bool soon = waiting * (l->mean ? l->mean : alone_of(l)) < l->wait * l->limit;
+    if (waiting < l->burst && (at_engine + waiting < most || soon))
         return true;
     l->refused = now;
     return false;

@@ -108,6 +108,7 @@ struct program {
     pthread_t threads[LOOPS_MAX];
     size_t count, started;
     struct rate_table *rates;
+    _Atomic usec_t search_alone; /* of load_limit */
     struct loop *main_loop;
     struct acceptor *acceptor;
     struct daemon_condition *condition;
@@ -138,7 +139,7 @@ static bool open_guard(struct query_loop *q, const struct program *p, struct err
                                              c->search_timeout_usec, reterr));
 }
 
-static bool query_loop_open(struct query_loop *q, const struct program *p, size_t index, struct error *reterr) {
+static bool query_loop_open(struct query_loop *q, struct program *p, size_t index, struct error *reterr) {
     char name[16];
     snprintf(name, sizeof(name), "query-%u", (unsigned)index % 1000);
     q->conf = &p->query;
@@ -158,7 +159,7 @@ static bool query_loop_open(struct query_loop *q, const struct program *p, size_
                       "1 while Elasticsearch is taken to be down: searches are refused at once but for probes", label);
     q->limit_gauge = metrics_gauge("readside_query_api_limit", "How many searches may be at Elasticsearch at a time, as learnt", label);
     q->waiting_gauge = metrics_gauge("readside_query_api_waiting", "Searches that wait for their turn", label);
-    load_limit_init(&q->limit, (unsigned)p->query.upstream_connections, (unsigned)p->query.upstream_queue,
+    load_limit_init(&q->limit, &p->search_alone, (unsigned)p->query.upstream_connections, (unsigned)p->query.upstream_queue,
                     p->query.upstream_wait_usec, clock_now_usec());
     metric_set(q->limit_gauge, q->limit.limit);
     struct http_server_options options = {.name = "query-api",

@@ -73,7 +73,7 @@ const struct option query_option_table[] = {
     {"query-api", "upstream_queue", OPTION_INT, "256", 0, 100000, NULL,
      "Most searches that wait for their turn in a burst; more are answered 503 at once.", FIELD(upstream_queue), false},
     {"query-api", "upstream_wait", OPTION_DURATION, "0", 0, 60000000, NULL,
-     "Searches that wait no longer for their turn are never refused; 0: about twice as long as one takes, longer in a burst.",
+     "Searches that wait no longer for their turn are never refused; 0: about as long as one takes, longer in a burst.",
      FIELD(upstream_wait_usec), false},
     {"query-api", "body_max", OPTION_BYTES, "64k", 1024, 16777216, NULL, "Largest request body.", FIELD(body_max_bytes),
      false},

@@ -181,7 +181,7 @@ static void refuse_load(struct query_loop *q, struct http_request *request) {
 
 bool upstream_has_room(struct query_loop *q, struct http_request *request) {
     if (q->breaker.state != BREAKER_CLOSED || !is_full(q) ||
-        load_limit_may_wait(&q->limit, q->upstream_waiting, loop_now(q->loop)))
+        load_limit_may_wait(&q->limit, q->upstream_active, q->upstream_waiting, loop_now(q->loop)))
         return true;
     refuse_load(q, request);
     return false;

@@ -58,10 +58,10 @@ def overload(env, args, strings, rng):
     query = env.program("query-api", {"READSIDE_QUERY_API_CACHE_BYTES": "0"}).wait_ready()
     until(lambda: call(f"{query.url}/v1/categories/tree")[0] == 200, 30, "categories")
     targets = [rng.choice(strings) for _ in range(100000)]
-    load(query.url, targets, args.seed, ["300:5"])
-    full = load(query.url, targets, args.seed + 1, ["2000:2", f"2000:{args.seconds:g}"])[1]
-    capacity = full["accepted_rate"]
-    say(f"it carries {capacity:.0f} searches/s")
+    load(query.url, targets, args.seed, ["400:20"])  # Elasticsearch compiles what it does often
+    steps = load(query.url, targets, args.seed + 1, ["100:3", "200:3", "400:3", "800:3", "1600:3"])
+    capacity = max(step["accepted_rate"] for step in steps)
+    say("answered of " + ", ".join(f"{step['sent'] / step['seconds']:.0f}: {step['accepted_rate']:.0f}/s" for step in steps))
     rounds = []
     for n in range(args.rounds):
         normal = load(query.url, targets, args.seed + 2 + n, ["50:1", f"{capacity * 0.6:.0f}:{args.seconds:g}"])[1]
@@ -84,7 +84,6 @@ def run(env, args):
     until(lambda: call(f"{first.url}/v1/categories/tree")[0] == 200, 30, "categories")
     rng = random.Random(args.seed)
     strings = list(dict.fromkeys(searches(env, rng, 5000)))
-    load(first.url, strings, args.seed, ["300:15"])  # Elasticsearch compiles what it does often
     first.stop()
     (calm, rise, peak), memory = spike(env, args, strings, rng)
     capacity, (normal, onset, over), rounds = overload(env, args, strings, rng)

@@ -4,27 +4,33 @@
 #include <math.h>
 #include <stdio.h>
 
-/* An engine that works on `cores` searches at full speed and shares them among more, before it one loop with its limit, and
+/* An engine that works on `cores` searches at full speed and shares them among more, before it loops with a limit each, and
  * clients that come at random times. */
-enum { UNDER_WAY_MAX = 4096, WAITING_MAX = 4096 };
+enum { UNDER_WAY_MAX = 4096, WAITING_MAX = 4096, LOOPS = 2 };
 
 struct one {
     usec_t came, out;
     double left; /* microseconds of one core */
-    unsigned at_engine;
+    unsigned at_engine, loop;
+};
+
+struct loop_side {
+    struct load_limit limit;
+    usec_t waiting[WAITING_MAX]; /* when they came */
+    unsigned at_engine, wait_count;
 };
 
 struct engine {
-    struct load_limit limit;
+    struct loop_side loops[LOOPS];
+    _Atomic usec_t alone;
+    unsigned turn;
     uint64_t seed;
     double cores, mean;
     usec_t now, next;
     struct one at[UNDER_WAY_MAX];
-    usec_t waiting[WAITING_MAX]; /* when they came */
-    unsigned count, wait_count, most_waiting;
+    unsigned count;
     uint64_t offered, refused, served;
-    double sum, worst;
-    double latencies[400000];
+    double latencies[1000000];
 };
 
 static double uniform(struct engine *e) {
@@ -36,50 +42,52 @@ static double exponential(struct engine *e, double mean) {
     return -log(uniform(e)) * mean;
 }
 
-static void send_out(struct engine *e, usec_t came) {
+static void send_out(struct engine *e, unsigned loop, usec_t came) {
     /* nine of ten light, one heavy: a mean of `mean` */
     double work = uniform(e) < 0.9 ? exponential(e, e->mean * 0.6) : exponential(e, e->mean * 4.6);
-    e->at[e->count] = (struct one){.came = came, .out = e->now, .left = work + 200, .at_engine = e->count + 1};
-    e->count++;
+    e->at[e->count++] = (struct one){
+        .came = came, .out = e->now, .left = work + 200, .at_engine = ++e->loops[loop].at_engine, .loop = loop};
 }
 
-static void send_waiting(struct engine *e) {
-    while (e->wait_count && e->count < load_limit_now(&e->limit, e->now, (int64_t)e->now)) {
-        send_out(e, e->waiting[0]);
-        memmove(e->waiting, e->waiting + 1, --e->wait_count * sizeof(e->waiting[0]));
+static bool has_room(struct engine *e, struct loop_side *side) {
+    return side->at_engine < load_limit_now(&side->limit, e->now, (int64_t)e->now);
+}
+
+static void send_waiting(struct engine *e, unsigned loop) {
+    struct loop_side *side = &e->loops[loop];
+    while (side->wait_count && has_room(e, side)) {
+        send_out(e, loop, side->waiting[0]);
+        memmove(side->waiting, side->waiting + 1, --side->wait_count * sizeof(side->waiting[0]));
     }
 }
 
 static void arrive(struct engine *e) {
+    unsigned loop = e->turn++ % LOOPS;
+    struct loop_side *side = &e->loops[loop];
     e->offered++;
-    if (!e->wait_count && e->count < load_limit_now(&e->limit, e->now, (int64_t)e->now)) {
-        send_out(e, e->now);
-    } else if (load_limit_may_wait(&e->limit, e->wait_count, e->now)) {
-        e->waiting[e->wait_count++] = e->now;
-        e->most_waiting = e->wait_count > e->most_waiting ? e->wait_count : e->most_waiting;
-    } else {
+    if (!side->wait_count && has_room(e, side))
+        send_out(e, loop, e->now);
+    else if (load_limit_may_wait(&side->limit, side->at_engine, side->wait_count, e->now))
+        side->waiting[side->wait_count++] = e->now;
+    else
         e->refused++;
-    }
 }
 
 static void finish(struct engine *e, unsigned i) {
     struct one done = e->at[i];
+    struct loop_side *side = &e->loops[done.loop];
     e->at[i] = e->at[--e->count];
-    double latency = (double)(e->now - done.came);
-    if (e->served < sizeof(e->latencies) / sizeof(e->latencies[0]))
-        e->latencies[e->served] = latency;
-    e->served++;
-    e->sum += latency;
-    load_limit_done(&e->limit, e->now - done.out, done.at_engine, e->now);
-    send_waiting(e);
+    side->at_engine--;
+    if (e->served < ARRAY_LEN(e->latencies))
+        e->latencies[e->served++] = (double)(e->now - done.came);
+    load_limit_done(&side->limit, e->now - done.out, done.at_engine, e->now);
+    send_waiting(e, done.loop);
 }
 
 /* Runs for so long with `rate` arrivals per second. */
 static void run(struct engine *e, double rate, usec_t usec) {
     usec_t end = e->now + usec;
     e->offered = e->refused = e->served = 0;
-    e->sum = e->worst = 0;
-    e->most_waiting = 0;
     e->next = e->now;
     while (e->now < end) {
         double share = e->count > e->cores ? e->cores / e->count : 1;
@@ -120,7 +128,8 @@ static struct engine *engine_new(double cores, double mean) {
     e->cores = cores;
     e->mean = mean;
     e->now = e->next = 1000 * USEC_PER_SEC + USEC_PER_SEC;
-    load_limit_init(&e->limit, 256, 256, 0, e->now);
+    for (int i = 0; i < LOOPS; i++)
+        load_limit_init(&e->loops[i].limit, &e->alone, 256, 256, 0, e->now);
     run(e, 100 * cores, 5 * USEC_PER_SEC); /* it learns */
     return e;
 }
@@ -131,7 +140,7 @@ static void test_overload(void **state) {
     (void)state;
     static const struct {
         double cores, mean;
-    } engines[] = {{1, 3000}, {2, 3000}, {2, 500}, {8, 5000}, {32, 5000}};
+    } engines[] = {{4, 3000}, {2, 3000}, {2, 500}, {8, 5000}, {32, 5000}};
     for (size_t i = 0; i < ARRAY_LEN(engines); i++) {
         struct engine *e = engine_new(engines[i].cores, engines[i].mean);
         double capacity = engines[i].cores * 1e6 / (engines[i].mean + 200);
@@ -141,9 +150,9 @@ static void test_overload(void **state) {
         double onset = p99(e);
         run(e, capacity * 3, 30 * USEC_PER_SEC);
         double over = p99(e), done = (double)e->served / (capacity * 30);
-        printf("%g cores of %g us: p99 %.0f us, refused %.4f; at 3x: p99 %.0f (first %.0f), done %.2f, limit %u, alone %llu\n",
-               engines[i].cores, engines[i].mean, normal, refused, over, onset, done, e->limit.limit,
-               (unsigned long long)e->limit.alone);
+        printf("%g cores of %g us: p99 %.0f us, refused %.4f; at 3x: p99 %.0f (first %.0f), done %.2f, limits %u %u, alone %llu\n",
+               engines[i].cores, engines[i].mean, normal, refused, over, onset, done, e->loops[0].limit.limit,
+               e->loops[1].limit.limit, (unsigned long long)e->alone);
         assert_true(refused < 0.03);
         assert_true(over < 2.25 * normal);
         assert_true(onset < 8 * normal);
@@ -159,7 +168,7 @@ static void test_bursts_pass(void **state) {
     (void)state;
     struct engine *e = engine_new(4, 3000);
     run(e, 300, 5 * USEC_PER_SEC);
-    unsigned size = e->limit.limit * 4;
+    unsigned size = (e->loops[0].limit.limit + e->loops[1].limit.limit) * 3;
     uint64_t refused = e->refused;
     for (unsigned i = 0; i < size; i++)
         arrive(e);
@@ -167,7 +176,7 @@ static void test_bursts_pass(void **state) {
     for (unsigned i = 0; i < 1000; i++)
         arrive(e);
     assert_true(e->refused > refused + 800);
-    assert_true(e->wait_count <= e->limit.limit * 8);
+    assert_true(e->loops[0].wait_count <= e->loops[0].limit.limit * 9);
     free(e);
 }
 
@@ -176,16 +185,16 @@ static void test_the_engine_changes(void **state) {
     (void)state;
     struct engine *e = engine_new(4, 2000);
     run(e, 5000, 10 * USEC_PER_SEC);
-    usec_t before = e->limit.alone;
+    usec_t before = e->alone;
     e->mean = 10000;
     run(e, 5000, 130 * USEC_PER_SEC);
-    usec_t slow = e->limit.alone;
+    usec_t slow = e->alone;
     run(e, 5000, 20 * USEC_PER_SEC);
     assert_true(slow > 2 * before);
     assert_true((double)e->served > 0.8 * 20 * 4e6 / 10200);
     e->mean = 2000;
     run(e, 5000, 130 * USEC_PER_SEC);
-    assert_true(e->limit.alone < slow * 9 / 10); /* slower: only the moments of being alone tell */
+    assert_true(e->alone < slow * 9 / 10); /* slower: only the moments of being alone tell */
     free(e);
 }
 
@@ -193,42 +202,47 @@ static void test_the_engine_changes(void **state) {
 static void test_a_wait_that_is_fine(void **state) {
     (void)state;
     struct load_limit l;
+    _Atomic usec_t alone = 2000;
     usec_t now = USEC_PER_SEC;
-    load_limit_init(&l, 4, 100, 40000, now);
-    for (int i = 0; i < 16; i++)
-        load_limit_done(&l, 2000, 1, now += 1000);
-    assert_int_equal(l.limit, 4);
-    now += USEC_PER_SEC;
+    load_limit_init(&l, &alone, 4, 100, 40000, now);
     for (unsigned i = 79; i > 0; i--)
-        assert_true(load_limit_may_wait(&l, i, now));
-    assert_false(load_limit_may_wait(&l, 80, now));
+        assert_true(load_limit_may_wait(&l, 4, i, now));
+    assert_false(load_limit_may_wait(&l, 4, 80, now));
     l.wait = 10 * USEC_PER_SEC;
-    assert_true(load_limit_may_wait(&l, 99, now));
-    assert_false(load_limit_may_wait(&l, 100, now));
+    assert_true(load_limit_may_wait(&l, 4, 99, now));
+    assert_false(load_limit_may_wait(&l, 4, 100, now));
 }
 
 static void test_bounds(void **state) {
     (void)state;
     struct load_limit l;
-    load_limit_init(&l, 2, 3, 0, 0);
+    _Atomic usec_t alone = 0;
+    const int64_t calm = 5 * (int64_t)USEC_PER_SEC, probe = 10 * (int64_t)USEC_PER_SEC + 1000;
     usec_t now = USEC_PER_SEC;
-    assert_int_equal(load_limit_now(&l, now, (int64_t)now), 1); /* nothing is known yet */
-    for (int i = 0; i < 16; i++)
+    load_limit_init(&l, &alone, 3, 3, 0, now);
+    assert_int_equal(load_limit_now(&l, now, calm), 1); /* nothing is known yet */
+    for (int i = 0; i < 32; i++)
         load_limit_done(&l, 1000, 1, now += 1000);
-    assert_int_equal(l.alone, 1000);
-    assert_int_equal(load_limit_now(&l, now, (int64_t)now), 2);
+    assert_int_equal(alone, 1000);
+    assert_int_equal(load_limit_now(&l, now, calm), 3);
     for (unsigned i = 0; i < 3; i++)
-        assert_true(load_limit_may_wait(&l, i, now));
-    assert_false(load_limit_may_wait(&l, 3, now));
+        assert_true(load_limit_may_wait(&l, 3, i, now));
+    assert_false(load_limit_may_wait(&l, 3, 3, now));
     for (int i = 0; i < 1000; i++)
-        load_limit_done(&l, 1000, 2, now += 10000);
-    assert_int_equal(load_limit_now(&l, now, 30 * (int64_t)USEC_PER_SEC), 2);
+        load_limit_done(&l, 1000, 3, now += 10000);
+    assert_int_equal(load_limit_now(&l, now, calm), 3); /* never above the maximum */
     for (int i = 0; i < 1000; i++)
-        load_limit_done(&l, 1000000, 2, now += 10000);
-    assert_int_equal(load_limit_now(&l, now, 30 * (int64_t)USEC_PER_SEC), 1);
-    l.limit = 2;
-    assert_int_equal(load_limit_now(&l, now, 60 * (int64_t)USEC_PER_SEC + 1000), 1); /* the moment in which one is alone */
-    assert_int_equal(load_limit_now(&l, now, 60 * (int64_t)USEC_PER_SEC + 300000), 2);
+        load_limit_done(&l, 1000000, 3, now += 10000);
+    assert_int_equal(load_limit_now(&l, now, calm), 2); /* never below the minimum */
+    assert_int_equal(load_limit_now(&l, now, probe), 2); /* nobody is refused: no probe */
+    assert_false(load_limit_may_wait(&l, 2, 100, now));
+    assert_int_equal(load_limit_now(&l, now, probe), 1);
+    for (int i = 0; i < 10; i++)
+        load_limit_done(&l, 9000, 1, now + 50000); /* went out before the probe: they tell nothing */
+    for (int i = 0; i < 10; i++)
+        load_limit_done(&l, 3000, 1, now + 150000);
+    assert_int_equal(load_limit_now(&l, now + 200000, calm), 2);
+    assert_int_equal(alone, 1500);
 }
 
 int main(void) {
