@@ -60,8 +60,7 @@ class Pair:
         """Every loop of both instances answers so; how long it took from now on."""
         begun = time.monotonic()
         for url in (self.shop.url, self.second.url):
-            for _ in range(3):
-                eventually(lambda url=url: self.ask(headers, url=url).status_code == status, 30)
+            eventually(lambda url=url: all(self.ask(headers, url=url).status_code == status for _ in range(6)), 30)
         return time.monotonic() - begun
 
 
