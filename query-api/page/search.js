@@ -59,9 +59,10 @@ function chosenList(list) {
   })({});
 }
 
-function countText({ nbHits, query }) {
-  if (nbHits === 0) return t('count_none');
-  return t(query ? 'count_for' : 'count', { n: number(nbHits), q: query });
+/* An element, as in every template with words of others: InstantSearch takes a plain string for markup. */
+function countText({ nbHits, query }, { html }) {
+  const key = nbHits === 0 ? 'count_none' : query ? 'count_for' : 'count';
+  return html`<span>${t(key, { n: number(nbHits), q: query })}</span>`;
 }
 
 function emptyShelf({ query }, { html }) {

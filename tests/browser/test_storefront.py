@@ -101,7 +101,7 @@ def test_brands_are_disjunctive(browser, shop):
     wait_count(browser, beside)
     browser.click("#clear button")
     wait_count(browser, total(shop, "q=laptop"))
-    assert "brand" not in browser.query()
+    browser.wait_query("brand")
 
 
 def test_search_inside_a_facet(browser, shop):
@@ -167,6 +167,7 @@ def test_pages(browser, shop):
     assert browser.find("#pages [aria-current=page]").text == "3"
     browser.click("#pages [aria-label='Next page']")
     browser.wait(lambda: ids(browser) == shop.ids("size=24&page=4"))
+    browser.wait_query("page", "4")
     browser.driver.back()
     browser.wait(lambda: ids(browser) == shop.ids("size=24&page=3"))
 

@@ -90,7 +90,7 @@ def test_hierarchical_menu(page, shop):
         browser.choose("#category .ais-HierarchicalMenu-label", node["name"])
         path = node["path"]
         shows(browser, shop, f"category={path}")
-        selected = browser.js("return [...document.querySelectorAll('.ais-HierarchicalMenu-item--selected > div .ais-HierarchicalMenu-count')].at(-1).textContent")
+        selected = browser.js("return [...document.querySelectorAll('.ais-HierarchicalMenu-item--selected > div > a > .ais-HierarchicalMenu-count')].at(-1).textContent")
         assert int(selected.replace(",", "")) == node["count"]
         nodes = node["children"]
     assert path.count("/") >= 1

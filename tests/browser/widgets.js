@@ -21,9 +21,13 @@ const searchClient = {
   searchForFacetValues: client.searchForFacetValues && ((...all) => client.searchForFacetValues(...all)),
   getRecommendations: (...all) => client.getRecommendations(...all),
 };
+/* Not infiniteHits and relatedProducts: the former fails if recommendations are there before the first hits. */
 const list = asked.get('infinite')
   ? [w.infiniteHits({ container: '#hits', templates: { item } })]
-  : [w.hits({ container: '#hits', templates: { item } }), w.pagination({ container: '#pagination' })];
+  : [
+    w.hits({ container: '#hits', templates: { item } }), w.pagination({ container: '#pagination' }),
+    w.relatedProducts({ container: '#related', objectIDs: [asked.get('product')], limit: 4, templates: { item } }),
+  ];
 const search = instantsearch({ indexName: index, searchClient, insights: false });
 search.on('error', ({ error }) => console.error(error.message));
 search.addWidgets([
@@ -37,11 +41,10 @@ search.addWidgets([
   w.rangeSlider({ container: '#price', attribute: 'price' }),
   w.toggleRefinement({ container: '#stock', attribute: 'in_stock' }),
   w.dynamicWidgets({
-    container: '#dynamic', widgets: [], fallbackWidget: ({ attribute, container }) => w.panel({ templates: { header: () => attribute } })(w.refinementList)({ container, attribute }),
+    container: '#dynamic', widgets: [], fallbackWidget: ({ attribute, container }) => w.panel({ templates: { header: (_, { html }) => html`<b>${attribute}</b>` } })(w.refinementList)({ container, attribute }),
     transformItems: (names) => names.filter((name) => name.startsWith('attr.')), maxValuesPerFacet: 20,
   }),
   w.autocomplete({ container: '#autocomplete', indices: [{ indexName: index, templates: { item: ({ item: hit, onSelect }, { html }) => html`<span class="found" onclick=${onSelect}>${hit.name}</span>` }, getQuery: (hit) => hit.name }] }),
-  w.relatedProducts({ container: '#related', objectIDs: [asked.get('product')], limit: 4, templates: { item } }),
   ...list,
 ]);
 search.start();
