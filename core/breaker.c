@@ -53,6 +53,11 @@ void breaker_failure(struct breaker *b, usec_t now) {
     }
 }
 
+void breaker_trip(struct breaker *b, usec_t now) {
+    if (b->state == BREAKER_CLOSED)
+        open_until_probe(b, now);
+}
+
 usec_t breaker_retry_at(const struct breaker *b) {
     return b->state == BREAKER_CLOSED ? 0 : b->probe_at;
 }

@@ -20,5 +20,7 @@ bool breaker_allow(struct breaker *b, usec_t now);
  * went out before, and only the probe decides. */
 void breaker_success(struct breaker *b);
 void breaker_failure(struct breaker *b, usec_t now);
+/* Opens it if it is closed: the server is known not to be fit, whatever the calls have reported. */
+void breaker_trip(struct breaker *b, usec_t now);
 /* Until when it refuses, for Retry-After; 0 if closed. */
 usec_t breaker_retry_at(const struct breaker *b);

@@ -77,7 +77,9 @@ void daemon_handle_openapi(struct http_request *request, void *ctx);
 struct daemon_condition;
 struct daemon_condition *daemon_condition_new(const char *name, bool ready, const char *reason);
 void daemon_condition_set(struct daemon_condition *condition, bool ready, const char *reason);
+/* Fit for traffic, but less than it should be: /readyz answers 200 and says why. Ends with daemon_condition_set. */
+void daemon_condition_set_degraded(struct daemon_condition *condition, const char *reason);
 bool daemon_ready(void);
-/* One JSON array of {name, ready, reason}, as /readyz has it. */
+/* One JSON array of {name, ready, degraded, reason}, as /readyz has it; the last two only if they say something. */
 struct json_write;
 void daemon_write_conditions(struct json_write *w);

@@ -20,7 +20,7 @@
 struct daemon_condition {
     struct daemon_condition *next;
     const char *name;
-    bool ready;
+    bool ready, degraded;
     char reason[200];
 };
 
@@ -55,14 +55,30 @@ struct daemon_condition *daemon_condition_new(const char *name, bool ready, cons
     return c;
 }
 
-void daemon_condition_set(struct daemon_condition *c, bool ready, const char *reason) {
+static void set(struct daemon_condition *c, bool ready, bool degraded, const char *reason) {
     if (!c)
         return;
     pthread_mutex_lock(&lock);
     c->ready = ready;
+    c->degraded = degraded;
     if (reason)
         copy_reason(c, reason);
     pthread_mutex_unlock(&lock);
+}
+
+void daemon_condition_set(struct daemon_condition *c, bool ready, const char *reason) {
+    set(c, ready, false, reason);
+}
+
+void daemon_condition_set_degraded(struct daemon_condition *c, const char *reason) {
+    set(c, true, true, reason);
+}
+
+static bool degraded_locked(void) {
+    for (const struct daemon_condition *c = conditions; c; c = c->next)
+        if (c->degraded)
+            return true;
+    return false;
 }
 
 static bool ready_locked(void) {
@@ -129,6 +145,14 @@ static double readiness(void *ctx) {
     return daemon_ready() ? 1 : 0;
 }
 
+static double degradation(void *ctx) {
+    (void)ctx;
+    pthread_mutex_lock(&lock);
+    bool degraded = degraded_locked();
+    pthread_mutex_unlock(&lock);
+    return degraded ? 1 : 0;
+}
+
 void daemon_health_start(const char *program_name) {
     program = program_name;
     started_at = clock_now_usec();
@@ -141,6 +165,8 @@ void daemon_health_start(const char *program_name) {
     if (start)
         metric_set(start, (double)clock_wall_usec() / 1e6);
     metrics_gauge_fn("readside_ready", "1 if /readyz answers 200", "", readiness, NULL);
+    metrics_gauge_fn("readside_degraded", "1 if /readyz answers 200 but names something that is not as it should be", "",
+                     degradation, NULL);
     metrics_gauge_fn("process_resident_memory_bytes", "Resident memory", "", resident_bytes, NULL);
     metrics_counter_fn("process_cpu_seconds_total", "User and system CPU time", "", cpu_seconds, NULL);
     metrics_gauge_fn("process_open_fds", "Open descriptors", "", open_descriptors, NULL);
@@ -188,7 +214,11 @@ static void write_conditions_locked(struct json_write *w) {
         json_write_str(w, c->name);
         json_write_key(w, "ready");
         json_write_bool(w, c->ready);
-        if (!c->ready && c->reason[0]) {
+        if (c->degraded) {
+            json_write_key(w, "degraded");
+            json_write_bool(w, true);
+        }
+        if ((!c->ready || c->degraded) && c->reason[0]) {
             json_write_key(w, "reason");
             json_write_str(w, c->reason);
         }
@@ -216,6 +246,8 @@ void daemon_handle_readyz(struct http_request *request, void *ctx) {
     json_write_object(&w);
     json_write_key(&w, "ready");
     json_write_bool(&w, ready);
+    json_write_key(&w, "degraded");
+    json_write_bool(&w, degraded_locked());
     json_write_key(&w, "conditions");
     write_conditions_locked(&w);
     pthread_mutex_unlock(&lock);

@@ -14,58 +14,105 @@ struct tree_request {
     char lang[4];
 };
 
-/* Every category of the snapshot with its count; what has no bucket has no product. */
-static size_t collect_nodes(struct query_loop *q, struct arena *arena, const struct json *buckets,
-                            struct category_node **ret) {
+/* Counts of one snapshot's categories, in its order: what the tree says while there is no search engine. */
+struct category_counts {
+    uint64_t revision;
+    size_t count;
+    uint64_t counts[];
+};
+
+void category_counts_free(struct category_counts *counts) {
+    free(counts);
+}
+
+static void keep_counts(struct query_loop *q, const struct category_node *nodes, size_t count) {
+    struct category_counts *kept = malloc(sizeof(*kept) + count * sizeof(kept->counts[0]));
+    if (!kept)
+        return;
+    kept->revision = category_list_revision(q->categories);
+    kept->count = count;
+    for (size_t i = 0; i < count; i++)
+        kept->counts[i] = nodes[i].count;
+    free(q->category_counts);
+    q->category_counts = kept;
+}
+
+/* Every category of the snapshot, each with the count 0; NULL without memory. */
+static struct category_node *make_nodes(struct query_loop *q, struct arena *arena, size_t *ret_count) {
     size_t count = category_list_count(q->categories);
     struct category_node *nodes = arena_alloc(arena, (count + 1) * sizeof(*nodes));
-    if (!nodes)
-        return SIZE_MAX;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; nodes && i < count; i++) {
         const struct category *c = category_list_at(q->categories, i);
         nodes[i] = (struct category_node){.path = c->path, .category = c};
     }
-    const struct category *first = count ? nodes[0].category : NULL;
-    for (const struct json *b = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL; b; b = b->next) {
-        const struct json *key = json_get(b, "key");
-        const struct category *c = json_is(key, JSON_STRING) ? category_list_by_path(q->categories, key->text) : NULL;
-        int64_t n = 0;
-        if (c && json_int64(json_get(b, "doc_count"), &n))
-            nodes[c - first].count = (uint64_t)n;
-    }
-    *ret = nodes;
-    return count;
+    *ret_count = count;
+    return nodes;
 }
 
-static void on_tree(struct query_loop *q, struct http_request *request, void *data, int status,
-                    const struct json *body) {
-    struct tree_request *tree = data;
+static void reply_tree(struct query_loop *q, struct http_request *request, const struct tree_request *tree,
+                       const struct category_node *nodes, size_t count, const char *degraded) {
     struct error error = {0};
-    struct category_node *nodes = NULL;
-    const struct json *buckets = status == 404 ? NULL : json_path(body, "aggregations.c.buckets");
-    if (status != 404 && (!search_result_check(body, &error) || !json_is(buckets, JSON_ARRAY))) {
-        error_set(&error, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
-        http_reply_error(request, &error);
-        return;
-    }
-    size_t count = collect_nodes(q, http_request_arena(request), buckets, &nodes);
     struct buf out = BUF_INIT(TREE_MAX_BYTES);
     struct json_write w;
-    if (count != SIZE_MAX && json_write_init(&w, &out)) {
+    bool ok = nodes && json_write_init(&w, &out);
+    if (ok) {
         json_write_object(&w);
         json_write_key(&w, "revision");
-        json_write_uint(&w, q->categories ? category_list_revision(q->categories) : 0);
+        json_write_uint(&w, category_list_revision(q->categories));
         json_write_key(&w, "nodes");
-        bool ok = category_nodes_write(&w, nodes, count, tree->lang);
+        ok = category_nodes_write(&w, nodes, count, tree->lang);
+        json_write_key(&w, "degraded");
+        json_write_str(&w, degraded);
         json_write_object_end(&w);
-        if (ok && json_write_finish(&w)) {
-            http_reply(request, 200, NULL, &out);
-            return;
-        }
+    }
+    if (ok && json_write_finish(&w)) {
+        http_reply(request, 200, NULL, &out);
+        return;
     }
     buf_done(&out);
     error_nomem(&error);
     http_reply_error(request, &error);
+}
+
+/* The snapshot with the last counts, or without any. */
+static void on_tree_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
+    const struct category_counts *kept = q->category_counts;
+    size_t count = 0;
+    if (!error_is_retriable(error)) {
+        upstream_reply_error(q, request, error);
+        return;
+    }
+    struct category_node *nodes = make_nodes(q, http_request_arena(request), &count);
+    bool known = kept && kept->count == count && kept->revision == category_list_revision(q->categories);
+    for (size_t i = 0; nodes && i < count; i++)
+        nodes[i].count = known ? kept->counts[i] : CATEGORY_COUNT_UNKNOWN;
+    query_reply_degraded(request);
+    reply_tree(q, request, data, nodes, count, known ? "stale" : "fallback");
+}
+
+static void on_tree(struct query_loop *q, struct http_request *request, void *data, int status,
+                    const struct json *body) {
+    struct error error = {0};
+    size_t count = 0;
+    const struct json *buckets = status == 404 ? NULL : json_path(body, "aggregations.c.buckets");
+    if (status != 404 && (!search_result_check(body, &error) || !json_is(buckets, JSON_ARRAY))) {
+        if (error.code == ERROR_CORRUPT)
+            upstream_distrust(q);
+        error_set(&error, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
+        on_tree_failed(q, request, data, &error);
+        return;
+    }
+    struct category_node *nodes = make_nodes(q, http_request_arena(request), &count);
+    for (const struct json *b = nodes && buckets ? buckets->child : NULL; b; b = b->next) {
+        const struct json *key = json_get(b, "key");
+        const struct category *c = json_is(key, JSON_STRING) ? category_list_by_path(q->categories, key->text) : NULL;
+        int64_t n = 0;
+        if (c && json_int64(json_get(b, "doc_count"), &n))
+            nodes[c - nodes[0].category].count = (uint64_t)n;
+    }
+    if (nodes && buckets)
+        keep_counts(q, nodes, count);
+    reply_tree(q, request, data, nodes, count, NULL);
 }
 
 void handle_category_tree(struct http_request *request, void *ctx) {
@@ -92,7 +139,7 @@ void handle_category_tree(struct http_request *request, void *ctx) {
     buf_printf(&body, "{\"size\":0,\"aggs\":{\"c\":{\"terms\":{\"field\":\"category_paths\",\"size\":%d}}}}",
                SEARCH_CATEGORY_NODES);
     if (buf_ok(&path) && buf_ok(&body)) {
-        upstream_ask(q, request, "POST", path.data, &body, on_tree, tree);
+        upstream_ask_or(q, request, "POST", path.data, &body, on_tree, on_tree_failed, tree);
     } else {
         buf_done(&body);
         error_nomem(&error);

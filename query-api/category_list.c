@@ -336,7 +336,10 @@ static void node_begin(struct buf *out, const struct category_node *node, const 
         buf_append_str(out, ",\"name\":null");
     }
     append_slice(out, SLICE(",\"count\":"));
-    buf_append_u64(out, node->count);
+    if (node->count == CATEGORY_COUNT_UNKNOWN)
+        append_slice(out, SLICE("null"));
+    else
+        buf_append_u64(out, node->count);
     if (node->selected)
         append_slice(out, SLICE(",\"selected\":true"));
     append_slice(out, SLICE(",\"children\":["));

@@ -47,9 +47,10 @@ struct slice category_name(const struct category *category, const char *lang);
 int category_path_compare(struct slice a, struct slice b);
 
 /* A node of a tree that is written out: in the order of category_path_compare. */
+#define CATEGORY_COUNT_UNKNOWN UINT64_MAX
 struct category_node {
     struct slice path;
-    uint64_t count;
+    uint64_t count; /* CATEGORY_COUNT_UNKNOWN: written as null */
     bool selected;
     const struct category *category; /* NULL: not in the list, name null */
 };

@@ -42,13 +42,28 @@ static bool write_answer(struct buf *out, struct query_loop *q, struct http_requ
     json_write_key(&w, "facets");
     bool ok = facet_result_write(&w, &v->params, json_get(v->answer, "aggregations"), &context);
     json_write_key(&w, "degraded");
-    json_write_null(&w);
+    json_write_str(&w, v->answer ? NULL : "fallback");
     json_write_key(&w, "took_ms");
     json_write_uint(&w, (clock_now_usec() - v->begun + 500) / 1000);
     json_write_key(&w, "query_id");
     json_write_str(&w, context.query_id);
     json_write_object_end(&w);
     return json_write_finish(&w) && ok;
+}
+
+/* With a fallback nothing is found, rather than that it is an error. */
+static void on_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
+    struct facet_values *v = data;
+    struct buf out = BUF_INIT(VALUES_RESULT_MAX_BYTES);
+    v->answer = NULL;
+    v->doubts.count = 0;
+    if (q->fallback && error_is_retriable(error) && write_answer(&out, q, request, v, NULL)) {
+        query_reply_degraded(request);
+        http_reply(request, 200, NULL, &out);
+        return;
+    }
+    buf_done(&out);
+    upstream_reply_error(q, request, error);
 }
 
 static void ask(struct query_loop *q, struct http_request *request, struct facet_values *v, struct buf *body, bool written,
@@ -58,7 +73,7 @@ static void ask(struct query_loop *q, struct http_request *request, struct facet
     uri_encode(&path, q->conf->index, strlen(q->conf->index));
     buf_append_str(&path, "/_search");
     if (written && buf_ok(&path)) {
-        upstream_ask(q, request, "POST", path.data, body, answer, v);
+        upstream_ask_or(q, request, "POST", path.data, body, answer, on_failed, v);
     } else {
         buf_done(body);
         reply_nomem(request);
@@ -66,14 +81,17 @@ static void ask(struct query_loop *q, struct http_request *request, struct facet
     buf_done(&path);
 }
 
-static bool is_complete(struct http_request *request, int status, const struct json *body) {
+static bool is_complete(struct query_loop *q, struct http_request *request, struct facet_values *v, int status,
+                        const struct json *body) {
     struct error error = {0};
     if (status != 404 && search_result_check(body, &error) && json_is(json_get(body, "aggregations"), JSON_OBJECT))
         return true;
+    if (error.code == ERROR_CORRUPT)
+        upstream_distrust(q);
     error_set(&error, ERROR_UNAVAILABLE,
               status == 404 ? "there is no search index yet: start the projector, which creates it"
                             : "the search engine's answer is not complete; try again shortly");
-    http_reply_error(request, &error);
+    on_failed(q, request, v, &error);
     return false;
 }
 
@@ -81,7 +99,7 @@ static void reply(struct query_loop *q, struct http_request *request, struct fac
 
 static void on_counts(struct query_loop *q, struct http_request *request, void *data, int status,
                       const struct json *body) {
-    if (is_complete(request, status, body))
+    if (is_complete(q, request, data, status, body))
         reply(q, request, data, json_get(body, "aggregations"));
 }
 
@@ -104,7 +122,7 @@ static void on_values(struct query_loop *q, struct http_request *request, void *
                       const struct json *body) {
     struct facet_values *v = data;
     v->answer = body;
-    if (is_complete(request, status, body))
+    if (is_complete(q, request, v, status, body))
         reply(q, request, v, NULL);
 }
 

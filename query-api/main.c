@@ -3,6 +3,7 @@
 #include "core/cleanup.h"
 #include "core/daemon.h"
 #include "core/embed.h"
+#include "query-api/fallback.h"
 #include "query-api/query_api.h"
 #include "query-api/search_cache.h"
 #include "query-api/search_params.h"
@@ -98,12 +99,17 @@ static const struct http_route routes[] = {
     {.method = NULL},
 };
 
-enum { LOOPS_MAX = 256 };
+enum { LOOPS_MAX = 256, BREAKER_FAILURES = 5 };
+/* A probe may take search_timeout (3s): together below the five seconds after which a server that is back is used again. */
+#define BREAKER_PAUSE_MIN_USEC (200 * USEC_PER_MSEC)
+#define BREAKER_PAUSE_MAX_USEC (1800 * USEC_PER_MSEC)
 
 struct program {
     struct core_conf core;
     struct es_conf es;
+    struct mongo_conf mongo;
     struct query_conf query;
+    struct fallback *fallback;
     struct query_loop loops[LOOPS_MAX];
     pthread_t threads[LOOPS_MAX];
     size_t count, started;
@@ -117,6 +123,7 @@ struct program {
     struct http_call *probe;
     char probe_path[300];
     struct error said; /* why Elasticsearch was not fit at the last probe */
+    bool was_ready;
 };
 
 static void *loop_thread(void *arg) {
@@ -143,7 +150,8 @@ static bool query_loop_open(struct query_loop *q, struct program *p, size_t inde
     char name[16];
     snprintf(name, sizeof(name), "query-%u", (unsigned)index % 1000);
     q->conf = &p->query;
-    breaker_init(&q->breaker, 5, 200 * USEC_PER_MSEC, 3 * USEC_PER_SEC);
+    q->fallback = p->fallback;
+    breaker_init(&q->breaker, BREAKER_FAILURES, BREAKER_PAUSE_MIN_USEC, BREAKER_PAUSE_MAX_USEC);
     q->upstream_seconds = metrics_histogram("readside_query_api_upstream_seconds",
                                             "Elasticsearch's answers as this program sees them", "");
     q->upstream_failures = metrics_counter("readside_query_api_upstream_failures_total",
@@ -194,6 +202,7 @@ static void query_loop_close(struct query_loop *q) {
     search_cache_free(q->cache);
     es_free(q->es);
     category_list_free(q->categories);
+    category_counts_free(q->category_counts);
     override_list_free(q->overrides);
     api_guard_free(q->guard);
     loop_free(q->loop);
@@ -233,9 +242,15 @@ static bool listen_all(struct program *p, struct error *reterr) {
 
 /* ---- readiness: does Elasticsearch answer, and is there an index? ---- */
 
-/* Said once for each reason, and when it is over. why NULL: it is. */
+/* Said once for each reason, and when it is over. why NULL: it is. An instance that can go on answering, from MongoDB or
+ * with what it has in memory, stays ready: its load balancer has none that could do better. */
 static void say_ready(struct program *p, const struct error *why) {
-    daemon_condition_set(p->condition, !why, why ? why->message : NULL);
+    bool answers = p->fallback || (p->was_ready && p->query.cache_bytes > 0);
+    if (why && answers)
+        daemon_condition_set_degraded(p->condition, why->message);
+    else
+        daemon_condition_set(p->condition, !why, why ? why->message : NULL);
+    p->was_ready = p->was_ready || !why;
     if (!why && p->said.code != ERROR_NONE)
         log_info("reached", LOG_STR("server", "elasticsearch"));
     else if (why && strcmp(p->said.message, why->message) != 0)
@@ -251,7 +266,7 @@ static void on_probe(void *ctx, struct http_response *response) {
     if (response->status == 404)
         error_set(&why, ERROR_NOT_FOUND, "there is no search index yet: start the projector");
     say_ready(p, response->status == 200 ? NULL : &why);
-    loop_timer_set(p->main_loop, &p->ready_timer, clock_now_usec() + (daemon_ready() ? 2000 : 250) * USEC_PER_MSEC);
+    loop_timer_set(p->main_loop, &p->ready_timer, clock_now_usec() + (response->status == 200 ? 2000 : 250) * USEC_PER_MSEC);
 }
 
 static void on_ready_timer(struct loop_timer *timer) {
@@ -285,8 +300,16 @@ static void on_stop(void *ctx) {
     loop_stop(p->main_loop);
 }
 
+static bool open_fallback(struct program *p, struct error *reterr) {
+    if (!p->query.fallback)
+        return true;
+    mongo_global_init();
+    p->fallback = fallback_new(&p->query, &p->mongo, p->main_loop, reterr);
+    return p->fallback != NULL;
+}
+
 static bool serve(struct program *p, struct error *reterr) {
-    if (!(p->main_loop = loop_new("main", reterr)) || !open_loops(p, reterr) || !watch_ready(p, reterr) ||
+    if (!(p->main_loop = loop_new("main", reterr)) || !open_fallback(p, reterr) || !open_loops(p, reterr) || !watch_ready(p, reterr) ||
         !daemon_watch_signals(p->main_loop, on_stop, NULL, p, reterr) || !listen_all(p, reterr) ||
         !start_threads(p, reterr) ||
         !daemon_announce(p->query.listen, acceptor_port(p->acceptor), p->query.port_file, reterr))
@@ -295,15 +318,30 @@ static bool serve(struct program *p, struct error *reterr) {
     return true;
 }
 
+/* Ends its threads, and lets every loop answer what they were working on. */
+static void close_fallback(struct program *p) {
+    if (!p->fallback)
+        return;
+    fallback_stop(p->fallback);
+    for (size_t i = 0; i < p->count; i++)
+        if (p->loops[i].loop)
+            loop_run_once(p->loops[i].loop, 0);
+    loop_run_once(p->main_loop, 0);
+}
+
 static void shut(struct program *p) {
     acceptor_free(p->acceptor);
     for (size_t i = 0; i < p->started; i++)
         loop_stop(p->loops[i].loop);
     for (size_t i = 0; i < p->started; i++)
         pthread_join(p->threads[i], NULL);
+    close_fallback(p);
     for (size_t i = 0; i < p->count; i++)
         query_loop_close(&p->loops[i]);
     rate_table_free(p->rates);
+    fallback_free(p->fallback);
+    if (p->query.fallback)
+        mongo_global_done();
     if (p->main_loop) {
         if (p->probe)
             es_cancel(p->probe_es, p->probe);
@@ -317,6 +355,7 @@ int main(int argc, char **argv) {
     static struct program program;
     const struct conf_group groups[] = {{core_option_table, core_option_count, &program.core},
                                         {es_option_table, es_option_count, &program.es},
+                                        {mongo_option_table, mongo_option_count, &program.mongo},
                                         {query_option_table, query_option_count, &program.query}};
     struct daemon_program daemon = {.name = "query-api",
                                     .summary = "Serves search, facets and product pages from Elasticsearch.",

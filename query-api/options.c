@@ -92,5 +92,13 @@ const struct option query_option_table[] = {
     {"query-api", "cache_stale_if_error", OPTION_DURATION, "1h", 0, 604800000000, NULL,
      "For so long after that it is given out, marked as degraded, if Elasticsearch does not answer.",
      FIELD(cache_stale_if_error_usec), false},
+    {"query-api", "fallback", OPTION_BOOL, "false", 0, 0, NULL,
+     "Answer from MongoDB ([mongo]) what Elasticsearch does not answer and the cache does not have.", FIELD(fallback), false},
+    {"query-api", "fallback_threads", OPTION_INT, "2", 1, 64, NULL, "Questions that MongoDB is asked at a time, by all loops together.",
+     FIELD(fallback_threads), false},
+    {"query-api", "fallback_queue", OPTION_INT, "64", 1, 10000, NULL,
+     "Questions that wait for one of these threads; more are answered 503 at once.", FIELD(fallback_queue), false},
+    {"query-api", "fallback_timeout", OPTION_DURATION, "1s", 50000, 60000000, NULL,
+     "Longest wait for MongoDB's answer, the wait for a thread included.", FIELD(fallback_timeout_usec), false},
 };
 const size_t query_option_count = sizeof(query_option_table) / sizeof(query_option_table[0]);

@@ -1,4 +1,5 @@
 /* GET /v1/products/{id} */
+#include "query-api/fallback.h"
 #include "query-api/product_view.h"
 #include "query-api/query_api.h"
 
@@ -6,7 +7,10 @@ enum { PRODUCT_MAX_BYTES = 16 << 20, ID_MAX_BYTES = 128 };
 
 struct lookup {
     char lang[4];
+    bool fallback; /* asked of MongoDB */
 };
+
+static upstream_failed on_failed;
 
 static void on_answer(struct query_loop *q, struct http_request *request, void *data, int status,
                       const struct json *body) {
@@ -18,24 +22,36 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
         error_set(&error, ERROR_UNAVAILABLE,
                   status == 404 ? "there is no search index yet: start the projector, which creates it"
                                 : "the search engine's answer is not complete; try again shortly");
-        http_reply_error(request, &error);
+        if (status != 404)
+            upstream_distrust(q);
+        on_failed(q, request, data, &error);
         return;
     }
     if (!found->boolean) {
         struct slice id = http_request_param(request, "id");
-        error_set(&error, ERROR_NOT_FOUND, "no product with the id \"%.*s\" is in the search index", (int)id.len,
-                  id.data);
+        error_set(&error, ERROR_NOT_FOUND, "no product with the id \"%.*s\" is %s", (int)id.len, id.data,
+                  lookup->fallback ? "there" : "in the search index");
         http_reply_error(request, &error);
         return;
     }
     struct buf out = BUF_INIT(PRODUCT_MAX_BYTES);
-    if (product_view_write(source, q->categories, lookup->lang, &out)) {
+    if (lookup->fallback)
+        query_reply_degraded(request);
+    if (product_view_write(source, q->categories, lookup->lang, lookup->fallback ? "fallback" : NULL, &out)) {
         http_reply(request, 200, NULL, &out);
         return;
     }
     buf_done(&out);
     error_nomem(&error);
     http_reply_error(request, &error);
+}
+
+static void on_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
+    struct lookup *lookup = data;
+    bool again = !lookup->fallback && error_is_retriable(error);
+    lookup->fallback = true;
+    if (!again || !fallback_product(q, request, http_request_param(request, "id"), on_answer, on_failed, lookup))
+        upstream_reply_error(q, request, error);
 }
 
 static bool read_lang(struct http_request *request, char ret[4]) {
@@ -64,7 +80,7 @@ void handle_product(struct http_request *request, void *ctx) {
     buf_append_str(&path, "/_doc/");
     uri_encode(&path, id.data, id.len);
     if (buf_ok(&path)) {
-        upstream_ask(q, request, "GET", path.data, NULL, on_answer, lookup);
+        upstream_ask_or(q, request, "GET", path.data, NULL, on_answer, on_failed, lookup);
     } else {
         error_nomem(&error);
         http_reply_error(request, &error);

@@ -165,7 +165,7 @@ static void write_category_paths(struct json_write *w, const struct json *source
 }
 
 bool product_view_write(const struct json *source, const struct category_list *categories, const char *lang,
-                        struct buf *out) {
+                        const char *degraded, struct buf *out) {
     struct json_write w;
     if (!json_write_init(&w, out))
         return false;
@@ -176,6 +176,8 @@ bool product_view_write(const struct json *source, const struct category_list *c
     bool ok = write_variants(&w, source);
     write_json_or_null(&w, "created_at", json_get(source, "created_at"));
     write_json_or_null(&w, "updated_at", json_get(source, "updated_at"));
+    json_write_key(&w, "degraded");
+    json_write_str(&w, degraded);
     json_write_object_end(&w);
     return json_write_finish(&w) && ok;
 }

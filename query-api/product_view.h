@@ -11,6 +11,7 @@ void product_view_ask_summaries(struct json_write *w);
  * categories and primary_category. */
 void product_view_write_summary(struct json_write *w, const struct json *source, const char *lang);
 
-/* Appends the body of GET /v1/products/{id}. attributes are lists of texts by name, for every SKU its own. */
+/* Appends the body of GET /v1/products/{id}. attributes are lists of texts by name, for every SKU its own.
+ * degraded: NULL if it comes from the index. */
 bool product_view_write(const struct json *source, const struct category_list *categories, const char *lang,
-                        struct buf *out);
+                        const char *degraded, struct buf *out);

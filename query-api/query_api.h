@@ -43,6 +43,10 @@ struct query_conf {
     usec_t cache_fresh_usec;
     usec_t cache_stale_usec;
     usec_t cache_stale_if_error_usec;
+    bool fallback;
+    int64_t fallback_threads;
+    int64_t fallback_queue;
+    usec_t fallback_timeout_usec;
 };
 extern const struct option query_option_table[]; /* section [query-api] */
 extern const size_t query_option_count;
@@ -50,7 +54,9 @@ extern const size_t query_option_count;
 /* Their interfaces differ in a few places. */
 enum search_engine { ENGINE_UNKNOWN, ENGINE_ELASTICSEARCH, ENGINE_OPENSEARCH };
 
+struct category_counts;
 struct category_poll;
+struct fallback;
 struct index_poll;
 struct override_poll;
 struct search_cache;
@@ -68,6 +74,7 @@ struct query_loop {
     struct category_list *categories; /* NULL until the first poll */
     struct api_guard *guard;
     struct api_key_watch *key_watch;
+    struct category_counts *category_counts; /* of the last tree; NULL until there is one */
     struct override_poll *override_poll;
     struct override_list *overrides; /* NULL until there are any */
     enum search_engine engine; /* as the first walk by cursor found it */
@@ -81,6 +88,8 @@ struct query_loop {
     struct load_limit limit;
     struct metric *upstream_seconds, *upstream_failures, *breaker_open;
     struct metric *shed_load, *shed_down, *limit_gauge, *waiting_gauge;
+    struct fallback *fallback; /* of all loops; NULL: there is none */
+    unsigned distrusted; /* answers of a wrong shape in a row */
 };
 
 /* Handlers; ctx is the query_loop. */
@@ -112,9 +121,16 @@ typedef void upstream_answer(struct query_loop *q, struct http_request *request,
 void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
                   struct buf *body, upstream_answer *answer, void *data);
 
+/* The same for who has something better to say than 503 when there is no answer: `failed` must reply. */
+typedef void upstream_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error);
+void upstream_ask_or(struct query_loop *q, struct http_request *request, const char *method, const char *path,
+                     struct buf *body, upstream_answer *answer, upstream_failed *failed, void *data);
 /* Would a question of a new request go out, or may it wait? False: it has been refused. For handlers that have much to do
  * before they ask. */
 bool upstream_has_room(struct query_loop *q, struct http_request *request);
+/* For an `answer` that got JSON which is no answer to what was asked. No client's search can be the cause of that: several
+ * in a row, and the server is taken to be down. */
+void upstream_distrust(struct query_loop *q);
 
 /* Drops questions that are still under way: their requests have been answered, or their server is gone. */
 void upstream_drop_all(struct query_loop *q);
@@ -123,6 +139,10 @@ void upstream_drop_all(struct query_loop *q);
  * before is given out any more while Elasticsearch answers. */
 static inline void query_epoch_next(struct query_loop *q) {
     q->epoch++;
+}
+/* Before the reply of a request whose answer is degraded: nobody may keep it. */
+static inline void query_reply_degraded(struct http_request *request) {
+    http_reply_header(request, "Cache-Control", "no-store");
 }
 /* Answers a request that cannot be answered as it should: with an old answer if it is a search that was seen before, else
  * with the error. */
@@ -143,6 +163,7 @@ void search_view_open(struct query_loop *q, struct http_request *request, search
 /* Keeps q->categories fresh: asks for the revision each second and reloads when it has changed. */
 struct category_poll *category_poll_new(struct query_loop *q, struct error *reterr);
 void category_poll_free(struct category_poll *poll);
+void category_counts_free(struct category_counts *counts);
 
 /* Keeps q->overrides fresh in the same way: every instance has a change within a poll and an answer. */
 struct override_poll *override_poll_new(struct query_loop *q, struct error *reterr);

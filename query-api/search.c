@@ -1,4 +1,5 @@
 /* GET|POST /v1/search */
+#include "query-api/fallback.h"
 #include "query-api/query_api.h"
 #include "query-api/search_cache.h"
 #include "query-api/search_cursor.h"
@@ -16,12 +17,33 @@ struct search {
     const struct json *answer;
     struct search_terms doubts;
     bool reopened; /* its view of the index was gone */
+    bool fallback; /* what is answered comes from MongoDB */
 };
 
-static void reply_with_error(struct query_loop *q, struct http_request *request, struct error *error) {
-    if (error->code == ERROR_CORRUPT)
-        error->code = ERROR_UNAVAILABLE;
+static upstream_answer on_fallback;
+static upstream_failed on_fallback_failed;
+
+/* There is no answer: an old one, or one from MongoDB, or the error. A walk by cursor gets neither of the two, which would
+ * end it before its end. */
+static void on_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
+    struct search *s = data;
+    if (search_cache_rescue(q, request))
+        return;
+    if (error_is_retriable(error) && !s->params.cursor.data &&
+        fallback_search(q, request, &s->params, on_fallback, on_fallback_failed, s))
+        return;
     search_cache_fail(q, request, error);
+}
+
+static void reply_with_error(struct query_loop *q, struct http_request *request, struct search *s, struct error *error) {
+    if (error->code == ERROR_CORRUPT) {
+        error->code = ERROR_UNAVAILABLE;
+        upstream_distrust(q);
+    }
+    if (s->fallback)
+        search_cache_fail(q, request, error);
+    else
+        on_failed(q, request, s, error);
 }
 
 /* second: the counts that were asked for again, or NULL. Sends the answer, unless it has doubts that nobody has
@@ -33,22 +55,38 @@ static bool reply(struct query_loop *q, struct http_request *request, struct sea
                                             .categories = q->categories,
                                             .took_ms = (clock_now_usec() - s->begun + 500) / 1000,
                                             .query_id = http_request_id(request),
-                                            .doubts = second ? NULL : &s->doubts,
+                                            .doubts = second || s->fallback ? NULL : &s->doubts,
                                             .second = second,
+                                            .degraded = s->fallback ? "fallback" : NULL,
                                             .ret_common_len = &common_len};
     struct buf out = BUF_INIT(RESULT_MAX_BYTES);
     buf_reserve(&out, 16 << 10);
     if (!search_result_write(&s->params, s->answer, &context, &out, &error)) {
         buf_done(&out);
-        reply_with_error(q, request, &error);
+        reply_with_error(q, request, s, &error);
         return true;
     }
     if (!second && s->doubts.count) {
         buf_done(&out);
         return false;
     }
-    search_cache_end(q, request, s->begun, &out, common_len);
+    search_cache_end(q, request, s->begun, &out, common_len, s->fallback);
     return true;
+}
+
+/* MongoDB counts nothing: a page without facets. */
+static void on_fallback(struct query_loop *q, struct http_request *request, void *data, int status, const struct json *body) {
+    struct search *s = data;
+    (void)status;
+    s->fallback = true;
+    s->answer = body;
+    s->params.facet_count = 0;
+    reply(q, request, s, NULL);
+}
+
+static void on_fallback_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
+    (void)data;
+    search_cache_fail(q, request, error);
 }
 
 static void on_counts(struct query_loop *q, struct http_request *request, void *data, int status,
@@ -57,7 +95,7 @@ static void on_counts(struct query_loop *q, struct http_request *request, void *
     const struct json *aggregations = json_get(body, "aggregations");
     if (status == 404 || !search_result_check(body, &error) || !json_is(aggregations, JSON_OBJECT)) {
         error_set(&error, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
-        search_cache_fail(q, request, &error);
+        on_failed(q, request, data, &error);
         return;
     }
     reply(q, request, data, aggregations);
@@ -78,7 +116,7 @@ static void ask(struct query_loop *q, struct http_request *request, struct buf *
         search_cache_fail(q, request, &error);
         buf_done(body);
     } else {
-        upstream_ask(q, request, "POST", path.data, body, answer, s);
+        upstream_ask_or(q, request, "POST", path.data, body, answer, on_failed, s);
     }
     buf_done(&path);
 }
@@ -140,7 +178,7 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
     }
     if (status == 404) {
         error_set(&error, ERROR_UNAVAILABLE, "there is no search index yet: start the projector, which creates it");
-        search_cache_fail(q, request, &error);
+        on_failed(q, request, s, &error);
         return;
     }
     s->answer = body;

@@ -7,6 +7,12 @@
 
 enum { KEY_MAX_BYTES = 256 << 10, TAIL_MAX_BYTES = 256 };
 
+/* How long an answer of the fallback stands for equal searches: MongoDB is not made for the load of a search engine. */
+#define FALLBACK_KEPT_USEC (5 * USEC_PER_SEC)
+
+/* First byte of a key: whose answer it is. */
+enum { KEY_SEARCH = 's', KEY_FALLBACK = 'f' };
+
 struct waiter {
     struct http_request *request;
     usec_t begun;
@@ -163,6 +169,13 @@ static struct flight *flight_of_key(const struct search_cache *s, struct slice k
     return NULL;
 }
 
+static struct flight *flight_of_leader(const struct search_cache *s, const struct http_request *leader) {
+    for (struct flight *f = s->flights; f; f = f->next)
+        if (f->leader == leader)
+            return f;
+    return NULL;
+}
+
 static struct flight *take_flight(struct search_cache *s, const struct http_request *leader) {
     for (struct flight **at = &s->flights; *at; at = &(*at)->next)
         if ((*at)->leader == leader) {
@@ -203,6 +216,7 @@ bool search_cache_begin(struct query_loop *q, struct http_request *request, cons
     if (q->conf->cache_bytes == 0 || p->cursor.data)
         return false;
     struct buf key = BUF_INIT(KEY_MAX_BYTES);
+    buf_append_char(&key, KEY_SEARCH);
     if (!search_key_write(http_request_arena(request), p, &key)) {
         buf_done(&key);
         return false;
@@ -228,44 +242,75 @@ bool search_cache_begin(struct query_loop *q, struct http_request *request, cons
     return answered;
 }
 
-void search_cache_end(struct query_loop *q, struct http_request *request, usec_t begun, struct buf *out, size_t common_len) {
+/* Answers to leader and waiters of a flight that could not be answered as it should. */
+static void send_degraded(struct search_cache *s, struct http_request *request, const struct flight *f, const struct cache_hit *hit,
+                          const char *degraded) {
+    if (!f->served) {
+        count(s, RESULT_RESCUED);
+        send(s, request, hit->body, hit->tag, hit->asked_at, f->begun, degraded);
+    }
+    for (const struct waiter *w = f->waiters; w; w = w->next) {
+        count(s, RESULT_RESCUED);
+        send(s, w->request, hit->body, hit->tag, hit->asked_at, w->begun, degraded);
+    }
+}
+
+void search_cache_end(struct query_loop *q, struct http_request *request, usec_t begun, struct buf *out, size_t common_len,
+                      bool fallback) {
     struct search_cache *s = q->cache;
     struct slice common = {out->data, common_len};
     struct flight *f = take_flight(s, request);
     uint64_t tag = cache_tag(common);
     if (f) {
-        cache_put(s->cache, (struct slice){f->key, f->key_len}, common, f->epoch, f->begun);
+        f->key[0] = fallback ? KEY_FALLBACK : KEY_SEARCH;
+        cache_put(s->cache, (struct slice){f->key, f->key_len}, common, f->epoch, fallback ? clock_now_usec() : f->begun);
         count_memory(s);
         for (struct waiter *w = f->waiters; w; w = w->next)
-            send(s, w->request, common, tag, f->begun, w->begun, NULL);
+            send(s, w->request, common, tag, f->begun, w->begun, fallback ? "\"fallback\"" : NULL);
     }
-    if ((f && f->served) || head(s, request, tag, clock_now_usec() - begun, false))
+    if ((f && f->served) || head(s, request, tag, clock_now_usec() - begun, fallback))
         buf_done(out);
     else
         http_reply(request, 200, NULL, out);
     flight_free(f);
 }
 
-void search_cache_fail(struct query_loop *q, struct http_request *request, const struct error *error) {
+/* An old answer, or what the fallback has just said to the same question. */
+static struct cache_hit last_resort(struct query_loop *q, struct flight *f, const char **ret_degraded) {
+    static const struct cache_ages young = {FALLBACK_KEPT_USEC, FALLBACK_KEPT_USEC, FALLBACK_KEPT_USEC};
     struct search_cache *s = q->cache;
-    struct flight *f = take_flight(s, request);
-    struct cache_hit hit = {.state = CACHE_MISS};
-    if (f)
-        hit = cache_get(s->cache, (struct slice){f->key, f->key_len}, &s->ages, q->epoch, clock_now_usec());
-    if (hit.state == CACHE_MISS) {
-        if (!f || !f->served)
-            upstream_reply_error(q, request, error);
-        for (struct waiter *w = f ? f->waiters : NULL; w; w = w->next)
-            upstream_reply_error(q, w->request, error);
-    } else {
-        if (!f->served) {
-            count(s, RESULT_RESCUED);
-            send(s, request, hit.body, hit.tag, hit.asked_at, f->begun, "\"stale\"");
-        }
-        for (struct waiter *w = f->waiters; w; w = w->next) {
-            count(s, RESULT_RESCUED);
-            send(s, w->request, hit.body, hit.tag, hit.asked_at, w->begun, "\"stale\"");
-        }
-    }
+    struct slice key = {f->key, f->key_len};
+    struct cache_hit hit = cache_get(s->cache, key, &s->ages, q->epoch, clock_now_usec());
+    *ret_degraded = "\"stale\"";
+    if (hit.state != CACHE_MISS)
+        return hit;
+    f->key[0] = KEY_FALLBACK;
+    hit = cache_get(s->cache, key, &young, q->epoch, clock_now_usec());
+    f->key[0] = KEY_SEARCH;
+    *ret_degraded = "\"fallback\"";
+    return hit;
+}
+
+bool search_cache_rescue(struct query_loop *q, struct http_request *request) {
+    struct search_cache *s = q->cache;
+    const char *degraded;
+    struct flight *f = flight_of_leader(s, request);
+    struct cache_hit hit = f ? last_resort(q, f, &degraded) : (struct cache_hit){.state = CACHE_MISS};
+    if (hit.state == CACHE_MISS && !(f && f->served && !f->waiters))
+        return false;
+    if (hit.state != CACHE_MISS)
+        send_degraded(s, request, f, &hit, degraded);
+    flight_free(take_flight(s, request));
+    return true;
+}
+
+void search_cache_fail(struct query_loop *q, struct http_request *request, const struct error *error) {
+    if (search_cache_rescue(q, request))
+        return;
+    struct flight *f = take_flight(q->cache, request);
+    if (!f || !f->served)
+        upstream_reply_error(q, request, error);
+    for (struct waiter *w = f ? f->waiters : NULL; w; w = w->next)
+        upstream_reply_error(q, w->request, error);
     flight_free(f);
 }

@@ -173,7 +173,7 @@ bool search_result_write(const struct search_params *params, const struct json *
     json_write_key(&r.w, "value");
     json_write_int(&r.w, total);
     json_write_key(&r.w, "relation");
-    json_write_str(&r.w, "eq");
+    json_write_str(&r.w, json_string_is(json_path(answer, "hits.total.relation"), "gte") ? "gte" : "eq");
     json_write_object_end(&r.w);
     if (!params->cursor.data) {
         json_write_key(&r.w, "page");
@@ -193,7 +193,7 @@ bool search_result_write(const struct search_params *params, const struct json *
     if (context->ret_common_len)
         *context->ret_common_len = out->len;
     json_write_key(&r.w, "degraded");
-    json_write_null(&r.w);
+    json_write_str(&r.w, context->degraded);
     json_write_key(&r.w, "took_ms");
     json_write_uint(&r.w, context->took_ms);
     json_write_key(&r.w, "query_id");

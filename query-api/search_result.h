@@ -17,6 +17,7 @@ struct search_result_context {
     const char *query_id;
     struct search_terms *doubts;   /* may be NULL: nobody will ask */
     const struct json *second;     /* aggregations, or NULL */
+    const char *degraded;          /* NULL: it is as it should be */
     size_t *ret_common_len;        /* may be NULL: how much of what is appended is the same for everybody who asks so: all
                                       but degraded, took_ms and query_id at the end */
 };

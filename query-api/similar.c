@@ -112,20 +112,20 @@ static bool write_question(struct buf *out, const char *index, struct slice id, 
 }
 
 static bool write_answer(struct buf *out, const struct similar_request *r, const struct json *body, const char *query_id) {
-    const struct json *hits = json_path(body, "hits.hits");
+    const struct json *hits = json_path(body, "hits.hits"); /* NULL: nothing can be asked for */
     struct json_write w;
     json_write_init(&w, out);
     json_write_object(&w);
     json_write_key(&w, "hits");
     json_write_array(&w);
-    for (const struct json *hit = hits->child; hit; hit = hit->next) {
+    for (const struct json *hit = hits ? hits->child : NULL; hit; hit = hit->next) {
         json_write_object(&w);
         product_view_write_summary(&w, json_get(hit, "_source"), r->lang);
         json_write_object_end(&w);
     }
     json_write_array_end(&w);
     json_write_key(&w, "degraded");
-    json_write_null(&w);
+    json_write_str(&w, hits ? NULL : "fallback");
     json_write_key(&w, "took_ms");
     json_write_uint(&w, (clock_now_usec() - r->begun + 500) / 1000);
     json_write_key(&w, "query_id");
@@ -134,15 +134,28 @@ static bool write_answer(struct buf *out, const struct similar_request *r, const
     return json_write_finish(&w);
 }
 
+/* With a fallback, a product page does without this list rather than with an error. */
+static void on_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
+    struct buf out = BUF_INIT(SIMILAR_RESULT_MAX_BYTES);
+    if (q->fallback && error_is_retriable(error) && write_answer(&out, data, NULL, http_request_id(request))) {
+        query_reply_degraded(request);
+        http_reply(request, 200, NULL, &out);
+        return;
+    }
+    buf_done(&out);
+    upstream_reply_error(q, request, error);
+}
+
 static void on_similar(struct query_loop *q, struct http_request *request, void *data, int status,
                        const struct json *body) {
-    (void)q;
     struct error error = {0};
     struct slice id = ((struct similar_request *)data)->id;
     int64_t known = 0;
-    bool complete = status != 404 && search_result_check(body, NULL) &&
+    bool complete = status != 404 && search_result_check(body, &error) &&
                     json_int64(json_path(body, "aggregations.all.this.doc_count"), &known);
     struct buf out = BUF_INIT(SIMILAR_RESULT_MAX_BYTES);
+    if (error.code == ERROR_CORRUPT)
+        upstream_distrust(q);
     if (!complete)
         error_set(&error, ERROR_UNAVAILABLE,
                   status == 404 ? "there is no search index yet: start the projector, which creates it"
@@ -156,7 +169,7 @@ static void on_similar(struct query_loop *q, struct http_request *request, void 
         return;
     }
     buf_done(&out);
-    http_reply_error(request, &error);
+    on_failed(q, request, data, &error);
 }
 
 void handle_similar(struct http_request *request, void *ctx) {
@@ -188,7 +201,7 @@ void similar_start(struct query_loop *q, struct http_request *request, struct sl
     uri_encode(&path, q->conf->index, strlen(q->conf->index));
     buf_append_str(&path, "/_search");
     if (buf_ok(&path) && write_question(&body, q->conf->index, id, r->size)) {
-        upstream_ask(q, request, "POST", path.data, &body, on_similar, r);
+        upstream_ask_or(q, request, "POST", path.data, &body, on_similar, on_failed, r);
     } else {
         buf_done(&body);
         error_nomem(&error);

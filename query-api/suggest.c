@@ -40,17 +40,8 @@ static void reply_error(struct http_request *request, enum error_code code, cons
     http_reply_error(request, &error);
 }
 
-static void on_hits(struct query_loop *q, struct http_request *request, void *data, int status, const struct json *body) {
-    struct suggest_request *r = data;
+static void reply(struct query_loop *q, struct http_request *request, struct suggest_request *r, const struct json *body) {
     struct error error = {0};
-    if (status == 404) {
-        reply_error(request, ERROR_UNAVAILABLE, "there is no search index yet: start the projector, which creates it");
-        return;
-    }
-    if (!search_result_check(body, &error)) {
-        reply_error(request, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
-        return;
-    }
     r->s.categories = q->categories; /* the snapshot may be another one by now */
     r->s.took_ms = (clock_now_usec() - r->begun + 500) / 1000;
     struct buf out = BUF_INIT(SUGGEST_RESULT_MAX_BYTES);
@@ -61,6 +52,32 @@ static void on_hits(struct query_loop *q, struct http_request *request, void *da
     buf_done(&out);
     error_nomem(&error);
     http_reply_error(request, &error);
+}
+
+/* With a fallback somebody who types gets the categories, which are in memory, and no error. */
+static void on_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
+    struct suggest_request *r = data;
+    if (!q->fallback || !error_is_retriable(error)) {
+        upstream_reply_error(q, request, error);
+        return;
+    }
+    r->s.degraded = "fallback";
+    query_reply_degraded(request);
+    reply(q, request, r, NULL);
+}
+
+static void on_hits(struct query_loop *q, struct http_request *request, void *data, int status, const struct json *body) {
+    struct error error = {0};
+    if (status != 404 && search_result_check(body, &error)) {
+        reply(q, request, data, body);
+        return;
+    }
+    if (error.code == ERROR_CORRUPT)
+        upstream_distrust(q);
+    error_set(&error, ERROR_UNAVAILABLE,
+              status == 404 ? "there is no search index yet: start the projector, which creates it"
+                            : "the search engine's answer is not complete; try again shortly");
+    on_failed(q, request, data, &error);
 }
 
 void handle_suggest(struct http_request *request, void *ctx) {
@@ -88,7 +105,7 @@ void handle_suggest(struct http_request *request, void *ctx) {
     uri_encode(&path, q->conf->index, strlen(q->conf->index));
     buf_append_str(&path, "/_search");
     if (r->s.text && buf_ok(&path) && suggest_query_write(&r->s, &body)) {
-        upstream_ask(q, request, "POST", path.data, &body, on_hits, r);
+        upstream_ask_or(q, request, "POST", path.data, &body, on_hits, on_failed, r);
     } else {
         buf_done(&body);
         reply_error(request, ERROR_INTERNAL, "out of memory");

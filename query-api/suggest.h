@@ -15,13 +15,14 @@ struct suggest {
     const struct category_list *categories; /* may be NULL */
     const char *lang;
     unsigned size; /* of each list */
+    const char *degraded; /* NULL: there is an answer */
     uint64_t took_ms;
     const char *query_id;
 };
 
 /* Writes the request body. False only if out failed. */
 bool suggest_query_write(const struct suggest *s, struct buf *out);
-/* answer: a complete one (search_result_check). False: no memory. */
+/* answer: a complete one (search_result_check), or NULL: what is known without one. False: no memory. */
 bool suggest_result_write(const struct suggest *s, const struct json *answer, struct buf *out);
 
 /* Is it nothing but consonants, which begin syllables: ㄴ, ㄴㅌㅂ? */

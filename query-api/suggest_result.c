@@ -234,7 +234,7 @@ bool suggest_result_write(const struct suggest *s, const struct json *answer, st
     }
     json_write_array_end(&w);
     json_write_key(&w, "degraded");
-    json_write_null(&w);
+    json_write_str(&w, s->degraded);
     json_write_key(&w, "took_ms");
     json_write_uint(&w, s->took_ms);
     json_write_key(&w, "query_id");

@@ -16,10 +16,13 @@ struct upstream {
     usec_t begun;
     unsigned at_engine; /* when it went out, itself included */
     upstream_answer *answer;
+    upstream_failed *failed;
     void *data;
 };
 
-enum { DEPTH_MAX = 64, TIMEOUT_MIN = 10000, REPLY_MARGIN = 200000 /* both usec_t */ };
+enum { DISTRUST_MAX = 5, DEPTH_MAX = 64, TIMEOUT_MIN = 10000, REPLY_MARGIN = 200000 /* both usec_t */ };
+
+#define SILENCE_USEC (300 * USEC_PER_MSEC)
 
 static void upstream_free(struct upstream *u) {
     *u->back = u->next;
@@ -56,21 +59,21 @@ static bool keep_answer(struct http_request *request, struct buf *text) {
     return true;
 }
 
-/* An answer of 4xx or garbage says nothing about the server's health; only these do. */
+/* An answer of 4xx says nothing about the server's health; only these do, and a body that is no JSON. */
 static bool is_failure(const struct http_response *r) {
     return r->error.code != ERROR_NONE || r->status == 429 || r->status >= 500;
 }
 
-/* Tells the breaker how a call ended. hung: in vain until its time was up, and nothing else was answered meanwhile; then it
- * is not waited for more of them, which are few at a time. */
-static void report(struct query_loop *q, bool failed, bool hung) {
+/* Tells the breaker how a call ended. hopeless: in vain until its time was up, and nothing else was answered meanwhile, or
+ * known from elsewhere; then it is not waited for more of them, which are few at a time. */
+static void report(struct query_loop *q, bool failed, bool hopeless) {
     bool before = q->breaker.state != BREAKER_CLOSED;
     if (!failed)
         breaker_success(&q->breaker);
     else
         breaker_failure(&q->breaker, loop_now(q->loop));
-    while (hung && q->breaker.state == BREAKER_CLOSED)
-        breaker_failure(&q->breaker, loop_now(q->loop));
+    if (hopeless)
+        breaker_trip(&q->breaker, loop_now(q->loop));
     bool after = q->breaker.state != BREAKER_CLOSED;
     if (before == after)
         return;
@@ -91,13 +94,23 @@ void upstream_reply_error(struct query_loop *q, struct http_request *request, co
     http_reply_error(request, error);
 }
 
-static void reply_unavailable(struct query_loop *q, struct http_request *request, enum error_code code) {
+void upstream_distrust(struct query_loop *q) {
+    if (++q->distrusted >= DISTRUST_MAX)
+        report(q, true, true);
+}
+
+static void default_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
+    (void)data;
+    search_cache_fail(q, request, error);
+}
+
+static void fail_unavailable(const struct upstream *u, enum error_code code) {
     struct error error = {.code = code};
     if (code == ERROR_TIMEOUT)
         error_set(&error, ERROR_UNAVAILABLE, "the search engine did not answer in time; try again shortly");
     else
         error_set(&error, code, "the search engine cannot be reached or is overloaded; try again shortly");
-    search_cache_fail(q, request, &error);
+    u->failed(u->q, u->request, u->data, &error);
 }
 
 static void handle_failure(struct upstream *u, const struct http_response *response) {
@@ -110,21 +123,43 @@ static void handle_failure(struct upstream *u, const struct http_response *respo
     log_warn("upstream.failed", LOG_INT("status", response->status), LOG_ERR(&error),
              LOG_STR("request_id", http_request_id(u->request)));
     if (response->error.code != ERROR_NONE || error_is_retriable(&error)) {
-        reply_unavailable(u->q, u->request, error.code == ERROR_TIMEOUT ? ERROR_TIMEOUT : ERROR_UNAVAILABLE);
+        fail_unavailable(u, error.code == ERROR_TIMEOUT ? ERROR_TIMEOUT : ERROR_UNAVAILABLE);
         return;
     }
     error_set(&error, ERROR_INTERNAL, "the search engine refused the query; the log of this server says why under %s",
               http_request_id(u->request));
-    search_cache_fail(u->q, u->request, &error);
+    u->failed(u->q, u->request, u->data, &error);
+}
+
+/* Is it JSON at all, as far as there is something to be read? */
+static const struct json *read_answer(struct upstream *u, struct http_response *response) {
+    struct error error = {0};
+    const struct json *body = NULL;
+    char *text = response->body->data;
+    size_t len = response->body->len;
+    if (text && keep_answer(u->request, response->body))
+        body = answer_json_parse(http_request_arena(u->request), text, len, DEPTH_MAX, &error);
+    if (!body && response->status != 404)
+        log_warn("upstream.garbage", LOG_INT("status", response->status), LOG_ERR(&error));
+    return body;
+}
+
+/* An answer of the right shape leaves the count of the others at zero. */
+static void give_answer(struct upstream *u, int status, const struct json *body) {
+    struct query_loop *q = u->q;
+    unsigned before = q->distrusted;
+    u->answer(q, u->request, u->data, status, body);
+    if (q->distrusted == before)
+        q->distrusted = 0;
 }
 
 static void send_waiting(struct query_loop *q);
 
 /* What the call says about load and about the engine's health. How long a failure took says nothing about load. */
-static void learn(struct upstream *u, const struct http_response *response) {
+static void learn(struct upstream *u, const struct http_response *response, bool garbage) {
     struct query_loop *q = u->q;
     usec_t now = clock_now_usec(), took = now - u->begun;
-    bool failed = is_failure(response);
+    bool failed = garbage || is_failure(response);
     metric_observe(q->upstream_seconds, took);
     if (!failed) {
         q->upstream_answered = now;
@@ -138,25 +173,17 @@ static void on_response(void *ctx, struct http_response *response) {
     struct upstream *u = ctx;
     struct query_loop *q = u->q;
     q->upstream_active--;
-    learn(u, response);
+    bool answered = response->error.code == ERROR_NONE && (response->status / 100 == 2 || response->status == 404);
+    const struct json *body = answered ? read_answer(u, response) : NULL;
+    bool garbage = answered && !body && response->status != 404;
+    learn(u, response, garbage);
     send_waiting(q);
-    if (response->error.code != ERROR_NONE || (response->status / 100 != 2 && response->status != 404)) {
+    if (!answered)
         handle_failure(u, response);
-        upstream_free(u);
-        return;
-    }
-    struct error error = {0};
-    const struct json *body = NULL;
-    char *text = response->body->data;
-    size_t len = response->body->len;
-    if (text && keep_answer(u->request, response->body))
-        body = answer_json_parse(http_request_arena(u->request), text, len, DEPTH_MAX, &error);
-    if (body || response->status == 404) {
-        u->answer(q, u->request, u->data, response->status, body);
-    } else {
-        log_warn("upstream.garbage", LOG_INT("status", response->status), LOG_ERR(&error));
-        reply_unavailable(u->q, u->request, ERROR_UNAVAILABLE);
-    }
+    else if (garbage)
+        fail_unavailable(u, ERROR_UNAVAILABLE);
+    else
+        give_answer(u, response->status, body);
     upstream_free(u);
 }
 
@@ -179,9 +206,15 @@ static void refuse_load(struct query_loop *q, struct http_request *request) {
     search_cache_fail(q, request, &error);
 }
 
+/* Full, and nothing comes back: that is no overload but perhaps the beginning of an outage. */
+static bool is_silent(const struct query_loop *q) {
+    return clock_now_usec() > q->upstream_answered + SILENCE_USEC;
+}
+
 bool upstream_has_room(struct query_loop *q, struct http_request *request) {
     if (q->breaker.state != BREAKER_CLOSED || !is_full(q) ||
-        load_limit_may_wait(&q->limit, q->upstream_active, q->upstream_waiting, loop_now(q->loop)))
+        load_limit_may_wait(&q->limit, q->upstream_active, q->upstream_waiting, loop_now(q->loop)) ||
+        (q->fallback && is_silent(q)))
         return true;
     refuse_load(q, request);
     return false;
@@ -222,7 +255,7 @@ static void send_out(struct upstream *u) {
     char traceparent[TRACEPARENT_SIZE];
     if (!breaker_allow(&q->breaker, loop_now(q->loop))) {
         metric_inc(q->shed_down);
-        reply_unavailable(q, u->request, ERROR_UNAVAILABLE);
+        fail_unavailable(u, ERROR_UNAVAILABLE);
         upstream_free(u);
         return;
     }
@@ -236,7 +269,7 @@ static void send_out(struct upstream *u) {
         q->upstream_active--;
         report(q, true, false);
         log_warn("upstream.failed", LOG_ERR(&error));
-        reply_unavailable(q, u->request, ERROR_UNAVAILABLE);
+        fail_unavailable(u, ERROR_UNAVAILABLE);
         upstream_free(u);
     }
 }
@@ -263,20 +296,30 @@ static void send_waiting(struct query_loop *q) {
 
 void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
                   struct buf *body, upstream_answer *answer, void *data) {
+    upstream_ask_or(q, request, method, path, body, answer, default_failed, data);
+}
+
+void upstream_ask_or(struct query_loop *q, struct http_request *request, const char *method, const char *path,
+                     struct buf *body, upstream_answer *answer, upstream_failed *failed, void *data) {
     bool at_once = is_follow_up(request) || q->breaker.state != BREAKER_CLOSED || !is_full(q);
-    if (!at_once && !upstream_has_room(q, request)) {
+    if (!at_once && !load_limit_may_wait(&q->limit, q->upstream_active, q->upstream_waiting, loop_now(q->loop))) {
         if (body)
             buf_done(body);
+        if (q->fallback && is_silent(q))
+            fail_unavailable(&(struct upstream){.q = q, .request = request, .failed = failed, .data = data}, ERROR_UNAVAILABLE);
+        else
+            refuse_load(q, request);
         return;
     }
     struct upstream *u = upstream_new(q, request, method, path, body);
     if (!u) {
         struct error error = {0};
         error_nomem(&error);
-        search_cache_fail(q, request, &error);
+        failed(q, request, data, &error);
         return;
     }
     u->answer = answer;
+    u->failed = failed;
     u->data = data;
     if (at_once)
         send_out(u);

@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (search_result_write(&params, answer, &context, &out, &error))
             check(&out);
         check_second_pass(&params, answer, context, &out);
-        if (product_view_write(answer, list, "en", &view))
+        if (product_view_write(answer, list, "en", NULL, &view))
             check(&view);
     }
     category_list_free(list);

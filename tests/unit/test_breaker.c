@@ -89,6 +89,20 @@ static void test_odd_settings(void **state) {
     assert_true(breaker_allow(&b, 7));
 }
 
+static void test_tripped(void **state) {
+    (void)state;
+    struct breaker b;
+    breaker_init(&b, 3, MIN, MAX);
+    breaker_trip(&b, 7);
+    assert_false(breaker_allow(&b, 7));
+    usec_t at = breaker_retry_at(&b);
+    breaker_trip(&b, 8);
+    assert_int_equal(breaker_retry_at(&b), at);
+    assert_true(breaker_allow(&b, at));
+    breaker_success(&b);
+    assert_true(breaker_allow(&b, at));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opens_after_failures_in_a_row),
@@ -96,6 +110,7 @@ int main(void) {
         cmocka_unit_test(test_pause_doubles_up_to_the_maximum),
         cmocka_unit_test(test_late_results_are_ignored_while_open),
         cmocka_unit_test(test_odd_settings),
+        cmocka_unit_test(test_tripped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

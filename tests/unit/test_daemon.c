@@ -358,12 +358,12 @@ static void test_serving(void **state) {
     assert_int_equal(ask_child(&f, "GET /healthz", &a), 200);
     assert_non_null(strstr(a.body, "\"program\":\"query-api\""));
     assert_int_equal(ask_child(&f, "GET /readyz", &a), 503);
-    assert_string_equal(a.body, "{\"ready\":false,\"conditions\":[{\"name\":\"elasticsearch\",\"ready\":false,"
+    assert_string_equal(a.body, "{\"ready\":false,\"degraded\":false,\"conditions\":[{\"name\":\"elasticsearch\",\"ready\":false,"
                                 "\"reason\":\"not asked yet\"}]}\n");
     assert_string_equal(answer_header(&a, "Retry-After"), "1");
     assert_int_equal(ask_child(&f, "POST /condition?ready", &a), 204);
     assert_int_equal(ask_child(&f, "GET /readyz", &a), 200);
-    assert_string_equal(a.body, "{\"ready\":true,\"conditions\":[{\"name\":\"elasticsearch\",\"ready\":true}]}\n");
+    assert_string_equal(a.body, "{\"ready\":true,\"degraded\":false,\"conditions\":[{\"name\":\"elasticsearch\",\"ready\":true}]}\n");
     assert_int_equal(ask_child(&f, "POST /condition", &a), 204);
     assert_int_equal(ask_child(&f, "GET /readyz", &a), 503);
     assert_non_null(strstr(a.body, "the index is missing"));

@@ -137,7 +137,7 @@ static bool use_categories(void *ctx, struct error *reterr) {
 
 static bool use_view(void *ctx, struct error *reterr) {
     _cleanup_(buf_done) struct buf out = BUF_INIT(1 << 20);
-    return product_view_write(ctx, NULL, "en", &out) || error_nomem(reterr);
+    return product_view_write(ctx, NULL, "en", NULL, &out) || error_nomem(reterr);
 }
 
 static void test_params(void **state) {

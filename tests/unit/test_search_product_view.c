@@ -10,7 +10,7 @@ static void assert_view(const char *source, const char *lang, const char *expect
     assert_true(category_list_add(list, parse("[{\"_source\":{\"id\":1,\"path\":\"1\",\"name\":\"패션\",\"names\":{\"en\":\"Fashion\"}}},"
                                               "{\"_source\":{\"id\":20,\"path\":\"1/20\",\"name\":\"신발\",\"names\":{\"en\":\"Shoes\"}}}]"), &added, &last_id));
     assert_true(category_list_finish(list));
-    assert_true(product_view_write(parse(source), list, lang, &out));
+    assert_true(product_view_write(parse(source), list, lang, NULL, &out));
     if (strcmp(out.data, expected) != 0)
         fail_msg("\n%s\nis not\n%s", out.data, expected);
     buf_done(&out);
@@ -30,7 +30,7 @@ static void test_varied_product(void **state) {
                 "\"category_paths\":[{\"path\":\"1/20\",\"names\":[\"Fashion\",\"Shoes\"]}],"
                 "\"variants\":[{\"sku\":\"a-1\",\"price\":5,\"stock\":\"out\","
                 "\"attributes\":{\"age\":[\"1\"],\"color\":[\"black\",\"red\"],\"size\":[\"a=b\"],\"zone\":[\"a\",\"b\"]}},"
-                "{\"sku\":\"a-2\",\"price\":null,\"stock\":\"low\",\"attributes\":{\"age\":[\"1\"],\"zone\":[\"a\",\"b\"]}}],\"created_at\":\"2026-01-01T00:00:00.000Z\",\"updated_at\":null}");
+                "{\"sku\":\"a-2\",\"price\":null,\"stock\":\"low\",\"attributes\":{\"age\":[\"1\"],\"zone\":[\"a\",\"b\"]}}],\"created_at\":\"2026-01-01T00:00:00.000Z\",\"updated_at\":null,\"degraded\":null}");
 }
 
 static void test_flat_product_with_lists_of_names(void **state) {
@@ -38,7 +38,7 @@ static void test_flat_product_with_lists_of_names(void **state) {
     assert_view("{\"id\":\"b\",\"name\":{\"en\":[\"Bag\",\"Sac\"]},\"flat\":{\"sku\":\"b\",\"attrs\":[\"x=1\"],\"price\":7,\"stock\":\"in\"}}", "ko",
                 "{\"id\":\"b\",\"name\":\"Bag\",\"price\":{\"min\":null,\"max\":null},\"brand\":null,\"currency\":null,\"in_stock\":null,\"stock\":null,"
                 "\"categories\":[],\"primary_category\":null,\"description\":null,\"category_paths\":[],"
-                "\"variants\":[{\"sku\":\"b\",\"price\":7,\"stock\":\"in\",\"attributes\":{\"x\":[\"1\"]}}],\"created_at\":null,\"updated_at\":null}");
+                "\"variants\":[{\"sku\":\"b\",\"price\":7,\"stock\":\"in\",\"attributes\":{\"x\":[\"1\"]}}],\"created_at\":null,\"updated_at\":null,\"degraded\":null}");
 }
 
 static void test_odd_shapes(void **state) {
@@ -49,7 +49,7 @@ static void test_odd_shapes(void **state) {
     };
     for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
         struct buf out = BUF_INIT(1 << 20);
-        if (product_view_write(parse(sources[i]), NULL, "en", &out))
+        if (product_view_write(parse(sources[i]), NULL, "en", NULL, &out))
             assert_non_null(parse(out.data));
         buf_done(&out);
     }
@@ -68,7 +68,7 @@ static void test_language(void **state) {
 static void test_a_full_buffer_fails(void **state) {
     (void)state;
     struct buf small = BUF_INIT(40);
-    assert_false(product_view_write(parse("{\"id\":\"a\"}"), NULL, "en", &small));
+    assert_false(product_view_write(parse("{\"id\":\"a\"}"), NULL, "en", NULL, &small));
     buf_done(&small);
 }
 
