@@ -12,6 +12,9 @@ BENCHES = {
     "scale": "a million products: memory, restart, verify (with --products 1000000 --rounds 1)",
     "search": "the same Elasticsearch query directly and through the query-api",
     "instantsearch": "a page of five InstantSearch queries, beside the five searches as one _msearch",
+    "search-cached": "searches as visitors repeat them, from the cache, beside nginx proxy_cache before Elasticsearch",
+    "search-fastapi": "the same Elasticsearch query through the query-api and through FastAPI with elasticsearch-py",
+    "search-1m": "whole pages with six facets, beside one query per chosen facet over nested attributes (with --products 1000000)",
     "relevance": "NDCG@10 of judged searches, beside plain Elasticsearch queries",
     "spike": "50 to 5,000 requests/s within a second, and three times the load that can be carried",
     "write": "product writes and import lines, beside the plain driver",
@@ -30,7 +33,7 @@ def main():
     parser.add_argument("--keep", action="store_true", help="leave the servers running for the next bench")
     args = parser.parse_args()
     from harness.environment import Environment
-    bench = importlib.import_module(f"harness.bench_{args.name}")
+    bench = importlib.import_module(f"harness.bench_{args.name.replace('-', '_')}")
     with Environment(args) as env:
         result = bench.run(env, args)
     print(json.dumps({"bench": args.name, "products": args.products, **result}))

@@ -7,17 +7,20 @@ import tempfile
 from harness.environment import VAR
 
 SCRIPT = """
-local requests = {}
+local requests, order = {}, {}
 local n = 0
 function init(args)
   for line in io.lines(args[1]) do
     local method, path, body = line:match("^(%S+) (%S+) ?(.*)$")
     requests[#requests + 1] = wrk.format(method, path, {["Content-Type"] = "application/json"}, body ~= "" and body:gsub("\\1", "\\n") or nil)
   end
+  for line in io.lines(args[2]) do
+    order[#order + 1] = requests[tonumber(line)]
+  end
 end
 function request()
-  n = n % #requests + 1
-  return requests[n]
+  n = n % #order + 1
+  return order[n]
 end
 function done(summary, latency)
   local e = summary.errors
@@ -29,10 +32,12 @@ end
 """
 
 
-def wrk(url, requests, connections, seconds):
-    """requests: (method, path, body or None). {requests, seconds, rate, p50_ms, p99_ms, errors}"""
+def wrk(url, requests, connections, seconds, order=None):
+    """requests: (method, path, body or None). order: indexes of them as they shall be sent; None: one after the other. {requests, seconds, rate, p50_ms, p99_ms, errors}"""
     with tempfile.TemporaryDirectory(dir=VAR) as folder:
-        script, listing = os.path.join(folder, "script.lua"), os.path.join(folder, "requests")
+        script, listing, ranks = (os.path.join(folder, name) for name in ("script.lua", "requests", "order"))
+        with open(ranks, "w") as f:
+            f.writelines(f"{i + 1}\n" for i in (order or range(len(requests))))
         with open(script, "w") as f:
             f.write(SCRIPT)
         with open(listing, "w") as f:
@@ -40,7 +45,7 @@ def wrk(url, requests, connections, seconds):
                 body = (body or "").replace("\n", "\1")  # a request is a line
                 f.write(f"{method} {path} {body}".rstrip(" ") + "\n")
         text = subprocess.run(["wrk", "-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s", "--timeout", "10s", "-s",
-                               script, url, "--", listing], stdout=subprocess.PIPE, text=True, check=True).stdout
+                               script, url, "--", listing, ranks], stdout=subprocess.PIPE, text=True, check=True).stdout
     result = json.loads(text.rpartition("JSON ")[2])
     result["rate"] = result["requests"] / result["seconds"]
     return result

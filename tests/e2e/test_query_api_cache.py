@@ -131,7 +131,7 @@ def test_what_answers_depend_on_ends_them(make_shop, stack, what):
             stack.es("DELETE", f"/{shop.index.index}")
             stack.es("POST", "/_aliases", {"actions": [{"add": {"index": other.index, "alias": shop.index.index}}]})
             eventually(lambda: shop.ids("") == ["tea-2"] and shop.ids("q=laptop") == [], 20, "the new index")
-            assert "event=index.changed" in shop.api.log()
+            eventually(lambda: "event=index.changed" in shop.api.log(), 20, "and it is noticed as such")
         finally:
             other.remove()
 

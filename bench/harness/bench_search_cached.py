@@ -1,0 +1,120 @@
+"""Searches as visitors repeat them (Zipf), from the query-api's cache, and beside it nginx proxy_cache in front of
+Elasticsearch with the same time to live, asked the very requests that the query-api sends there. Both have seen every
+search before it counts; they alternate in one run, and so does the query-api without its cache."""
+import http.client
+import os
+import random
+import subprocess
+import tempfile
+import urllib.parse
+
+from harness.bench_search import recorded
+from harness.environment import BUILD, VAR, call, median, say, table, until
+from harness.nginx import Nginx
+from harness.wrk import wrk
+
+FRESH_SECONDS, CACHE_MIB, CONNECTIONS, SEARCHES, LENGTH = 600, 64, 16, 1000, 20000
+COUNTER = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+static atomic_ulong count;
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+void *malloc(size_t n) { atomic_fetch_add(&count, 1); return __libc_malloc(n); }
+void *calloc(size_t n, size_t m) { atomic_fetch_add(&count, 1); return __libc_calloc(n, m); }
+void *realloc(void *p, size_t n) { atomic_fetch_add(&count, 1); return __libc_realloc(p, n); }
+__attribute__((destructor)) static void say(void) {
+    FILE *f = fopen(getenv("ALLOCATIONS"), "w");
+    if (f) { fprintf(f, "%lu", (unsigned long)count); fclose(f); }
+}
+"""
+
+
+def zipf(rng, searches, length, exponent=1.0):
+    weights = [1 / (rank + 1) ** exponent for rank in range(searches)]
+    return rng.choices(range(searches), weights, k=length)
+
+
+def ready(env, settings):
+    query = env.program("query-api", settings).wait_ready()
+    until(lambda: call(f"{query.url}/v1/categories/tree")[0] == 200, 30, "categories")
+    return query
+
+
+def allocations(env, settings, requests):
+    """Per request, from two runs that differ in their number only."""
+    with tempfile.TemporaryDirectory(dir=VAR) as folder:
+        source, library, result = (os.path.join(folder, name) for name in ("count.c", "count.so", "count"))
+        with open(source, "w") as f:
+            f.write(COUNTER)
+        subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
+        counts = []
+        for repeats in (1, 3):
+            query = ready(env, {**settings, "LD_PRELOAD": library, "ALLOCATIONS": result, "READSIDE_QUERY_API_LOOPS": "1"})
+            for _ in range(1 + repeats):  # the first time they are not there yet
+                ask_each(query.url, requests)
+            query.stop()
+            with open(result) as f:
+                counts.append(int(f.read()))
+    return (counts[1] - counts[0]) / (2 * len(requests))
+
+
+def ask_each(url, requests):
+    """Each request once, over one connection."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    for method, path, body in requests:
+        connection.request(method, path, body)
+        reply = connection.getresponse()
+        reply.read()
+        if reply.status != 200:
+            raise RuntimeError(f"{path}: {reply.status}")
+    connection.close()
+
+
+def run(env, args):
+    env.load(env.program("write-api").wait_ready())
+    projector = env.projector()
+    say("projecting the catalogue")
+    until(lambda: env.count() >= args.products, 900, "end of the projection", 0.5)
+    projector.stop()
+    strings, bodies, _ = recorded(env, SEARCHES, args.seed)
+    gets = [("GET", "/v1/search?" + s, None) for s in strings]
+    order = zipf(random.Random(args.seed), len(strings), LENGTH)
+    cached = {"READSIDE_QUERY_API_CACHE_BYTES": f"{CACHE_MIB}m", "READSIDE_QUERY_API_CACHE_FRESH": f"{FRESH_SECONDS}s"}
+    query, plain = ready(env, cached), ready(env, {"READSIDE_QUERY_API_CACHE_BYTES": "0"})
+    nginx = Nginx(env.es.removeprefix("http://"), f"{FRESH_SECONDS}s")
+    try:
+        sides = {"nginx": (nginx.url, bodies, nginx), "query-api": (query.url, gets, query), "no cache": (plain.url, gets, plain)}
+        say("every search is asked once")
+        for name in ("nginx", "query-api"):
+            url, requests, _ = sides[name]
+            for _ in range(4 if name == "query-api" else 1):  # each loop has a cache of its own
+                ask_each(url, requests)
+        seen = {name: [] for name in sides}
+        for n in range(args.rounds):
+            for name, (url, requests, program) in sides.items():
+                before = program.cpu_seconds()
+                one = wrk(url, requests, CONNECTIONS, args.seconds, order)
+                if one["errors"]:
+                    raise RuntimeError(f"{name}: {one['errors']} errors")
+                one["cpu_us"] = (program.cpu_seconds() - before) / one["requests"] * 1e6
+                seen[name].append(one)
+            say(f"round {n + 1}: " + ", ".join(f"{name} {seen[name][-1]['rate']:.0f}/s" for name in sides))
+    finally:
+        nginx.stop()
+    metrics = query.metrics()
+    hits = {r: metrics.get(f'readside_query_api_cache_answers_total{{result="{r}"}}', 0) for r in ("fresh", "stale", "miss", "joined")}
+    middle = {name: {k: median([one[k] for one in ones]) for k in ("rate", "p50_ms", "p99_ms", "cpu_us")} for name, ones in seen.items()}
+    table(f"{SEARCHES} searches over {args.products:,} products, Zipf, {CONNECTIONS} connections, medians of {args.rounds}",
+          [[name, f"{m['rate']:.0f}", f"{m['p50_ms']:.2f}", f"{m['p99_ms']:.2f}", f"{m['cpu_us']:.1f}"] for name, m in middle.items()],
+          ["side", "searches/s", "p50 ms", "p99 ms", "CPU us each"])
+    return {"ratio_to_nginx": round(median([b["rate"] / a["rate"] for a, b in zip(seen["nginx"], seen["query-api"])]), 3),
+            "p99_ratio_to_nginx": round(median([b["p99_ms"] / a["p99_ms"] for a, b in zip(seen["nginx"], seen["query-api"])]), 3),
+            "ratio_to_uncached": round(middle["query-api"]["rate"] / middle["no cache"]["rate"], 1),
+            "rate": round(middle["query-api"]["rate"]), "nginx_rate": round(middle["nginx"]["rate"]),
+            "cpu_us": round(middle["query-api"]["cpu_us"], 1), "nginx_cpu_us": round(middle["nginx"]["cpu_us"], 1),
+            "hit_ratio": round(hits["fresh"] / max(1, sum(hits.values())), 4), "cache_mib": CACHE_MIB,
+            "rss_mib": round(query.peak_mib(), 1), "allocations_per_request": round(allocations(env, cached, gets[:500]), 1)}
