@@ -89,15 +89,18 @@ static void test_more_names_than_places(void **state) {
     rate_table_free(table);
 }
 
+enum { THREADS = 4, SHARED_BURST = 300000 };
 static struct rate_table *shared;
 static atomic_uint all_taken;
+static pthread_barrier_t start;
 
 static void *hammer(void *arg) {
     usec_t wait = 0;
     unsigned taken = 0;
     (void)arg;
-    for (usec_t t = 0; t < 20000; t++)
-        taken += take(shared, "shared", 1000, 100, START + t, &wait);
+    pthread_barrier_wait(&start);
+    for (int i = 0; i < SHARED_BURST; i++)
+        taken += take(shared, "shared", 1, SHARED_BURST, START, &wait);
     atomic_fetch_add(&all_taken, taken);
     return NULL;
 }
@@ -105,15 +108,17 @@ static void *hammer(void *arg) {
 /* Four threads have one bucket, not four. */
 static void test_threads_share_a_bucket(void **state) {
     (void)state;
-    pthread_t threads[4];
+    pthread_t threads[THREADS];
     usec_t wait = 0;
     shared = rate_table_new();
-    assert_true(take(shared, "shared", 1000, 100, START, &wait)); /* its place is taken before they race for one */
-    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+    assert_int_equal(pthread_barrier_init(&start, NULL, THREADS), 0);
+    assert_true(take(shared, "shared", 1, SHARED_BURST, START, &wait)); /* its place is taken before they race for one */
+    for (size_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, hammer, NULL), 0);
-    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+    for (size_t i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
-    assert_int_equal(atomic_load(&all_taken), 99 + 19);
+    assert_int_equal(atomic_load(&all_taken), SHARED_BURST - 1);
+    pthread_barrier_destroy(&start);
     rate_table_free(shared);
 }
 
