@@ -26,7 +26,8 @@ def keys(stack, program, tmp_path):
     index = SearchIndex(stack).create()
     api = program("query-api", {"query-api.admin_key": ADMIN, **{k.replace("READSIDE_QUERY_API_", "query-api.").lower(): v
                                                                  for k, v in index.environment.items()}}).start(wait="alive")
-    eventually(lambda: requests.get(api.url + "/admin/keys", headers=bearer(ADMIN), timeout=10).status_code == 200, 20)
+    eventually(lambda: all(requests.get(api.url + "/admin/keys", headers=bearer(ADMIN), timeout=10).status_code == 200
+                           for _ in range(6)), 20)  # every loop has seen the index
 
     class Keys:
         name = index.keys_index
