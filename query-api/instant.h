@@ -69,7 +69,8 @@ struct instant_context {
 };
 
 /* Reads {"indexName":…,"params":"a=b&…"} with params as text, as an object or flat. index: of the path, or data NULL. False:
- * INVALID with what to change, NOT_FOUND for an index that is not served, INTERNAL without memory. */
+ * INVALID with what to change, NOT_FOUND for an index that is not served, INTERNAL without memory,
+ * UNAVAILABLE for a category as long as there is no list of them. */
 bool instant_query_read(const struct instant_context *context, struct slice index, const struct json *request,
                         struct instant_query *ret, struct error *reterr);
 /* False: INVALID. */

@@ -108,10 +108,12 @@ static bool ends_with(struct slice s, struct slice end) {
 static bool category_values(struct instant_parser *p, struct filter *f, unsigned level, struct slice value, struct error *reterr) {
     const struct category_list *list = p->context->categories;
     _cleanup_(buf_done) struct buf name = BUF_INIT(1 << 16);
+    if (!list)
+        return error_set(reterr, ERROR_UNAVAILABLE, "the categories are not loaded yet; try again shortly");
     f->values = arena_alloc(p->context->arena, PATHS_MAX * sizeof(*f->values));
     if (!f->values)
         return error_nomem(reterr);
-    for (size_t i = 0; list && i < category_list_count(list) && f->value_count < PATHS_MAX; i++) {
+    for (size_t i = 0; i < category_list_count(list) && f->value_count < PATHS_MAX; i++) {
         const struct category *c = category_list_at(list, i);
         if (depth_of(c->path) != level || !ends_with(value, category_name(c, p->lang)))
             continue;

@@ -124,7 +124,7 @@ static bool folds(const struct instant_query *main, const struct instant_query *
 }
 
 static struct facet facet_of(const struct instant_attribute *a) {
-    return (struct facet){.dim = a->dim, .name = a->dim == DIM_ATTR ? a->name : SLICE("")};
+    return (struct facet){.dim = a->dim, .name = a->dim == DIM_ATTR ? a->name : SLICE(""), .bounds = a->dim == DIM_PRICE};
 }
 
 static bool has_facet(const struct draft *d, struct facet f) {
@@ -143,7 +143,7 @@ static void add_query(struct draft *d, const struct instant_query *q) {
     if (q->facets_all) {
         static const enum dimension dims[] = {DIM_CATEGORY, DIM_BRAND, DIM_PRICE, DIM_STOCK};
         for (size_t i = 0; i < sizeof(dims) / sizeof(dims[0]); i++)
-            add_facet(d, (struct facet){.dim = dims[i], .name = SLICE("")});
+            add_facet(d, (struct facet){.dim = dims[i], .name = SLICE(""), .bounds = dims[i] == DIM_PRICE});
         add_facet(d, (struct facet){.dim = DIM_ATTR, .name = SLICE("*")});
     }
     for (size_t i = 0; i < q->facet_count; i++)

@@ -101,10 +101,10 @@ static void should_begin(struct json_write *w) {
     json_write_array(w);
 }
 
-static void should_end(struct json_write *w) {
+static void should_end(struct json_write *w, unsigned at_least) {
     json_write_array_end(w);
     json_write_key(w, "minimum_should_match");
-    json_write_int(w, 1);
+    json_write_uint(w, at_least);
     json_write_object_end(w);
     json_write_object_end(w);
 }
@@ -159,13 +159,13 @@ static void write_attr_filter(struct json_write *w, enum form form, const struct
         write_name(w, "varied", f->name);
     else
         write_no_name(w, f->name);
-    should_end(w);
+    should_end(w, 1);
 }
 
 static void write_price_filter(struct json_write *w, enum form form, const struct filter *f) {
     should_begin(w);
     write_ranges(w, form, f);
-    should_end(w);
+    should_end(w, 1);
 }
 
 static bool takes_part(const struct search_writer *q, const struct filter *f, enum visible which,
@@ -242,7 +242,7 @@ void search_filter_any_sku(struct search_writer *q, enum visible which, const st
     }
     json_write_object_end(w);
     json_write_object_end(w);
-    should_end(w);
+    should_end(w, 1);
 }
 
 void search_filter_condition(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits) {
@@ -266,25 +266,28 @@ bool search_filter_any_product(const struct search_writer *q, enum visible which
 }
 
 /* A filter alone, as if there were no other: any variant may meet it. */
-static void write_literal(struct search_writer *q, struct search_literal *literal) {
-    struct search_params alone = {.filters = &literal->filter, .filter_count = 1};
+static void write_alone(struct search_writer *q, struct filter *f) {
+    struct search_params alone = {.filters = f, .filter_count = 1};
     struct search_writer one = {.p = &alone, .w = q->w};
-    struct json_write *w = &one.w;
-    if (literal->negated) {
-        json_write_object(w);
-        json_write_key(w, "bool");
-        json_write_object(w);
-        json_write_key(w, "must_not");
-    }
-    search_filter_begin(w);
+    search_filter_begin(&one.w);
     search_filter_products(&one, VISIBLE_ALL, NULL);
     search_filter_condition(&one, VISIBLE_ALL, NULL, false);
-    search_filter_end(w);
-    if (literal->negated) {
-        json_write_object_end(w);
-        json_write_object_end(w);
-    }
+    search_filter_end(&one.w);
     q->w = one.w;
+}
+
+static void write_literal(struct search_writer *q, struct search_literal *literal) {
+    if (!literal->negated) {
+        write_alone(q, &literal->filter);
+        return;
+    }
+    json_write_object(&q->w);
+    json_write_key(&q->w, "bool");
+    json_write_object(&q->w);
+    json_write_key(&q->w, "must_not");
+    write_alone(q, &literal->filter);
+    json_write_object_end(&q->w);
+    json_write_object_end(&q->w);
 }
 
 void search_filter_clauses(struct search_writer *q) {
@@ -293,6 +296,20 @@ void search_filter_clauses(struct search_writer *q) {
         should_begin(&q->w);
         for (size_t k = 0; k < clause->count; k++)
             write_literal(q, &clause->literals[k]);
-        should_end(&q->w);
+        should_end(&q->w, 1);
     }
+}
+
+void search_filter_all_but_one(struct search_writer *q) {
+    const struct search_params *p = q->p;
+    unsigned shown = 0;
+    for (size_t i = 0; i < p->filter_count; i++)
+        shown += search_params_shows(p, &p->filters[i]);
+    if (shown < 2)
+        return;
+    should_begin(&q->w);
+    for (size_t i = 0; i < p->filter_count; i++)
+        if (search_params_shows(p, &p->filters[i]))
+            write_alone(q, &p->filters[i]);
+    should_end(&q->w, shown - 1);
 }

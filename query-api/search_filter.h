@@ -36,5 +36,8 @@ void search_filter_any_sku(struct search_writer *q, enum visible which, const st
 void search_filter_condition(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits);
 /* The clauses, one filter each. */
 void search_filter_clauses(struct search_writer *q);
+/* Leaves out products that miss two or more of the filters whose facets are shown: they are no hits, and no facet counts them,
+ * as each leaves out its own filter alone. Nothing if there are fewer than two. */
+void search_filter_all_but_one(struct search_writer *q);
 bool search_filter_any_product(const struct search_writer *q, enum visible which, const struct filter *but);
 bool search_filter_any_variant(const struct search_writer *q, enum visible which, const struct filter *but);

@@ -90,7 +90,7 @@ bool search_key_write(struct arena *arena, const struct search_params *p, struct
     for (size_t i = 0; ok && i < p->filter_count; i++)
         ok = write_filter(arena, &p->filters[i], &text, &range, &filters[i]);
     for (size_t i = 0; ok && i < p->facet_count; i++) {
-        buf_append_u64(&text, p->facets[i].dim);
+        buf_append_u64(&text, p->facets[i].dim * 2u + p->facets[i].bounds);
         put(&text, p->facets[i].name);
         ok = keep(arena, &text, &facets[i]);
     }

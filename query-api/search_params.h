@@ -47,6 +47,7 @@ struct search_clause {
 struct facet {
     enum dimension dim;
     struct slice name; /* DIM_ATTR: the name, or "*" for every attribute */
+    bool bounds;       /* DIM_PRICE: lowest and highest, no histogram */
 };
 
 enum sort_order { SORT_RELEVANCE, SORT_PRICE_ASC, SORT_PRICE_DESC, SORT_NEWEST, SORT_BEST_SELLING };

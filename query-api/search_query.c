@@ -102,10 +102,12 @@ static void write_metric_agg(struct json_write *w, const char *name, const char 
     json_write_object_end(w);
 }
 
-static void write_price_buckets(struct json_write *w, enum form form) {
+static void write_price_buckets(struct json_write *w, enum form form, bool bounds) {
     const char *field = search_filter_field(form, DIM_PRICE);
     write_metric_agg(w, "min", field);
     write_metric_agg(w, "max", field);
+    if (bounds)
+        return;
     json_write_key(w, "v");
     json_write_object(w);
     json_write_key(w, "range");
@@ -137,7 +139,7 @@ static void write_variant_buckets(struct search_writer *q, enum form form, const
     else if (facet->dim == DIM_STOCK)
         write_stock_buckets(&q->w, form);
     else
-        write_price_buckets(&q->w, form);
+        write_price_buckets(&q->w, form, facet->bounds);
 }
 
 /* {"o":{"filter":<other selections>,"aggs":{...}}} within one form. An attribute that stands with the product is
@@ -324,6 +326,7 @@ static void write_query(struct search_writer *q) {
     /* When nothing of the variants is shown as a facet the whole condition stands here, else in post_filter. */
     search_filter_condition(q, VISIBLE_HIDDEN, NULL, !q->terms && !search_filter_any_variant(q, VISIBLE_SHOWN, NULL));
     search_filter_clauses(q);
+    search_filter_all_but_one(q);
     json_write_array_end(w);
     json_write_object_end(w);
     json_write_object_end(w);

@@ -39,12 +39,17 @@ def random_page(url, tree, rng):
     return page(rng.choice(["", leaf["name"]]), rng.sample(brands, 2), low, low + int(span * rng.uniform(0.3, 0.8)), root["name"], leaf["name"])
 
 
+def wait_for_categories(url):
+    """On every loop, which connections reach in turn."""
+    until(lambda: all(call(f"{url}/v1/categories/tree")[0] == 200 for _ in range(16)), 30, "categories")
+
+
 def recorded(env, count, seed):
     """(pages that cost one search, the five searches of each as one _msearch, how many pages were left out)."""
     asked, pages, batches, left_out = [], [], [], 0
     forwarder = Forwarder(env.es, lambda *request: asked.append(request))
     query = env.program("query-api", {"READSIDE_QUERY_API_CACHE_BYTES": "0", "READSIDE_ELASTICSEARCH_URL": forwarder.url}).wait_ready()
-    until(lambda: call(f"{query.url}/v1/categories/tree")[0] == 200, 30, "categories")
+    wait_for_categories(query.url)
     tree = get_json(f"{query.url}/v1/categories/tree")["nodes"]
     rng = random.Random(seed)
 
@@ -76,7 +81,7 @@ def run(env, args):
     pages, batches, left_out = recorded(env, 200, args.seed)
     say(f"{left_out} pages had no hits, or asked Elasticsearch twice, and are left out")
     query = env.program("query-api", {"READSIDE_QUERY_API_CACHE_BYTES": "0"}).wait_ready()
-    until(lambda: call(f"{query.url}/v1/categories/tree")[0] == 200, 30, "categories")
+    wait_for_categories(query.url)
     direct = (env.es, [("POST", "/products/_msearch", batch) for batch in batches])
     through = (query.url, [("POST", PATH, one) for one in pages])
     for side in (direct, through):

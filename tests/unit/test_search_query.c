@@ -73,14 +73,24 @@ static void test_hidden_filters_go_into_the_query(void **state) {
 static void test_shown_filters_go_into_the_post_filter(void **state) {
     (void)state;
     const struct json *q = build("brand=LG&attr.color=red&in_stock=true&facets=brand,attr.color");
-    HAS_NOT(q, "query", "LG");
-    HAS_NOT(q, "query", "color=red");
     HAS(q, "query", "\"flat.stock\":[\"in\",\"low\"]");
     HAS(q, "post_filter", "LG");
     /* one variant must match all of it, the hidden stock included */
     HAS(q, "post_filter", "{\"terms\":{\"variants.stock\":[\"in\",\"low\"]}}");
     HAS(q, "post_filter", "{\"terms\":{\"variants.attrs\":[\"color=red\"]}}");
     HAS(q, "post_filter", "inner_hits");
+    HAS_NOT(q, "query", "inner_hits");
+}
+
+/* A product that misses two of the shown filters counts nowhere. */
+static void test_products_that_count_nowhere_are_left_out(void **state) {
+    (void)state;
+    HAS_NOT(build("brand=LG&in_stock=true&facets=brand"), "query", "LG");
+    const struct json *q = build("brand=LG&category=1/4&attr.color=red&price=1..9&in_stock=true&facets=brand,category,attr.*,price");
+    HAS(q, "query.bool.filter", "\"minimum_should_match\":3");
+    HAS(q, "query.bool.filter", "{\"bool\":{\"should\":[{\"bool\":{\"filter\":[{\"terms\":{\"brand\":[\"LG\"]}}]}},"
+                                "{\"bool\":{\"filter\":[{\"terms\":{\"category_paths\":[\"1/4\"]}}]}},");
+    HAS(q, "query.bool.filter", "{\"terms\":{\"variants.attrs\":[\"color=red\"]}}");
     HAS_NOT(q, "query", "inner_hits");
 }
 
@@ -165,7 +175,7 @@ static void test_counts_of_a_few_terms(void **state) {
     assert_null(json_get(q, "highlight"));
     HAS(q, "query", "variants.stock");
     HAS_NOT(q, "query", "inner_hits");
-    HAS_NOT(q, "query", "color=red");
+    HAS(q, "query.bool.filter", "\"minimum_should_match\":2");
     assert_int_equal(json_get(q, "aggs")->count, 3);
     HAS(q, "aggs.f1.aggs.flat.aggs.o.aggs.v", "\"include\":[\"color=blue\",\"color=red\"]");
     HAS(q, "aggs.f1.aggs.varied.aggs.o.aggs.v", "reverse_nested");
@@ -202,6 +212,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hidden_filters_go_into_the_query),
         cmocka_unit_test(test_shown_filters_go_into_the_post_filter),
+        cmocka_unit_test(test_products_that_count_nowhere_are_left_out),
         cmocka_unit_test(test_a_facet_leaves_out_its_own_selection_only),
         cmocka_unit_test(test_selected_attributes_of_the_star_count_apart),
         cmocka_unit_test(test_regular_expressions_are_escaped),
