@@ -30,6 +30,9 @@ struct projector_conf {
     int64_t verify_rate;
     bool verify_repair;
     usec_t verify_pause_usec;
+    char *events_index, *queries_index;
+    usec_t signals_interval_usec, events_keep_usec;
+    int64_t signals_rate;
     char *marks_topic, *marks_group; /* section [kafka], with those below */
     int marks_format; /* enum marks_format */
     int64_t marks_partitions, marks_replicas;

@@ -5,6 +5,7 @@
 #include "projector/lag.h"
 #include "projector/servers.h"
 #include "projector/source_mysql.h"
+#include "projector/signals_job.h"
 #include "projector/verifier.h"
 #include "projector/status.h"
 #include "projector/term.h"
@@ -265,7 +266,12 @@ static enum engine_end serve(struct owner *o, const struct term *term, struct er
         log_warn("index.frozen", LOG_STR("index", conf.index), LOG_STR("until", "the reindex is done"));
     else if (!verifier)
         log_warn("verify.failed", LOG_ERR(&error));
+    bool wants_signals = o->options->projector.signals_interval_usec > 0;
+    struct signals_job *signals = wants_signals ? signals_job_start(&conf, &error) : NULL;
+    if (wants_signals && !signals)
+        log_warn("signals.failed", LOG_ERR(&error));
     enum engine_end end = engine_run(engine, reterr);
+    signals_job_stop(signals);
     verifier_stop(verifier);
     set_engine(o, NULL);
     metric_set(lag_metrics.lease_owner, 0);

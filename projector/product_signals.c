@@ -55,10 +55,13 @@ bool signal_rows_add(struct signal_rows *s, struct slice id, int64_t sales, int6
     return true;
 }
 
+int signal_id_compare(struct slice a, struct slice b) {
+    int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 static int compare_rows(const void *a, const void *b) {
-    struct slice x = ((const struct signal_row *)a)->id, y = ((const struct signal_row *)b)->id;
-    int order = memcmp(x.data, y.data, x.len < y.len ? x.len : y.len);
-    return order ? order : (x.len > y.len) - (x.len < y.len);
+    return signal_id_compare(((const struct signal_row *)a)->id, ((const struct signal_row *)b)->id);
 }
 
 void signal_rows_sort(struct signal_rows *s) {

@@ -40,6 +40,7 @@ void signal_rows_reset(struct signal_rows *s);
 bool signal_rows_want(struct signal_rows *s, struct slice id);
 bool signal_rows_add(struct signal_rows *s, struct slice id, int64_t sales, int64_t popularity);
 void signal_rows_sort(struct signal_rows *s);
+int signal_id_compare(struct slice a, struct slice b); /* by bytes, as MySQL and Elasticsearch order them */
 struct product_signals signal_rows_get(const struct signal_rows *s, struct slice id);
 
 /* The step of an amount; `old` stays while the amount is less than three quarters of a step away from it, so that what

@@ -4,6 +4,7 @@
 #include "core/daemon.h"
 #include "core/embed.h"
 #include "query-api/fallback.h"
+#include "query-api/query_analytics.h"
 #include "query-api/query_api.h"
 #include "query-api/search_cache.h"
 #include "query-api/search_params.h"
@@ -20,6 +21,15 @@ static const struct http_route routes[] = {
      .handler = handle_search,
      .params = search_param_table,
      .summary = "The same with the parameters as a JSON object"},
+    {.method = "POST",
+     .path = "/v1/search/batch",
+     .handler = handle_search_batch,
+     .summary = "Up to ten searches at once: {\"searches\":[...]}"},
+    {.method = "GET",
+     .path = "/v1/recommendations",
+     .handler = handle_recommendations,
+     .params = recommendation_params,
+     .summary = "Products for a shopper, beside a product or without either"},
     {.method = "GET",
      .path = "/v1/suggest",
      .handler = handle_suggest,
@@ -76,6 +86,16 @@ static const struct http_route routes[] = {
      .scope = HTTP_SCOPE_ADMIN,
      .handler = handle_key_delete,
      .summary = "Delete one; no longer valid anywhere within two seconds"},
+    {.method = "POST",
+     .path = "/v1/events",
+     .handler = handle_events,
+     .summary = "What shoppers do: clicks, carts, purchases; up to 100 at once, 202 when they are written"},
+    {.method = "GET",
+     .path = "/admin/analytics/queries",
+     .scope = HTTP_SCOPE_ADMIN,
+     .handler = handle_query_report,
+     .params = query_report_params,
+     .summary = "What is searched most, with results and clicks; or what finds nothing"},
     {.method = "GET",
      .path = "/admin/{kind}",
      .scope = HTTP_SCOPE_ADMIN,
@@ -188,7 +208,8 @@ static bool query_loop_open(struct query_loop *q, struct program *p, size_t inde
     options.guard_ctx = q->guard;
     return (q->server = http_server_new(q->loop, &options, reterr)) && (q->poll = category_poll_new(q, reterr)) &&
            (q->override_poll = override_poll_new(q, reterr)) && (q->index_poll = index_poll_new(q, reterr)) &&
-           (q->cache = search_cache_new(q, index, p->count, reterr));
+           (q->cache = search_cache_new(q, index, p->count, reterr)) && (q->events = event_log_new(q, reterr)) &&
+           (q->analytics = query_analytics_new(q, reterr));
 }
 
 /* After its thread has ended. */
@@ -199,6 +220,8 @@ static void query_loop_close(struct query_loop *q) {
     api_key_watch_free(q->key_watch);
     index_poll_free(q->index_poll);
     upstream_drop_all(q);
+    event_log_free(q->events);
+    query_analytics_free(q->analytics);
     search_cache_free(q->cache);
     es_free(q->es);
     category_list_free(q->categories);

@@ -21,6 +21,9 @@ struct query_conf {
     char *index;
     char *categories_index;
     char *overrides_index;
+    char *events_index, *queries_index;
+    int64_t events_buffer_bytes;
+    usec_t analytics_flush_usec;
     char *admin_key;
     char *keys_index;
     usec_t keys_poll_usec;
@@ -56,9 +59,11 @@ enum search_engine { ENGINE_UNKNOWN, ENGINE_ELASTICSEARCH, ENGINE_OPENSEARCH };
 
 struct category_counts;
 struct category_poll;
+struct event_log;
 struct fallback;
 struct index_poll;
 struct override_poll;
+struct query_analytics;
 struct search_cache;
 struct upstream;
 
@@ -80,6 +85,8 @@ struct query_loop {
     enum search_engine engine; /* as the first walk by cursor found it */
     struct index_poll *index_poll;
     struct search_cache *cache;
+    struct event_log *events;
+    struct query_analytics *analytics;
     uint64_t epoch; /* see query_epoch_next */
     struct upstream *upstreams; /* questions under way or waiting */
     struct upstream *first_waiting, **last_waiting;
@@ -106,6 +113,15 @@ void similar_start(struct query_loop *q, struct http_request *request, struct sl
 /* The InstantSearch protocol, instant.h: batches, one search, the values of one facet, recommendations, and what browsers
  * ask before. */
 http_handler handle_instant_queries, handle_instant_query, handle_instant_facet, handle_instant_recommend, handle_instant_options;
+http_handler handle_events, handle_query_report, handle_search_batch, handle_recommendations;
+extern const struct http_param query_report_params[], recommendation_params[];
+
+/* Where the events of a loop wait for being written. */
+struct event_log *event_log_new(struct query_loop *q, struct error *reterr);
+void event_log_free(struct event_log *log);
+
+/* Is the sender an administrator? If not, the request is answered. */
+bool search_may_explain(struct http_request *request);
 /* GET (one, all), PUT and DELETE of /admin/{synonyms,stopwords,rules}. */
 http_handler handle_override_list, handle_override_get, handle_override_put, handle_override_delete;
 http_handler handle_page, handle_page_asset;

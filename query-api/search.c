@@ -1,5 +1,6 @@
 /* GET|POST /v1/search */
 #include "query-api/fallback.h"
+#include "query-api/query_analytics.h"
 #include "query-api/query_api.h"
 #include "query-api/search_cache.h"
 #include "query-api/search_cursor.h"
@@ -33,6 +34,12 @@ static void on_failed(struct query_loop *q, struct http_request *request, void *
         fallback_search(q, request, &s->params, on_fallback, on_fallback_failed, s))
         return;
     search_cache_fail(q, request, error);
+}
+
+static int64_t found(const struct json *body) {
+    int64_t total = SEARCH_FEW;
+    json_int64(json_path(body, "hits.total.value"), &total);
+    return total;
 }
 
 static void reply_with_error(struct query_loop *q, struct http_request *request, struct search *s, struct error *error) {
@@ -70,6 +77,8 @@ static bool reply(struct query_loop *q, struct http_request *request, struct sea
         buf_done(&out);
         return false;
     }
+    if (!s->fallback && s->params.filter_count + s->params.clause_count == 0)
+        query_analytics_results(q->analytics, s->params.q, found(s->answer));
     search_cache_end(q, request, s->begun, &out, common_len, s->fallback);
     return true;
 }
@@ -127,12 +136,6 @@ static void answer(struct query_loop *q, struct http_request *request, struct se
         return;
     struct buf again = BUF_INIT(QUERY_MAX_BYTES);
     ask(q, request, &again, search_counts_write(&s->params, &s->doubts, &again), on_counts, s);
-}
-
-static int64_t found(const struct json *body) {
-    int64_t total = SEARCH_FEW;
-    json_int64(json_path(body, "hits.total.value"), &total);
-    return total;
 }
 
 /* Few products without filters, too; or there are no filters. */
@@ -243,12 +246,20 @@ static bool read_params(struct http_request *request, struct search_params *ret,
     return false;
 }
 
+bool search_may_explain(struct http_request *request) {
+    if (http_request_scopes(request) & HTTP_SCOPE_ADMIN)
+        return true;
+    http_reply_problem(request, 403, "explain is for keys with the scope admin", NULL, 0);
+    return false;
+}
+
 void handle_search(struct http_request *request, void *ctx) {
     struct search_params params;
     struct search_errors errors = {.count = 0};
     struct error error = {0};
     if (read_params(request, &params, &errors) && read_cursor(request, &params, &errors)) {
-        search_start(ctx, request, &params);
+        if (!params.explain || search_may_explain(request))
+            search_start(ctx, request, &params);
     } else if (errors.count == 0) {
         error_set(&error, ERROR_INVALID, "the parameters are too large");
         http_reply_error(request, &error);
@@ -267,6 +278,8 @@ void search_start(struct query_loop *q, struct http_request *request, const stru
     }
     s->begun = clock_now_usec();
     s->params = *params;
+    if (s->params.page == 1 && !s->params.cursor.data)
+        query_analytics_search(q->analytics, s->params.q);
     if (search_cache_begin(q, request, &s->params, s->begun))
         return;
     if (!upstream_has_room(q, request))

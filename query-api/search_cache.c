@@ -211,17 +211,9 @@ static void lead(struct search_cache *s, struct http_request *request, bool serv
         flight_free(f);
 }
 
-bool search_cache_begin(struct query_loop *q, struct http_request *request, const struct search_params *p, usec_t begun) {
+static bool begin(struct query_loop *q, struct http_request *request, struct buf *key, usec_t begun) {
     struct search_cache *s = q->cache;
-    if (q->conf->cache_bytes == 0 || p->cursor.data)
-        return false;
-    struct buf key = BUF_INIT(KEY_MAX_BYTES);
-    buf_append_char(&key, KEY_SEARCH);
-    if (!search_key_write(http_request_arena(request), p, &key)) {
-        buf_done(&key);
-        return false;
-    }
-    struct slice k = {key.data, key.len};
+    struct slice k = {key->data, key->len};
     struct cache_hit hit = cache_get(s->cache, k, &s->ages, q->epoch, begun);
     struct flight *under_way = hit.state == CACHE_FRESH ? NULL : flight_of_key(s, k, q->epoch);
     bool down = q->breaker.state != BREAKER_CLOSED;
@@ -237,7 +229,26 @@ bool search_cache_begin(struct query_loop *q, struct http_request *request, cons
         count(s, RESULT_MISS);
     }
     if (!answered && !under_way)
-        lead(s, request, hit.state == CACHE_STALE, &key, q->epoch, begun);
+        lead(s, request, hit.state == CACHE_STALE, key, q->epoch, begun);
+    return answered;
+}
+
+bool search_cache_begin(struct query_loop *q, struct http_request *request, const struct search_params *p, usec_t begun) {
+    struct buf key = BUF_INIT(KEY_MAX_BYTES);
+    if (q->conf->cache_bytes == 0 || p->cursor.data || p->explain)
+        return false;
+    buf_append_char(&key, KEY_SEARCH);
+    bool answered = search_key_write(http_request_arena(request), p, &key) && begin(q, request, &key, begun);
+    buf_done(&key);
+    return answered;
+}
+
+bool search_cache_begin_name(struct query_loop *q, struct http_request *request, struct slice name, usec_t begun) {
+    struct buf key = BUF_INIT(KEY_MAX_BYTES);
+    if (q->conf->cache_bytes == 0)
+        return false;
+    buf_append_char(&key, KEY_SEARCH);
+    bool answered = buf_append(&key, name.data, name.len) && begin(q, request, &key, begun);
     buf_done(&key);
     return answered;
 }
@@ -305,7 +316,7 @@ bool search_cache_rescue(struct query_loop *q, struct http_request *request) {
 }
 
 void search_cache_fail(struct query_loop *q, struct http_request *request, const struct error *error) {
-    if (search_cache_rescue(q, request))
+    if (error->code != ERROR_NOT_FOUND && search_cache_rescue(q, request)) /* what is gone is gone */
         return;
     struct flight *f = take_flight(q->cache, request);
     if (!f || !f->served)

@@ -19,6 +19,8 @@ struct search_cache *search_cache_new(const struct query_loop *q, size_t loop_in
 void search_cache_free(struct search_cache *cache);
 
 bool search_cache_begin(struct query_loop *q, struct http_request *request, const struct search_params *p, usec_t begun);
+/* The same for other answers than searches'; the name begins with a letter, so it is none of theirs. */
+bool search_cache_begin_name(struct query_loop *q, struct http_request *request, struct slice name, usec_t begun);
 /* out: the whole answer (moved), whose first common_len bytes are the same for everybody. fallback: it is none of
  * Elasticsearch's; it is kept for a moment and apart from those. */
 void search_cache_end(struct query_loop *q, struct http_request *request, usec_t begun, struct buf *out, size_t common_len,

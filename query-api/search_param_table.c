@@ -97,6 +97,10 @@ const struct http_param search_param_table[SEARCH_PARAM_COUNT + 1] = {
                              .max = SEARCH_LIST_MAX_BYTES,
                              .repeated = true},
     [SEARCH_PARAM_TYPO] = TYPO_PARAM,
+    [SEARCH_PARAM_EXPLAIN] = {.name = "explain",
+                              .about = "1, for administrators: how the text was read and what each score is made of.",
+                              .example = "0",
+                              .values = switches},
     [SEARCH_PARAM_ATTR] = ATTR_PARAM,
     {.name = NULL},
 };

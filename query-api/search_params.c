@@ -360,6 +360,11 @@ static void set_typo(struct parser *s, struct slice key, struct slice value) {
         fail(s, key, "must be on or off");
 }
 
+static void set_explain(struct parser *s, struct slice key, struct slice value) {
+    if (!parse_bool(value, &s->p->explain))
+        fail(s, key, "must be 1 or 0");
+}
+
 static void set_cursor(struct parser *s, struct slice key, struct slice value) {
     (void)key;
     s->p->cursor = value;
@@ -383,6 +388,7 @@ static const struct parameter {
     [SEARCH_PARAM_FACET_SIZE] = {set_facet_size, false},
     [SEARCH_PARAM_FIELDS] = {set_fields, false},
     [SEARCH_PARAM_TYPO] = {set_typo, false},
+    [SEARCH_PARAM_EXPLAIN] = {set_explain, false},
     [SEARCH_PARAM_ATTR] = {set_attr, true},
 };
 

@@ -85,6 +85,7 @@ enum search_param {
     SEARCH_PARAM_FACET_SIZE,
     SEARCH_PARAM_FIELDS,
     SEARCH_PARAM_TYPO,
+    SEARCH_PARAM_EXPLAIN,
     SEARCH_PARAM_ATTR,
     SEARCH_PARAM_COUNT
 };
@@ -114,6 +115,7 @@ struct search_params {
     struct slice *fields; /* further fields of the search document wanted in each hit */
     size_t field_count;
     bool typo;
+    bool explain; /* for administrators: the caller checks */
 };
 
 struct search_errors {

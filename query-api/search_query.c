@@ -404,6 +404,10 @@ bool search_query_write(const struct search_params *p, struct buf *out) {
     json_write_key(&q.w, "track_total_hits");
     json_write_bool(&q.w, true);
     write_source(&q);
+    if (p->explain) {
+        json_write_key(&q.w, "explain");
+        json_write_bool(&q.w, true);
+    }
     write_query(&q);
     write_post_filter(&q);
     write_sort(&q);

@@ -1,4 +1,5 @@
 #include "query-api/search_result.h"
+#include "query-api/search_explain.h"
 #include "query-api/facet_result.h"
 #include "query-api/product_view.h"
 #include "query-api/search_cursor.h"
@@ -92,6 +93,10 @@ static bool write_hit(struct result *r, const struct json *hit) {
     write_matched(r, hit, source);
     write_highlight(r, hit, source);
     write_fields(r, source);
+    if (r->p->explain && json_get(hit, "_explanation")) {
+        json_write_key(&r->w, "explanation");
+        json_write_json(&r->w, json_get(hit, "_explanation"));
+    }
     json_write_object_end(&r->w);
     return true;
 }
@@ -168,6 +173,10 @@ bool search_result_write(const struct search_params *params, const struct json *
         return error_nomem(reterr);
     json_write_object(&r.w);
     write_query(&r, answer);
+    if (params->explain) {
+        json_write_key(&r.w, "explain");
+        search_explain_write(&r.w, params->text);
+    }
     json_write_key(&r.w, "total");
     json_write_object(&r.w);
     json_write_key(&r.w, "value");

@@ -4,6 +4,8 @@
 #include "core/json_write.h"
 #include "query-api/product_view.h"
 #include "query-api/query_api.h"
+#include "query-api/search_cache.h"
+#include "query-api/similar.h"
 #include "query-api/search_result.h"
 
 enum { SIMILAR_ID_MAX_BYTES = 128, SIMILAR_BODY_MAX_BYTES = 64 << 10, SIMILAR_RESULT_MAX_BYTES = 4 << 20, SIMILAR_SIZE = 8, SIMILAR_SIZE_MAX = 50 };
@@ -68,6 +70,25 @@ static void write_id_clause(struct json_write *w, struct slice id) {
     json_write_object_end(w);
 }
 
+void similar_write(struct json_write *w, const char *index, struct slice id) {
+    json_write_object(w);
+    json_write_key(w, "bool");
+    json_write_object(w);
+    json_write_key(w, "should");
+    json_write_array(w);
+    write_like(w, index, id, "[\"category_paths\"]", 3);
+    write_like(w, index, id, "[\"attrs\"]", 1);
+    write_like(w, index, id, "[\"name.ko\",\"name.en\"]", 1);
+    write_like(w, index, id, "[\"brand\"]", 0.3);
+    json_write_array_end(w);
+    json_write_key(w, "minimum_should_match");
+    json_write_int(w, 1);
+    json_write_key(w, "must_not");
+    write_id_clause(w, id);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
 static bool write_question(struct buf *out, const char *index, struct slice id, int64_t size) {
     struct json_write w;
     json_write_init(&w, out);
@@ -76,22 +97,7 @@ static bool write_question(struct buf *out, const char *index, struct slice id, 
     json_write_int(&w, size);
     product_view_ask_summaries(&w);
     json_write_key(&w, "query");
-    json_write_object(&w);
-    json_write_key(&w, "bool");
-    json_write_object(&w);
-    json_write_key(&w, "should");
-    json_write_array(&w);
-    write_like(&w, index, id, "[\"category_paths\"]", 3);
-    write_like(&w, index, id, "[\"attrs\"]", 1);
-    write_like(&w, index, id, "[\"name.ko\",\"name.en\"]", 1);
-    write_like(&w, index, id, "[\"brand\"]", 0.3);
-    json_write_array_end(&w);
-    json_write_key(&w, "minimum_should_match");
-    json_write_int(&w, 1);
-    json_write_key(&w, "must_not");
-    write_id_clause(&w, id);
-    json_write_object_end(&w);
-    json_write_object_end(&w);
+    similar_write(&w, index, id);
     /* Is there such a product at all? */
     json_write_key(&w, "aggs");
     json_write_object(&w);
@@ -111,7 +117,8 @@ static bool write_question(struct buf *out, const char *index, struct slice id, 
     return json_write_finish(&w);
 }
 
-static bool write_answer(struct buf *out, const struct similar_request *r, const struct json *body, const char *query_id) {
+static bool write_answer(struct buf *out, const struct similar_request *r, const struct json *body, const char *query_id,
+                         size_t *ret_common_len) {
     const struct json *hits = json_path(body, "hits.hits"); /* NULL: nothing can be asked for */
     struct json_write w;
     json_write_init(&w, out);
@@ -124,6 +131,7 @@ static bool write_answer(struct buf *out, const struct similar_request *r, const
         json_write_object_end(&w);
     }
     json_write_array_end(&w);
+    *ret_common_len = out->len;
     json_write_key(&w, "degraded");
     json_write_str(&w, hits ? NULL : "fallback");
     json_write_key(&w, "took_ms");
@@ -137,19 +145,23 @@ static bool write_answer(struct buf *out, const struct similar_request *r, const
 /* With a fallback, a product page does without this list rather than with an error. */
 static void on_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
     struct buf out = BUF_INIT(SIMILAR_RESULT_MAX_BYTES);
-    if (q->fallback && error_is_retriable(error) && write_answer(&out, data, NULL, http_request_id(request))) {
-        query_reply_degraded(request);
-        http_reply(request, 200, NULL, &out);
+    size_t common_len = 0;
+    if (error->code != ERROR_NOT_FOUND && search_cache_rescue(q, request))
+        return;
+    if (q->fallback && error_is_retriable(error) && write_answer(&out, data, NULL, http_request_id(request), &common_len)) {
+        search_cache_end(q, request, ((struct similar_request *)data)->begun, &out, common_len, true);
         return;
     }
     buf_done(&out);
-    upstream_reply_error(q, request, error);
+    search_cache_fail(q, request, error);
 }
 
 static void on_similar(struct query_loop *q, struct http_request *request, void *data, int status,
                        const struct json *body) {
     struct error error = {0};
-    struct slice id = ((struct similar_request *)data)->id;
+    size_t common_len = 0;
+    struct similar_request *r = data;
+    struct slice id = r->id;
     int64_t known = 0;
     bool complete = status != 404 && search_result_check(body, &error) &&
                     json_int64(json_path(body, "aggregations.all.this.doc_count"), &known);
@@ -162,14 +174,24 @@ static void on_similar(struct query_loop *q, struct http_request *request, void 
                                 : "the search engine's answer is not complete; try again shortly");
     else if (!known)
         error_set(&error, ERROR_NOT_FOUND, "no product with the id \"%.*s\" is in the search index", (int)id.len, id.data);
-    else if (!write_answer(&out, data, body, http_request_id(request)))
+    else if (!write_answer(&out, r, body, http_request_id(request), &common_len))
         error_nomem(&error);
     if (error.code == ERROR_NONE) {
-        http_reply(request, 200, NULL, &out);
+        search_cache_end(q, request, r->begun, &out, common_len, false);
         return;
     }
     buf_done(&out);
     on_failed(q, request, data, &error);
+}
+
+/* Answered from the cache, or waiting for somebody who asks the same. */
+static bool is_known(struct query_loop *q, struct http_request *request, const struct similar_request *r) {
+    struct buf name = BUF_INIT(1024);
+    buf_printf(&name, "similar %s %lld ", r->lang, (long long)r->size);
+    buf_append(&name, r->id.data, r->id.len);
+    bool answered = buf_ok(&name) && search_cache_begin_name(q, request, (struct slice){name.data, name.len}, r->begun);
+    buf_done(&name);
+    return answered;
 }
 
 void handle_similar(struct http_request *request, void *ctx) {
@@ -196,6 +218,8 @@ void similar_start(struct query_loop *q, struct http_request *request, struct sl
     }
     *r = (struct similar_request){.id = id, .size = size, .begun = clock_now_usec()};
     memcpy(r->lang, lang, sizeof(r->lang));
+    if (is_known(q, request, r))
+        return;
     struct buf path = BUF_INIT(1024), body = BUF_INIT(SIMILAR_BODY_MAX_BYTES);
     buf_append_char(&path, '/');
     uri_encode(&path, q->conf->index, strlen(q->conf->index));
@@ -205,7 +229,7 @@ void similar_start(struct query_loop *q, struct http_request *request, struct sl
     } else {
         buf_done(&body);
         error_nomem(&error);
-        http_reply_error(request, &error);
+        search_cache_fail(q, request, &error);
     }
     buf_done(&path);
 }

@@ -2,6 +2,7 @@
 #include "core/clock.h"
 #include "core/http_param_read.h"
 #include "query-api/query_api.h"
+#include "query-api/search_cache.h"
 #include "query-api/search_params.h"
 #include "query-api/search_result.h"
 #include "query-api/suggest.h"
@@ -44,25 +45,39 @@ static void reply(struct query_loop *q, struct http_request *request, struct sug
     struct error error = {0};
     r->s.categories = q->categories; /* the snapshot may be another one by now */
     r->s.took_ms = (clock_now_usec() - r->begun + 500) / 1000;
+    size_t common_len = 0;
+    r->s.ret_common_len = &common_len;
     struct buf out = BUF_INIT(SUGGEST_RESULT_MAX_BYTES);
     if (suggest_result_write(&r->s, body, &out)) {
-        http_reply(request, 200, NULL, &out);
+        search_cache_end(q, request, r->begun, &out, common_len, r->s.degraded != NULL);
         return;
     }
     buf_done(&out);
     error_nomem(&error);
-    http_reply_error(request, &error);
+    search_cache_fail(q, request, &error);
+}
+
+/* Answered from the cache, or waiting for somebody who asks the same. */
+static bool is_known(struct query_loop *q, struct http_request *request, const struct suggest_request *r, struct slice text,
+                     unsigned size) {
+    struct buf name = BUF_INIT(4096);
+    buf_printf(&name, "suggest %s %u ", r->lang, size);
+    buf_append(&name, text.data, text.len);
+    bool answered = buf_ok(&name) && search_cache_begin_name(q, request, (struct slice){name.data, name.len}, r->begun);
+    buf_done(&name);
+    return answered;
 }
 
 /* With a fallback somebody who types gets the categories, which are in memory, and no error. */
 static void on_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
     struct suggest_request *r = data;
+    if (search_cache_rescue(q, request))
+        return;
     if (!q->fallback || !error_is_retriable(error)) {
-        upstream_reply_error(q, request, error);
+        search_cache_fail(q, request, error);
         return;
     }
     r->s.degraded = "fallback";
-    query_reply_degraded(request);
     reply(q, request, r, NULL);
 }
 
@@ -85,6 +100,7 @@ void handle_suggest(struct http_request *request, void *ctx) {
     struct arena *arena = http_request_arena(request);
     struct slice values[PARAM_COUNT];
     struct suggest_request *r = arena_zalloc(arena, sizeof(*r));
+    unsigned size;
     struct search_text_context context = {.arena = arena, .categories = q->categories, .overrides = q->overrides};
     if (!r) {
         reply_error(request, ERROR_INTERNAL, "out of memory");
@@ -93,12 +109,15 @@ void handle_suggest(struct http_request *request, void *ctx) {
     if (!request_params(request, values) || !request_lang(request, values[PARAM_LANG], r->lang))
         return;
     r->begun = clock_now_usec();
+    size = (unsigned)http_param_integer(values[PARAM_SIZE], SUGGEST_SIZE);
+    if (is_known(q, request, r, values[PARAM_Q], size))
+        return;
     r->s = (struct suggest){.arena = arena,
                             .q = values[PARAM_Q],
                             .text = search_text_read(&context, values[PARAM_Q], false),
                             .categories = q->categories,
                             .lang = r->lang,
-                            .size = (unsigned)http_param_integer(values[PARAM_SIZE], SUGGEST_SIZE),
+                            .size = size,
                             .query_id = http_request_id(request)};
     struct buf body = BUF_INIT(SUGGEST_QUERY_MAX_BYTES), path = BUF_INIT(1024);
     buf_append_char(&path, '/');
@@ -108,7 +127,9 @@ void handle_suggest(struct http_request *request, void *ctx) {
         upstream_ask_or(q, request, "POST", path.data, &body, on_hits, on_failed, r);
     } else {
         buf_done(&body);
-        reply_error(request, ERROR_INTERNAL, "out of memory");
+        struct error error = {0};
+        error_nomem(&error);
+        search_cache_fail(q, request, &error);
     }
     buf_done(&path);
 }

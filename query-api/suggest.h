@@ -18,6 +18,7 @@ struct suggest {
     const char *degraded; /* NULL: there is an answer */
     uint64_t took_ms;
     const char *query_id;
+    size_t *ret_common_len; /* may be NULL; as in search_result.h */
 };
 
 /* Writes the request body. False only if out failed. */

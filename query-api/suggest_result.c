@@ -233,6 +233,8 @@ bool suggest_result_write(const struct suggest *s, const struct json *answer, st
         json_write_object_end(&w);
     }
     json_write_array_end(&w);
+    if (s->ret_common_len)
+        *s->ret_common_len = out->len;
     json_write_key(&w, "degraded");
     json_write_str(&w, s->degraded);
     json_write_key(&w, "took_ms");

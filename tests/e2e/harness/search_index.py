@@ -187,8 +187,11 @@ class SearchIndex:
         self.name = f"t-query-{secrets.token_hex(4)}"
         self.index, self.categories_index = f"{self.name}-products", f"{self.name}-categories"
         self.overrides_index, self.keys_index = f"{self.name}-overrides", f"{self.name}-keys"
+        self.events_index, self.queries_index = f"{self.name}-events", f"{self.name}-queries"
         self.environment = {"READSIDE_QUERY_API_INDEX": self.index, "READSIDE_QUERY_API_CATEGORIES_INDEX": self.categories_index,
-                            "READSIDE_QUERY_API_OVERRIDES_INDEX": self.overrides_index, "READSIDE_QUERY_API_KEYS_INDEX": self.keys_index}
+                            "READSIDE_QUERY_API_OVERRIDES_INDEX": self.overrides_index, "READSIDE_QUERY_API_KEYS_INDEX": self.keys_index,
+                            "READSIDE_QUERY_API_EVENTS_INDEX": self.events_index,
+                            "READSIDE_QUERY_API_QUERIES_INDEX": self.queries_index}
         self.mapping = mapping or ("products-v1.json" if stack.has_nori else "products-v1-plain.json")
         self.tree = {}
 
@@ -230,5 +233,5 @@ class SearchIndex:
         self.put([compose(p, stock, self.tree) for p in products])
 
     def remove(self):
-        for name in (self.index, self.categories_index, self.overrides_index, self.keys_index):
+        for name in (self.index, self.categories_index, self.overrides_index, self.keys_index, self.events_index, self.queries_index):
             self.stack.es("DELETE", f"/{name}", expect=(200, 404))

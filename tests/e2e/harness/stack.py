@@ -88,6 +88,10 @@ class Corner:
             "READSIDE_QUERY_API_CATEGORIES_INDEX": self.categories_index,
             "READSIDE_QUERY_API_OVERRIDES_INDEX": f"{self.name}-overrides",
             "READSIDE_QUERY_API_KEYS_INDEX": f"{self.name}-keys",
+            "READSIDE_QUERY_API_EVENTS_INDEX": f"{self.name}-events",
+            "READSIDE_PROJECTOR_EVENTS_INDEX": f"{self.name}-events",
+            "READSIDE_QUERY_API_QUERIES_INDEX": f"{self.name}-queries",
+            "READSIDE_PROJECTOR_QUERIES_INDEX": f"{self.name}-queries",
         }
         with stack.mysql() as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4")

@@ -1,0 +1,22 @@
+/* own_index.h - an index that this program makes and writes, one for each loop that uses it: made if it is missing, tried
+ * again until it is there. Nothing is written before, so that the server makes none of its own without our mapping.
+ * Thread: the loop's. */
+#pragma once
+#include "query-api/query_api.h"
+
+struct own_index {
+    struct query_loop *q;
+    const char *name;
+    struct slice mapping;
+    bool there;
+    struct loop_timer timer;
+    struct http_call *call;
+};
+
+/* name and mapping are not copied. */
+void own_index_init(struct own_index *index, struct query_loop *q, const char *name, struct slice mapping);
+void own_index_done(struct own_index *index);
+/* It has been found missing. */
+void own_index_lost(struct own_index *index);
+/* Appends "/<name>". */
+bool own_index_path(const struct own_index *index, struct buf *out);
