@@ -16,7 +16,7 @@ const struct http_param query_report_params[] = {
                     .values = switches},
     [PARAM_SINCE] = {.name = "since", .about = "The first day; 30 days ago by default.", .example = "2026-11-01", .max = DAY_BYTES},
     [PARAM_FROM] = {.name = "from",
-                    .about = "How many to pass over; from + size is at most 1000.",
+                    .about = "How many to pass over; at most 1000.",
                     .example = "0",
                     .type = HTTP_PARAM_INTEGER,
                     .max = REPORT_WINDOW_MAX},
@@ -135,8 +135,6 @@ void handle_query_report(struct http_request *request, void *ctx) {
     struct field_error bad = {NULL, NULL};
     if (!read_since(values[PARAM_SINCE], since))
         bad = (struct field_error){"since", "must be a day such as 2026-11-01"};
-    else if (r->from + r->size > REPORT_WINDOW_MAX)
-        bad = (struct field_error){"from", "from + size must be at most 1000"};
     if (bad.field) {
         http_reply_problem(request, 400, "the request has invalid parameters", &bad, 1);
         return;

@@ -68,7 +68,6 @@ def test_what_is_no_batch(shop, body, field):
 
 def test_only_administrators_see_explanations(shop):
     assert shop.get("/v1/search?q=gram&explain=1").status_code == 403
-    assert shop.get("/v1/search?q=gram&explain=1", headers={"Authorization": "Bearer x"}).status_code == 401
     results = post(shop, {"searches": [{"q": "gram", "explain": True}, {"q": "gram"}]}).json()["results"]
     assert results[0]["status"] == 403 and results[1]["hits"]
     assert "explain" not in shop.search("q=gram&explain=0")

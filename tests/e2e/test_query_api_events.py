@@ -197,6 +197,6 @@ def test_what_is_searched_and_what_finds_nothing(shop):
 
 def test_analytics_are_for_administrators(shop):
     assert shop.get("/admin/analytics/queries").status_code == 401
-    for query, field in (("size=0", "size"), ("from=999&size=20", "from"), ("since=monday", "since"), ("zero_results=x", "zero_results")):
+    for query, field in (("size=0", "size"), ("from=1001", "from"), ("since=monday", "since"), ("zero_results=x", "zero_results")):
         reply = shop.get("/admin/analytics/queries?" + query, headers=ADMIN)
         assert reply.status_code == 400 and reply.json()["errors"][0]["field"] == field
