@@ -251,22 +251,47 @@ static void put_attribute(struct list *all, const struct filter *f) {
     buf_done(&variant);
 }
 
+static void put_filter(struct list *all, const struct filter *f, const struct category_list *categories) {
+    if (f->dim == DIM_CATEGORY)
+        put_categories(all, f, categories);
+    else if (f->dim == DIM_BRAND)
+        put_brands(all, f);
+    else if (f->dim == DIM_PRICE)
+        put_variant(all, "price", "variants.price", f);
+    else if (f->dim == DIM_ATTR)
+        put_attribute(all, f);
+}
+
+/* One of the literals holds. What may depend on the stock, which is not known here, may hold. */
+static void put_clause(struct list *all, const struct search_clause *clause, const struct category_list *categories) {
+    struct list any = {.count = 0};
+    bson_t item, one;
+    for (size_t i = 0; i < clause->count; i++)
+        if (clause->literals[i].filter.dim == DIM_STOCK)
+            return;
+    begin(all, &item);
+    bson_append_array_begin(&item, "$or", -1, &any.array);
+    for (size_t i = 0; i < clause->count; i++) {
+        struct list inner = {.count = 0};
+        begin(&any, &one);
+        bson_append_array_begin(&one, clause->literals[i].negated ? "$nor" : "$and", -1, &inner.array);
+        put_filter(&inner, &clause->literals[i].filter, categories);
+        bson_append_array_end(&one, &inner.array);
+        end(&any, &one);
+    }
+    bson_append_array_end(&item, &any.array);
+    end(all, &item);
+}
+
 bool fallback_query_write(enum fallback_step step, const struct search_params *p, const struct category_list *categories,
                           bson_t *ret) {
     struct list all = {.count = 0};
     bson_append_array_begin(ret, "$and", -1, &all.array);
     bool ok = put_step(step, &all, p->q, p->text ? p->text->q : p->q);
-    for (size_t i = 0; ok && i < p->filter_count; i++) {
-        const struct filter *f = &p->filters[i];
-        if (f->dim == DIM_CATEGORY)
-            put_categories(&all, f, categories);
-        else if (f->dim == DIM_BRAND)
-            put_brands(&all, f);
-        else if (f->dim == DIM_PRICE)
-            put_variant(&all, "price", "variants.price", f);
-        else if (f->dim == DIM_ATTR)
-            put_attribute(&all, f);
-    }
+    for (size_t i = 0; ok && i < p->filter_count; i++)
+        put_filter(&all, &p->filters[i], categories);
+    for (size_t i = 0; ok && i < p->clause_count; i++)
+        put_clause(&all, &p->clauses[i], categories);
     bson_append_array_end(ret, &all.array);
     if (all.count == 0)
         bson_reinit(ret); /* $and wants at least one */

@@ -104,6 +104,28 @@ def test_searches_find_by_words_codes_and_filters(shop, proxy):
         assert set(ids) == expected and len(ids) == len(expected), text
 
 
+INSTANT = [
+    ({"query": "laptop", "filters": "NOT brand:LG"}, {"odyssey", "bag"}), ({"facetFilters": [["brand:Nike", "attr.screen_inch:27"]]}, {"runner", "monitor"}),
+    ({"facetFilters": [["brand:LG"], "cat.lvl1:컴퓨터 > 노트북"], "numericFilters": ["price>=20000"]}, {"gram-16", "gram-14"}),
+    ({"filters": "in_stock:true OR brand:Nike", "query": "보리차"}, {"tea"}),
+]
+
+
+def test_instantsearch_clients_are_answered(shop, proxy):
+    proxy.set("refuse")
+    requested = [{"indexName": "products", "facets": ["brand", "cat.lvl0"], **params} for params, _ in INSTANT]
+    reply = requests.post(f"{shop.url}/1/indexes/*/queries", json={"requests": requested + [{**requested[0], "type": "facet", "facet": "brand"}]}, timeout=20)
+    assert reply.status_code == 200, reply.text
+    *results, values = reply.json()["results"]
+    for result, (params, expected) in zip(results, INSTANT):
+        assert result["degraded"] == "fallback" and {h["objectID"] for h in result["hits"]} == expected and result["nbHits"] == len(expected), params
+        assert all(h["name"] and h["price"] for h in result["hits"])
+    assert values["facetHits"] == []
+    similar = {"requests": [{"indexName": "products", "model": "related-products", "objectID": "gram-16"}]}
+    reply = requests.post(f"{shop.url}/1/indexes/*/recommendations", json=similar, timeout=20)
+    assert reply.status_code == 200 and reply.json()["results"][0]["hits"] == []
+
+
 def test_without_the_text_index(shop, proxy):
     proxy.set("refuse")
     shop.collection.drop_index("fallback_words")

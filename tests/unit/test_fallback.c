@@ -3,20 +3,16 @@
 #include "query-api/fallback_document.h"
 #include "query-api/fallback_query.h"
 
-static const char *filter_of(enum fallback_step step, const char *query) {
+static const char *filter_of_params(enum fallback_step step, const struct search_params *params) {
     static char text[4096];
-    struct search_params params;
-    struct search_errors errors;
     struct category_list *list = category_list_new(1);
     size_t added;
     int64_t last;
-    if (!search_params_from_query(&arena, slice_str(query), &params, &errors))
-        fail_msg("%s", query);
     assert_true(category_list_add(list, parse("[{\"_source\":{\"id\":1,\"path\":\"1\",\"name\":\"a\"}},{\"_source\":{\"id\":4,\"path\":\"1/4\",\"name\":\"b\"}},"
                                               "{\"_source\":{\"id\":14,\"path\":\"14\",\"name\":\"c\"}}]"), &added, &last));
     assert_true(category_list_finish(list));
     bson_t filter = BSON_INITIALIZER;
-    bool says = fallback_query_write(step, &params, list, &filter);
+    bool says = fallback_query_write(step, params, list, &filter);
     char *json = bson_as_relaxed_extended_json(&filter, NULL);
     assert_non_null(json);
     size_t len = strlen(json);
@@ -26,6 +22,14 @@ static const char *filter_of(enum fallback_step step, const char *query) {
     bson_destroy(&filter);
     category_list_free(list);
     return says ? text : NULL;
+}
+
+static const char *filter_of(enum fallback_step step, const char *query) {
+    struct search_params params;
+    struct search_errors errors;
+    if (!search_params_from_query(&arena, slice_str(query), &params, &errors))
+        fail_msg("%s", query);
+    return filter_of_params(step, &params);
 }
 
 static void test_steps(void **state) {
@@ -55,6 +59,19 @@ static void test_filters(void **state) {
     assert_string_equal(filter_of(FALLBACK_WORDS, "attr.a.b=16"),
                         "{ \"$and\" : [ { \"$or\" : [ { \"attributes.a.b\" : { \"$in\" : [ \"16\", 16.0 ] } }, "
                         "{ \"variants.attributes.a.b\" : { \"$in\" : [ \"16\", 16.0 ] } } ] } ] }");
+}
+
+static void test_clauses(void **state) {
+    (void)state;
+    struct slice lg = SLICE("LG"), path = SLICE("14"), yes = SLICE("true");
+    struct search_literal either[] = {{.filter = {.dim = DIM_BRAND, .name = SLICE(""), .values = &lg, .value_count = 1}, .negated = true},
+                                      {.filter = {.dim = DIM_CATEGORY, .name = SLICE(""), .values = &path, .value_count = 1}}};
+    struct search_literal stock[] = {either[0], {.filter = {.dim = DIM_STOCK, .name = SLICE(""), .values = &yes, .value_count = 1}}};
+    struct search_clause clauses[] = {{either, 2}, {stock, 2}};
+    struct search_params params = {.q = {"", 0}, .lang = "ko", .clauses = clauses, .clause_count = 2};
+    assert_string_equal(filter_of_params(FALLBACK_WORDS, &params),
+                        "{ \"$and\" : [ { \"$or\" : [ { \"$nor\" : [ { \"brand\" : { \"$in\" : [ \"LG\" ] } } ] }, "
+                        "{ \"$and\" : [ { \"categories\" : { \"$in\" : [ 14 ] } } ] } ] } ] }");
 }
 
 static char *document_of(const char *json) {
@@ -93,7 +110,7 @@ static void test_documents(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_filters, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_filters, setup, teardown), cmocka_unit_test_setup_teardown(test_clauses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_documents, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
