@@ -11,7 +11,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.chrome.service import Service
 
 CHANGING = (StaleElementReferenceException, ElementNotInteractableException, JavascriptException)
-DEADLINE = 10.0
+DEADLINE = 20.0
 
 
 class Browser:

@@ -36,7 +36,7 @@ def counts(browser, widget):
 def test_search_box_hits_stats_and_pagination(page, shop):
     browser = page()
     shows(browser, shop, "")
-    browser.type("#searchbox input", "laptop")
+    browser.type_by_letter("#searchbox input", "laptop")
     shows(browser, shop, "q=laptop")
     browser.click("#pagination a", "2")
     shows(browser, shop, "q=laptop&page=2")
@@ -98,7 +98,7 @@ def test_hierarchical_menu(page, shop):
 
 def test_range_slider(page, shop):
     browser = page()
-    browser.type("#searchbox input", "laptop")
+    browser.type_by_letter("#searchbox input", "laptop")
     shows(browser, shop, "q=laptop")
     price = shop.search("q=laptop&facets=price")["facets"]["price"]
     handles = browser.wait(lambda: browser.all("#price [role=slider]"))
@@ -112,11 +112,11 @@ def test_toggle_and_dynamic_widgets(page, shop):
     browser = page()
     browser.click("#stock label")
     shows(browser, shop, "in_stock=true")
-    browser.type("#searchbox input", "jeans")
+    browser.type_by_letter("#searchbox input", "jeans")
     shows(browser, shop, "q=jeans&in_stock=true")
     facets = shop.search("q=jeans&in_stock=true&facets=attr.*&facet_size=20")["facets"]
     names = [name for name in facets if name.startswith("attr.")]
-    browser.wait(lambda: browser.texts("#dynamic .ais-Panel-header") == names)
+    browser.wait(lambda: browser.texts("#dynamic .ais-Panel-header") == names, f"panels {names}")
     value = facets["attr.color"]["values"][0]
     browser.choose("#dynamic .ais-RefinementList-labelText", value["value"])
     shows(browser, shop, f"q=jeans&in_stock=true&attr.color={quote(value['value'])}")
@@ -151,7 +151,7 @@ def test_related_products(page, shop):
 
 def test_hostile_products_are_inert(page, shop):
     browser = page()
-    browser.type("#searchbox input", "hostile")
+    browser.type_by_letter("#searchbox input", "hostile")
     browser.wait(lambda: any("<img" in name for name in browser.texts("#hits .name")))
     browser.wait(lambda: any("<img" in label for label in browser.texts("#brand .ais-RefinementList-labelText")))
     assert browser.js("return document.querySelectorAll('#hits img, #brand img, #category img, #dynamic img').length") == 0
