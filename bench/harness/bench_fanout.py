@@ -85,8 +85,9 @@ def prepare(env, args, write_api):
     """A category with half of the products, two places for it, and flat products outside of it for the live updates."""
     products = env.mongo().readside.products
     env.mongo().readside_bench.state.delete_one({"_id": "catalogue"})
-    left, right = category(write_api, "Left"), category(write_api, "Right")
-    moved = category(write_api, "Moved", left)
+    run = int(time.time())  # servers that were kept have the categories of runs before
+    left, right = category(write_api, f"Left {run}"), category(write_api, f"Right {run}")
+    moved = category(write_api, f"Moved {run}", left)
     ids = [d["_id"] for d in products.find({}, {"_id": 1}).sort("_id", 1).limit(args.products // 2)]
     for at in range(0, len(ids), 10000):
         products.update_many({"_id": {"$in": ids[at:at + 10000]}},

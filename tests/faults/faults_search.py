@@ -120,7 +120,7 @@ class Poison(Fault):
     kind = "poison"
 
     def needs(self):
-        return {"mongodb", "elasticsearch", "projectors", "consumers"}
+        return {"mongodb", "mysql", "elasticsearch", "kafka", "projectors", "consumers"}
 
     @property
     def ids(self):
