@@ -268,3 +268,13 @@ def test_nobody_gets_an_error(shop, proxy, how):
     assert max(entry[2] for entry in seen) < TIMEOUT + 2 + 3
     assert questions < 60 + 20 * seconds, "no storm of retries"
     assert recovery < 5
+
+
+def test_instantsearch_clients_get_hits(shop, proxy):
+    """They take a 5xx for a network without a way to any host."""
+    proxy.set("refuse")
+    body = {"requests": [{"indexName": "products", "query": "laptop", "facets": ["brand"], "hitsPerPage": next(unseen) % 50 + 10}]}
+    reply = requests.post(shop.url + "/1/indexes/*/queries", json=body, timeout=20)
+    assert reply.status_code == 200, reply.text[:500]
+    result = reply.json()["results"][0]
+    assert {hit["objectID"] for hit in result["hits"]} == {"gram-16", "gram-14", "odyssey", "bag", "gone"} and result["nbHits"] == 5
