@@ -4,11 +4,11 @@
 
 enum { SIZE_DEFAULT = 10, SIZE_MAX_HITS = 50, ID_MAX_BYTES = 128, RECOMMEND_MAX_BYTES = 16 << 20 };
 
-enum model { MODEL_SIMILAR, MODEL_TRENDING, MODEL_NONE };
+enum model { MODEL_SIMILAR, MODEL_TOGETHER, MODEL_FOR_YOU, MODEL_TRENDING, MODEL_NONE };
 
 struct wish {
     enum model model;
-    struct slice id;
+    struct slice id; /* of the product; MODEL_FOR_YOU: of the shopper */
     char lang[4];
     unsigned size;
     struct search_params params; /* MODEL_TRENDING */
@@ -27,6 +27,10 @@ struct wishes {
 static enum model model_of(const struct json *v) {
     if (json_string_is(v, "related-products") || json_string_is(v, "looking-similar"))
         return MODEL_SIMILAR;
+    if (json_string_is(v, "bought-together"))
+        return MODEL_TOGETHER;
+    if (json_string_is(v, "recommended-for-you"))
+        return MODEL_FOR_YOU;
     return json_string_is(v, "trending-items") ? MODEL_TRENDING : MODEL_NONE;
 }
 
@@ -58,6 +62,7 @@ static bool read_trending(const struct instant_context *context, const struct js
 
 static bool read_wish(const struct instant_context *context, const struct json *request, struct wish *ret, struct error *reterr) {
     const struct json *name = json_get(request, "indexName"), *id = json_get(request, "objectID");
+    const struct json *user = json_path(request, "queryParameters.userToken");
     enum sort_order sort;
     int64_t size = 0;
     struct slice index = json_is(name, JSON_STRING) ? name->text : SLICE("");
@@ -72,10 +77,13 @@ static bool read_wish(const struct instant_context *context, const struct json *
         return error_set(reterr, ERROR_INVALID, "model is missing");
     if (ret->model == MODEL_TRENDING)
         return read_trending(context, request, ret, reterr);
-    if (ret->model == MODEL_SIMILAR && (!json_is(id, JSON_STRING) || id->text.len == 0 || id->text.len > ID_MAX_BYTES))
+    if (ret->model == MODEL_FOR_YOU && json_is(user, JSON_STRING) && user->text.len <= ID_MAX_BYTES)
+        ret->id = user->text;
+    if (ret->model > MODEL_TOGETHER)
+        return true;
+    if (!json_is(id, JSON_STRING) || id->text.len == 0 || id->text.len > ID_MAX_BYTES)
         return error_set(reterr, ERROR_INVALID, "objectID must have 1 to %d bytes", ID_MAX_BYTES);
-    if (ret->model == MODEL_SIMILAR)
-        ret->id = id->text;
+    ret->id = id->text;
     return true;
 }
 
@@ -85,7 +93,11 @@ static void write_hits(struct wishes *s, struct json_write *w, size_t index) {
     json_write_object(w);
     json_write_key(w, "hits");
     json_write_array(w);
-    for (const struct json *hit = json_is(hits, JSON_ARRAY) ? hits->child : NULL; hit; hit = hit->next, count++) {
+    for (const struct json *hit = json_is(hits, JSON_ARRAY) ? hits->child : NULL; hit; hit = hit->next) {
+        /* what fills a list that is too short is not what was asked for */
+        if (s->items[index].model == MODEL_TOGETHER && !json_string_is(json_get(hit, "reason"), "bought_together"))
+            continue;
+        count++;
         json_write_object(w);
         json_write_key(w, "objectID");
         json_write_json(w, json_get(hit, "id"));
@@ -126,6 +138,10 @@ static void ask(void *data, struct http_request *inner, size_t index) {
     const struct wish *wish = &s->items[index];
     if (wish->model == MODEL_SIMILAR)
         similar_start(s->q, inner, wish->id, wish->lang, wish->size);
+    else if (wish->model == MODEL_TOGETHER)
+        recommendations_start(s->q, inner, SLICE(""), wish->id, wish->lang, wish->size);
+    else if (wish->model == MODEL_FOR_YOU)
+        recommendations_start(s->q, inner, wish->id, SLICE(""), wish->lang, wish->size);
     else if (wish->model == MODEL_TRENDING)
         search_start(s->q, inner, &wish->params);
     else

@@ -64,7 +64,7 @@ static const struct http_route routes[] = {
     {.method = "POST",
      .path = "/1/indexes/*/recommendations",
      .handler = handle_instant_recommend,
-     .summary = "InstantSearch: similar products, and those that sell best"},
+     .summary = "InstantSearch: products beside a product, for a shopper, and those that sell best"},
     {.method = "OPTIONS", .path = "/1/indexes/*/recommendations", .scope = HTTP_SCOPE_PUBLIC, .handler = handle_instant_options, .summary = "CORS"},
     {.method = "OPTIONS", .path = "/1/indexes/*/queries", .scope = HTTP_SCOPE_PUBLIC, .handler = handle_instant_options, .summary = "CORS"},
     {.method = "OPTIONS", .path = "/1/indexes/{index}/query", .scope = HTTP_SCOPE_PUBLIC, .handler = handle_instant_options, .summary = "CORS"},

@@ -110,6 +110,9 @@ void search_start(struct query_loop *q, struct http_request *request, const stru
 void facet_values_start(struct query_loop *q, struct http_request *request, const struct search_params *params, struct slice find);
 /* The same for GET /v1/products/{id}/similar; id has 1 to 128 bytes and lives as long as the request. */
 void similar_start(struct query_loop *q, struct http_request *request, struct slice id, const char *lang, int64_t size);
+/* The same for GET /v1/recommendations; either id may be empty. */
+void recommendations_start(struct query_loop *q, struct http_request *request, struct slice user_id, struct slice product_id,
+                           const char *lang, unsigned size);
 /* The InstantSearch protocol, instant.h: batches, one search, the values of one facet, recommendations, and what browsers
  * ask before. */
 http_handler handle_instant_queries, handle_instant_query, handle_instant_facet, handle_instant_recommend, handle_instant_options;

@@ -94,8 +94,15 @@ static void on_history(struct query_loop *q, struct http_request *request, void 
 }
 
 void handle_recommendations(struct http_request *request, void *ctx) {
-    struct query_loop *q = ctx;
     struct slice values[PARAM_COUNT];
+    char lang[4];
+    if (request_params(request, values) && request_lang(request, values[PARAM_LANG], lang))
+        recommendations_start(ctx, request, values[PARAM_USER], values[PARAM_PRODUCT], lang,
+                              (unsigned)http_param_integer(values[PARAM_SIZE], DEFAULT_SIZE));
+}
+
+void recommendations_start(struct query_loop *q, struct http_request *request, struct slice user_id, struct slice product_id,
+                           const char *lang, unsigned size) {
     struct recommendation *rec = arena_zalloc(http_request_arena(request), sizeof(*rec));
     struct error error = {0};
     bool answered;
@@ -104,15 +111,14 @@ void handle_recommendations(struct http_request *request, void *ctx) {
         http_reply_error(request, &error);
         return;
     }
-    if (!request_params(request, values) || !request_lang(request, values[PARAM_LANG], rec->r.lang))
-        return;
+    memcpy(rec->r.lang, lang, sizeof(rec->r.lang));
     rec->begun = clock_now_usec();
     rec->r.arena = http_request_arena(request);
     rec->r.index = q->conf->index;
     rec->r.events_index = q->conf->events_index;
-    rec->r.size = (unsigned)http_param_integer(values[PARAM_SIZE], DEFAULT_SIZE);
-    rec->r.user_id = values[PARAM_USER].len ? values[PARAM_USER] : (struct slice){NULL, 0};
-    rec->r.product_id = values[PARAM_PRODUCT].len ? values[PARAM_PRODUCT] : (struct slice){NULL, 0};
+    rec->r.size = size;
+    rec->r.user_id = user_id.len ? user_id : (struct slice){NULL, 0};
+    rec->r.product_id = product_id.len ? product_id : (struct slice){NULL, 0};
     if (!ask(q, request, rec, recommend_write_history, on_history, &answered) && !answered)
         ask_candidates(q, request, rec);
 }

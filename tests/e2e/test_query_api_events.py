@@ -132,6 +132,18 @@ def test_what_is_bought_together_comes_first(shop):
     assert len({i for i, _ in found}) == len(found)
 
 
+def test_instantsearch_clients_get_the_same(shop):
+    bought(shop, "pair-1", "runner", "tea")
+    bought(shop, "pair-2", "runner", "tea")
+    wishes = [{"model": "bought-together", "objectID": "runner"}, {"model": "recommended-for-you", "queryParameters": {"userToken": "pair-1"}},
+              {"model": "recommended-for-you"}, {"model": "bought-together", "objectID": "nobody-bought"}]
+    reply = shop.session.post(shop.url + "/1/indexes/*/recommendations", json={"requests": [{"indexName": "products", **w} for w in wishes]}, timeout=20)
+    together, mine, anybody, nothing = [[h["objectID"] for h in r["hits"]] for r in reply.json()["results"]]
+    same = [i for i, reason in recommend(shop, "?product_id=runner&size=10") if reason == "bought_together"]
+    assert "tea" in together and together == same and nothing == []
+    assert mine == [i for i, _ in recommend(shop, "?user_id=pair-1&size=10")] and anybody == [i for i, _ in recommend(shop, "?size=10")]
+
+
 def test_a_product_that_nobody_bought_gets_similar_ones(shop):
     assert recommend(shop, "?product_id=gram-14&size=1") == [("gram-16", "similar")]
     found = recommend(shop, "?product_id=not-there&size=2")
