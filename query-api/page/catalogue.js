@@ -1,4 +1,5 @@
 /* The categories with their names, and questions to the API beside InstantSearch's. */
+import { keep, kept } from './memory.js';
 import { lang } from './text.js';
 
 const byPath = new Map(), topOfId = new Map(), pathOfNames = new Map();
@@ -21,14 +22,17 @@ export async function ask(path, parameters = {}, signal = undefined) {
   return reply.json();
 }
 
-/* A page without category names is still a page. */
+/* The names as they were last seen are better than none: an address has the number of a category, a search its name. */
 export async function loadCategories() {
+  const key = `categories-${lang}`;
   try {
     departments = (await ask('/v1/categories/tree')).nodes;
-    departments.forEach((node, index) => remember(node, [], index));
+    keep(key, JSON.stringify(departments));
   } catch (error) {
-    console.info('no categories:', error.message);
+    console.info('no fresh categories:', error.message);
+    departments = JSON.parse(kept(key) ?? '[]');
   }
+  departments.forEach((node, index) => remember(node, [], index));
 }
 
 /* ["Computers", "Laptops"] of "1/4" and back; null if there is none. */

@@ -1,4 +1,5 @@
 /* What the page says, in its languages, and which of them it speaks: ?lang= before what was chosen last before the browser's. */
+import { keep, kept } from './memory.js';
 
 const texts = {
   ko: {
@@ -45,23 +46,9 @@ const texts = {
 
 export const languages = Object.keys(texts);
 
-function remembered() {
-  try {
-    return localStorage.getItem('lang');
-  } catch {
-    return null; // storage may be forbidden
-  }
-}
+export const remember = (chosen) => keep('lang', chosen);
 
-export function remember(chosen) {
-  try {
-    localStorage.setItem('lang', chosen);
-  } catch {
-    // then the address alone has it
-  }
-}
-
-export const lang = [new URLSearchParams(location.search).get('lang'), remembered(), navigator.language.slice(0, 2), 'ko']
+export const lang = [new URLSearchParams(location.search).get('lang'), kept('lang'), navigator.language.slice(0, 2), 'ko']
   .find((wanted) => languages.includes(wanted));
 
 /* t('count', {n: 5}) */

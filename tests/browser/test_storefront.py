@@ -344,6 +344,7 @@ def test_axe_finds_nothing_serious(browser, npm, scheme):
     check("suggestions")
     browser.window(360, 740)
     browser.open("/?lang=ko&q=노트북")
+    browser.find(CARD)
     browser.click("#filters-open")
     browser.find("#filters-close")
     check("the sheet of filters")
@@ -396,13 +397,16 @@ def test_with_the_keyboard_alone(browser, shop):
 
 def test_outage(browser, shop, proxy):
     browser.errors_expected = True  # Chromium logs the 503 of a search that nobody has seen
-    browser.open("/?lang=en&q=laptop")
+    root = shop.search("q=laptop&facets=category&lang=en")["facets"]["category"]["nodes"][0]
+    browser.open(f"/?lang=en&q=laptop&category={root['path']}")
     browser.find(CARD)
+    before = ids(browser)
     try:
         proxy.set("refuse")
         browser.driver.refresh()
         browser.wait(lambda: "not answering" in browser.text(".notice"))
-        assert ids(browser) == shop_ids_before(browser)
+        browser.wait(lambda: ids(browser) == before)
+        assert browser.texts("#chosen .chip") == [root["name"]], "the category is known, too"
     finally:
         proxy.set("pass")
     browser.wait(lambda: shop.get("/v1/search?q=laptop&page=2").json().get("degraded", "x") is None)
@@ -410,6 +414,3 @@ def test_outage(browser, shop, proxy):
     browser.find(CARD)
     browser.wait(lambda: not browser.all(".notice"))
 
-
-def shop_ids_before(browser):
-    return browser.wait(lambda: ids(browser))
