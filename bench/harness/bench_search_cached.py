@@ -13,7 +13,7 @@ from harness.environment import BUILD, VAR, call, median, say, table, until
 from harness.nginx import Nginx
 from harness.wrk import wrk
 
-FRESH_SECONDS, CACHE_MIB, CONNECTIONS, SEARCHES, LENGTH = 600, 64, 16, 1000, 20000
+FRESH_SECONDS, CACHE_MIB, CONNECTIONS, SEARCHES, LENGTH = 600, 64, 16, 300, 20000
 COUNTER = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -62,16 +62,19 @@ def allocations(env, settings, requests):
 
 
 def ask_each(url, requests):
-    """Each request once, over one connection."""
+    """Each request once, over one connection. What nginx says of its cache."""
     parts = urllib.parse.urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    said = set()
     for method, path, body in requests:
-        connection.request(method, path, body)
+        connection.request(method, path, body.encode() if body else None, {"Content-Type": "application/json"} if body else {})
         reply = connection.getresponse()
         reply.read()
         if reply.status != 200:
             raise RuntimeError(f"{path}: {reply.status}")
+        said.add(reply.headers.get("X-Cache"))
     connection.close()
+    return said
 
 
 def run(env, args):
@@ -93,6 +96,8 @@ def run(env, args):
             url, requests, _ = sides[name]
             for _ in range(4 if name == "query-api" else 1):  # each loop has a cache of its own
                 ask_each(url, requests)
+        if ask_each(nginx.url, bodies) != {"HIT"}:
+            raise RuntimeError("nginx does not answer from its cache")
         seen = {name: [] for name in sides}
         for n in range(args.rounds):
             for name, (url, requests, program) in sides.items():

@@ -51,10 +51,12 @@ http {{
             proxy_pass http://engine;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
-            proxy_buffers 64 16k;
+            proxy_buffer_size 64k;  # the key, which is the whole request, must fit
+            proxy_buffers 16 64k;
             proxy_cache answers;
             proxy_cache_methods GET HEAD POST;
             proxy_cache_key "$request_uri|$request_body";
+            add_header X-Cache $upstream_cache_status;
             proxy_cache_valid 200 {fresh};
             proxy_cache_lock on;
             proxy_cache_use_stale updating error timeout;
