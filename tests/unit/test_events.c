@@ -1,0 +1,125 @@
+/* Events: what is taken of them, counters of texts, and what their sums change. */
+#include "tests/unit/arena_fixture.h"
+#include "core/clock.h"
+#include "projector/signal_answer.h"
+#include "query-api/event_read.h"
+#include "query-api/query_counts.h"
+#include <stdio.h>
+
+static const int64_t now = INT64_C(1767225600000000) + INT64_C(14) * 86400 * 1000000; /* two weeks after 2026-01-01 */
+static char clicks[256];
+
+static void on_click(void *ctx, struct slice query) {
+    (void)ctx;
+    snprintf(clicks + strlen(clicks), sizeof(clicks) - strlen(clicks), "%.*s|", (int)query.len, query.data);
+}
+
+static bool read(const char *body, struct buf *out, size_t *count, struct event_errors *errors) {
+    const struct json *json = json_parse(&arena, body, strlen(body), NULL, NULL);
+    assert_non_null(json);
+    clicks[0] = '\0';
+    return event_read(&arena, json, now, out, count, on_click, NULL, errors);
+}
+
+static void test_lines_of_a_bulk(void **state) {
+    (void)state;
+    struct buf out = BUF_INIT(1 << 16);
+    struct event_errors errors;
+    size_t count;
+    assert_true(read("{\"type\":\"click\",\"product_id\":\"p\",\"event_id\":\"e\\\"1\",\"query\":\"mug\",\"position\":2}", &out, &count, &errors));
+    assert_int_equal(count, 1);
+    assert_string_equal(out.data, "{\"create\":{\"_id\":\"e\\\"1\"}}\n{\"type\":\"click\",\"query\":\"mug\",\"position\":2,\"product_ids\":[\"p\"],"
+                                  "\"time\":\"2026-01-15T00:00:00.000000Z\",\"weight\":4}\n");
+    assert_string_equal(clicks, "mug|");
+    buf_reset(&out);
+    assert_true(read("{\"events\":[{\"type\":\"purchase\",\"product_ids\":[\"a\",\"b\"],\"query\":\"x\"},"
+                     "{\"type\":\"click\",\"product_id\":\"c\",\"query\":\"y\",\"time\":\"2026-01-08T00:00:00Z\"}]}",
+                     &out, &count, &errors));
+    assert_int_equal(count, 2);
+    assert_non_null(strstr(out.data, "\"product_ids\":[\"a\",\"b\"]"));
+    assert_non_null(strstr(out.data, "\"weight\":2}"));
+    assert_string_equal(clicks, "y|");
+    buf_done(&out);
+}
+
+/* One mistake, and no event is counted as a click. */
+static void test_mistakes(void **state) {
+    (void)state;
+    struct buf out = BUF_INIT(1 << 16);
+    struct event_errors errors;
+    size_t count;
+    assert_false(read("{\"events\":[{\"type\":\"click\",\"product_id\":\"c\",\"query\":\"y\"},{\"type\":\"x\",\"product_id\":\"c\"}]}", &out, &count, &errors));
+    assert_int_equal(errors.count, 1);
+    assert_string_equal(errors.items[0].field, "events[1].type");
+    assert_string_equal(clicks, "");
+    buf_done(&out);
+}
+
+static void test_counters_of_texts(void **state) {
+    (void)state;
+    struct query_counts *a = malloc(sizeof(*a)), *b = malloc(sizeof(*b));
+    char text[300];
+    assert_true(a && b);
+    query_counts_init(a, 1);
+    query_counts_init(b, 2);
+    query_counts_of(a, SLICE("  Red   MUG\t"))->searches = 3;
+    assert_ptr_equal(query_counts_of(a, SLICE("red mug")), query_counts_of(a, SLICE("RED MUG ")));
+    assert_int_equal(query_counts_of(a, SLICE("red mug"))->results, -1);
+    assert_null(query_counts_of(a, SLICE("  \n")));
+    memset(text, 'x', sizeof(text));
+    assert_int_equal(query_counts_of(a, (struct slice){text, sizeof(text)})->len, QUERY_COUNTS_TEXT_BYTES);
+    query_counts_of(b, SLICE("red mug"))->searches = 2;
+    query_counts_of(b, SLICE("red mug"))->results = 0;
+    assert_int_equal(query_counts_merge(a, b), 0);
+    assert_int_equal(query_counts_of(a, SLICE("red mug"))->searches, 5);
+    assert_int_equal(query_counts_of(a, SLICE("red mug"))->results, 0);
+    size_t taken = 0;
+    for (int i = 0; i < QUERY_COUNTS_SLOTS; i++) {
+        int n = snprintf(text, sizeof(text), "t%d", i);
+        taken += query_counts_of(a, (struct slice){text, (size_t)n}) != NULL;
+    }
+    assert_int_equal(taken + 2, QUERY_COUNTS_SLOTS / 4 * 3);
+    query_counts_of(b, SLICE("no room for this"))->searches = 7;
+    assert_int_equal(query_counts_merge(a, b), 7);
+    free(a);
+    free(b);
+}
+
+static void test_sums_of_events(void **state) {
+    (void)state;
+    static const char answer[] =
+        "{\"timed_out\":false,\"_shards\":{\"failed\":0},\"aggregations\":{\"p\":{\"after_key\":{\"id\":\"b\"},\"buckets\":["
+        "{\"key\":{\"id\":\"a\"},\"doc_count\":3,\"t\":{\"buckets\":[{\"key\":\"purchase\",\"w\":{\"value\":12}},{\"key\":\"click\",\"w\":{\"value\":8}}]}},"
+        "{\"key\":{\"id\":\"b\"},\"doc_count\":1,\"t\":{\"buckets\":[{\"key\":\"cart\",\"w\":{\"value\":2}}]}}]}}}";
+    struct signal_amounts got;
+    struct error error = {0};
+    assert_true(signal_answer_read(&arena, SLICE(answer), now, &got, &error));
+    assert_int_equal(got.count, 2);
+    assert_true(slice_eq(got.after, SLICE("b")));
+    assert_true(got.items[0].sales == 3 && got.items[0].popularity == 26 && got.items[1].sales == 0 && got.items[1].popularity == 2);
+    assert_false(signal_answer_read(&arena, SLICE("{\"timed_out\":true,\"_shards\":{\"failed\":0},\"aggregations\":{\"p\":{\"buckets\":[]}}}"), now, &got, &error));
+    assert_false(signal_answer_read(&arena, SLICE("{\"timed_out\":false,\"_shards\":{\"failed\":1},\"aggregations\":{\"p\":{\"buckets\":[]}}}"), now, &got, &error));
+}
+
+static bool note_change(void *ctx, struct slice id, struct product_signals s) {
+    buf_printf(ctx, "%.*s:%u,%u ", (int)id.len, id.data, s.sales, s.popularity);
+    return true;
+}
+
+static void test_what_changes(void **state) {
+    (void)state;
+    struct buf text = BUF_INIT(4096);
+    const struct signal_amount amounts[] = {{{"a", 1}, 3, 3}, {{"c", 1}, 3.1, 3}, {{"d", 1}, 0, 0}};
+    const struct signal_row rows[] = {{{"b", 1}, {4, 4}}, {{"c", 1}, {8, 8}}, {{"e", 1}, {1, 0}}};
+    assert_true(signal_changes(amounts, 3, rows, 3, note_change, &text));
+    assert_string_equal(text.data, "a:8,8 b:0,0 e:0,0 ");
+    buf_done(&text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines_of_a_bulk), cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_counters_of_texts),
+        cmocka_unit_test(test_sums_of_events),  cmocka_unit_test(test_what_changes),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
