@@ -7,9 +7,10 @@
  * loops and instances before one engine do it together (compare ProbeRTT of BBR, Cardwell et al. 2016); each for itself
  * would take the others' load for the engine's own time, and raise its limit without end.
  *
- * Waiting: as many as may be at the engine, so that one waits for about as long as a search takes (Little's law). But a
- * queue that was empty a moment ago may become eight times as long: a burst passes, a standing queue does not (controlled
- * delay: Nichols and Jacobson 2012, Maurer 2015). Refusals end a burst, and for as long as there are any there is no other. */
+ * Waiting: half as many as may be at the engine, so that one waits for about half as long as a search takes (Little's law).
+ * But a queue that was empty a moment ago may become sixteen times as long: a burst passes, a standing queue does not
+ * (controlled delay: Nichols and Jacobson 2012, Maurer 2015). Refusals end a burst, and for as long as there are any there is
+ * no other. */
 #pragma once
 #include "core/clock.h"
 #include <stdatomic.h>
