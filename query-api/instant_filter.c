@@ -3,6 +3,7 @@
 #include "core/utf8.h"
 #include "query-api/instant.h"
 #include <math.h>
+#include <stdio.h>
 
 enum { CLAUSES_MAX = 64, PATHS_MAX = 64, PARENS_MAX = 8 };
 
@@ -18,7 +19,7 @@ struct instant_parser *instant_parser_new(const struct instant_context *context,
     if (!p || !(p->clauses = arena_alloc(context->arena, CLAUSES_MAX * sizeof(*p->clauses))))
         return NULL;
     p->context = context;
-    memcpy(p->lang, lang[0] ? lang : "ko", 4);
+    snprintf(p->lang, sizeof(p->lang), "%.3s", lang[0] ? lang : "ko");
     return p;
 }
 

@@ -2,6 +2,7 @@
 #include "core/http_param_read.h"
 #include "query-api/query_api.h"
 #include "query-api/recommend.h"
+#include <stdio.h>
 
 enum { ID_MAX_BYTES = 128, QUESTION_MAX_BYTES = 1 << 20, ANSWER_MAX_BYTES = 4 << 20, DEFAULT_SIZE = 12 };
 
@@ -111,7 +112,7 @@ void recommendations_start(struct query_loop *q, struct http_request *request, s
         http_reply_error(request, &error);
         return;
     }
-    memcpy(rec->r.lang, lang, sizeof(rec->r.lang));
+    snprintf(rec->r.lang, sizeof(rec->r.lang), "%.3s", lang);
     rec->begun = clock_now_usec();
     rec->r.arena = http_request_arena(request);
     rec->r.index = q->conf->index;

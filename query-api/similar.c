@@ -7,6 +7,7 @@
 #include "query-api/search_cache.h"
 #include "query-api/similar.h"
 #include "query-api/search_result.h"
+#include <stdio.h>
 
 enum { SIMILAR_ID_MAX_BYTES = 128, SIMILAR_BODY_MAX_BYTES = 64 << 10, SIMILAR_RESULT_MAX_BYTES = 4 << 20, SIMILAR_SIZE = 8, SIMILAR_SIZE_MAX = 50 };
 
@@ -217,7 +218,7 @@ void similar_start(struct query_loop *q, struct http_request *request, struct sl
         return;
     }
     *r = (struct similar_request){.id = id, .size = size, .begun = clock_now_usec()};
-    memcpy(r->lang, lang, sizeof(r->lang));
+    snprintf(r->lang, sizeof(r->lang), "%.3s", lang);
     if (is_known(q, request, r))
         return;
     struct buf path = BUF_INIT(1024), body = BUF_INIT(SIMILAR_BODY_MAX_BYTES);
