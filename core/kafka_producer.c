@@ -7,9 +7,10 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { POLL_MSEC = 100, PURGE_MSEC = 5000 };
+enum { POLL_MSEC = 100, PURGE_USEC = 5 * 1000 * 1000 };
 
 struct kafka_producer {
     rd_kafka_t *rk;
@@ -151,6 +152,19 @@ struct kafka_producer *kafka_producer_new(const struct kafka_conf *conf, const c
     return NULL;
 }
 
+/* Gives out reports until all messages have theirs. The library's own waits end at a wall clock's time: with a clock that is
+ * set back meanwhile they last as much longer. */
+static bool all_reported(const struct kafka_producer *p, usec_t timeout_usec) {
+    static const struct timespec pause = {.tv_nsec = 1000 * 1000};
+    for (usec_t until = clock_now_usec() + timeout_usec;; nanosleep(&pause, NULL)) {
+        rd_kafka_poll(p->rk, 0);
+        if (rd_kafka_outq_len(p->rk) == 0)
+            return true;
+        if (clock_now_usec() >= until)
+            return false;
+    }
+}
+
 void kafka_producer_free(struct kafka_producer *p) {
     if (p)
         kafka_producer_close(p, p->message_timeout_usec);
@@ -163,7 +177,7 @@ void kafka_producer_close(struct kafka_producer *p, usec_t flush_timeout_usec) {
     stop_polling(p);
     /* What is left gets its report too. */
     rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    rd_kafka_flush(p->rk, PURGE_MSEC);
+    all_reported(p, PURGE_USEC);
     rd_kafka_destroy(p->rk);
     drop(p);
 }
@@ -206,8 +220,7 @@ size_t kafka_producer_pending(const struct kafka_producer *p) {
 }
 
 bool kafka_producer_flush(struct kafka_producer *p, usec_t timeout_usec, struct error *reterr) {
-    usec_t msec = timeout_usec / USEC_PER_MSEC;
-    if (rd_kafka_flush(p->rk, msec > INT32_MAX ? INT32_MAX : (int)msec) == RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (all_reported(p, timeout_usec))
         return true;
     return error_set(reterr, ERROR_TIMEOUT, "Kafka has not confirmed %zu messages", kafka_producer_pending(p));
 }
