@@ -43,7 +43,7 @@ def recorded(env, count, seed):
     forwarder = Forwarder(env.es, lambda *request: asked.append(request))
     query = env.program("query-api", {"READSIDE_QUERY_API_CACHE_BYTES": "0", "READSIDE_ELASTICSEARCH_URL": forwarder.url}).wait_ready()
     env.query = query.url
-    until(lambda: call(f"{query.url}/v1/categories/tree")[0] == 200, 30, "categories")
+    until(lambda: all(call(f"{query.url}/v1/categories/tree")[0] == 200 for _ in range(8)), 30, "categories on every loop")
     rng = random.Random(seed)
     while len(strings) < count:
         for string in searches(env, rng, count - len(strings)):
@@ -69,7 +69,7 @@ def run(env, args):
     strings, requests, left_out = recorded(env, 200, args.seed)
     say(f"{left_out} searches asked Elasticsearch twice and are left out")
     query = env.program("query-api", {"READSIDE_QUERY_API_CACHE_BYTES": "0"}).wait_ready()
-    until(lambda: call(f"{query.url}/v1/categories/tree")[0] == 200, 30, "categories")
+    until(lambda: all(call(f"{query.url}/v1/categories/tree")[0] == 200 for _ in range(8)), 30, "categories on every loop")
     direct = (env.es, requests)
     through = (query.url, [("GET", "/v1/search?" + s, None) for s in strings])
     for side in (direct, through):

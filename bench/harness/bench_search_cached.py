@@ -39,7 +39,7 @@ def zipf(rng, searches, length, exponent=1.0):
 
 def ready(env, settings):
     query = env.program("query-api", settings).wait_ready()
-    until(lambda: call(f"{query.url}/v1/categories/tree")[0] == 200, 30, "categories")
+    until(lambda: all(call(f"{query.url}/v1/categories/tree")[0] == 200 for _ in range(8)), 30, "categories on every loop")
     return query
 
 
