@@ -57,6 +57,7 @@ def test_search_as_you_type(browser, shop):
 
 def test_suggestions(browser, shop):
     browser.open("/?lang=ko")
+    browser.find(CARD)
     browser.press("/")
     browser.press("노ㅌ")
     options = browser.wait(lambda: browser.texts("#suggestions [role=option]"))
@@ -106,8 +107,9 @@ def test_brands_are_disjunctive(browser, shop):
 
 def test_search_inside_a_facet(browser, shop):
     browser.open("/?lang=en")
+    browser.find(CARD)
     brand = shop.search("facets=brand&facet_size=100")["facets"]["brand"]["values"][20]["value"]
-    browser.type("#brand .ais-SearchBox-input", brand[:4].lower())
+    browser.type_by_letter("#brand .ais-SearchBox-input", brand[:4].lower())
     found = [v["value"] for v in shop.get(f"/v1/facets/brand/values?q={quote(brand[:4].lower())}").json()["facets"]["brand"]["values"]]
     browser.wait(lambda: set(browser.texts("#brand .value")) == set(found))
     choose(browser, "#brand", brand)
