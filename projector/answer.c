@@ -306,7 +306,7 @@ void answer_arrived(void *ctx, struct http_response *response) {
     struct engine_pipe *p = &l->pipes[batch->pipe];
     struct answer a = {.engine = e, .lane = l, .batch = batch, .wall_usec = clock_wall_usec()};
     p->flight = NULL;
-    e->in_flight--;
+    pump_give_slot(e, batch->pipe);
     e->batches_out--;
     metric_inc(lag_metrics.bulks);
     metric_observe(lag_metrics.bulk_seconds, clock_now_usec() - batch->sent_at);
@@ -319,9 +319,9 @@ void answer_arrived(void *ctx, struct http_response *response) {
     pump_batch_release(e, batch);
     if (e->raising)
         store_raise(e);
+    pump_slot_free(e); /* those that wait for the slot come before this lane's next bulk */
     if (works_again)
         pump_all(e);
     else
         pump_lane(l);
-    pump_slot_free(e);
 }

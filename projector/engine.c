@@ -104,6 +104,8 @@ static void segment_arrived(struct mail *mail) {
         relay_segment(e, segment);
         return;
     }
+    if (segment->priority == MARK_LIVE && segment->count)
+        e->live_until = engine_now(e) + LIVE_USEC;
     struct mark mark;
     for (size_t offset = 0; segment_next(segment, &offset, &mark);) {
         uint64_t hash = hash_bytes(mark.id, mark.len);
