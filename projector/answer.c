@@ -306,7 +306,7 @@ void answer_arrived(void *ctx, struct http_response *response) {
     struct engine_pipe *p = &l->pipes[batch->pipe];
     struct answer a = {.engine = e, .lane = l, .batch = batch, .wall_usec = clock_wall_usec()};
     p->flight = NULL;
-    pump_give_slot(e, batch->pipe);
+    e->in_flight--;
     e->batches_out--;
     metric_inc(lag_metrics.bulks);
     metric_observe(lag_metrics.bulk_seconds, clock_now_usec() - batch->sent_at);

@@ -90,7 +90,7 @@ struct engine {
     struct batch *spare;         /* batches with warm buffers */
     unsigned spare_count, batches_out; /* out: composing or in flight */
     struct concurrency concurrency;
-    unsigned in_flight, background_in_flight, slot_turn;
+    unsigned in_flight, slot_turn;
     usec_t live_until; /* live changes came a short while ago: background bulks are small */
     struct hash_cache hashes;
     struct engine_target targets[TARGETS_MAX], *serving;
@@ -162,7 +162,6 @@ struct engine_lane *engine_lane_of(struct engine *e, uint64_t id_hash);
 /* pump.c */
 void pump_lane(struct engine_lane *l);
 void pump_all(struct engine *e);
-void pump_give_slot(struct engine *e, enum mark_priority priority); /* of a bulk that is over; pump_slot_free follows */
 void pump_slot_free(struct engine *e);
 void pump_batch_release(struct engine *e, struct batch *batch);
 void pump_cancel_all(struct engine *e);

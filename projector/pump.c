@@ -6,7 +6,6 @@ enum {
     SPARE_BATCHES_MAX = 32,
     READ_BYTES = 4 << 20, /* what a round should read at most: each lane holds one answer, and the driver a copy of it */
     BACKGROUND_BYTES = 256 << 10, /* of a background bulk while live changes come */
-    BACKGROUND_SHARE = 4,         /* and one of so many slots is theirs then, at least one */
 };
 
 static void round_done(struct job *job);
@@ -54,14 +53,12 @@ void pump_batch_release(struct engine *e, struct batch *batch) {
 /* -- rounds -- */
 
 /* A live change waits for the lane's worker while a background round is composed, and at the server behind the bulks that
- * are in its hands: while there are live changes, background bulks are small and few. */
-static bool stands_back(const struct engine *e, enum mark_priority priority) {
-    return priority == MARK_BACKGROUND && engine_now(e) < e->live_until;
-}
-
+ * are in its hands: while there are live changes, background bulks are small. */
 static size_t full_bytes(const struct engine_lane *l, enum mark_priority priority) {
-    size_t most = (size_t)l->engine->options->bulk_max_bytes;
-    return stands_back(l->engine, priority) && most > BACKGROUND_BYTES ? BACKGROUND_BYTES : most;
+    const struct engine *e = l->engine;
+    size_t most = (size_t)e->options->bulk_max_bytes;
+    bool small = priority == MARK_BACKGROUND && engine_now(e) < e->live_until && most > BACKGROUND_BYTES;
+    return small ? BACKGROUND_BYTES : most;
 }
 
 /* How many more products the bulk has room for, going by what documents were like so far. */
@@ -235,26 +232,18 @@ static void round_done(struct job *job) {
 
 /* -- sending -- */
 
-static bool take_slot(struct engine *e, enum mark_priority priority) {
-    unsigned limit = e->serving->trial ? 1 : e->concurrency.limit;
-    unsigned background = limit / BACKGROUND_SHARE ? limit / BACKGROUND_SHARE : 1;
-    if (e->in_flight >= limit || (stands_back(e, priority) && e->background_in_flight >= background))
+static bool take_slot(struct engine *e) {
+    if (e->in_flight >= (e->serving->trial ? 1 : e->concurrency.limit))
         return false;
     e->in_flight++;
-    e->background_in_flight += priority == MARK_BACKGROUND;
     return true;
-}
-
-void pump_give_slot(struct engine *e, enum mark_priority priority) {
-    e->in_flight--;
-    e->background_in_flight -= priority == MARK_BACKGROUND;
 }
 
 static void send_failed(struct engine *e, struct engine_lane *l, struct batch *batch, const struct error *error) {
     log_error("bulk.not_started", LOG_INT("lane", l->number), LOG_ERR(error));
     read_again(e, l, &batch->bulk);
-    pump_give_slot(e, batch->pipe);
     pump_batch_release(e, batch);
+    e->in_flight--;
 }
 
 static void send_batch(struct engine_lane *l, struct engine_pipe *p) {
@@ -284,9 +273,8 @@ static void send_batch(struct engine_lane *l, struct engine_pipe *p) {
     metric_observe(lag_metrics.bulk_size_documents, batch->bulk.count);
 }
 
-static void try_send(struct engine_lane *l, enum mark_priority priority) {
+static void try_send(struct engine_lane *l, struct engine_pipe *p) {
     struct engine *e = l->engine;
-    struct engine_pipe *p = &l->pipes[priority];
     p->waits_for_slot = false;
     if (p->flight || e->raising || target_refuses(e) || (e->ending && !engine_drains(e)))
         return;
@@ -294,7 +282,7 @@ static void try_send(struct engine_lane *l, enum mark_priority priority) {
         engine_finish(e, ENGINE_LEASE_LOST);
         return;
     }
-    if (take_slot(e, priority))
+    if (take_slot(e))
         send_batch(l, p);
     else
         p->waits_for_slot = true;
@@ -319,7 +307,7 @@ static void pump_pipe(struct engine_lane *l, enum mark_priority priority) {
     if (p->next && p->next->bulk.count == 0) /* all of it was suppressed, or bad, or gone back */
         pump_batch_release(e, TAKE(p->next));
     if (p->next && !p->flight)
-        try_send(l, priority);
+        try_send(l, p);
     size_t n = may_read(e) ? want(l, priority) : 0;
     if (n > 0)
         start_round(l, priority, n);
@@ -355,7 +343,7 @@ void pump_cancel_all(struct engine *e) {
             es_cancel(e->es, p->flight->call);
             pump_batch_release(e, TAKE(p->flight));
             e->batches_out--;
-            pump_give_slot(e, priority);
+            e->in_flight--;
         }
     }
 }

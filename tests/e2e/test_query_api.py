@@ -323,7 +323,7 @@ def test_methods(shop):
         assert reply.headers["Content-Type"] == "application/problem+json"
     options = shop.session.options(shop.url + "/v1/search", timeout=10)
     assert options.status_code in (200, 204, 405) and "POST" in options.headers["Allow"]
-    for path in ("/", "/v1", "/v1/search/", "/v2/search", "/v1/products/a/b"):
+    for path in ("/v1", "/assets/x", "/v1/search/", "/v2/search", "/v1/products/a/b"):
         assert shop.get(path).status_code == 404, path
 
 
