@@ -128,8 +128,9 @@ def test_a_killed_job_goes_on_where_it_was(corner, program, shop, slow, checker,
         assert stored["state"] == "running" and stored["cursor"]["id"] > "", "it was killed in the middle"
         seen = stored["done"]
         projector.start()
-        resumed = re.search(rf"event=job\.running job={job['_id']} .*done=(\d+)", projector.log().split(f"--- start {projector.starts}")[1])
-        assert resumed and int(resumed.group(1)) == seen, "it goes on from what was stored"
+        resumed = eventually(lambda: re.search(rf"event=job\.running job={job['_id']} .*done=(\d+)",
+                                               projector.log().split(f"--- start {projector.starts}")[1]), 60, "the job goes on")
+        assert int(resumed.group(1)) == seen, "it goes on from what was stored"
     print(f"killed at {seen} of {count}")
     checker.assert_equal(600, at_least=count)
     done = wait_job(corner, eventually, {"type": "fanout", "state": "done"}, 600)
