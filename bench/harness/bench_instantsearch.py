@@ -6,9 +6,9 @@ import json
 import random
 import urllib.parse
 
-from harness.environment import call, get_json, median, say, table, until
+from harness.environment import call, get_json, say, table, until
 from harness.recorder import Forwarder
-from harness.wrk import wrk
+from harness.wrk import side_by_side
 
 PATH = "/1/indexes/*/queries"
 HEADER = '{"request_cache":false}\n'
@@ -86,21 +86,7 @@ def run(env, args):
     wait_for_categories(query.url)
     direct = (env.es, [("POST", "/products/_msearch", batch) for batch in batches])
     through = (query.url, [("POST", PATH, one) for one in pages])
-    for side in (direct, through):
-        wrk(*side, 8, 5)
-    rows, result = [], {}
-    for connections in (1, 8):
-        pairs = []
-        for n in range(args.rounds):
-            a, b = wrk(*direct, connections, args.seconds), wrk(*through, connections, args.seconds)
-            if a["errors"] or b["errors"]:
-                raise RuntimeError(f"errors: direct {a['errors']}, through the query-api {b['errors']}")
-            pairs.append((a, b))
-            say(f"{connections} connections, round {n + 1}: _msearch {a['rate']:.0f}/s, query-api {b['rate']:.0f}/s")
-        for title, i in (("_msearch of 5", 0), ("query-api", 1)):
-            rows.append([f"{title}, {connections}", f"{median([p[i]['rate'] for p in pairs]):.0f}",
-                         f"{median([p[i]['p50_ms'] for p in pairs]):.2f}", f"{median([p[i]['p99_ms'] for p in pairs]):.2f}"])
-        result[f"throughput_ratio_{connections}"] = round(median([b["rate"] / a["rate"] for a, b in pairs]), 3)
+    rows, result = side_by_side(direct, through, args, "_msearch of 5")
     table(f"{len(pages)} pages of 5 queries over {args.products:,} products, medians of {args.rounds}", rows,
           ["side, connections", "pages/s", "p50 ms", "p99 ms"])
     return {"throughput_ratio": result["throughput_ratio_8"], **result,

@@ -4,9 +4,9 @@ the query-api. Searches for which it asks twice (too few hits, say) are counted 
 import random
 import urllib.parse
 
-from harness.environment import call, get_json, median, say, table, until
+from harness.environment import call, get_json, say, table, until
 from harness.recorder import Forwarder
-from harness.wrk import wrk
+from harness.wrk import side_by_side
 
 WORDS = ["노트북", "무선 이어폰", "운동화", "냉장고", "커피", "원피스", "laptop", "wireless earphones", "running shoes",
          "refrigerator", "coffee", "dress", "monitor", "샴푸", "캠핑 의자", "book"]
@@ -72,22 +72,7 @@ def run(env, args):
     until(lambda: all(call(f"{query.url}/v1/categories/tree")[0] == 200 for _ in range(8)), 30, "categories on every loop")
     direct = (env.es, requests)
     through = (query.url, [("GET", "/v1/search?" + s, None) for s in strings])
-    for side in (direct, through):
-        wrk(*side, 8, 5)
-    rows, result = [], {}
-    for connections in (1, 8):
-        pairs = []
-        for n in range(args.rounds):
-            a, b = wrk(*direct, connections, args.seconds), wrk(*through, connections, args.seconds)
-            if a["errors"] or b["errors"]:
-                raise RuntimeError(f"errors: direct {a['errors']}, through the query-api {b['errors']}")
-            pairs.append((a, b))
-            say(f"{connections} connections, round {n + 1}: direct {a['rate']:.0f}/s, query-api {b['rate']:.0f}/s")
-        for title, i in (("direct", 0), ("query-api", 1)):
-            rows.append([f"{title}, {connections}", f"{median([p[i]['rate'] for p in pairs]):.0f}",
-                         f"{median([p[i]['p50_ms'] for p in pairs]):.2f}", f"{median([p[i]['p99_ms'] for p in pairs]):.2f}"])
-        result[f"throughput_ratio_{connections}"] = round(median([b["rate"] / a["rate"] for a, b in pairs]), 3)
-        result[f"p50_overhead_ms_{connections}"] = round(median([b["p50_ms"] - a["p50_ms"] for a, b in pairs]), 3)
+    rows, result = side_by_side(direct, through, args, "direct")
     table(f"{len(strings)} searches with 3 facets over {args.products:,} products, medians of {args.rounds}", rows,
           ["side, connections", "searches/s", "p50 ms", "p99 ms"])
     return {"throughput_ratio": min(result["throughput_ratio_1"], result["throughput_ratio_8"]),

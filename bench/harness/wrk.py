@@ -4,7 +4,7 @@ import os
 import subprocess
 import tempfile
 
-from harness.environment import VAR
+from harness.environment import VAR, median, say
 
 SCRIPT = """
 local requests, order = {}, {}
@@ -49,3 +49,25 @@ def wrk(url, requests, connections, seconds, order=None):
     result = json.loads(text.rpartition("JSON ")[2])
     result["rate"] = result["requests"] / result["seconds"]
     return result
+
+
+def side_by_side(direct, through, args, name):
+    """Both sides, (url, requests) each, alternating at 1 and 8 connections after a warm-up: rows for a table, and by "_1" and
+    "_8" the medians of throughput_ratio and p50_overhead_ms. name: of the direct side."""
+    for side in (direct, through):
+        wrk(*side, 8, 5)
+    rows, result = [], {}
+    for connections in (1, 8):
+        pairs = []
+        for n in range(args.rounds):
+            a, b = wrk(*direct, connections, args.seconds), wrk(*through, connections, args.seconds)
+            if a["errors"] or b["errors"]:
+                raise RuntimeError(f"errors: {name} {a['errors']}, through the query-api {b['errors']}")
+            pairs.append((a, b))
+            say(f"{connections} connections, round {n + 1}: {name} {a['rate']:.0f}/s, query-api {b['rate']:.0f}/s")
+        for title, i in ((name, 0), ("query-api", 1)):
+            rows.append([f"{title}, {connections}", f"{median([p[i]['rate'] for p in pairs]):.0f}",
+                         f"{median([p[i]['p50_ms'] for p in pairs]):.2f}", f"{median([p[i]['p99_ms'] for p in pairs]):.2f}"])
+        result[f"throughput_ratio_{connections}"] = round(median([b["rate"] / a["rate"] for a, b in pairs]), 3)
+        result[f"p50_overhead_ms_{connections}"] = round(median([b["p50_ms"] - a["p50_ms"] for a, b in pairs]), 3)
+    return rows, result
