@@ -1,5 +1,5 @@
-#include "projector/lease.h"
 #include "core/cleanup.h"
+#include "projector/lease.h"
 #include "projector/state.h"
 #include <inttypes.h>
 #include <pthread.h>

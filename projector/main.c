@@ -1,8 +1,8 @@
 /* projector: keeps the search index true. */
 #include "core/cleanup.h"
-#include "projector/command.h"
-#include "projector/status.h"
+#include "projector/commands/command.h"
 #include "projector/control.h"
+#include "projector/status.h"
 #include <malloc.h>
 
 /* Many threads that allocate a little: few arenas, and freed memory goes back, so that memory stays small. */

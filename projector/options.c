@@ -1,6 +1,6 @@
-#include "projector/options.h"
 #include "core/cleanup.h"
-#include "projector/mark_message.h"
+#include "projector/options.h"
+#include "projector/sources/mark_message.h"
 #include <stddef.h>
 #include <unistd.h>
 

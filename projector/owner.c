@@ -1,14 +1,14 @@
-#include "projector/owner.h"
 #include "core/cleanup.h"
-#include "projector/category_load.h"
-#include "projector/engine.h"
-#include "projector/lag.h"
+#include "projector/compose/category_load.h"
+#include "projector/engine/engine.h"
+#include "projector/engine/lag.h"
+#include "projector/jobs/signals_job.h"
+#include "projector/owner.h"
 #include "projector/servers.h"
-#include "projector/source_mysql.h"
-#include "projector/signals_job.h"
-#include "projector/verifier.h"
+#include "projector/sources/source_mysql.h"
 #include "projector/status.h"
 #include "projector/term.h"
+#include "projector/verify/verifier.h"
 #include <pthread.h>
 #include <stdlib.h>
 

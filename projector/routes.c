@@ -1,6 +1,6 @@
-#include "projector/routes.h"
 #include "core/cleanup.h"
-#include "projector/jobs.h"
+#include "projector/jobs/jobs.h"
+#include "projector/routes.h"
 #include "projector/status.h"
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
-#include "projector/servers.h"
 #include "core/cleanup.h"
+#include "projector/servers.h"
 #include "projector/state.h"
 
 bool servers_try_mongo(mongoc_client_t *client, struct error *reterr) {

@@ -1,12 +1,12 @@
-#include "projector/service.h"
 #include "core/acceptor.h"
 #include "core/api_guard.h"
 #include "core/cleanup.h"
-#include "projector/command.h"
-#include "projector/group.h"
-#include "projector/lag.h"
+#include "projector/commands/command.h"
+#include "projector/engine/lag.h"
 #include "projector/owner.h"
 #include "projector/routes.h"
+#include "projector/service.h"
+#include "projector/sources/group.h"
 
 struct program {
     const struct projector_options *options;

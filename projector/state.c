@@ -1,6 +1,6 @@
-#include "projector/state.h"
 #include "core/clock.h"
 #include "projector/lease.h"
+#include "projector/state.h"
 #include <inttypes.h>
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
-#include "projector/status.h"
-#include "core/clock.h"
 #include "core/cleanup.h"
+#include "core/clock.h"
+#include "projector/status.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
-#include "projector/term.h"
 #include "core/cleanup.h"
-#include "projector/index_admin.h"
-#include "projector/jobs.h"
+#include "projector/jobs/index_admin.h"
+#include "projector/jobs/jobs.h"
+#include "projector/term.h"
 
 void term_done(struct term *term) {
     for (size_t t = 0; t < TARGETS_MAX; t++)

@@ -1,11 +1,11 @@
 /* term.h - what a term is prepared with, whoever serves it: the owner of the lease or a member of a consumer group.
  * Thread: the caller's; every call may block for seconds. */
 #pragma once
-#include "projector/category_tree.h"
+#include "projector/compose/category_tree.h"
+#include "projector/compose/projection.h"
+#include "projector/jobs/targets.h"
 #include "projector/options.h"
-#include "projector/projection.h"
 #include "projector/state.h"
-#include "projector/targets.h"
 
 struct term {
     struct targets targets; /* as stored, without those that cannot be written */

@@ -3,11 +3,11 @@
 #include "core/cleanup.h"
 #include "core/daemon.h"
 #include "core/embed.h"
-#include "query-api/fallback.h"
-#include "query-api/query_analytics.h"
+#include "query-api/events/query_analytics.h"
 #include "query-api/query_api.h"
-#include "query-api/search_cache.h"
-#include "query-api/search_params.h"
+#include "query-api/search/search_cache.h"
+#include "query-api/search/search_params.h"
+#include "query-api/upstream/fallback.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>

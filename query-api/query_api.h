@@ -9,10 +9,10 @@
 #include "core/es.h"
 #include "core/http_server.h"
 #include "core/metrics.h"
-#include "query-api/category_list.h"
-#include "query-api/load_limit.h"
-#include "query-api/override_list.h"
-#include "query-api/search_text.h"
+#include "query-api/admin/override_list.h"
+#include "query-api/browse/category_list.h"
+#include "query-api/text/search_text.h"
+#include "query-api/upstream/load_limit.h"
 
 struct query_conf {
     char *listen;

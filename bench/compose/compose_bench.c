@@ -6,9 +6,9 @@
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "core/json_read.h"
-#include "projector/bulk.h"
-#include "projector/compose.h"
-#include "projector/index_admin.h"
+#include "projector/compose/bulk.h"
+#include "projector/compose/compose.h"
+#include "projector/jobs/index_admin.h"
 #include <stdio.h>
 #include <time.h>
 

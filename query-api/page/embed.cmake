@@ -39,7 +39,7 @@ foreach(file ${files})
     math(EXPR number "${number} + 1")
 endforeach()
 file(WRITE ${OUT}/page_files.c "/* made by query-api/page/embed.cmake */
-#include \"query-api/page.h\"
+#include \"query-api/page/page.h\"
 #include \"core/embed.h\"
 
 ${embeds}

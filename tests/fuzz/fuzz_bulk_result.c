@@ -1,6 +1,6 @@
 /* The answer to a _bulk request: whatever arrives, every item has exactly one outcome, and an answer that cannot be
  * read acknowledges nothing. Byte 0: how many items; byte 1: which are deletes; byte 2: the HTTP status. */
-#include "projector/bulk_result.h"
+#include "projector/compose/bulk_result.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

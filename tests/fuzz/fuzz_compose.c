@@ -1,9 +1,9 @@
 /* BSON -> search document: any bytes give one valid JSON object or a status, never a crash, and never touch what
  * stands in the buffer already. The first byte chooses the options. */
 #include "core/json_read.h"
-#include "projector/bulk.h"
-#include "projector/compose.h"
-#include "projector/index_admin.h"
+#include "projector/compose/bulk.h"
+#include "projector/compose/compose.h"
+#include "projector/jobs/index_admin.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,11 +1,11 @@
 /* What InstantSearch clients send -> searches -> results: whatever is accepted must give a valid question, and with any answer
  * valid JSON. {"requests":[…],"answer":{…}}; text that is no JSON is taken as `filters`. */
 #include "core/utf8.h"
-#include "query-api/answer_json.h"
-#include "query-api/instant.h"
-#include "query-api/search_key.h"
-#include "query-api/search_query.h"
-#include "query-api/search_text.h"
+#include "query-api/instant/instant.h"
+#include "query-api/search/answer_json.h"
+#include "query-api/search/search_key.h"
+#include "query-api/search/search_query.h"
+#include "query-api/text/search_text.h"
 #include <stdlib.h>
 
 enum { QUERIES_MAX = 8, ARENA_MAX = 64 << 20 };

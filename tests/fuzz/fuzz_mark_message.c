@@ -1,6 +1,6 @@
 /* Messages of a Kafka topic of marks, key and value parted by a newline: whatever is accepted must survive writing and
  * reading. */
-#include "projector/mark_message.h"
+#include "projector/sources/mark_message.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,6 +1,6 @@
 /* Two readers of JSON must agree: what json_parse takes, answer_json_parse takes as the same tree; what it refuses is
  * refused, unless a key that stands twice is why. */
-#include "query-api/answer_json.h"
+#include "query-api/search/answer_json.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,6 +1,6 @@
 /* Query string -> search parameters -> Elasticsearch request: whatever is accepted must give valid JSON. */
-#include "query-api/search_query.h"
-#include "query-api/search_text.h"
+#include "query-api/search/search_query.h"
+#include "query-api/text/search_text.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

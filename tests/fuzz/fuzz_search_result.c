@@ -1,7 +1,7 @@
 /* Elasticsearch's answer -> the storefront's: any JSON gives valid JSON or an error, never a crash. */
-#include "query-api/product_view.h"
-#include "query-api/search_result.h"
-#include "query-api/search_text.h"
+#include "query-api/search/product_view.h"
+#include "query-api/search/search_result.h"
+#include "query-api/text/search_text.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

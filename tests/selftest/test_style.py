@@ -29,11 +29,11 @@ CASES = [
     ("header_homes", "core/mongo.c", "#include <mongoc/mongoc.h>\n", True),
     ("header_homes", "core/json_sax.c", "#include <yajl/yajl_parse.h>\n", False),
     ("header_homes", "core/mysql.h", "#include <mysql.h>\n", False),
-    ("pure_modules", "projector/compose.c", '#include "core/mysql.h"\n', True),
-    ("pure_modules", "query-api/search_query.c", "#include <sys/socket.h>\n", True),
+    ("pure_modules", "projector/compose/compose.c", '#include "core/mysql.h"\n', True),
+    ("pure_modules", "query-api/search/search_query.c", "#include <sys/socket.h>\n", True),
     ("pure_modules", "core/hangul.c", '#include "core/loop.h"\n', True),
-    ("pure_modules", "projector/bulk.c", '#include "core/buf.h"\n', False),
-    ("pure_modules", "projector/lane.c", '#include "core/loop.h"\n', False),
+    ("pure_modules", "projector/compose/bulk.c", '#include "core/buf.h"\n', False),
+    ("pure_modules", "projector/engine/lane.c", '#include "core/loop.h"\n', False),
     ("file_length", "core/a.c", "int x;\n" * 601, True),
     ("file_length", "core/a.c", "int x;\n" * 600, False),
     ("function_length", "core/a.c", "void f(void) {\n" + LONG_BODY + "}\n", True),
@@ -75,7 +75,7 @@ def test_rule(tmp_path, rule, name, text, breaks):
 
 
 def test_a_header_behind_a_header_is_found(tmp_path):
-    for name, text in (("projector/bulk.h", '#include "projector/mid.h"\n'), ("projector/mid.h", '#include "core/es.h"\n')):
+    for name, text in (("projector/compose/bulk.h", '#include "projector/mid.h"\n'), ("projector/mid.h", '#include "core/es.h"\n')):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     found = style.check(str(tmp_path))["pure_modules"]

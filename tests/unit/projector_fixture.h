@@ -1,9 +1,9 @@
 /* projector_fixture.h - the built-in mapping's projection, a small category tree, and products written as JSON. */
 #pragma once
 #include "core/mongo.h"
-#include "projector/bulk.h"
-#include "projector/compose.h"
-#include "projector/index_admin.h"
+#include "projector/compose/bulk.h"
+#include "projector/compose/compose.h"
+#include "projector/jobs/index_admin.h"
 
 static inline struct projection *fixture_projection(void) {
     struct error e = {0};

@@ -1,6 +1,6 @@
 #include "tests/unit/test.h"
 #include "core/hash.h"
-#include "projector/bulk.h"
+#include "projector/compose/bulk.h"
 #include <stdio.h>
 
 #define ACTION(id, version) "{\"index\":{\"_id\":\"" id "\",\"version\":" version ",\"version_type\":\"external_gte\"}}\n"

@@ -1,5 +1,5 @@
 #include "tests/unit/test.h"
-#include "projector/bulk_result.h"
+#include "projector/compose/bulk_result.h"
 
 /* i: index action, d: delete */
 static struct bulk bulk_of(const char *ops) {

@@ -1,6 +1,6 @@
 /* category_list: snapshots from pages of hits, look-ups, and the forest that a list of nodes makes. */
 #include "tests/unit/arena_fixture.h"
-#include "query-api/category_list.h"
+#include "query-api/browse/category_list.h"
 
 static struct category_list *make(const char *hits) {
     struct category_list *list = category_list_new(7);

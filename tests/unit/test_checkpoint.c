@@ -1,5 +1,5 @@
 #include "tests/unit/test.h"
-#include "projector/checkpoint.h"
+#include "projector/engine/checkpoint.h"
 
 static void test_only_the_finished_prefix_is_popped(void **state) {
     (void)state;

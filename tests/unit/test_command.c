@@ -1,6 +1,6 @@
 #include "tests/unit/test.h"
-#include "projector/command.h"
-#include "projector/command_progress.h"
+#include "projector/commands/command.h"
+#include "projector/commands/command_progress.h"
 
 static void test_formats_counts(void **state) {
     (void)state;

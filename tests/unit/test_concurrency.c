@@ -1,5 +1,5 @@
 #include "tests/unit/test.h"
-#include "projector/concurrency.h"
+#include "projector/engine/concurrency.h"
 
 static void test_halves_and_grows_again(void **state) {
     (void)state;

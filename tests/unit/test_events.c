@@ -1,9 +1,9 @@
 /* Events: what is taken of them, counters of texts, and what their sums change. */
 #include "tests/unit/arena_fixture.h"
 #include "core/clock.h"
-#include "projector/signal_answer.h"
-#include "query-api/event_read.h"
-#include "query-api/query_counts.h"
+#include "projector/jobs/signal_answer.h"
+#include "query-api/events/event_read.h"
+#include "query-api/events/query_counts.h"
 #include <stdio.h>
 
 static const int64_t now = INT64_C(1767225600000000) + INT64_C(14) * 86400 * 1000000; /* two weeks after 2026-01-01 */

@@ -1,6 +1,6 @@
 /* facet_values_params: which searches stand behind the values of a facet; search_pattern_holds: which values are meant. */
-#include "query-api/facet_values_params.h"
-#include "query-api/search_pattern.h"
+#include "query-api/browse/facet_values_params.h"
+#include "query-api/text/search_pattern.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* What MongoDB is asked while there is no search engine, and what its products become. */
 #include "tests/unit/arena_fixture.h"
-#include "query-api/fallback_document.h"
-#include "query-api/fallback_query.h"
+#include "query-api/upstream/fallback_document.h"
+#include "query-api/upstream/fallback_query.h"
 
 static const char *filter_of_params(enum fallback_step step, const struct search_params *params) {
     static char text[4096];

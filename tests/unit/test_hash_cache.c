@@ -1,5 +1,5 @@
 #include "tests/unit/test.h"
-#include "projector/hash_cache.h"
+#include "projector/compose/hash_cache.h"
 
 static struct hash_cache cache_of(size_t capacity) {
     struct hash_cache c;

@@ -1,5 +1,5 @@
 #include "tests/unit/test.h"
-#include "projector/id_set.h"
+#include "projector/engine/id_set.h"
 #include <stdio.h>
 #include <time.h>
 

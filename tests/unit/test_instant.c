@@ -1,7 +1,7 @@
 /* The InstantSearch protocol without a server: filters, which queries fold into one search, results. */
 #include "tests/unit/arena_fixture.h"
-#include "query-api/instant.h"
-#include "query-api/search_key.h"
+#include "query-api/instant/instant.h"
+#include "query-api/search/search_key.h"
 
 static struct category_list *list;
 static struct instant_context context;

@@ -1,6 +1,6 @@
 /* A fan-out that follows a superseded one comes to every product of its categories once, wherever that one was. */
 #include "tests/unit/test.h"
-#include "projector/jobs.h"
+#include "projector/jobs/jobs.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

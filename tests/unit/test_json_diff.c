@@ -1,5 +1,5 @@
 #include "tests/unit/test.h"
-#include "projector/json_diff.h"
+#include "projector/commands/json_diff.h"
 #include <stdio.h>
 
 struct text {

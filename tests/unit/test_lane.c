@@ -1,7 +1,7 @@
 #include "tests/unit/test.h"
 #include "core/hash.h"
-#include "projector/checkpoint.h"
-#include "projector/lane.h"
+#include "projector/engine/checkpoint.h"
+#include "projector/engine/lane.h"
 #include <stdio.h>
 #include <time.h>
 

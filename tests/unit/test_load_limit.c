@@ -1,6 +1,6 @@
 #include "tests/unit/test.h"
 #include "core/hash.h"
-#include "query-api/load_limit.h"
+#include "query-api/upstream/load_limit.h"
 #include <math.h>
 #include <stdio.h>
 

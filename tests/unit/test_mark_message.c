@@ -1,5 +1,5 @@
 #include "tests/unit/test.h"
-#include "projector/mark_message.h"
+#include "projector/sources/mark_message.h"
 
 static enum mark_message_state read_text(enum marks_format format, const char *key, const char *value,
                                          struct mark_message *ret, struct error *reterr) {

@@ -1,8 +1,8 @@
 /* Every allocation of the projection, the category tree, compose, bulk and bulk_result fails once: no crash, no leak,
  * an error, and what was in the buffers before is either intact or reported lost. */
 #include "tests/unit/test.h"
-#include "projector/bulk_result.h"
-#include "projector/hash_cache.h"
+#include "projector/compose/bulk_result.h"
+#include "projector/compose/hash_cache.h"
 #include "tests/unit/oom.h"
 #include "tests/unit/projector_fixture.h"
 

@@ -1,7 +1,7 @@
 /* Memory runs out at every allocation of the InstantSearch protocol in turn: what is answered is whole, or an error. */
 #include "tests/unit/test.h"
 #include "tests/unit/oom.h"
-#include "query-api/instant.h"
+#include "query-api/instant/instant.h"
 
 static const char tree[] = "[{\"_source\":{\"id\":1,\"path\":\"1\",\"name\":\"TV\"}},{\"_source\":{\"id\":4,\"path\":\"1/4\",\"name\":\"OLED\"}}]";
 static const char batch[] =

@@ -1,12 +1,12 @@
 /* Memory runs out at every allocation of the query side's pure modules in turn. */
 #include "tests/unit/test.h"
 #include "tests/unit/oom.h"
-#include "query-api/cache.h"
-#include "query-api/product_view.h"
-#include "query-api/search_key.h"
-#include "query-api/search_query.h"
-#include "query-api/search_text.h"
-#include "query-api/search_result.h"
+#include "query-api/search/cache.h"
+#include "query-api/search/product_view.h"
+#include "query-api/search/search_key.h"
+#include "query-api/search/search_query.h"
+#include "query-api/search/search_result.h"
+#include "query-api/text/search_text.h"
 #include <stdio.h>
 
 static const char query[] = "q=%EB%85%B8%ED%8A%B8%EB%B6%81+laptop&lang=en&brand=LG&brand=A&category=1/4&price=1..2&price=5..&attr.color=red&attr.color=b"

@@ -1,7 +1,7 @@
 /* override_list: bodies are checked, synonyms, stop words and rules are found by key, and they reach the query. */
 #include "tests/unit/arena_fixture.h"
-#include "query-api/override_list.h"
-#include "query-api/search_text.h"
+#include "query-api/admin/override_list.h"
+#include "query-api/text/search_text.h"
 
 static struct override_list *make(void) {
     static const char hits[] =

@@ -1,6 +1,6 @@
 #include "tests/unit/test.h"
 #include "core/json_read.h"
-#include "projector/index_admin.h"
+#include "projector/jobs/index_admin.h"
 #include <stdio.h>
 
 #define PROPERTIES                                                                                 \

@@ -1,7 +1,7 @@
 /* The cache of answers, with a clock of its own. */
 #include "tests/unit/test.h"
 #include "core/clock.h"
-#include "query-api/cache.h"
+#include "query-api/search/cache.h"
 #include <stdio.h>
 
 DEFINE_CLEANUP(struct cache *, cache_free);

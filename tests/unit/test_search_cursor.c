@@ -1,5 +1,5 @@
 /* search_cursor: what goes out comes back, and nothing else is taken for it. */
-#include "query-api/search_cursor.h"
+#include "query-api/search/search_cursor.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

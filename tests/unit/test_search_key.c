@@ -1,6 +1,6 @@
 /* Searches that are the same have the same key; all others have another. */
 #include "tests/unit/test.h"
-#include "query-api/search_key.h"
+#include "query-api/search/search_key.h"
 
 static char *key_of(struct arena *arena, const char *query) {
     struct search_params params;

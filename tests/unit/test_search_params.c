@@ -1,5 +1,5 @@
 /* search_params: what a client may ask, and how each mistake is named. */
-#include "query-api/search_params.h"
+#include "query-api/search/search_params.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

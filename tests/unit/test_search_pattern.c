@@ -2,7 +2,7 @@
 #include "tests/unit/test.h"
 #include "core/hangul.h"
 #include "core/utf8.h"
-#include "query-api/search_pattern.h"
+#include "query-api/text/search_pattern.h"
 
 static struct buf out;
 

@@ -1,6 +1,6 @@
 /* product_view: a search document as the shop's page gets it. */
 #include "tests/unit/arena_fixture.h"
-#include "query-api/product_view.h"
+#include "query-api/search/product_view.h"
 
 static void assert_view(const char *source, const char *lang, const char *expected) {
     struct category_list *list = category_list_new(1);

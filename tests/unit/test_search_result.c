@@ -1,5 +1,5 @@
 /* search_result and facet_result: sums of flat and varied counts, selections that stay, answers that are refused. */
-#include "query-api/search_result.h"
+#include "query-api/search/search_result.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* search_text: how a text is taken apart, and the layers of the clause. */
 #include "tests/unit/arena_fixture.h"
-#include "query-api/search_text.h"
+#include "query-api/text/search_text.h"
 #include <stdio.h>
 
 /* From a layer of words to their clauses: what signals multiply stands around them, the floor beside. */

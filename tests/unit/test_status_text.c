@@ -1,5 +1,5 @@
 #include "tests/unit/test.h"
-#include "projector/status_text.h"
+#include "projector/commands/status_text.h"
 
 static char *shown(struct buf *out, const char *document, bool color) {
     struct arena arena;

@@ -1,8 +1,8 @@
 #include "tests/unit/test.h"
-#include "projector/verify_barrier.h"
-#include "projector/verify_diff.h"
-#include "projector/verify_hits.h"
-#include "projector/verify_ids.h"
+#include "projector/verify/verify_barrier.h"
+#include "projector/verify/verify_diff.h"
+#include "projector/verify/verify_hits.h"
+#include "projector/verify/verify_ids.h"
 #include <stdlib.h>
 
 /* -- two pages -- */

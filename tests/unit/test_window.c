@@ -1,5 +1,5 @@
 #include "tests/unit/test.h"
-#include "projector/window.h"
+#include "projector/engine/window.h"
 #include <pthread.h>
 #include <stdatomic.h>
 

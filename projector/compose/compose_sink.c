@@ -1,0 +1,292 @@
+#include "core/json_write.h"
+#include "core/utf8.h"
+#include "projector/compose/compose_sink.h"
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { FIRST_BYTES = 4096 };
+
+void sink_open(struct sink *s, struct buf *buf) {
+    *s = (struct sink){.buf = buf};
+    if (buf->data) {
+        s->p = buf->data + buf->len;
+        s->end = buf->data + buf->cap - 1;
+    }
+}
+
+void sink_close(struct sink *s) {
+    if (s->nomem || !s->buf->data)
+        return;
+    s->buf->len = sink_len(s);
+    *s->p = '\0';
+}
+
+bool sink_grow(struct sink *s, size_t n) {
+    struct buf *buf = s->buf;
+    if (s->full || s->nomem)
+        return false;
+    if (buf->data)
+        buf->len = sink_len(s);
+    if (n > buf->max - buf->len) {
+        s->full = true;
+        return false;
+    }
+    size_t room = buf->max - buf->len < FIRST_BYTES ? buf->max - buf->len : FIRST_BYTES;
+    if (!buf_reserve(buf, n > room ? n : room)) {
+        s->nomem = true;
+        s->p = s->end = NULL;
+        return false;
+    }
+    s->p = buf->data + buf->len;
+    s->end = buf->data + buf->cap - 1;
+    return true;
+}
+
+static inline bool is_plain(unsigned char c) {
+    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+static char *put_escape(char *out, unsigned char c) {
+    static const char hex[] = "0123456789abcdef";
+    static const char letters[] = "btn\0fr"; /* of 8, 9, 10, 12 and 13 */
+    *out++ = '\\';
+    if (c == '"' || c == '\\') {
+        *out++ = (char)c;
+    } else if (c >= 8 && c <= 13 && letters[c - 8]) {
+        *out++ = letters[c - 8];
+    } else {
+        memcpy(out, "u00", 3);
+        out[3] = hex[c >> 4];
+        out[4] = hex[c & 15];
+        out += 5;
+    }
+    return out;
+}
+
+/* Copies 16 bytes and returns how many of the first of them are plain. */
+static inline size_t copy_block(char *out, const unsigned char *in) {
+#ifdef __SSE2__
+    __m128i v = _mm_loadu_si128((const __m128i *)in);
+    _mm_storeu_si128((__m128i *)out, v);
+    /* Below a space as signed bytes: controls and everything from 0x80 on. */
+    __m128i odd = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(' ')),
+                               _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                                            _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
+    return (size_t)__builtin_ctz((unsigned)_mm_movemask_epi8(odd) | 0x10000u);
+#else
+    uint64_t w[2];
+    memcpy(w, in, 16);
+    memcpy(out, w, 16);
+    uint64_t first = sink_odd_bytes(w[0]), second = sink_odd_bytes(w[1]);
+    return first    ? (size_t)__builtin_ctzll(first) / 8
+           : second ? 8 + (size_t)__builtin_ctzll(second) / 8
+                    : 16;
+#endif
+}
+
+/* Fewer than 16 bytes: copies the plain ones at their start and returns how many. There is room for 8 more. */
+static inline size_t copy_tail(char *out, const unsigned char *in, size_t len) {
+    size_t n = 0;
+    if (len >= 8) {
+        uint64_t first, last;
+        memcpy(&first, in, 8);
+        memcpy(&last, in + len - 8, 8);
+        memcpy(out, &first, 8);
+        memcpy(out + len - 8, &last, 8);
+        if ((sink_odd_bytes(first) | sink_odd_bytes(last)) == 0)
+            return len;
+    }
+    for (; n < len && is_plain(in[n]); n++)
+        out[n] = (char)in[n];
+    return n;
+}
+
+/* Copies the well-formed multi-byte characters at the start of [in, end) and returns their bytes. There is room for
+ * one byte more. */
+static inline size_t copy_wide(char *out, const unsigned char *in, const unsigned char *end) {
+    const unsigned char *start = in;
+    while (in < end && *in >= 0x80) {
+        uint32_t w, cp;
+        size_t n = 3;
+        /* U+1000..D7FF: most of Korean, Japanese and Chinese text; no overlong form or surrogate among them. */
+        if (end - in >= 4 && *in >= 0xE1 && *in <= 0xED && (in[1] & 0xC0) == 0x80 && (in[2] & 0xC0) == 0x80 &&
+            (*in < 0xED || in[1] < 0xA0)) {
+            memcpy(&w, in, 4);
+            memcpy(out, &w, 4);
+        } else {
+            n = utf8_decode((const char *)in, (size_t)(end - in), &cp);
+            if (n == 0)
+                break;
+            memcpy(out, in, n);
+        }
+        in += n;
+        out += n;
+    }
+    return (size_t)(in - start);
+}
+
+void sink_escaped(struct sink *s, struct slice text) {
+    const unsigned char *in = (const unsigned char *)text.data, *end = in + text.len;
+    if (in == end || !sink_room(s, text.len + 16))
+        return;
+    char *out = s->p;
+    for (;;) {
+        size_t n = end - in >= 16 ? copy_block(out, in) : copy_tail(out, in, (size_t)(end - in));
+        in += n;
+        out += n;
+        if (in == end)
+            break;
+        if (n == 16)
+            continue;
+        if (*in >= 0x80) {
+            n = copy_wide(out, in, end);
+            if (n == 0) {
+                s->invalid = true;
+                return;
+            }
+            in += n;
+            out += n;
+        } else {
+            out = put_escape(out, *in++);
+            s->p = out;
+            if (!sink_room(s, (size_t)(end - in) + 16))
+                return;
+            out = s->p;
+        }
+        if (in == end)
+            break;
+    }
+    s->p = out;
+}
+
+static const char DIGIT_PAIRS[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+                                  "4950515253545556575859606162636465666768697071727374757677787980818283848586878889909192939495969798"
+                                  "99";
+
+static char *put_u64(char *out, uint64_t v) {
+    char digits[20];
+    size_t at = sizeof(digits);
+    for (; v >= 100; v /= 100)
+        memcpy(digits + (at -= 2), DIGIT_PAIRS + v % 100 * 2, 2);
+    if (v >= 10)
+        memcpy(digits + (at -= 2), DIGIT_PAIRS + v * 2, 2);
+    else
+        digits[--at] = (char)('0' + v);
+    size_t len = sizeof(digits) - at;
+    memcpy(out, digits + at, len);
+    return out + len;
+}
+
+void sink_u64(struct sink *s, uint64_t v) {
+    if (sink_room(s, 20))
+        s->p = put_u64(s->p, v);
+}
+
+void sink_int(struct sink *s, int64_t v) {
+    if (!sink_room(s, 21))
+        return;
+    if (v < 0)
+        *s->p++ = '-';
+    s->p = put_u64(s->p, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+/* Most attribute values are decimals with few places: if v is the double nearest to r / 10^places for a whole
+ * r < 1e15, then "r with a point" reads back as v (two exact numbers divided, rounded once), and with 15 digits or
+ * less no shorter text does. False: leave it to the general way. */
+static bool put_short_decimal(struct sink *s, double v) {
+    static const double powers[] = {1, 10, 100, 1000, 10000};
+    double magnitude = v < 0 ? -v : v;
+    if (magnitude >= 1e10 || magnitude < 1e-4)
+        return false;
+    for (unsigned places = 1; places < 5; places++) {
+        uint64_t r = (uint64_t)(magnitude * powers[places] + 0.5);
+        if ((double)r / powers[places] != magnitude)
+            continue;
+        uint64_t unit = (uint64_t)powers[places], fraction = r % unit;
+        if (v < 0)
+            *s->p++ = '-';
+        s->p = put_u64(s->p, r / unit);
+        *s->p++ = '.';
+        for (unsigned i = places; i > 0; i--) {
+            s->p[i - 1] = (char)('0' + fraction % 10);
+            fraction /= 10;
+        }
+        s->p += places;
+        return true;
+    }
+    return false;
+}
+
+void sink_number(struct sink *s, double v) {
+    if (v > -1e15 && v < 1e15 && v == (double)(int64_t)v) {
+        sink_int(s, (int64_t)v);
+        return;
+    }
+    if (!sink_room(s, JSON_DOUBLE_SIZE) || put_short_decimal(s, v))
+        return;
+    s->p += json_format_double(v, s->p);
+}
+
+void sink_ordered_hex(struct sink *s, double v) {
+    uint64_t bits;
+    double positive_zero = v == 0 ? 0.0 : v;
+    memcpy(&bits, &positive_zero, sizeof(bits));
+    bits = bits >> 63 ? ~bits : bits ^ (UINT64_C(1) << 63);
+    if (!sink_room(s, 16))
+        return;
+    /* Nibbles apart, one to a byte; a letter is 39 further from '0' than its value. */
+    for (unsigned half = 0; half < 2; half++) {
+        uint64_t n = half == 0 ? bits >> 32 : bits & UINT32_MAX;
+        n = (n | n << 16) & 0x0000FFFF0000FFFFu;
+        n = (n | n << 8) & 0x00FF00FF00FF00FFu;
+        n = (n | n << 4) & 0x0F0F0F0F0F0F0F0Fu;
+        n += 0x3030303030303030u + ((n + 0x0606060606060606u) >> 4 & 0x0101010101010101u) * 39;
+        n = __builtin_bswap64(n);
+        memcpy(s->p + half * 8, &n, 8);
+    }
+    s->p += 16;
+}
+
+static char *put_pair(char *out, unsigned v) {
+    memcpy(out, DIGIT_PAIRS + (size_t)v * 2, 2);
+    return out + 2;
+}
+
+void sink_date(struct sink *s, int64_t msec) {
+    const int64_t day_msec = 86400000;
+    int64_t day = msec / day_msec, rest = msec % day_msec;
+    if (rest < 0) {
+        rest += day_msec;
+        day--;
+    }
+    /* Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days. */
+    int64_t z = day + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
+    unsigned doe = (unsigned)(z - era * 146097), yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+    unsigned month = mp < 10 ? mp + 3 : mp - 9;
+    int64_t year = (int64_t)yoe + era * 400 + (month <= 2);
+    unsigned t = (unsigned)rest;
+    if (!sink_room(s, 26))
+        return;
+    char *p = s->p;
+    *p++ = '"';
+    p = put_pair(p, (unsigned)year / 100);
+    p = put_pair(p, (unsigned)year % 100);
+    *p++ = '-';
+    p = put_pair(p, month);
+    *p++ = '-';
+    p = put_pair(p, doy - (153 * mp + 2) / 5 + 1);
+    *p++ = 'T';
+    p = put_pair(p, t / 3600000);
+    *p++ = ':';
+    p = put_pair(p, t / 60000 % 60);
+    *p++ = ':';
+    p = put_pair(p, t / 1000 % 60);
+    *p++ = '.';
+    *p++ = (char)('0' + t % 1000 / 100);
+    p = put_pair(p, t % 100);
+    *p++ = 'Z';
+    *p++ = '"';
+    s->p = p;
+}

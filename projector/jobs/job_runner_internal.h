@@ -1,0 +1,58 @@
+/* job_runner_internal.h - the jobs' thread, shared by job_runner.c (which jobs there are, pages of marks) and
+ * job_reindex.c (the phases of reindex and rollback). Thread: the runner's; under the lock where it says so. */
+#pragma once
+#include "projector/jobs/job_runner.h"
+#include "projector/jobs/jobs.h"
+#include <pthread.h>
+
+/* One active job: how far it has been read (ahead), and how far it is done (record). */
+struct job_run {
+    struct job_run *next;
+    struct job_record record; /* as far as it is acked; cursor, done and phase_acked under the runner's lock */
+    struct job_cursor ahead;
+    bool produced;    /* all pages of this phase are out */
+    bool phase_acked; /* and finished */
+    bool changed;     /* since it was stored */
+    bool gone;        /* done or superseded: kept for the segments that point here */
+    bool seen;        /* in the last reload */
+    unsigned flying;  /* segments that are not acked; under the lock */
+    int64_t walked;   /* documents of the index looked at, in this phase */
+    int64_t recounted; /* orphans among them, while it waits */
+    usec_t recount_at, recount_begun;
+    usec_t saved_at, said_at, started_at;
+    int64_t started_done;
+    usec_t next_at;   /* throttled: when the next page is due */
+    struct job_check *check; /* reindex: the verification under way */
+    unsigned rounds;  /* of verification and repair */
+    struct buf repairs; /* ids that differ: each a byte of length and so many bytes */
+};
+
+struct job_position {
+    struct job_run *run;
+    struct job_cursor cursor;
+    unsigned marks;
+    bool last;
+};
+
+struct job_runner {
+    struct engine *engine;
+    const struct engine_conf *conf;
+    struct window *window;
+    mongoc_client_t *client;
+    pthread_mutex_t lock;
+    struct job_run *runs;
+    usec_t reload_at;
+    unsigned failures;
+    usec_t wake_at; /* the next thing that is due by time */
+    usec_t sweep_at;
+    struct targets stored; /* the set as it is stored, read once a second */
+    pthread_t thread;
+};
+
+/* Stores it; a job that was taken from us is gone then. */
+bool job_run_save(struct job_runner *r, struct job_run *run, struct error *reterr);
+bool job_run_enter_phase(struct job_runner *r, struct job_run *run, enum job_phase phase, struct error *reterr);
+/* done, failed or cancelled. */
+bool job_run_finish(struct job_runner *r, struct job_run *run, enum job_state state, struct error *reterr);
+/* Takes the segment; `last`: the phase is over once it is acked. */
+bool job_run_post(struct job_runner *r, struct job_run *run, struct segment *segment, bool last, struct error *reterr);

@@ -1,0 +1,61 @@
+/* category_list.h - the categories of the shop as the query side knows them: an immutable snapshot of the index
+ * `categories`, held in memory so that names are resolved at query time (a rename needs no reindex of products).
+ *
+ * One snapshot belongs to one loop; it is built page by page and then replaces the one before. Pure: no I/O. */
+#pragma once
+#include "core/arena.h"
+#include "core/json_write.h"
+#include "query-api/browse/category_names.h"
+
+struct category {
+    int64_t id;
+    struct slice path; /* "1/4/13", without the last slash */
+    struct slice name; /* of no particular language */
+    const struct json *names; /* object lang -> name, or NULL */
+    /* Prepared for category_nodes_write, which writes hundreds of them for one search. */
+    struct slice head;          /* "path":"1/4/13","id":13,"name": */
+    struct slice quoted;        /* name as a JSON string */
+    const struct json *quotes;  /* object lang -> name as a JSON string */
+};
+
+struct category_list;
+
+struct category_list *category_list_new(uint64_t revision);
+void category_list_free(struct category_list *list);
+/* Adds the hits of one search page (hits.hits[]._source). Hits that are no category are skipped. *ret_last_id is
+ * the greatest id, for search_after. False without memory. */
+bool category_list_add(struct category_list *list, const struct json *hits, size_t *ret_added, int64_t *ret_last_id);
+/* Sorts; after this the list is complete and read-only. */
+bool category_list_finish(struct category_list *list);
+
+uint64_t category_list_revision(const struct category_list *list);
+size_t category_list_count(const struct category_list *list);
+const struct category *category_list_at(const struct category_list *list, size_t index); /* in order of path */
+const struct category *category_list_by_id(const struct category_list *list, int64_t id);
+const struct category *category_list_by_path(const struct category_list *list, struct slice path);
+/* Ids of the categories with this name (key: search_name_key), and of all below them; at most max. */
+size_t category_list_named(const struct category_list *list, struct slice key, int64_t *ret, size_t max);
+/* The same for names that are like the text (category_names.h). */
+size_t category_list_like(const struct category_list *list, enum category_likeness how, struct slice text, int64_t *ret,
+                          size_t max);
+/* Ids of the categories (CATEGORY_STARTS or _INITIALS_START) themselves, each once, those higher up in the tree first. */
+size_t category_list_starting(const struct category_list *list, enum category_likeness how, struct slice text,
+                              int64_t *ret, size_t max);
+struct slice category_name(const struct category *category, const char *lang);
+
+/* Paths in the order of a tree walk: ids compared as numbers, a parent before its children. */
+int category_path_compare(struct slice a, struct slice b);
+
+/* A node of a tree that is written out: in the order of category_path_compare. */
+#define CATEGORY_COUNT_UNKNOWN UINT64_MAX
+struct category_node {
+    struct slice path;
+    uint64_t count; /* CATEGORY_COUNT_UNKNOWN: written as null */
+    bool selected;
+    const struct category *category; /* NULL: not in the list, name null */
+};
+/* Brings nodes into that order; their categories, where there is one, are set. list may be NULL. False without memory
+ * in the arena. */
+bool category_nodes_sort(const struct category_list *list, struct category_node *nodes, size_t count, struct arena *scratch);
+/* Writes [{"path","id","name","count","children":[...]}]: the forest that the nodes make. False without memory. */
+bool category_nodes_write(struct json_write *w, const struct category_node *nodes, size_t count, const char *lang);

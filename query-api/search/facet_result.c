@@ -1,0 +1,536 @@
+#include "query-api/search/facet_result.h"
+#include "query-api/search/search_query.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ATTR_FACETS_MAX = 50 }; /* of attr.* */
+
+enum form { FLAT, VARIED, FORMS };
+
+struct value_count {
+    struct slice value;
+    struct slice term; /* of an attribute: name=value */
+    uint64_t count;
+    bool in[FORMS];
+    bool doubt; /* in one list only, and the other one was cut off */
+};
+
+struct values {
+    struct value_count *items;
+    size_t count, cap;
+};
+
+/* The aggregation of an attribute facet: f<index> or s<index>. */
+struct source {
+    char kind;
+    size_t index;
+    bool cut[FORMS];     /* there are more values than were asked for */
+    struct values again; /* counts of the second answer, by term */
+};
+
+struct facets {
+    struct json_write *w;
+    const struct search_params *p;
+    const struct json *aggs;
+    const struct search_result_context *context;
+    bool out_of_memory;
+};
+
+static uint64_t count_of(const struct json *v) {
+    int64_t n;
+    return json_int64(v, &n) && n > 0 ? (uint64_t)n : 0;
+}
+
+static struct slice key_of(const struct json *bucket) {
+    const struct json *key = json_get(bucket, "key");
+    return json_is(key, JSON_STRING) ? key->text : (struct slice){"", 0};
+}
+
+/* Products in a bucket: through reverse_nested if the bucket counts variants. */
+static uint64_t bucket_products(const struct json *bucket) {
+    const struct json *products = json_get(bucket, "p");
+    return count_of(json_get(products ? products : bucket, "doc_count"));
+}
+
+static struct value_count *add_value(struct facets *s, struct values *v, struct slice value, uint64_t count) {
+    if (v->count == v->cap) {
+        size_t cap = v->cap ? v->cap * 2 : 64;
+        struct value_count *items = arena_alloc(s->context->arena, cap * sizeof(*items));
+        if (!items) {
+            s->out_of_memory = true;
+            return NULL;
+        }
+        if (v->count)
+            memcpy(items, v->items, v->count * sizeof(*items));
+        v->items = items;
+        v->cap = cap;
+    }
+    v->items[v->count] = (struct value_count){.value = value, .term = value, .count = count};
+    return &v->items[v->count++];
+}
+
+static int compare_text(struct slice a, struct slice b) {
+    size_t n = a.len < b.len ? a.len : b.len;
+    int r = n ? memcmp(a.data, b.data, n) : 0;
+    return r ? r : (a.len > b.len) - (a.len < b.len);
+}
+
+static int by_value(const void *a, const void *b) {
+    return compare_text(((const struct value_count *)a)->value, ((const struct value_count *)b)->value);
+}
+
+static int by_count(const void *a, const void *b) {
+    const struct value_count *x = a, *y = b;
+    if (x->count != y->count)
+        return x->count > y->count ? -1 : 1;
+    return compare_text(x->value, y->value);
+}
+
+static void collect_buckets(struct facets *s, struct values *v, const struct json *buckets, enum form form) {
+    if (json_is(buckets, JSON_ARRAY))
+        for (const struct json *b = buckets->child; b; b = b->next) {
+            struct value_count *added = add_value(s, v, key_of(b), bucket_products(b));
+            if (added)
+                added->in[form] = true;
+        }
+}
+
+/* The same key of the flat and of the varied list is two disjoint sets of products: their sum. Sorted by key. */
+static void merge_values(struct values *v) {
+    if (v->count == 0)
+        return;
+    qsort(v->items, v->count, sizeof(*v->items), by_value);
+    size_t n = 0;
+    for (size_t i = 1; i < v->count; i++)
+        if (slice_eq(v->items[n].value, v->items[i].value)) {
+            v->items[n].count += v->items[i].count;
+            v->items[n].in[FLAT] |= v->items[i].in[FLAT];
+            v->items[n].in[VARIED] |= v->items[i].in[VARIED];
+        } else {
+            v->items[++n] = v->items[i];
+        }
+    v->count = n + 1;
+}
+
+static const struct json *others(const struct json *agg, const char *form) {
+    return json_get(json_get(agg, form), "o");
+}
+
+/* What the second answer says of a term. False if it does not. */
+static bool asked_again(const struct source *source, struct slice term, uint64_t *ret) {
+    struct value_count wanted = {.value = term};
+    const struct value_count *found = NULL;
+    if (source->again.count)
+        found = bsearch(&wanted, source->again.items, source->again.count, sizeof(wanted), by_value);
+    if (found)
+        *ret = found->count;
+    return found != NULL;
+}
+
+static bool is_selected(const struct filter *own, struct slice value) {
+    for (size_t i = 0; own && i < own->value_count; i++)
+        if (slice_eq(own->values[i], value))
+            return true;
+    return false;
+}
+
+static void write_value(struct facets *s, struct slice value, uint64_t count, bool selected) {
+    json_write_object(s->w);
+    json_write_key(s->w, "value");
+    json_write_slice(s->w, value);
+    json_write_key(s->w, "count");
+    json_write_uint(s->w, count);
+    if (selected) {
+        json_write_key(s->w, "selected");
+        json_write_bool(s->w, true);
+    }
+    json_write_object_end(s->w);
+}
+
+/* The count of a term that is shown has to be asked for. */
+static void note_doubt(struct facets *s, const struct source *source, struct slice term) {
+    struct search_terms *terms = s->context->doubts;
+    if (!terms)
+        return;
+    if (terms->count == terms->cap) {
+        size_t cap = terms->cap ? terms->cap * 2 : 64;
+        struct search_term *items = arena_alloc(s->context->arena, cap * sizeof(*items));
+        if (!items) {
+            s->out_of_memory = true;
+            return;
+        }
+        if (terms->count)
+            memcpy(items, terms->items, terms->count * sizeof(*items));
+        terms->items = items;
+        terms->cap = cap;
+    }
+    terms->items[terms->count++] = (struct search_term){source->kind, source->index, term};
+}
+
+/* Selected, but in none of the lists: 0, unless a list was cut off. */
+static void write_absent(struct facets *s, const struct source *source, const struct filter *own, struct slice value) {
+    uint64_t count = 0;
+    if (source && (source->cut[FLAT] || source->cut[VARIED])) {
+        const char *term = arena_printf(s->context->arena, "%.*s=%.*s", (int)own->name.len, own->name.data,
+                                        (int)value.len, value.data);
+        if (!term)
+            s->out_of_memory = true;
+        else if (!asked_again(source, slice_str(term), &count))
+            note_doubt(s, source, slice_str(term));
+    }
+    write_value(s, value, count, true);
+}
+
+/* The facet_size most frequent values, then what is selected but not among them. source: of an attribute, or NULL. */
+static void write_values(struct facets *s, struct value_count *items, size_t count, const struct filter *own,
+                         uint64_t other, const struct source *source) {
+    json_write_object(s->w);
+    json_write_key(s->w, "type");
+    json_write_str(s->w, "value");
+    json_write_key(s->w, "values");
+    json_write_array(s->w);
+    if (count)
+        qsort(items, count, sizeof(*items), by_count);
+    for (size_t i = 0; i < count; i++) {
+        bool selected = is_selected(own, items[i].value);
+        if (i >= s->p->facet_size && !selected) {
+            other += items[i].count;
+            continue;
+        }
+        if (items[i].doubt)
+            note_doubt(s, source, items[i].term);
+        write_value(s, items[i].value, items[i].count, selected);
+    }
+    for (size_t k = 0; own && k < own->value_count; k++) {
+        size_t i = 0;
+        while (i < count && !slice_eq(items[i].value, own->values[k]))
+            i++;
+        if (i == count)
+            write_absent(s, source, own, own->values[k]);
+    }
+    json_write_array_end(s->w);
+    json_write_key(s->w, "other");
+    json_write_uint(s->w, other);
+    json_write_object_end(s->w);
+}
+
+static void write_brand(struct facets *s, const struct json *agg, const struct filter *own) {
+    struct values v = {0};
+    collect_buckets(s, &v, json_get(json_get(agg, "v"), "buckets"), FLAT);
+    uint64_t other = count_of(json_get(json_get(agg, "v"), "sum_other_doc_count"));
+    const struct json *selected = json_get(json_get(agg, "sel"), "buckets");
+    for (const struct json *b = json_is(selected, JSON_ARRAY) ? selected->child : NULL; b; b = b->next) {
+        size_t i = 0;
+        while (i < v.count && !slice_eq(v.items[i].value, key_of(b)))
+            i++;
+        if (i < v.count)
+            continue;
+        uint64_t count = bucket_products(b);
+        add_value(s, &v, key_of(b), count);
+        other -= other < count ? other : count;
+    }
+    write_values(s, v.items, v.count, own, other, NULL);
+}
+
+/* Strips "name=" from the values; true if the value is of that attribute. */
+static bool split_attr(struct slice text, struct slice *ret_name, struct slice *ret_value) {
+    const char *sign = text.len ? memchr(text.data, '=', text.len) : NULL;
+    if (!sign)
+        return false;
+    *ret_name = (struct slice){text.data, (size_t)(sign - text.data)};
+    *ret_value = (struct slice){sign + 1, text.len - ret_name->len - 1};
+    return true;
+}
+
+static const struct json *source_agg(const struct json *aggs, const struct source *source) {
+    char name[24];
+    snprintf(name, sizeof(name), "%c%zu", source->kind, source->index);
+    return json_get(aggs, name);
+}
+
+static void collect_again(struct facets *s, struct source *source) {
+    const struct json *agg = source_agg(s->context->second, source);
+    collect_buckets(s, &source->again, json_get(json_get(others(agg, "flat"), "v"), "buckets"), FLAT);
+    collect_buckets(s, &source->again, json_get(json_get(others(agg, "varied"), "v"), "buckets"), VARIED);
+    merge_values(&source->again);
+}
+
+static void collect_attr(struct facets *s, struct values *v, struct source *source, uint64_t *ret_other) {
+    static const char *const forms[] = {[FLAT] = "flat", [VARIED] = "varied"};
+    const struct json *agg = source_agg(s->aggs, source);
+    collect_again(s, source);
+    for (size_t i = 0; i < FORMS; i++) {
+        const struct json *list = json_get(others(agg, forms[i]), "v");
+        uint64_t other = count_of(json_get(list, "sum_other_doc_count"));
+        collect_buckets(s, v, json_get(list, "buckets"), (enum form)i);
+        source->cut[i] = other > 0;
+        *ret_other += other;
+    }
+    merge_values(v);
+    for (size_t i = 0; i < v->count; i++) {
+        struct value_count *item = &v->items[i];
+        item->doubt = (!item->in[FLAT] && source->cut[FLAT]) || (!item->in[VARIED] && source->cut[VARIED]);
+        if (item->doubt && asked_again(source, item->term, &item->count))
+            item->doubt = false;
+    }
+}
+
+static void write_attr(struct facets *s, struct source source, struct slice name, const struct filter *own) {
+    struct values v = {0};
+    uint64_t other = 0;
+    collect_attr(s, &v, &source, &other);
+    size_t n = 0;
+    for (size_t i = 0; i < v.count; i++) {
+        struct value_count *item = &v.items[i];
+        struct slice attr;
+        if (split_attr(item->term, &attr, &item->value) && slice_eq(attr, name))
+            v.items[n++] = *item;
+    }
+    write_values(s, v.items, n, own, other, &source);
+}
+
+static void write_attr_key(struct facets *s, struct slice name) {
+    char key[SEARCH_ATTR_NAME_MAX_BYTES + 8];
+    size_t n = name.len < SEARCH_ATTR_NAME_MAX_BYTES ? name.len : SEARCH_ATTR_NAME_MAX_BYTES;
+    memcpy(key, "attr.", 5);
+    memcpy(key + 5, name.data, n);
+    json_write_key_slice(s->w, (struct slice){key, n + 5});
+}
+
+struct group {
+    struct slice name;
+    size_t first, count;
+    uint64_t products;
+};
+
+static int by_products(const void *a, const void *b) {
+    const struct group *x = a, *y = b;
+    if (x->products != y->products)
+        return x->products > y->products ? -1 : 1;
+    return compare_text(x->name, y->name);
+}
+
+/* Values in order of name=value -> one group per name; the values lose their name. */
+static size_t group_by_name(struct facets *s, struct values *v, struct group **ret_groups) {
+    struct group *groups = arena_alloc(s->context->arena, (v->count + 1) * sizeof(*groups));
+    size_t n = 0;
+    if (!groups) {
+        s->out_of_memory = true;
+        return 0;
+    }
+    for (size_t i = 0; i < v->count; i++) {
+        struct slice name, value;
+        if (!split_attr(v->items[i].value, &name, &value))
+            continue;
+        if (n == 0 || !slice_eq(groups[n - 1].name, name))
+            groups[n++] = (struct group){.name = name, .first = i};
+        v->items[i].value = value;
+        groups[n - 1].count = i + 1 - groups[n - 1].first;
+        groups[n - 1].products += v->items[i].count;
+    }
+    *ret_groups = groups;
+    return n;
+}
+
+static bool named_facet(const struct search_params *p, struct slice name) {
+    for (size_t i = 0; i < p->facet_count; i++)
+        if (p->facets[i].dim == DIM_ATTR && slice_eq(p->facets[i].name, name))
+            return true;
+    return false;
+}
+
+/* Nearly every product has a value of its own: a code or a measure, and no list to choose from. */
+static bool is_code(const struct facets *s, const struct group *g) {
+    return g->count > s->p->facet_size && g->products < g->count + g->count / 2;
+}
+
+/* attr.*: selected attributes come from their own aggregation, the rest from the common one. */
+static void write_all_attrs(struct facets *s, struct source source) {
+    struct values v = {0};
+    struct group *groups = NULL;
+    uint64_t other = 0;
+    for (size_t k = 0; k < s->p->filter_count; k++) {
+        const struct filter *f = &s->p->filters[k];
+        if (f->dim != DIM_ATTR || f->strict || named_facet(s->p, f->name))
+            continue;
+        write_attr_key(s, f->name);
+        write_attr(s, (struct source){.kind = 's', .index = k}, f->name, f);
+    }
+    collect_attr(s, &v, &source, &other);
+    size_t n = group_by_name(s, &v, &groups);
+    if (n)
+        qsort(groups, n, sizeof(*groups), by_products);
+    size_t written = 0;
+    for (size_t i = 0; i < n && written < ATTR_FACETS_MAX; i++) {
+        if (named_facet(s->p, groups[i].name) || search_params_filter(s->p, DIM_ATTR, groups[i].name) ||
+            is_code(s, &groups[i]))
+            continue;
+        write_attr_key(s, groups[i].name);
+        write_values(s, v.items + groups[i].first, groups[i].count, NULL, 0, &source);
+        written++;
+    }
+}
+
+static void write_stock(struct facets *s, const struct json *agg, const struct filter *own) {
+    static const char *const keys[] = {"true", "false"};
+    json_write_object(s->w);
+    json_write_key(s->w, "type");
+    json_write_str(s->w, "value");
+    json_write_key(s->w, "values");
+    json_write_array(s->w);
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t count = 0;
+        count += bucket_products(json_get(json_get(json_get(others(agg, "flat"), "v"), "buckets"), keys[i]));
+        count += bucket_products(json_get(json_get(json_get(others(agg, "varied"), "v"), "buckets"), keys[i]));
+        write_value(s, slice_str(keys[i]), count, is_selected(own, slice_str(keys[i])));
+    }
+    json_write_array_end(s->w);
+    json_write_key(s->w, "other");
+    json_write_int(s->w, 0);
+    json_write_object_end(s->w);
+}
+
+static void fold_bound(const struct json *form, const char *name, double *bound, bool greater) {
+    double v;
+    if (json_double(json_get(json_get(form, name), "value"), &v) && (isnan(*bound) || (v > *bound) == greater))
+        *bound = v;
+}
+
+static void write_bound_or_null(struct facets *s, const char *key, double v) {
+    json_write_key(s->w, key);
+    if (isnan(v) || isinf(v))
+        json_write_null(s->w);
+    else if (fabs(v) < 9e15)
+        json_write_int(s->w, (int64_t)v);
+    else
+        json_write_double(s->w, v);
+}
+
+static const struct json *nth(const struct json *array, size_t n) {
+    const struct json *item = json_is(array, JSON_ARRAY) ? array->child : NULL;
+    while (item && n--)
+        item = item->next;
+    return item;
+}
+
+/* Both ends belong to the bucket, as in price=from..to: asking for it gives the count. */
+static void write_histogram(struct facets *s, const struct json *flat, const struct json *varied) {
+    const struct json *a = json_get(json_get(flat, "v"), "buckets"), *b = json_get(json_get(varied, "v"), "buckets");
+    json_write_key(s->w, "histogram");
+    json_write_array(s->w);
+    for (size_t i = 0; i < search_price_step_count; i++) {
+        uint64_t count = bucket_products(nth(a, i)) + bucket_products(nth(b, i));
+        if (count == 0)
+            continue;
+        json_write_object(s->w);
+        json_write_key(s->w, "from");
+        json_write_int(s->w, search_price_steps[i]);
+        json_write_key(s->w, "to");
+        if (i + 1 < search_price_step_count)
+            json_write_int(s->w, search_price_steps[i + 1] - 1);
+        else
+            json_write_null(s->w);
+        json_write_key(s->w, "count");
+        json_write_uint(s->w, count);
+        json_write_object_end(s->w);
+    }
+    json_write_array_end(s->w);
+}
+
+static void write_price(struct facets *s, const struct json *agg, const struct filter *own) {
+    const struct json *flat = others(agg, "flat"), *varied = others(agg, "varied");
+    double min = NAN, max = NAN;
+    fold_bound(flat, "min", &min, false);
+    fold_bound(varied, "min", &min, false);
+    fold_bound(flat, "max", &max, true);
+    fold_bound(varied, "max", &max, true);
+    json_write_object(s->w);
+    json_write_key(s->w, "type");
+    json_write_str(s->w, "range");
+    write_bound_or_null(s, "min", min);
+    write_bound_or_null(s, "max", max);
+    write_histogram(s, flat, varied);
+    json_write_key(s->w, "selected");
+    json_write_array(s->w);
+    for (size_t i = 0; own && i < own->range_count; i++) {
+        json_write_object(s->w);
+        write_bound_or_null(s, "from", own->ranges[i].from);
+        write_bound_or_null(s, "to", own->ranges[i].to);
+        json_write_object_end(s->w);
+    }
+    json_write_array_end(s->w);
+    json_write_object_end(s->w);
+}
+
+/* One node per bucket, and one for each selected path that has none. Returns their number, SIZE_MAX without memory. */
+static size_t collect_nodes(struct facets *s, const struct json *buckets, const struct filter *own,
+                            struct category_node **ret) {
+    size_t selected = own ? own->value_count : 0, n = 0;
+    size_t room = (json_is(buckets, JSON_ARRAY) ? buckets->count : 0) + selected;
+    struct category_node *nodes = arena_alloc(s->context->arena, (room + 1) * sizeof(*nodes));
+    if (!nodes)
+        return SIZE_MAX;
+    for (const struct json *b = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL; b; b = b->next) {
+        struct slice path = key_of(b);
+        nodes[n++] =
+            (struct category_node){.path = path, .count = bucket_products(b), .selected = is_selected(own, path)};
+    }
+    size_t found = n;
+    for (size_t k = 0; k < selected; k++) {
+        size_t i = 0;
+        while (i < found && !slice_eq(nodes[i].path, own->values[k]))
+            i++;
+        if (i == found)
+            nodes[n++] = (struct category_node){.path = own->values[k], .selected = true};
+    }
+    *ret = nodes;
+    return n;
+}
+
+static void write_categories(struct facets *s, const struct json *agg, const struct filter *own) {
+    struct category_node *nodes = NULL;
+    size_t count = collect_nodes(s, json_get(json_get(agg, "v"), "buckets"), own, &nodes);
+    if (count == SIZE_MAX || !category_nodes_sort(s->context->categories, nodes, count, s->context->arena)) {
+        s->out_of_memory = true;
+        count = 0;
+    }
+    json_write_object(s->w);
+    json_write_key(s->w, "type");
+    json_write_str(s->w, "tree");
+    json_write_key(s->w, "nodes");
+    if (!category_nodes_write(s->w, nodes, count, s->p->lang))
+        s->out_of_memory = true;
+    json_write_object_end(s->w);
+}
+
+bool facet_result_write(struct json_write *w, const struct search_params *params, const struct json *aggregations,
+                        const struct search_result_context *context) {
+    static const struct {
+        const char *key;
+        void (*write)(struct facets *s, const struct json *agg, const struct filter *own);
+    } kinds[] = {[DIM_CATEGORY] = {"category", write_categories},
+                 [DIM_BRAND] = {"brand", write_brand},
+                 [DIM_PRICE] = {"price", write_price},
+                 [DIM_STOCK] = {"in_stock", write_stock}};
+    struct facets s = {.w = w, .p = params, .aggs = aggregations, .context = context};
+    json_write_object(w);
+    for (size_t i = 0; i < params->facet_count; i++) {
+        const struct facet *facet = &params->facets[i];
+        char name[24];
+        snprintf(name, sizeof(name), "f%zu", i);
+        const struct json *agg = json_get(aggregations, name);
+        const struct filter *own = search_params_filter(params, facet->dim, facet->name);
+        if (facet->dim != DIM_ATTR) {
+            json_write_key(w, kinds[facet->dim].key);
+            kinds[facet->dim].write(&s, agg, own);
+        } else if (slice_eq(facet->name, SLICE("*"))) {
+            write_all_attrs(&s, (struct source){.kind = 'f', .index = i});
+        } else {
+            write_attr_key(&s, facet->name);
+            write_attr(&s, (struct source){.kind = 'f', .index = i}, facet->name, own);
+        }
+    }
+    json_write_object_end(w);
+    return !s.out_of_memory;
+}

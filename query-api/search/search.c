@@ -1,0 +1,298 @@
+/* GET|POST /v1/search */
+#include "query-api/events/query_analytics.h"
+#include "query-api/query_api.h"
+#include "query-api/search/search_cache.h"
+#include "query-api/search/search_cursor.h"
+#include "query-api/search/search_query.h"
+#include "query-api/search/search_result.h"
+#include "query-api/text/search_spelling.h"
+#include "query-api/upstream/fallback.h"
+#include <stdio.h>
+
+enum { QUERY_MAX_BYTES = 16 << 20, RESULT_MAX_BYTES = 32 << 20 };
+
+struct search {
+    struct search_params params;
+    struct search_text *text; /* NULL without words */
+    usec_t begun;
+    const struct json *answer;
+    struct search_terms doubts;
+    bool reopened; /* its view of the index was gone */
+    bool fallback; /* what is answered comes from MongoDB */
+};
+
+static upstream_answer on_fallback;
+static upstream_failed on_fallback_failed;
+
+/* There is no answer: an old one, or one from MongoDB, or the error. A walk by cursor gets neither of the two, which would
+ * end it before its end. */
+static void on_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
+    struct search *s = data;
+    if (search_cache_rescue(q, request))
+        return;
+    if (error_is_retriable(error) && !s->params.cursor.data &&
+        fallback_search(q, request, &s->params, on_fallback, on_fallback_failed, s))
+        return;
+    search_cache_fail(q, request, error);
+}
+
+static int64_t found(const struct json *body) {
+    int64_t total = SEARCH_FEW;
+    json_int64(json_path(body, "hits.total.value"), &total);
+    return total;
+}
+
+static void reply_with_error(struct query_loop *q, struct http_request *request, struct search *s, struct error *error) {
+    if (error->code == ERROR_CORRUPT) {
+        error->code = ERROR_UNAVAILABLE;
+        upstream_distrust(q);
+    }
+    if (s->fallback)
+        search_cache_fail(q, request, error);
+    else
+        on_failed(q, request, s, error);
+}
+
+/* second: the counts that were asked for again, or NULL. Sends the answer, unless it has doubts that nobody has
+ * asked about yet: then false. */
+static bool reply(struct query_loop *q, struct http_request *request, struct search *s, const struct json *second) {
+    struct error error = {0};
+    size_t common_len = 0;
+    struct search_result_context context = {.arena = http_request_arena(request),
+                                            .categories = q->categories,
+                                            .took_ms = (clock_now_usec() - s->begun + 500) / 1000,
+                                            .query_id = http_request_id(request),
+                                            .doubts = second || s->fallback ? NULL : &s->doubts,
+                                            .second = second,
+                                            .degraded = s->fallback ? "fallback" : NULL,
+                                            .ret_common_len = &common_len};
+    struct buf out = BUF_INIT(RESULT_MAX_BYTES);
+    buf_reserve(&out, 16 << 10);
+    if (!search_result_write(&s->params, s->answer, &context, &out, &error)) {
+        buf_done(&out);
+        reply_with_error(q, request, s, &error);
+        return true;
+    }
+    if (!second && s->doubts.count) {
+        buf_done(&out);
+        return false;
+    }
+    if (!s->fallback && s->params.filter_count + s->params.clause_count == 0)
+        query_analytics_results(q->analytics, s->params.q, found(s->answer));
+    search_cache_end(q, request, s->begun, &out, common_len, s->fallback);
+    return true;
+}
+
+/* MongoDB counts nothing: a page without facets. */
+static void on_fallback(struct query_loop *q, struct http_request *request, void *data, int status, const struct json *body) {
+    struct search *s = data;
+    (void)status;
+    s->fallback = true;
+    s->answer = body;
+    s->params.facet_count = 0;
+    reply(q, request, s, NULL);
+}
+
+static void on_fallback_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
+    (void)data;
+    search_cache_fail(q, request, error);
+}
+
+static void on_counts(struct query_loop *q, struct http_request *request, void *data, int status,
+                      const struct json *body) {
+    struct error error = {0};
+    const struct json *aggregations = json_get(body, "aggregations");
+    if (status == 404 || !search_result_check(body, &error) || !json_is(aggregations, JSON_OBJECT)) {
+        error_set(&error, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
+        on_failed(q, request, data, &error);
+        return;
+    }
+    reply(q, request, data, aggregations);
+}
+
+/* Sends a question about this search to the index; body is moved. */
+static void ask(struct query_loop *q, struct http_request *request, struct buf *body, bool written,
+                upstream_answer *answer, struct search *s) {
+    struct error error = {0};
+    struct buf path = BUF_INIT(1024);
+    if (s->params.view.len == 0 || answer == on_counts) { /* a view knows its index */
+        buf_append_char(&path, '/');
+        uri_encode(&path, q->conf->index, strlen(q->conf->index));
+    }
+    buf_append_str(&path, "/_search");
+    if (!written || !buf_ok(&path)) {
+        error_set(&error, ERROR_INVALID, "the query is too large");
+        search_cache_fail(q, request, &error);
+        buf_done(body);
+    } else {
+        upstream_ask_or(q, request, "POST", path.data, body, answer, on_failed, s);
+    }
+    buf_done(&path);
+}
+
+/* Answers, or asks for the counts in doubt first. */
+static void answer(struct query_loop *q, struct http_request *request, struct search *s) {
+    if (reply(q, request, s, NULL))
+        return;
+    struct buf again = BUF_INIT(QUERY_MAX_BYTES);
+    ask(q, request, &again, search_counts_write(&s->params, &s->doubts, &again), on_counts, s);
+}
+
+/* Few products without filters, too; or there are no filters. */
+static bool are_few(const struct json *body) {
+    int64_t count = 0;
+    json_int64(json_path(body, "aggregations.strict.n.doc_count"), &count);
+    return count < SEARCH_FEW;
+}
+
+/* A code was meant, and found. */
+static bool found_code(const struct json *body) {
+    const struct json *hits = json_path(body, "hits.hits");
+    double score;
+    return json_is(hits, JSON_ARRAY) && hits->child && json_double(json_get(hits->child, "_score"), &score) &&
+           score >= LAYER_CODE_IN_NAME;
+}
+
+static void on_repaired(struct query_loop *q, struct http_request *request, void *data, int status,
+                        const struct json *body) {
+    struct search *s = data;
+    if (status != 404 && found(body) > 0 && are_few(body))
+        s->answer = body;
+    else
+        s->text->some = s->text->again = false;
+    answer(q, request, s);
+}
+
+static struct search_text_context text_context(struct query_loop *q, struct http_request *request) {
+    return (struct search_text_context){
+        .arena = http_request_arena(request), .categories = q->categories, .overrides = q->overrides, .ranking = &q->conf->ranking};
+}
+
+static search_view_ready on_view;
+
+static void on_answer(struct query_loop *q, struct http_request *request, void *data, int status,
+                      const struct json *body) {
+    struct search *s = data;
+    struct error error = {0};
+    if (status == 404 && s->params.view.len && !s->reopened) {
+        s->reopened = true;
+        search_view_open(q, request, on_view, s);
+        return;
+    }
+    if (status == 404) {
+        error_set(&error, ERROR_UNAVAILABLE, "there is no search index yet: start the projector, which creates it");
+        on_failed(q, request, s, &error);
+        return;
+    }
+    s->answer = body;
+    struct search_text_context context = text_context(q, request);
+    int64_t total = found(body);
+    bool repair = s->text && total == 0 &&
+                  search_text_repair(&context, s->text, search_spelling_read(context.arena, s->text, body));
+    bool relax = s->text && total > 0 && total < SEARCH_FEW && !found_code(body) && search_text_relax(s->text);
+    if (repair || relax) {
+        struct buf again = BUF_INIT(QUERY_MAX_BYTES);
+        ask(q, request, &again, search_query_write(&s->params, &again), on_repaired, s);
+        return;
+    }
+    answer(q, request, s);
+}
+
+static void ask_first(struct query_loop *q, struct http_request *request, struct search *s) {
+    struct buf body = BUF_INIT(QUERY_MAX_BYTES);
+    buf_reserve(&body, 4096);
+    ask(q, request, &body, search_query_write(&s->params, &body), on_answer, s);
+}
+
+static void on_view(struct query_loop *q, struct http_request *request, void *data, struct slice view) {
+    struct search *s = data;
+    s->params.view = view;
+    ask_first(q, request, s);
+}
+
+static bool is_post(const struct http_request *request) {
+    return strcmp(http_request_method(request), "POST") == 0;
+}
+
+static bool read_cursor(struct http_request *request, struct search_params *params, struct search_errors *errors) {
+    struct field_error bad = {.field = "cursor"};
+    if (!params->cursor.data || search_cursor_read(http_request_arena(request), params, &bad.message))
+        return true;
+    errors->items[0] = bad;
+    errors->count = 1;
+    return false;
+}
+
+/* POST takes its parameters from the body, GET from the query. */
+static bool read_params(struct http_request *request, struct search_params *ret, struct search_errors *errors) {
+    struct arena *arena = http_request_arena(request);
+    if (!is_post(request))
+        return search_params_from_query(arena, http_request_query(request), ret, errors);
+    errors->count = 0;
+    if (http_request_query(request).len) {
+        errors->items[errors->count++] = (struct field_error){
+            .field = "query", .message = "the parameters of a POST stand in its body, as a JSON object"};
+        return false;
+    }
+    static const struct json_limits limits = {.depth_max = 8, .values_max = 4096};
+    struct error error = {0};
+    struct slice body = http_request_body(request);
+    const struct json *json = json_parse(arena, body.data ? body.data : "", body.len, &limits, &error);
+    if (json)
+        return search_params_from_json(arena, json, ret, errors);
+    char *message = arena_strdup(arena, error.message);
+    if (message)
+        errors->items[errors->count++] = (struct field_error){.field = "body", .message = message};
+    return false;
+}
+
+bool search_may_explain(struct http_request *request) {
+    if (http_request_scopes(request) & HTTP_SCOPE_ADMIN)
+        return true;
+    http_reply_problem(request, 403, "explain is for keys with the scope admin", NULL, 0);
+    return false;
+}
+
+void handle_search(struct http_request *request, void *ctx) {
+    struct search_params params;
+    struct search_errors errors = {.count = 0};
+    struct error error = {0};
+    if (read_params(request, &params, &errors) && read_cursor(request, &params, &errors)) {
+        if (!params.explain || search_may_explain(request))
+            search_start(ctx, request, &params);
+    } else if (errors.count == 0) {
+        error_set(&error, ERROR_INVALID, "the parameters are too large");
+        http_reply_error(request, &error);
+    } else {
+        http_reply_problem(request, 400, "the search has invalid parameters", errors.items, errors.count);
+    }
+}
+
+void search_start(struct query_loop *q, struct http_request *request, const struct search_params *params) {
+    struct error error = {0};
+    struct search *s = arena_zalloc(http_request_arena(request), sizeof(*s));
+    if (!s) {
+        error_nomem(&error);
+        http_reply_error(request, &error);
+        return;
+    }
+    s->begun = clock_now_usec();
+    s->params = *params;
+    if (s->params.page == 1 && !s->params.cursor.data)
+        query_analytics_search(q->analytics, s->params.q);
+    if (search_cache_begin(q, request, &s->params, s->begun))
+        return;
+    if (!upstream_has_room(q, request))
+        return;
+    struct search_text_context context = text_context(q, request);
+    if (s->params.q.len && !(s->text = search_text_read(&context, s->params.q, s->params.typo))) {
+        error_nomem(&error);
+        search_cache_fail(q, request, &error);
+        return;
+    }
+    s->params.text = s->text;
+    if (s->params.cursor.data && s->params.view.len == 0)
+        search_view_open(q, request, on_view, s);
+    else
+        ask_first(q, request, s);
+}

@@ -1,0 +1,56 @@
+/* search_query.h - search parameters -> one Elasticsearch request (query DSL) per page view.
+ *
+ * Facets are disjunctive: filters whose facet is not shown go into `query`, those of shown facets into
+ * `post_filter`, and each shown facet is a filter aggregation with every selection but its own.
+ *
+ * Price, stock and attributes are dimensions of a variant. A product stands in the index in one of two forms
+ * (mappings/README.md): "flat" (its only SKU in flat.*) or "varied" (nested variants.*), never in both. An attribute
+ * stands in one of two places: with the product (attrs), or in all of its variants (its name is then in `varied`). So
+ * a condition is: every attribute matches at the product or is varied, AND flat.* matches or one nested variant
+ * matches in everything that is not with the product. A count is the sum of two disjoint counts (nested ones counted
+ * as products by reverse_nested): of a price by the form of the product, of an attribute by where it stands.
+ *
+ * Names of the aggregations, which search_result reads back:
+ *   f<i>                  facet i of the parameters (a filter aggregation around what follows)
+ *   s<i>                  facet.*: the attribute of filter i, selected, with its own exclusion
+ *   inside a product facet:  v (terms), sel (terms of the selected values)
+ *   inside a variant facet:  flat > o > {v|b..|min|max},  varied > o > {v > p | b.. > p | min|max}
+ *     where o is the filter of the other selections and p is reverse_nested.
+ * Pure. Thread: any. */
+#pragma once
+#include "core/json_write.h"
+#include "query-api/search/search_params.h"
+
+enum {
+    /* Values asked of one attribute, so that the flat and the varied list can be added without a gap. */
+    SEARCH_ATTR_VALUES = 1000,
+    SEARCH_ATTR_VALUES_ALL = 2000, /* of attr.*: values of all attributes together */
+    SEARCH_CATEGORY_NODES = 10000,
+    SEARCH_FIND_MAX_BYTES = 8192, /* of facet_find */
+};
+
+/* How long the engine keeps a view of the index for somebody who walks over it, from one page to the next. */
+#define SEARCH_VIEW_KEEP "2m"
+
+/* Limits of the price histogram's buckets: 0, then 1-2-5 steps; the last is open. */
+extern const int64_t search_price_steps[];
+extern const size_t search_price_step_count;
+
+/* Writes the request body. False only if out failed (too large, no memory). */
+bool search_query_write(const struct search_params *p, struct buf *out);
+
+/* Terms (name=value) of the aggregation f<index> or s<index>. */
+struct search_term {
+    char kind;
+    size_t index;
+    struct slice term;
+};
+struct search_terms {
+    struct search_term *items;
+    size_t count, cap;
+};
+/* The same search asked for nothing but the counts of these terms. Those of one aggregation stand together. */
+bool search_counts_write(const struct search_params *p, const struct search_terms *terms, struct buf *out);
+
+/* number -> the 16 hex digits whose order is the order of the numbers (mappings/README.md). */
+void search_number_key(double v, char ret[17]);

@@ -1,0 +1,30 @@
+/* search_result.h - Elasticsearch's answer -> the body that the storefront gets. Pure: no I/O. Thread: any.
+ *
+ * What Elasticsearch sends is checked, not trusted: an answer of another shape is ERROR_CORRUPT, a partial one
+ * (time-out, failed shards) ERROR_UNAVAILABLE; its error texts never reach the client. */
+#pragma once
+#include "query-api/browse/category_list.h"
+#include "query-api/search/search_query.h"
+
+/* Counts that need a second question. A value's count is the sum of a flat and a varied list, each of the most
+ * frequent values only; if a list is cut off and does not have a value that is shown, its part is not known. The
+ * first pass collects such terms in `doubts`; search_counts_write() asks for exactly them; the second pass gets the
+ * first answer again and the aggregations of the second in `second`. */
+struct search_result_context {
+    struct arena *arena;                    /* scratch */
+    const struct category_list *categories; /* may be NULL: names are null then */
+    uint64_t took_ms;
+    const char *query_id;
+    struct search_terms *doubts;   /* may be NULL: nobody will ask */
+    const struct json *second;     /* aggregations, or NULL */
+    const char *degraded;          /* NULL: it is as it should be */
+    size_t *ret_common_len;        /* may be NULL: how much of what is appended is the same for everybody who asks so: all
+                                      but degraded, took_ms and query_id at the end */
+};
+
+/* Is this the complete answer to a search? CORRUPT or UNAVAILABLE if not. */
+bool search_result_check(const struct json *answer, struct error *reterr);
+
+/* Appends the body of GET|POST /v1/search. */
+bool search_result_write(const struct search_params *params, const struct json *answer,
+                         const struct search_result_context *context, struct buf *out, struct error *reterr);

@@ -1,0 +1,68 @@
+#include "query-api/text/search_rank.h"
+#include <string.h>
+
+/* The step of the logarithmic scale (projector/compose/product_signals.h) at which a signal counts in full: 4 log2(1 + 4095). */
+static const double full_step = 48;
+
+/* New for a week, then less each day; nothing after half a year. */
+static const char recency[] =
+    "{\"created_at\":{\"origin\":\"now\",\"offset\":\"7d\",\"scale\":\"90d\",\"decay\":0.5}}";
+
+static bool is_off(const struct search_signal_weights *weights) {
+    return weights->sales == 0 && weights->popularity == 0 && weights->recency == 0;
+}
+
+double search_rank_most(const struct search_signal_weights *weights) {
+    return 1 + (double)(weights->sales + weights->popularity + weights->recency) / 100;
+}
+
+void search_rank_begin(struct json_write *w, const struct search_signal_weights *weights) {
+    if (is_off(weights))
+        return;
+    json_write_object(w);
+    json_write_key(w, "function_score");
+    json_write_object(w);
+    json_write_key(w, "query");
+}
+
+static void write_signal(struct json_write *w, const char *field, int64_t weight) {
+    if (weight == 0)
+        return;
+    json_write_object(w);
+    json_write_key(w, "field_value_factor");
+    json_write_object(w);
+    json_write_key(w, "field");
+    json_write_str(w, field);
+    json_write_key(w, "factor");
+    json_write_double(w, (double)weight / 100 / full_step);
+    json_write_key(w, "missing");
+    json_write_int(w, 0);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+void search_rank_end(struct json_write *w, const struct search_signal_weights *weights) {
+    static const char one[] = "{\"weight\":1}";
+    if (is_off(weights))
+        return;
+    json_write_key(w, "functions");
+    json_write_array(w);
+    json_write_raw(w, one, sizeof(one) - 1);
+    write_signal(w, "sales", weights->sales);
+    write_signal(w, "popularity", weights->popularity);
+    if (weights->recency) {
+        json_write_object(w);
+        json_write_key(w, "linear");
+        json_write_raw(w, recency, sizeof(recency) - 1);
+        json_write_key(w, "weight");
+        json_write_double(w, (double)weights->recency / 100);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+    json_write_key(w, "score_mode");
+    json_write_str(w, "sum");
+    json_write_key(w, "max_boost");
+    json_write_double(w, search_rank_most(weights));
+    json_write_object_end(w);
+    json_write_object_end(w);
+}

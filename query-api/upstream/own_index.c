@@ -1,0 +1,57 @@
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "query-api/upstream/own_index.h"
+
+static void later(struct own_index *index) {
+    loop_timer_set(index->q->loop, &index->timer, clock_now_usec() + index->q->conf->overrides_poll_usec);
+}
+
+static void on_made(void *ctx, struct http_response *response) {
+    struct own_index *index = ctx;
+    struct error error = {0};
+    index->call = NULL;
+    if (response->error.code == ERROR_NONE && response->status != 200)
+        es_error(response, &error);
+    index->there = response->error.code == ERROR_NONE && (response->status == 200 || error.code == ERROR_CONFLICT);
+    if (response->status == 200)
+        log_info("index.created", LOG_STR("index", index->name));
+    if (!index->there)
+        later(index);
+}
+
+static void on_timer(struct loop_timer *timer) {
+    struct own_index *index = CONTAINER_OF(timer, struct own_index, timer);
+    struct buf path = BUF_INIT(1024);
+    if (own_index_path(index, &path))
+        index->call = es_start(index->q->es, "PUT", path.data, NULL, index->mapping, NULL, index->q->conf->search_timeout_usec,
+                               on_made, index, NULL);
+    if (!index->call)
+        later(index);
+    buf_done(&path);
+}
+
+void own_index_init(struct own_index *index, struct query_loop *q, const char *name, struct slice mapping) {
+    *index = (struct own_index){.q = q, .name = name, .mapping = mapping, .timer.cb = on_timer};
+    loop_timer_set(q->loop, &index->timer, clock_now_usec());
+}
+
+void own_index_done(struct own_index *index) {
+    if (!index->q)
+        return;
+    loop_timer_cancel(index->q->loop, &index->timer);
+    if (index->call)
+        es_cancel(index->q->es, index->call);
+}
+
+void own_index_lost(struct own_index *index) {
+    if (!index->there)
+        return;
+    index->there = false;
+    loop_timer_set(index->q->loop, &index->timer, clock_now_usec());
+}
+
+bool own_index_path(const struct own_index *index, struct buf *out) {
+    buf_append_char(out, '/');
+    uri_encode(out, index->name, strlen(index->name));
+    return buf_ok(out);
+}
