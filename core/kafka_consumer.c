@@ -11,10 +11,12 @@ enum {
     FETCH_KIB = 8192, /* prefetched at most: memory stays bounded */
     POLL_INTERVAL_MSEC = 120 * 1000,
     METADATA_MSEC = 5000, /* a topic that does not exist yet is looked for so often */
+    FETCH_WAIT_MSEC = 100, /* what begins to be fetched waits for the fetch that is held open at the broker */
 };
 
 struct position {
     int32_t partition;
+    int64_t next; /* offset that is polled next; the polling thread's */
     int64_t done, committed;
 };
 
@@ -85,6 +87,7 @@ static rd_kafka_conf_t *consumer_conf(const struct kafka_conf *conf, const struc
         kafka_conf_set_int(made, "max.poll.interval.ms",
                            session > POLL_INTERVAL_MSEC ? session : POLL_INTERVAL_MSEC, reterr) &&
         kafka_conf_set_int(made, "queued.max.messages.kbytes", FETCH_KIB, reterr) &&
+        kafka_conf_set_int(made, "fetch.wait.max.ms", FETCH_WAIT_MSEC, reterr) &&
         kafka_conf_set_int(made, "topic.metadata.refresh.interval.ms", METADATA_MSEC, reterr))
         return made;
     if (made)
@@ -159,7 +162,14 @@ void kafka_consumer_free(struct kafka_consumer *c) {
 
 /* ---- polling ---------------------------------------------------------------------------------------------- */
 
-static void take_message(const struct kafka_consumer *c, struct kafka_event *ret) {
+static struct position *find(struct kafka_consumer *c, int32_t partition) {
+    for (size_t i = 0; i < c->position_count; i++)
+        if (c->positions[i].partition == partition)
+            return &c->positions[i];
+    return NULL;
+}
+
+static void take_message(struct kafka_consumer *c, struct kafka_event *ret) {
     const rd_kafka_message_t *m = c->message;
     *ret = (struct kafka_event){.type = KAFKA_MESSAGE, .partition = m->partition, .offset = m->offset};
     if (m->err) {
@@ -167,6 +177,9 @@ static void take_message(const struct kafka_consumer *c, struct kafka_event *ret
         kafka_error("consumer", m->err, &ret->error);
         return;
     }
+    struct position *p = find(c, m->partition);
+    if (p)
+        p->next = m->offset + 1;
     rd_kafka_timestamp_type_t kind;
     int64_t msec = rd_kafka_message_timestamp(m, &kind);
     ret->wall_usec = kind != RD_KAFKA_TIMESTAMP_NOT_AVAILABLE && msec > 0 ? msec * (int64_t)USEC_PER_MSEC : 0;
@@ -190,6 +203,32 @@ void kafka_consumer_poll(struct kafka_consumer *c, usec_t timeout_usec, struct k
 }
 
 /* ---- assignment ------------------------------------------------------------------------------------------- */
+
+/* Fetching is begun and ended by assign alone. rd_kafka_pause_partitions and its counterpart number their requests on
+ * our thread, librdkafka's own thread numbers the beginning and the end of a fetch, and a request that overtakes one of a
+ * lower number makes it void: that partition is then never fetched, and nobody says so (librdkafka #2190, #5591). */
+static bool assign(struct kafka_consumer *c, const rd_kafka_topic_partition_list_t *list, struct error *reterr) {
+    rd_kafka_resp_err_t code = rd_kafka_assign(c->rk, list);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? true : kafka_error("assign", code, reterr);
+}
+
+static bool fetch_nothing(struct kafka_consumer *c, struct error *reterr) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    bool ok = assign(c, list, reterr);
+    rd_kafka_topic_partition_list_destroy(list);
+    return ok;
+}
+
+static bool fetch(struct kafka_consumer *c, struct error *reterr) {
+    if (rd_kafka_assignment_lost(c->rk)) /* an assignment would make that forgotten */
+        return error_set(reterr, ERROR_CONFLICT, "the partitions are lost");
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)c->position_count + 1);
+    for (size_t i = 0; i < c->position_count; i++)
+        rd_kafka_topic_partition_list_add(list, c->topic, c->positions[i].partition)->offset = c->positions[i].next;
+    bool ok = assign(c, list, reterr);
+    rd_kafka_topic_partition_list_destroy(list);
+    return ok;
+}
 
 /* Where a partition is read from: its committed offset if the topic still has it. */
 static bool find_start(struct kafka_consumer *c, rd_kafka_topic_partition_t *p, bool *ret_lost, struct error *reterr) {
@@ -219,13 +258,11 @@ bool kafka_consumer_accept(struct kafka_consumer *c, unsigned *ret_lost, struct 
     for (int i = 0; ok && i < list->cnt; i++) {
         bool lost = false;
         ok = find_start(c, &list->elems[i], &lost, reterr);
-        positions[i] = (struct position){.partition = list->elems[i].partition, .done = list->elems[i].offset,
-                                         .committed = -1};
+        int64_t start = list->elems[i].offset;
+        positions[i] = (struct position){.partition = list->elems[i].partition, .next = start, .done = start, .committed = -1};
         *ret_lost += lost;
     }
-    if (ok && (code = rd_kafka_assign(c->rk, list)) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        ok = kafka_error("assign", code, reterr);
-    if (!ok) {
+    if (!ok || !fetch_nothing(c, reterr)) {
         free(positions);
         return false;
     }
@@ -239,32 +276,22 @@ bool kafka_consumer_accept(struct kafka_consumer *c, unsigned *ret_lost, struct 
 }
 
 bool kafka_consumer_rewind(struct kafka_consumer *c, struct error *reterr) {
+    if (!fetch_nothing(c, reterr)) /* nothing of before is polled any more */
+        return false;
     pthread_mutex_lock(&c->lock);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)c->position_count);
     for (size_t i = 0; i < c->position_count; i++)
-        rd_kafka_topic_partition_list_add(list, c->topic, c->positions[i].partition)->offset = c->positions[i].done;
+        c->positions[i].next = c->positions[i].done;
     pthread_mutex_unlock(&c->lock);
-    rd_kafka_resp_err_t code = rd_kafka_assign(c->rk, list);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = rd_kafka_resume_partitions(c->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? true : kafka_error("begin at stored offsets", code, reterr);
+    return fetch(c, reterr);
+}
+
+bool kafka_consumer_pause(struct kafka_consumer *c, bool paused, struct error *reterr) {
+    return paused ? fetch_nothing(c, reterr) : fetch(c, reterr);
 }
 
 void kafka_consumer_release(struct kafka_consumer *c) {
     forget(c);
     rd_kafka_assign(c->rk, NULL);
-}
-
-void kafka_consumer_pause(struct kafka_consumer *c, bool paused) {
-    rd_kafka_topic_partition_list_t *list = NULL;
-    if (rd_kafka_assignment(c->rk, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return;
-    if (paused)
-        rd_kafka_pause_partitions(c->rk, list);
-    else
-        rd_kafka_resume_partitions(c->rk, list);
-    rd_kafka_topic_partition_list_destroy(list);
 }
 
 size_t kafka_consumer_partitions(struct kafka_consumer *c, struct kafka_partition *ret, size_t max) {
@@ -283,13 +310,6 @@ size_t kafka_consumer_partitions(struct kafka_consumer *c, struct kafka_partitio
 }
 
 /* ---- offsets ---------------------------------------------------------------------------------------------- */
-
-static struct position *find(struct kafka_consumer *c, int32_t partition) {
-    for (size_t i = 0; i < c->position_count; i++)
-        if (c->positions[i].partition == partition)
-            return &c->positions[i];
-    return NULL;
-}
 
 void kafka_consumer_done(struct kafka_consumer *c, int32_t partition, int64_t next_offset) {
     pthread_mutex_lock(&c->lock);

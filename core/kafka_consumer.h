@@ -3,7 +3,7 @@
  *   struct kafka_consumer *c = kafka_consumer_new(&conf, &(struct kafka_consumer_conf){...}, &err);
  *   for (;;) {
  *       kafka_consumer_poll(c, timeout, &event);
- *       KAFKA_ASSIGNED: kafka_consumer_accept(c, ...), messages follow
+ *       KAFKA_ASSIGNED: kafka_consumer_accept(c, ...), and when they are wanted kafka_consumer_rewind: messages follow
  *       KAFKA_MESSAGE:  work; when everything below an offset is done: kafka_consumer_done(c, partition, offset)
  *       KAFKA_REVOKED:  finish what is under way, kafka_consumer_commit, kafka_consumer_release
  *   }
@@ -48,14 +48,15 @@ struct kafka_event {
 };
 void kafka_consumer_poll(struct kafka_consumer *consumer, usec_t timeout_usec, struct kafka_event *ret);
 
-/* Fetching begins at the committed offsets, where there is none at the topic's start. *ret_lost counts partitions whose
+/* What is done is what the committed offsets say, where there is none nothing of the topic. *ret_lost counts partitions whose
  * committed offset is not in the topic any more (its messages expired, or it was made anew): what lay between is
  * unknown. A failure means that the brokers did not answer: make a new consumer. */
 bool kafka_consumer_accept(struct kafka_consumer *consumer, unsigned *ret_lost, struct error *reterr);
-/* Fetching begins anew at the offsets that are done. Not paused afterwards. */
+/* Fetching begins, or begins anew, at the offsets that are done; whether paused or not. CONFLICT: the assignment is lost. */
 bool kafka_consumer_rewind(struct kafka_consumer *consumer, struct error *reterr);
+/* Fetching ends, or goes on behind the last message that was polled: call it once, not again and again. CONFLICT: as above. */
+bool kafka_consumer_pause(struct kafka_consumer *consumer, bool paused, struct error *reterr);
 void kafka_consumer_release(struct kafka_consumer *consumer);
-void kafka_consumer_pause(struct kafka_consumer *consumer, bool paused);
 
 struct kafka_partition {
     int32_t number;

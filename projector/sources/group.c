@@ -44,9 +44,17 @@ static bool wait_for_servers(struct group *g) {
 /* -- the term of an assignment -- */
 
 static void pause_all(struct group *g, bool paused) {
-    if (g->paused != paused)
-        kafka_consumer_pause(g->consumer, paused);
+    struct error error;
+    if (g->paused == paused)
+        return;
     g->paused = paused;
+    if (kafka_consumer_pause(g->consumer, paused, &error))
+        return;
+    g->paused = true;
+    if (error.code == ERROR_CONFLICT) /* the group's next word is a revocation */
+        return;
+    log_warn("group.failed", LOG_ERR(&error));
+    g->rejoin = true;
 }
 
 /* Begins the term if it can be; else again after a pause, while events go on being polled. */
@@ -56,7 +64,7 @@ static void try_term(struct group *g) {
         return;
     if (group_term_begin(g, &error)) {
         g->failures = 0;
-        pause_all(g, false);
+        g->paused = false;
         say(g, true, NULL);
         status_publish_instance("consumer", lease_epoch(g->lease));
         return;
@@ -79,9 +87,7 @@ static void assigned(struct group *g) {
         g->rejoin = true;
         return;
     }
-    g->paused = false;
-    pause_all(g, true);
-    g->assigned = true;
+    g->paused = g->assigned = true;
     g->partition_count = kafka_consumer_partitions(g->consumer, NULL, 0);
     g->prepare_at = 0;
     metric_inc(g->metrics.assignments);
@@ -199,6 +205,7 @@ static void look_after(struct group *g) {
         g->restart = true;
     if (g->restart) {
         group_term_end(g, false);
+        pause_all(g, true);
         g->restart = false;
         g->prepare_at = 0;
     }

@@ -25,7 +25,7 @@ struct source_kafka {
     struct segment *segments[MARK_SOURCE_COUNT]; /* being gathered */
     struct batch_offsets *gathering;
     size_t gathered;
-    bool wants_fence;
+    bool wants_fence, full;
     uint64_t known_time; /* an operation time that the cluster has reached */
     uint64_t target_revision;
     pthread_mutex_t lock;
@@ -158,13 +158,15 @@ uint64_t source_kafka_target_revision(const struct source_kafka *s) {
     return s->target_revision;
 }
 
+/* What was fetched ahead is fetched again after a pause: so it ends when half of a window is free, not with the first mark. */
 bool source_kafka_has_room(struct source_kafka *s) {
+    bool full = false;
     for (int i = 0; i < MARK_SOURCE_COUNT; i++) {
         struct window *w = engine_window(s->conf.engine, (enum mark_source)i);
-        if (window_used(w) >= w->limit)
-            return false;
+        full = full || window_used(w) >= (s->full ? w->limit / 2 : w->limit);
     }
-    return true;
+    s->full = full;
+    return !full;
 }
 
 /* -- posting ------------------------------------------------------------------------------------------------ */

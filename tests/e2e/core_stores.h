@@ -47,4 +47,5 @@ int run_mysql_tests(void);
 int run_mongo_tests(void);
 int run_es_tests(void);
 int run_kafka_tests(void);
-void group_offsets_are_stored_by_word_and_found_again(void **state); /* one of Kafka's */
+void group_offsets_are_stored_by_word_and_found_again(void **state); /* two of Kafka's */
+void group_every_partition_is_read_after_a_rewind(void **state);

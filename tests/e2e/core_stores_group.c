@@ -4,7 +4,7 @@
 #include "tests/e2e/core_stores.h"
 #include <stdlib.h>
 
-enum { MESSAGES = 40, PARTITIONS = 2, WAIT_SECONDS = 60 };
+enum { MESSAGES = 40, PARTITIONS = 2, WAIT_SECONDS = 60, MANY_PARTITIONS = 8, REWINDS = 30 };
 
 static void send_some(const struct kafka_conf *conf, const char *topic) {
     struct error e = {0};
@@ -70,8 +70,10 @@ void group_offsets_are_stored_by_word_and_found_again(void **state) {
     poll_until(c, KAFKA_ASSIGNED, 0);
     assert_ok(kafka_consumer_accept(c, &lost, &e), e);
     assert_int_equal(lost, 0);
-    assert_ok(kafka_consumer_prove(c, &e), e);
-    assert_int_equal(poll_until(c, KAFKA_MESSAGE, MESSAGES), MESSAGES);
+    assert_ok(kafka_consumer_prove(c, &e) && kafka_consumer_rewind(c, &e), e);
+    assert_int_equal(poll_until(c, KAFKA_MESSAGE, MESSAGES / 2), MESSAGES / 2);
+    assert_ok(kafka_consumer_pause(c, true, &e) && kafka_consumer_pause(c, false, &e), e); /* goes on behind the last one */
+    assert_int_equal(poll_until(c, KAFKA_MESSAGE, MESSAGES / 2), MESSAGES / 2);
     struct kafka_partition each[PARTITIONS];
     assert_int_equal(kafka_consumer_partitions(c, each, PARTITIONS), PARTITIONS);
     kafka_consumer_done(c, each[0].number, each[0].end);     /* all of one */
@@ -88,7 +90,7 @@ void group_offsets_are_stored_by_word_and_found_again(void **state) {
 
     c = member(&conf, topic); /* goes on where the first one was */
     poll_until(c, KAFKA_ASSIGNED, 0);
-    assert_ok(kafka_consumer_accept(c, &lost, &e), e);
+    assert_ok(kafka_consumer_accept(c, &lost, &e) && kafka_consumer_rewind(c, &e), e);
     assert_int_equal(poll_until(c, KAFKA_MESSAGE, (unsigned)each[1].end), each[1].end);
     struct kafka_consumer *other = member(&conf, topic); /* takes one of the two */
     struct kafka_event event;
@@ -104,4 +106,48 @@ void group_offsets_are_stored_by_word_and_found_again(void **state) {
     kafka_consumer_free(other);
     kafka_consumer_free(c);
     kafka_lag_free(lag);
+}
+
+/* Reads until there was a message of each partition that has one. */
+static void poll_each_partition(struct kafka_consumer *c, const bool *filled, int rewind) {
+    bool seen[MANY_PARTITIONS] = {false};
+    for (usec_t end = clock_now_usec() + WAIT_SECONDS * USEC_PER_SEC; memcmp(seen, filled, sizeof(seen)) != 0;) {
+        struct kafka_event event;
+        kafka_consumer_poll(c, 100 * USEC_PER_MSEC, &event);
+        if (event.type == KAFKA_MESSAGE && !seen[event.partition])
+            assert_int_equal(event.offset, 0);
+        if (event.type == KAFKA_MESSAGE)
+            seen[event.partition] = true;
+        for (int p = 0; p < MANY_PARTITIONS && clock_now_usec() > end; p++)
+            if (filled[p] && !seen[p])
+                fail_msg("rewind %d: nothing of partition %d within %d s", rewind, p, WAIT_SECONDS);
+    }
+}
+
+void group_every_partition_is_read_after_a_rewind(void **state) {
+    (void)state;
+    struct kafka_conf conf = store_confs.kafka;
+    env_or_skip("READSIDE_KAFKA_BROKERS");
+    struct error e = {0};
+    char topic[64];
+    int partitions = 0;
+    unsigned lost;
+    snprintf(topic, sizeof(topic), "readside_e2e_rewind_%016llx", (unsigned long long)clock_random_u64());
+    assert_ok(kafka_topic_ensure(&conf, topic, MANY_PARTITIONS, -1, &partitions, &e), e);
+    send_some(&conf, topic);
+    struct kafka_consumer *c = member(&conf, topic);
+    poll_until(c, KAFKA_ASSIGNED, 0);
+    assert_ok(kafka_consumer_accept(c, &lost, &e), e);
+    assert_ok(kafka_consumer_rewind(c, &e), e);
+    poll_until(c, KAFKA_MESSAGE, MESSAGES);
+    struct kafka_partition each[MANY_PARTITIONS];
+    bool filled[MANY_PARTITIONS] = {false};
+    assert_int_equal(kafka_consumer_partitions(c, each, MANY_PARTITIONS), MANY_PARTITIONS);
+    for (int p = 0; p < MANY_PARTITIONS; p++)
+        filled[each[p].number] = each[p].end > 0;
+    for (int rewind = 1; rewind <= REWINDS; rewind++) {
+        assert_ok(kafka_consumer_pause(c, true, &e) && kafka_consumer_rewind(c, &e), e);
+        poll_each_partition(c, filled, rewind);
+    }
+    kafka_consumer_free(c);
 }

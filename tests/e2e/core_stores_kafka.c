@@ -184,6 +184,7 @@ int run_kafka_tests(void) {
         cmocka_unit_test(without_a_broker_every_message_is_reported_as_failed),
         cmocka_unit_test(what_can_never_be_stored_is_refused_at_once),
         cmocka_unit_test(group_offsets_are_stored_by_word_and_found_again),
+        cmocka_unit_test(group_every_partition_is_read_after_a_rewind),
         cmocka_unit_test(the_library_says_which_it_is),
     };
     return cmocka_run_group_tests_name("kafka", tests, NULL, NULL);
