@@ -3,34 +3,22 @@
 #include "core/api_key.h"
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "query-api/admin/admin_list.h"
 #include "query-api/query_api.h"
-#include "query-api/search/search_result.h"
 
-enum { PATH_MAX_BYTES = 1024, BODY_MAX_BYTES = 16 << 10, LIST_MAX_BYTES = 8 << 20, LIST_PAGE = 1000 };
+enum { PATH_MAX_BYTES = 1024, BODY_MAX_BYTES = 16 << 10 };
 
 struct key_call {
     struct api_key key;
     char secret[API_KEY_SECRET_SIZE];
 };
 
-static void reply_nomem(struct http_request *request) {
-    struct error error = {0};
-    error_nomem(&error);
-    http_reply_error(request, &error);
-}
-
-static void reply_unavailable(struct http_request *request, const char *why) {
-    struct error error = {0};
-    error_set(&error, ERROR_UNAVAILABLE, "%s; try again shortly", why);
-    http_reply_error(request, &error);
-}
-
 /* With the id of the path. NULL: answered. */
 static struct key_call *begin(struct query_loop *q, struct http_request *request) {
     struct slice id = http_request_param(request, "id");
     struct key_call *call = arena_zalloc(http_request_arena(request), sizeof(*call));
     if (!call) {
-        reply_nomem(request);
+        admin_reply_nomem(request);
         return NULL;
     }
     if (!api_key_id_valid(id)) {
@@ -39,7 +27,7 @@ static struct key_call *begin(struct query_loop *q, struct http_request *request
         return NULL;
     }
     if (!api_key_watch_is_there(q->key_watch)) {
-        reply_unavailable(request, "the index of keys is not there yet");
+        admin_reply_unavailable(request, "the index of keys is not there yet");
         return NULL;
     }
     memcpy(call->key.id, id.data, id.len);
@@ -60,7 +48,7 @@ static void ask(struct query_loop *q, struct http_request *request, const char *
     } else {
         if (body)
             buf_done(body);
-        reply_nomem(request);
+        admin_reply_nomem(request);
     }
     buf_done(&path);
 }
@@ -88,7 +76,7 @@ static void reply_key(struct http_request *request, int status, const struct api
         return;
     }
     buf_done(&out);
-    reply_nomem(request);
+    admin_reply_nomem(request);
 }
 
 static void reply_not_found(struct http_request *request, const char *id) {
@@ -108,7 +96,7 @@ static void on_get(struct query_loop *q, struct http_request *request, void *dat
     else if (api_key_read_stored(json_get(body, "_source"), &key))
         reply_key(request, 200, &key, NULL);
     else
-        reply_unavailable(request, "the search engine's answer is not complete");
+        admin_reply_unavailable(request, "the search engine's answer is not complete");
 }
 
 void handle_key_get(struct http_request *request, void *ctx) {
@@ -141,7 +129,7 @@ static void on_put(struct query_loop *q, struct http_request *request, void *dat
     struct key_call *call = data;
     bool created = json_string_is(json_get(body, "result"), "created");
     if (status == 404) {
-        reply_unavailable(request, "the index of keys is gone");
+        admin_reply_unavailable(request, "the index of keys is gone");
         return;
     }
     log_info(created ? "key.created" : "key.changed", LOG_STR("id", call->key.id));
@@ -213,38 +201,18 @@ void handle_key_put(struct http_request *request, void *ctx) {
 
 /* ---- the list ---- */
 
+static const char *write_item(struct json_write *w, const struct json *source, void *key) {
+    if (!api_key_read_stored(source, key))
+        return NULL;
+    write_key(w, key, NULL);
+    return ((struct api_key *)key)->id;
+}
+
 static void on_list(struct query_loop *q, struct http_request *request, void *data, int status, const struct json *body) {
+    struct api_key key = {.scopes = 0};
     (void)q;
     (void)data;
-    struct buf out = BUF_INIT(LIST_MAX_BYTES);
-    struct json_write w;
-    struct api_key key = {.scopes = 0};
-    int64_t total = 0;
-    if (status == 404 || !search_result_check(body, NULL)) {
-        reply_unavailable(request, "the search engine's answer is not complete");
-        return;
-    }
-    const struct json *hits = json_path(body, "hits.hits");
-    json_int64(json_path(body, "hits.total.value"), &total);
-    json_write_init(&w, &out);
-    json_write_object(&w);
-    json_write_key(&w, "total");
-    json_write_int(&w, total);
-    json_write_key(&w, "items");
-    json_write_array(&w);
-    for (const struct json *hit = hits->child; hit; hit = hit->next)
-        if (api_key_read_stored(json_get(hit, "_source"), &key))
-            write_key(&w, &key, NULL);
-    json_write_array_end(&w);
-    json_write_key(&w, "next");
-    json_write_str(&w, hits->count == LIST_PAGE ? key.id : NULL);
-    json_write_object_end(&w);
-    if (json_write_finish(&w)) {
-        http_reply(request, 200, NULL, &out);
-        return;
-    }
-    buf_done(&out);
-    reply_nomem(request);
+    admin_list_reply(request, status, body, write_item, &key);
 }
 
 const struct http_param key_list_params[] = {
@@ -259,15 +227,9 @@ void handle_key_list(struct http_request *request, void *ctx) {
     if (!request_params(request, &after))
         return;
     if (!api_key_watch_is_there(q->key_watch)) {
-        reply_unavailable(request, "the index of keys is not there yet");
+        admin_reply_unavailable(request, "the index of keys is not there yet");
         return;
     }
-    buf_printf(&body, "{\"size\":%d,\"track_total_hits\":true,\"sort\":[\"id\"]", LIST_PAGE);
-    if (after.len) {
-        buf_append_str(&body, ",\"search_after\":[");
-        json_append_string(&body, after.data, after.len);
-        buf_append_char(&body, ']');
-    }
-    buf_append_char(&body, '}');
+    admin_list_ask(&body, NULL, after);
     ask(q, request, "POST", "/_search", "", "", &body, on_list, NULL);
 }

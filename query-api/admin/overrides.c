@@ -1,11 +1,11 @@
 /* overrides.c - /admin/{synonyms,stopwords,rules}: what shop people set by hand, kept in an index of its own. */
 #include "core/cleanup.h"
 #include "core/clock.h"
+#include "query-api/admin/admin_list.h"
 #include "query-api/query_api.h"
-#include "query-api/search/search_result.h"
 #include <stdio.h>
 
-enum { ID_MAX_BYTES = 128, PATH_MAX_BYTES = 2048, BODY_MAX_BYTES = 1 << 20, LIST_MAX_BYTES = 16 << 20, LIST_PAGE = 1000 };
+enum { ID_MAX_BYTES = 128, PATH_MAX_BYTES = 2048, BODY_MAX_BYTES = 1 << 20 };
 
 struct override_call {
     enum override_kind kind;
@@ -24,19 +24,13 @@ static bool valid_id(struct slice id) {
     return true;
 }
 
-static void reply_nomem(struct http_request *request) {
-    struct error error = {0};
-    error_nomem(&error);
-    http_reply_error(request, &error);
-}
-
 /* NULL: answered. */
 static struct override_call *begin(struct query_loop *q, struct http_request *request, bool with_id) {
     struct slice kind = http_request_param(request, "kind");
     struct error error = {0};
     struct override_call *call = arena_zalloc(http_request_arena(request), sizeof(*call));
     if (!call) {
-        reply_nomem(request);
+        admin_reply_nomem(request);
         return NULL;
     }
     for (call->kind = 0; call->kind < OVERRIDE_KINDS; call->kind++)
@@ -54,8 +48,7 @@ static struct override_call *begin(struct query_loop *q, struct http_request *re
         return NULL;
     }
     if (!override_poll_is_there(q->override_poll)) {
-        error_set(&error, ERROR_UNAVAILABLE, "the index of overrides is not there yet; try again shortly");
-        http_reply_error(request, &error);
+        admin_reply_unavailable(request, "the index of overrides is not there yet");
         return NULL;
     }
     return call;
@@ -80,7 +73,7 @@ static void ask(struct query_loop *q, struct http_request *request, const char *
     } else {
         if (body)
             buf_done(body);
-        reply_nomem(request);
+        admin_reply_nomem(request);
     }
     buf_done(path);
 }
@@ -107,7 +100,7 @@ static void reply_override(struct http_request *request, int status, struct slic
         return;
     }
     buf_done(&out);
-    reply_nomem(request);
+    admin_reply_nomem(request);
 }
 
 static void reply_not_found(struct http_request *request, const struct override_call *call) {
@@ -237,44 +230,19 @@ void handle_override_put(struct http_request *request, void *ctx) {
 
 /* ---- the list ---- */
 
+static const char *write_item(struct json_write *w, const struct json *source, void *ctx) {
+    const struct json *id = json_get(source, "id");
+    (void)ctx;
+    if (!json_is(id, JSON_STRING))
+        return NULL;
+    write_override(w, id->text, json_get(source, "body"));
+    return id->text.data;
+}
+
 static void on_list(struct query_loop *q, struct http_request *request, void *data, int status, const struct json *body) {
     (void)q;
     (void)data;
-    struct buf out = BUF_INIT(LIST_MAX_BYTES);
-    struct json_write w;
-    struct error error = {0};
-    int64_t total = 0;
-    const struct json *last = NULL;
-    if (status == 404 || !search_result_check(body, &error)) {
-        error_set(&error, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
-        http_reply_error(request, &error);
-        return;
-    }
-    const struct json *hits = json_path(body, "hits.hits");
-    json_int64(json_path(body, "hits.total.value"), &total);
-    json_write_init(&w, &out);
-    json_write_object(&w);
-    json_write_key(&w, "total");
-    json_write_int(&w, total);
-    json_write_key(&w, "items");
-    json_write_array(&w);
-    for (const struct json *hit = hits->child; hit; hit = hit->next) {
-        const struct json *id = json_path(hit, "_source.id");
-        if (!json_is(id, JSON_STRING))
-            continue;
-        write_override(&w, id->text, json_path(hit, "_source.body"));
-        last = id;
-    }
-    json_write_array_end(&w);
-    json_write_key(&w, "next");
-    json_write_str(&w, last && hits->count == LIST_PAGE ? last->text.data : NULL);
-    json_write_object_end(&w);
-    if (json_write_finish(&w)) {
-        http_reply(request, 200, NULL, &out);
-        return;
-    }
-    buf_done(&out);
-    reply_nomem(request);
+    admin_list_reply(request, status, body, write_item, NULL);
 }
 
 /* ?after=ID, the only parameter. False: answered. */
@@ -300,19 +268,14 @@ void handle_override_list(struct http_request *request, void *ctx) {
     struct query_loop *q = ctx;
     struct override_call *call = begin(q, request, false);
     struct slice after;
+    char filter[64];
     struct buf path = BUF_INIT(PATH_MAX_BYTES), body = BUF_INIT(4096);
     if (!call || !read_after(request, &after))
         return;
     buf_append_char(&path, '/');
     uri_encode(&path, q->conf->overrides_index, strlen(q->conf->overrides_index));
     buf_append_str(&path, "/_search");
-    buf_printf(&body, "{\"size\":%d,\"track_total_hits\":true,\"sort\":[\"id\"],\"query\":{\"term\":{\"kind\":\"%s\"}}", LIST_PAGE,
-               override_kind_names[call->kind]);
-    if (after.len) {
-        buf_append_str(&body, ",\"search_after\":[");
-        json_append_string(&body, after.data, after.len);
-        buf_append_char(&body, ']');
-    }
-    buf_append_char(&body, '}');
+    snprintf(filter, sizeof(filter), "{\"term\":{\"kind\":\"%s\"}}", override_kind_names[call->kind]);
+    admin_list_ask(&body, filter, after);
     ask(q, request, "POST", &path, &body, on_list, call);
 }

@@ -7,7 +7,7 @@ import time
 import pytest
 import requests
 from harness.process import Program
-from harness.query_fixture import PRODUCTS, STOCK, Shop
+from harness.query_fixture import PRODUCTS, STOCK, Pair
 from harness.wait import eventually
 
 ADMIN = "the-admin-key"
@@ -17,32 +17,21 @@ def bearer(key):
     return {"Authorization": f"Bearer {key}"}
 
 
-class Pair:
-    """One shop, and two instances before it that search for keys only: one behind a proxy that names the client."""
+class KeyPair(Pair):
+    """Two instances that search for keys only: one behind a proxy that names the client."""
 
     def __init__(self, stack, folder):
-        settings = {"query-api.admin_key": ADMIN, "query-api.anonymous": "false", "query-api.search_timeout": "20s",
-                    "elasticsearch.timeout": "20s"}
-        self.shop = Shop(stack, folder, PRODUCTS, STOCK, settings=settings)
+        super().__init__(stack, folder, PRODUCTS, STOCK,
+                         {"query-api.admin_key": ADMIN, "query-api.anonymous": "false", "query-api.search_timeout": "20s",
+                          "elasticsearch.timeout": "20s"})
         self.keys_index = self.shop.index.keys_index
-        second = folder / "second"
-        second.mkdir()
-        self.second = Program("query-api", str(second), self.shop.index.environment, settings)
         self.secrets = []
 
     def start(self):
         self.shop.api.start(deadline=30)
         self.second.start(deadline=30)
-        for url in (self.shop.url, self.second.url):  # every loop has seen the index
-            eventually(lambda url=url: all(self.ask(bearer(ADMIN), "/admin/keys", url).status_code == 200 for _ in range(6)), 20)
+        self.on_every_loop(lambda url: self.ask(bearer(ADMIN), "/admin/keys", url).status_code == 200)  # it has seen the index
         return self
-
-    def close(self):
-        try:
-            self.second.stop()
-        finally:
-            self.second.kill()
-            self.shop.close()
 
     def admin(self, method, id, body=None, headers=None):
         return self.shop.session.request(method, f"{self.shop.url}/admin/keys" + (f"/{id}" if id else ""), json=body,
@@ -59,15 +48,12 @@ class Pair:
 
     def everywhere(self, headers, status):
         """Every loop of both instances answers so; how long it took from now on."""
-        begun = time.monotonic()
-        for url in (self.shop.url, self.second.url):
-            eventually(lambda url=url: all(self.ask(headers, url=url).status_code == status for _ in range(6)), 30)
-        return time.monotonic() - begun
+        return self.on_every_loop(lambda url: self.ask(headers, url=url).status_code == status)
 
 
 @pytest.fixture(scope="module")
 def pair(stack, tmp_path_factory):
-    made = Pair(stack, tmp_path_factory.mktemp("keys"))
+    made = KeyPair(stack, tmp_path_factory.mktemp("keys"))
     try:
         yield made.start()
     finally:

@@ -1,12 +1,14 @@
 """An outage of Elasticsearch under a steady rate of searches: none that was seen before gets a 5xx, nobody waits past the
 deadline, there is no storm of retries, and soon after the server's return answers are fresh again."""
 import random
+import signal
 import threading
 import time
 from collections import Counter
 
 import pytest
 import requests
+from harness.own_stack import OwnStack
 from harness.proxy import http_answer
 from harness.query_fixture import PRODUCTS, STOCK, Shop
 from harness.wait import eventually
@@ -15,6 +17,8 @@ SEARCHES = ["/v1/search?" + s for s in ("q=laptop&facets=brand", "q=monitor", "q
                                         "brand=LG", "in_stock=true&facets=attr.*", "q=nothing-at-all", "price=100000..2000000")]
 LOOPS = 2
 TIMEOUT = 0.6
+SETTINGS = {"query-api.loops": LOOPS, "query-api.cache_bytes": "8m", "query-api.cache_fresh": "100ms", "query-api.cache_stale": "200ms",
+            "query-api.search_timeout": f"{int(TIMEOUT * 1000)}ms"}
 ERROR = '{"error":{"type":"x","reason":"y"},"status":%d}'
 BROKEN = {"stopped": "refuse", "hung": "hang", "slow": "silence", "429": http_answer(429, ERROR % 429), "500": http_answer(500, ERROR % 500),
           "garbage": http_answer(200, "<html>proxy</html>", "text/html"), "half": http_answer(200, '{"hits":{"to')[:-4]}
@@ -23,8 +27,7 @@ BROKEN = {"stopped": "refuse", "hung": "hang", "slow": "silence", "429": http_an
 @pytest.fixture(scope="module")
 def shop(stack, proxy, tmp_path_factory):
     made = Shop(stack, tmp_path_factory.mktemp("outage"), PRODUCTS, STOCK,
-                settings={"elasticsearch.url": proxy.url, "query-api.loops": LOOPS, "query-api.cache_bytes": "8m", "query-api.cache_fresh": "100ms",
-                          "query-api.cache_stale": "200ms", "query-api.search_timeout": f"{int(TIMEOUT * 1000)}ms"})
+                settings={"elasticsearch.url": proxy.url, **SETTINGS})
     try:
         yield made.start()
     finally:
@@ -89,21 +92,37 @@ def fresh_again(shop):
     return all(r.status_code == 200 and r.json()["degraded"] is None for r in replies)
 
 
-def outage(shop, proxy, how, seconds, rate):
+class Between:
+    """A proxy that stands in the way."""
+
+    def __init__(self, proxy, how):
+        self.proxy, self.how = proxy, how
+
+    def begin(self):
+        self.proxy.set(self.how)
+
+    def end(self):
+        self.proxy.set("pass")
+
+    def questions(self):
+        return self.proxy.asked
+
+
+def outage(shop, trouble, seconds, rate):
     eventually(lambda: fresh_again(shop), 20, "well before")
     see_everything(shop)
     clients = Clients(shop.url, rate)
     clients.start()
     try:
         eventually(lambda: len(clients.since(0)) > rate / 4, 30, "the clients are at it")
-        proxy.set(how)
-        began, asked = time.monotonic(), proxy.asked
+        trouble.begin()
+        began, asked = time.monotonic(), trouble.questions()
         # some get the old answer, and this goes on for as long as the outage shall be
         eventually(lambda: time.monotonic() - began > seconds and any(one[2] == "stale" for one in clients.since(began)), seconds + 30)
-        questions = proxy.asked - asked
+        questions = trouble.questions() - asked
         metrics = {name: shop.api.metric(name, label) for name, label in
                    (("readside_query_api_cache_answers_total", 'result="rescued"'), ("readside_ready", ""), ("readside_degraded", ""))}
-        proxy.set("pass")
+        trouble.end()
         returned = time.monotonic()
         eventually(lambda: fresh_again(shop), 30, "answers are fresh again")
         recovery = time.monotonic() - returned
@@ -129,7 +148,7 @@ def judge(clients, began, returned, questions, recovery, metrics, seconds):
 
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_short_outage(shop, proxy, how):
-    result = outage(shop, proxy, BROKEN[how], 3, 60)
+    result = outage(shop, Between(proxy, BROKEN[how]), 3, 60)
     during = judge(*result, 3)
     questions = result[3]
     assert questions < max(60, len(during) / 2), "no storm of retries"  # polls ask on, three a second and loop
@@ -137,7 +156,61 @@ def test_a_short_outage(shop, proxy, how):
 
 @pytest.mark.slow
 def test_sixty_seconds_at_two_hundred_a_second(shop, proxy):
-    result = outage(shop, proxy, "refuse", 60, 200)
+    result = outage(shop, Between(proxy, "refuse"), 60, 200)
     during = judge(*result, 60)
     assert sum(one[2] == "stale" for one in during) > len(during) / 2
     assert result[5]["readside_ready"] == 1 and result[5]["readside_degraded"] == 1, "it can answer, and says how"
+
+
+class Killed:
+    """The server's process is gone; it is back once the server answers."""
+
+    def __init__(self, stack):
+        self.stack = stack
+
+    def begin(self):
+        self.stack.signal("elasticsearch", signal.SIGKILL)
+
+    def end(self):
+        self.stack.start("elasticsearch")
+        eventually(lambda: self.stack.es("GET", "/_cluster/health")["status"] == "green", 60, "its shards are back")
+
+    def questions(self):
+        return 0  # nobody is there to count
+
+
+class Frozen(Killed):
+    """The server's process takes connections, and never answers."""
+
+    def begin(self):
+        self.stack.signal("elasticsearch", signal.SIGSTOP)
+
+    def end(self):
+        self.stack.signal("elasticsearch", signal.SIGCONT)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+class TestRealServer:
+    """Elasticsearch itself is killed or stopped for a minute, under two hundred searches a second."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def own(cls):
+        made = OwnStack("elasticsearch")
+        yield made
+        made.close()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def shop(cls, own, tmp_path_factory):
+        made = Shop(own, tmp_path_factory.mktemp("real"), PRODUCTS, STOCK, settings=SETTINGS)
+        try:
+            yield made.start()
+        finally:
+            made.close()
+
+    @pytest.mark.parametrize("trouble", [Killed, Frozen])
+    def test_a_minute_without(self, own, shop, trouble):
+        during = judge(*outage(shop, trouble(own), 60, 200), 60)
+        assert sum(one[2] == "stale" for one in during) > len(during) / 2

@@ -1,9 +1,7 @@
 """Synonyms, stop words and rules set by hand: checked, in effect on every instance within two seconds, no reindex."""
-import time
 
 import pytest
-from harness.process import Program
-from harness.query_fixture import Shop
+from harness.query_fixture import Pair, Shop
 from harness.wait import eventually
 
 KEY = "the-admin-key"
@@ -19,15 +17,10 @@ PRODUCTS = [
 ]
 
 
-class Pair:
-    """One shop, two instances of the query-api before it."""
-
+class OverridePair(Pair):
     def __init__(self, stack, folder):
-        settings = {"query-api.admin_key": KEY, "query-api.search_timeout": "20s"}
-        self.shop = Shop(stack, folder, PRODUCTS, {p["id"]: "in" for p in PRODUCTS if p["id"] != "gone"}, settings=settings)
-        second = folder / "second"
-        second.mkdir()
-        self.second = Program("query-api", str(second), self.shop.index.environment, settings)
+        super().__init__(stack, folder, PRODUCTS, {p["id"]: "in" for p in PRODUCTS if p["id"] != "gone"},
+                         {"query-api.admin_key": KEY, "query-api.search_timeout": "20s"})
 
     def start(self):
         self.shop.start()
@@ -35,13 +28,6 @@ class Pair:
         self.second.wait_for("/v1/categories/tree", 10)
         eventually(lambda: self.admin("GET", "synonyms").status_code == 200, 10)
         return self
-
-    def close(self):
-        try:
-            self.second.stop()
-        finally:
-            self.second.kill()
-            self.shop.close()
 
     def admin(self, method, path, body=None, headers=HEADERS, **how):
         return self.shop.session.request(method, f"{self.shop.url}/admin/{path}", json=body, headers=headers, timeout=40, **how)
@@ -53,16 +39,12 @@ class Pair:
 
     def everywhere(self, q, check):
         """Both instances answer so; the slower one within two seconds of now."""
-        begun = time.monotonic()
-        for url in (self.shop.url, self.second.url):
-            for _ in range(3):  # whichever loop answers
-                eventually(lambda url=url: check(self.ids(q, url)), 30)
-        return time.monotonic() - begun
+        return self.on_every_loop(lambda url: check(self.ids(q, url)), 3)
 
 
 @pytest.fixture(scope="module")
 def pair(stack, tmp_path_factory):
-    made = Pair(stack, tmp_path_factory.mktemp("overrides"))
+    made = OverridePair(stack, tmp_path_factory.mktemp("overrides"))
     try:
         yield made.start()
     finally:

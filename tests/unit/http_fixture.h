@@ -40,12 +40,21 @@ static inline void fixture_start(struct fixture *f, const struct http_server_opt
     assert_int_equal(pthread_create(&f->thread, NULL, fixture_main, f), 0);
 }
 
-static inline void fixture_stop(struct fixture *f) {
+/* Ends the thread: from here on the server is the caller's. */
+static inline void fixture_halt(struct fixture *f) {
     loop_stop(f->loop);
     pthread_join(f->thread, NULL);
+}
+
+static inline void fixture_free(struct fixture *f) {
     acceptor_free(f->acceptor);
     http_server_free(f->server);
     loop_free(f->loop);
+}
+
+static inline void fixture_stop(struct fixture *f) {
+    fixture_halt(f);
+    fixture_free(f);
 }
 
 static inline int dial(const struct fixture *f) {

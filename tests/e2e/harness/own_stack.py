@@ -56,6 +56,11 @@ class OwnStack(Stack):
         self.stop(server)
         self.start(server)
 
+    def signal(self, server, number):
+        """To the server's own process, such as SIGKILL or SIGSTOP."""
+        with open(os.path.join(self.folder, "servers", server, "pid"), encoding="ascii") as f:
+            os.kill(int(f.read().split()[0]), number)
+
     def close(self):
         super().close()
         self.remove()

@@ -1,8 +1,11 @@
 """A small shop in a search index of its own, a query-api in front of it, and ways to ask it."""
+import time
+
 import requests
 
 from .process import Program
 from .search_index import Reference, SearchIndex
+from .wait import eventually
 
 TREE = {
     1: ("1", "컴퓨터", "Computers"), 4: ("1/4", "노트북", "Laptops"), 13: ("1/4/13", "게이밍 노트북", "Gaming laptops"),
@@ -100,3 +103,27 @@ class Shop:
         if field is not None:
             assert field in [e["field"] for e in problem["errors"]], said
         return problem
+
+
+class Pair:
+    """One shop, and two instances of the query-api before it."""
+
+    def __init__(self, stack, folder, products, stock, settings):
+        self.shop = Shop(stack, folder, products, stock, settings=settings)
+        second = folder / "second"
+        second.mkdir()
+        self.second = Program("query-api", str(second), self.shop.index.environment, settings)
+
+    def close(self):
+        try:
+            self.second.stop()
+        finally:
+            self.second.kill()
+            self.shop.close()
+
+    def on_every_loop(self, check, tries=6):
+        """check(url) holds for both instances, whichever loop answers; how long it took from now on."""
+        begun = time.monotonic()
+        for url in (self.shop.url, self.second.url):
+            eventually(lambda url=url: all(check(url) for _ in range(tries)), 30)
+        return time.monotonic() - begun

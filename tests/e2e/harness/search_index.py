@@ -188,7 +188,7 @@ class SearchIndex:
         self.index, self.categories_index = f"{self.name}-products", f"{self.name}-categories"
         self.overrides_index, self.keys_index = f"{self.name}-overrides", f"{self.name}-keys"
         self.events_index, self.queries_index = f"{self.name}-events", f"{self.name}-queries"
-        self.environment = {"READSIDE_QUERY_API_INDEX": self.index, "READSIDE_QUERY_API_CATEGORIES_INDEX": self.categories_index,
+        self.environment = {**stack.environment, "READSIDE_QUERY_API_INDEX": self.index, "READSIDE_QUERY_API_CATEGORIES_INDEX": self.categories_index,
                             "READSIDE_QUERY_API_OVERRIDES_INDEX": self.overrides_index, "READSIDE_QUERY_API_KEYS_INDEX": self.keys_index,
                             "READSIDE_QUERY_API_EVENTS_INDEX": self.events_index,
                             "READSIDE_QUERY_API_QUERIES_INDEX": self.queries_index}
