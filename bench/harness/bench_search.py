@@ -1,12 +1,14 @@
 """The same Elasticsearch query asked directly and through the query-api (its cache is off), at 1 and 8 connections.
 The two alternate; wrk loads both with the same list of searches in rotation. What is asked directly was recorded from
-the query-api. Searches for which it asks twice (too few hits, say) are counted and left out, for one request on each side."""
+the query-api. Searches for which it asks twice (too few hits, say) are counted and left out, for one request on each side.
+Also what a search costs the allocator, and how long suggestions take."""
 import random
 import urllib.parse
 
-from harness.environment import call, get_json, say, table, until
+from harness.allocations import allocations
+from harness.environment import ask_each, call, get_json, ready, say, table, until
 from harness.recorder import Forwarder
-from harness.wrk import side_by_side
+from harness.wrk import side_by_side, wrk
 
 WORDS = ["노트북", "무선 이어폰", "운동화", "냉장고", "커피", "원피스", "laptop", "wireless earphones", "running shoes",
          "refrigerator", "coffee", "dress", "monitor", "샴푸", "캠핑 의자", "book"]
@@ -60,6 +62,25 @@ def recorded(env, count, seed):
     return strings, requests, left_out
 
 
+def suggest(env, args, plain):
+    """The beginnings of words as they are typed: p99 without the cache, and with it."""
+    begun = list(dict.fromkeys(word[:n] for word in WORDS for n in range(1, len(word) + 1)))
+    requests = [("GET", "/v1/suggest?" + urllib.parse.urlencode({"q": q}), None) for q in begun]
+    ask_each(plain.url, requests)
+    uncached = wrk(plain.url, requests, 1, args.seconds)
+    query = ready(env, {"READSIDE_QUERY_API_CACHE_FRESH": "600s"})
+    for _ in range(4):  # each loop has a cache of its own
+        ask_each(query.url, requests)
+    cached = wrk(query.url, requests, 1, args.seconds)
+    query.stop()
+    if uncached["errors"] or cached["errors"]:
+        raise RuntimeError(f"errors: {uncached['errors']} without the cache, {cached['errors']} with it")
+    table(f"{len(begun)} beginnings of words, 1 connection",
+          [[name, f"{one['rate']:.0f}", f"{one['p50_ms']:.2f}", f"{one['p99_ms']:.2f}"] for name, one in (("no cache", uncached), ("cached", cached))],
+          ["suggest", "requests/s", "p50 ms", "p99 ms"])
+    return {"suggest_p99_ms": round(uncached["p99_ms"], 2), "suggest_cached_p99_ms": round(cached["p99_ms"], 2)}
+
+
 def run(env, args):
     env.load(env.program("write-api").wait_ready())
     projector = env.projector()
@@ -68,12 +89,13 @@ def run(env, args):
     projector.stop()
     strings, requests, left_out = recorded(env, 200, args.seed)
     say(f"{left_out} searches asked Elasticsearch twice and are left out")
-    query = env.program("query-api", {"READSIDE_QUERY_API_CACHE_BYTES": "0"}).wait_ready()
-    until(lambda: all(call(f"{query.url}/v1/categories/tree")[0] == 200 for _ in range(8)), 30, "categories on every loop")
+    plain = {"READSIDE_QUERY_API_CACHE_BYTES": "0"}
+    query = ready(env, plain)
     direct = (env.es, requests)
     through = (query.url, [("GET", "/v1/search?" + s, None) for s in strings])
     rows, result = side_by_side(direct, through, args, "direct")
     table(f"{len(strings)} searches with 3 facets over {args.products:,} products, medians of {args.rounds}", rows,
           ["side, connections", "searches/s", "p50 ms", "p99 ms"])
     return {"throughput_ratio": min(result["throughput_ratio_1"], result["throughput_ratio_8"]),
-            "p50_overhead_ms": result["p50_overhead_ms_1"], **result, "asked_twice": left_out, "rss_mib": round(query.peak_mib(), 1)}
+            "p50_overhead_ms": result["p50_overhead_ms_1"], **result, "asked_twice": left_out, "rss_mib": round(query.peak_mib(), 1),
+            **suggest(env, args, query), "allocations_per_request": round(allocations(env, plain, through[1]), 1)}

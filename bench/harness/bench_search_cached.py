@@ -1,80 +1,20 @@
 """Searches as visitors repeat them (Zipf), from the query-api's cache, and beside it nginx proxy_cache in front of
 Elasticsearch with the same time to live, asked the very requests that the query-api sends there. Both have seen every
 search before it counts; they alternate in one run, and so does the query-api without its cache."""
-import http.client
-import os
 import random
-import subprocess
-import tempfile
-import urllib.parse
 
+from harness.allocations import allocations
 from harness.bench_search import recorded
-from harness.environment import BUILD, VAR, call, median, say, table, until
+from harness.environment import ask_each, median, ready, say, table, until
 from harness.nginx import Nginx
 from harness.wrk import wrk
 
 FRESH_SECONDS, CACHE_MIB, CONNECTIONS, SEARCHES, LENGTH = 600, 64, 16, 300, 20000
-COUNTER = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-static atomic_ulong count;
-extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
-void *malloc(size_t n) { atomic_fetch_add(&count, 1); return __libc_malloc(n); }
-void *calloc(size_t n, size_t m) { atomic_fetch_add(&count, 1); return __libc_calloc(n, m); }
-void *realloc(void *p, size_t n) { atomic_fetch_add(&count, 1); return __libc_realloc(p, n); }
-__attribute__((destructor)) static void say(void) {
-    FILE *f = fopen(getenv("ALLOCATIONS"), "w");
-    if (f) { fprintf(f, "%lu", (unsigned long)count); fclose(f); }
-}
-"""
 
 
 def zipf(rng, searches, length, exponent=1.0):
     weights = [1 / (rank + 1) ** exponent for rank in range(searches)]
     return rng.choices(range(searches), weights, k=length)
-
-
-def ready(env, settings):
-    query = env.program("query-api", settings).wait_ready()
-    until(lambda: all(call(f"{query.url}/v1/categories/tree")[0] == 200 for _ in range(8)), 30, "categories on every loop")
-    return query
-
-
-def allocations(env, settings, requests):
-    """Per request, from two runs that differ in their number only."""
-    with tempfile.TemporaryDirectory(dir=VAR) as folder:
-        source, library, result = (os.path.join(folder, name) for name in ("count.c", "count.so", "count"))
-        with open(source, "w") as f:
-            f.write(COUNTER)
-        subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
-        counts = []
-        for repeats in (1, 3):
-            query = ready(env, {**settings, "LD_PRELOAD": library, "ALLOCATIONS": result, "READSIDE_QUERY_API_LOOPS": "1"})
-            for _ in range(1 + repeats):  # the first time they are not there yet
-                ask_each(query.url, requests)
-            query.stop()
-            with open(result) as f:
-                counts.append(int(f.read()))
-    return (counts[1] - counts[0]) / (2 * len(requests))
-
-
-def ask_each(url, requests):
-    """Each request once, over one connection. What nginx says of its cache."""
-    parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
-    said = set()
-    for method, path, body in requests:
-        connection.request(method, path, body.encode() if body else None, {"Content-Type": "application/json"} if body else {})
-        reply = connection.getresponse()
-        reply.read()
-        if reply.status != 200:
-            raise RuntimeError(f"{path}: {reply.status}")
-        said.add(reply.headers.get("X-Cache"))
-    connection.close()
-    return said
 
 
 def run(env, args):

@@ -8,8 +8,7 @@ import subprocess
 import sys
 
 from harness.bench_search import recorded
-from harness.bench_search_cached import ready
-from harness.environment import PROJECT, VAR, call, median, say, table, until
+from harness.environment import PROJECT, VAR, call, median, ready, say, table, until
 from harness.wrk import wrk
 
 CONNECTIONS = 8

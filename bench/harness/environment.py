@@ -218,6 +218,28 @@ class Environment:
         return json.loads(text)["count"] if status == 200 else 0
 
 
+def ready(env, settings):
+    query = env.program("query-api", settings).wait_ready()
+    until(lambda: all(call(f"{query.url}/v1/categories/tree")[0] == 200 for _ in range(8)), 30, "categories on every loop")
+    return query
+
+
+def ask_each(url, requests):
+    """Each request once, over one connection. What nginx says of its cache."""
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    said = set()
+    for method, path, body in requests:
+        connection.request(method, path, body.encode() if body else None, {"Content-Type": "application/json"} if body else {})
+        reply = connection.getresponse()
+        reply.read()
+        if reply.status != 200:
+            raise RuntimeError(f"{path}: {reply.status}")
+        said.add(reply.headers.get("X-Cache"))
+    connection.close()
+    return said
+
+
 def table(title, rows, header):
     widths = [max(len(str(r[i])) for r in [header, *rows]) for i in range(len(header))]
     print(f"\n{title}")

@@ -2,7 +2,7 @@
 
 enum {
     START = 4,
-    LIMIT_MIN = 3, /* two loops with 2 each left two cores idle: 18 % fewer searches/s from 8 connections were measured */
+    LIMIT_MIN = 3, /* while somebody is refused; else START: waiting here makes nobody quicker, and two cores have enough to do */
     TOLERANCE_PERCENT = 150, /* of how long a search takes alone */
     QUEUE_PERCENT = 50,  /* of those that may be at the engine may wait */
     BURST_PERCENT = 800, /* in a burst */
@@ -60,12 +60,12 @@ unsigned load_limit_now(struct load_limit *l, usec_t now, int64_t wall) {
     return probe || !alone ? 1 : l->limit;
 }
 
-static void adapt(struct load_limit *l, usec_t mean) {
+static void adapt(struct load_limit *l, usec_t mean, unsigned least) {
     usec_t most = alone_of(l) * TOLERANCE_PERCENT / 100;
     if (mean > most) {
         unsigned target = (unsigned)((l->limit * most + mean / 2) / mean), half = l->limit / 2;
         target = target > half ? target : half; /* one bad window is not the truth */
-        l->limit = target > LIMIT_MIN ? target : LIMIT_MIN;
+        l->limit = target > least ? target : least;
     } else if (l->peak >= l->limit) {
         l->limit += l->limit / 8 ? l->limit / 8 : 1;
     }
@@ -89,7 +89,7 @@ void load_limit_done(struct load_limit *l, usec_t took, unsigned at_engine, usec
     if (l->count < WINDOW_SEARCHES || now < l->begun + window_usec)
         return;
     l->mean = l->sum / l->count;
-    adapt(l, l->mean);
+    adapt(l, l->mean, refuses(l, now) ? LIMIT_MIN : START);
     begin_window(l, now);
 }
 

@@ -1,11 +1,12 @@
 /* load_limit.h - how many searches one loop has at the engine at once, and how many may wait for their turn: learnt from how
  * long they take, so that an overload is met by refusals at once and not by a queue. Pure: time is passed in.
  *
- * At the engine: as many as make a search take half as long again as it does alone (a gradient, as TCP Vegas follows: Brakmo and
- * Peterson 1995). How long one takes alone is the mean of those that found nobody else there, while nobody is refused. So
- * that this stays known under load, the limit is then 1 for a fifth of a second every ten: by the wall clock, so that all
- * loops and instances before one engine do it together (compare ProbeRTT of BBR, Cardwell et al. 2016); each for itself
- * would take the others' load for the engine's own time, and raise its limit without end.
+ * At the engine: as many as make a search take half as long again as it does alone (a gradient, as TCP Vegas follows:
+ * Brakmo and Peterson 1995), but a few in any case. How long one takes alone is the mean of those that found nobody else
+ * there, while nobody is refused. So that this stays known under load, the limit is then 1 for a fifth of a second every
+ * ten: by the wall clock, so that all loops and instances before one engine do it together (compare ProbeRTT of BBR,
+ * Cardwell et al. 2016); each for itself would take the others' load for the engine's own time, and raise its limit without
+ * end.
  *
  * Waiting: half as many as may be at the engine, so that one waits for about half as long as a search takes (Little's law).
  * But a queue that was empty a moment ago may become sixteen times as long: a burst passes, a standing queue does not

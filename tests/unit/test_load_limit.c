@@ -84,22 +84,54 @@ static void finish(struct engine *e, unsigned i) {
     send_waiting(e, done.loop);
 }
 
+static void advance(struct engine *e, double step, double share) {
+    e->now += (usec_t)step;
+    for (unsigned i = 0; i < e->count; i++)
+        e->at[i].left -= step * share;
+}
+
+static unsigned next_done(const struct engine *e) {
+    unsigned first = 0;
+    for (unsigned i = 1; i < e->count; i++)
+        first = e->at[i].left < e->at[first].left ? i : first;
+    return first;
+}
+
+static double share_of(const struct engine *e) {
+    return e->count > e->cores ? e->cores / e->count : 1;
+}
+
+/* So many clients, each with its next search as soon as it has its answer: how many searches had to wait. */
+static unsigned run_closed(struct engine *e, unsigned clients, usec_t usec) {
+    usec_t end = e->now + usec;
+    unsigned waited = 0;
+    e->offered = e->refused = e->served = 0;
+    for (unsigned i = 0; i < clients; i++)
+        arrive(e);
+    while (e->now < end) {
+        assert_true(e->count > 0);
+        unsigned first = next_done(e), loop = e->at[first].loop;
+        double share = share_of(e);
+        advance(e, ceil(e->at[first].left / share), share);
+        finish(e, first);
+        e->turn = loop; /* its connection stays there */
+        arrive(e);
+        waited += e->loops[0].wait_count + e->loops[1].wait_count > 0;
+    }
+    return waited;
+}
+
 /* Runs for so long with `rate` arrivals per second. */
 static void run(struct engine *e, double rate, usec_t usec) {
     usec_t end = e->now + usec;
     e->offered = e->refused = e->served = 0;
     e->next = e->now;
     while (e->now < end) {
-        double share = e->count > e->cores ? e->cores / e->count : 1;
-        unsigned first = 0;
-        for (unsigned i = 1; i < e->count; i++)
-            first = e->at[i].left < e->at[first].left ? i : first;
+        double share = share_of(e);
+        unsigned first = next_done(e);
         double until_done = e->count ? e->at[first].left / share : 1e12, until_next = (double)(e->next - e->now);
         bool done = until_done < until_next;
-        double step = ceil(done ? until_done : until_next);
-        e->now += (usec_t)step;
-        for (unsigned i = 0; i < e->count; i++)
-            e->at[i].left -= step * share;
+        advance(e, ceil(done ? until_done : until_next), share);
         if (done) {
             finish(e, first);
         } else {
@@ -161,6 +193,30 @@ static void test_overload(void **state) {
         assert_true((double)e->refused < 0.1 * (double)e->offered);
         free(e);
     }
+}
+
+static void drain(struct engine *e) {
+    while (e->count) {
+        double share = share_of(e);
+        unsigned first = next_done(e);
+        advance(e, ceil(e->at[first].left / share), share);
+        finish(e, first);
+    }
+}
+
+/* Eight clients that wait for their answers are no overload, not even after one: nobody waits here, and nobody is refused. */
+static void test_a_few_clients_pass(void **state) {
+    (void)state;
+    struct engine *e = engine_new(2, 8000);
+    run(e, 900, 20 * USEC_PER_SEC);
+    assert_true(e->refused > e->served);
+    drain(e);
+    run_closed(e, 8, 10 * USEC_PER_SEC);
+    assert_int_equal(e->refused, 0);
+    drain(e);
+    assert_int_equal(run_closed(e, 8, 20 * USEC_PER_SEC), 0);
+    assert_true(e->served > 20 * 2e6 / 8200 * 0.9);
+    free(e);
 }
 
 /* A burst that a calm engine can do in a moment is not refused. */
@@ -233,9 +289,13 @@ static void test_bounds(void **state) {
     assert_int_equal(load_limit_now(&l, now, calm), 5); /* never above the maximum */
     for (int i = 0; i < 1000; i++)
         load_limit_done(&l, 1000000, 5, now += 10000);
-    assert_int_equal(load_limit_now(&l, now, calm), 3); /* never below the minimum */
-    assert_int_equal(load_limit_now(&l, now, probe), 3); /* nobody is refused: no probe */
-    assert_false(load_limit_may_wait(&l, 4, 100, now));
+    assert_int_equal(load_limit_now(&l, now, calm), 4); /* never below where it began, while nobody is refused */
+    assert_int_equal(load_limit_now(&l, now, probe), 4); /* and there is no probe */
+    for (int i = 0; i < 1000; i++) {
+        assert_false(load_limit_may_wait(&l, 4, 100, now));
+        load_limit_done(&l, 1000000, 5, now += 10000);
+    }
+    assert_int_equal(load_limit_now(&l, now, calm), 3);
     assert_int_equal(load_limit_now(&l, now, probe), 1);
     for (int i = 0; i < 10; i++)
         load_limit_done(&l, 9000, 1, now + 50000); /* went out before the probe: they tell nothing */
@@ -248,6 +308,7 @@ static void test_bounds(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_overload),
+        cmocka_unit_test(test_a_few_clients_pass),
         cmocka_unit_test(test_bursts_pass),
         cmocka_unit_test(test_the_engine_changes),
         cmocka_unit_test(test_a_wait_that_is_fine),
