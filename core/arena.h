@@ -17,7 +17,8 @@ void arena_init(struct arena *a, size_t max_bytes);
 void arena_done(struct arena *a);
 void arena_reset(struct arena *a);
 
-void *arena_alloc(struct arena *a, size_t size);  /* aligned for any type; contents undefined */
+/* Aligned for any type, so in blocks of 16 bytes that may be read to their end; contents undefined. */
+void *arena_alloc(struct arena *a, size_t size);
 void *arena_zalloc(struct arena *a, size_t size); /* zeroed */
 char *arena_strndup(struct arena *a, const char *s, size_t len); /* NUL-terminated copy */
 char *arena_strdup(struct arena *a, const char *s);

@@ -1,5 +1,9 @@
 #include "core/hash.h"
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h> /* AVX2 and AVX-512 where the processor has them */
+#else
 #include <xxhash.h>
+#endif
 
 uint64_t hash_bytes(const void *data, size_t len) {
     return XXH3_64bits(data, len);

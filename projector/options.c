@@ -55,7 +55,7 @@ const struct option projector_option_table[] = {
      "Pause between reads of projection_queue while it is quiet.", AT(queue_poll_max_usec), false},
     {SECTION, "queue_rescan", OPTION_DURATION, "250ms", MS(10), S(60), NULL,
      "How often projection_queue is read from its start, for rows committed late.", AT(queue_rescan_usec), false},
-    {SECTION, "scan_page", OPTION_INT, "1000", 10, 50000, NULL, "Ids that a job reads at once.", AT(scan_page), false},
+    {SECTION, "scan_page", OPTION_INT, "2000", 10, 50000, NULL, "Ids that a job reads at once.", AT(scan_page), false},
     {SECTION, "sweep_recount", OPTION_DURATION, "60s", MS(100), S(86400), NULL,
      "How often a sweep that waits for a word counts again whether it would still remove most of the index.",
      AT(sweep_recount_usec), false},

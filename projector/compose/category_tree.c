@@ -1,5 +1,4 @@
 #include "core/arena.h"
-#include "core/hash.h"
 #include "core/json_read.h"
 #include "core/json_write.h"
 #include "core/utf8.h"
@@ -231,7 +230,7 @@ static int compare_paths(const void *a, const void *b) {
 }
 
 static uint32_t *slot_of(const struct category_tree *tree, int64_t id) {
-    size_t at = hash_bytes(&id, sizeof(id)) & (tree->slot_count - 1);
+    size_t at = ((uint64_t)id * UINT64_C(0x9E3779B97F4A7C15) >> 32) & (tree->slot_count - 1);
     while (tree->slots[at] && tree->by_path[tree->slots[at] - 1]->id != id)
         at = (at + 1) & (tree->slot_count - 1);
     return &tree->slots[at];

@@ -45,11 +45,11 @@ static bool put_string(struct composer *c, const struct projection_rule *rule, s
     if (it && !text_of(it, rule->max_bytes, &text))
         return compose_bad(c, c->projection->sources[rule->source].data, -1, "must be a string");
     if (text.len > 0) {
-        sink_slice(out, rule->open);
+        sink_arena(out, rule->open);
         sink_string(out, text);
     } else if (rule->fallback.len > 0) {
-        sink_slice(out, rule->open);
-        sink_slice(out, rule->fallback);
+        sink_arena(out, rule->open);
+        sink_arena(out, rule->fallback);
     }
     return true;
 }
@@ -98,14 +98,14 @@ static void put_translations(struct composer *c, const struct projection_rule *r
                              unsigned count, struct sink *out) {
     if (count == 0)
         return;
-    sink_slice(out, rule->open);
+    sink_arena(out, rule->open);
     for (unsigned i = 0; i < count;) {
         unsigned end = i;
         while (end < count && list[end].field == list[i].field)
             end++;
         bool several = end - i > 1;
         sink_char(out, i ? ',' : '{');
-        sink_slice(out, c->projection->languages[list[i].field].open);
+        sink_arena(out, c->projection->languages[list[i].field].open);
         for (unsigned k = i; k < end; k++) {
             if (several)
                 sink_char(out, k > i ? ',' : '[');
@@ -146,13 +146,13 @@ static bool put_date(struct composer *c, const struct projection_rule *rule, str
         c->ignored++;
         return true;
     }
-    sink_slice(out, rule->open);
+    sink_arena(out, rule->open);
     sink_date(out, msec);
     return true;
 }
 
 static void put_int(const struct projection_rule *rule, int64_t v, struct sink *out) {
-    sink_slice(out, rule->open);
+    sink_arena(out, rule->open);
     sink_int(out, v);
 }
 
@@ -171,7 +171,7 @@ static bool put_long(struct composer *c, const struct projection_rule *rule, str
 static void put_category_ids(const struct composer *c, const struct projection_rule *rule, struct sink *out) {
     for (size_t i = 0; i < c->category_count; i++) {
         if (i == 0)
-            sink_slice(out, rule->open);
+            sink_arena(out, rule->open);
         sink_char(out, i ? ',' : '[');
         sink_int(out, c->categories[i]->id);
     }
@@ -215,9 +215,9 @@ static bool put_category_paths(struct composer *c, const struct projection_rule 
         }
     for (size_t i = 0; i < c->slice_count; i++) {
         if (i == 0)
-            sink_slice(out, rule->open);
+            sink_arena(out, rule->open);
         sink_char(out, i ? ',' : '[');
-        sink_slice(out, c->slices[i]);
+        sink_arena(out, c->slices[i]);
     }
     if (c->slice_count)
         sink_char(out, ']');
@@ -236,13 +236,13 @@ static bool put_category_names(struct composer *c, const struct projection_rule 
                     projection_language_of(p, name->lang, name->lang_len, name->hangul) != field)
                     continue;
                 if (!any)
-                    sink_slice(out, rule->open);
+                    sink_arena(out, rule->open);
                 if (!begun) {
                     sink_char(out, any ? ',' : '{');
-                    sink_slice(out, p->languages[field].open);
+                    sink_arena(out, p->languages[field].open);
                 }
                 sink_char(out, begun ? ',' : '[');
-                sink_slice(out, name->json);
+                sink_arena(out, name->json);
                 any = begun = true;
             }
         if (begun)
@@ -260,14 +260,14 @@ static const struct slice STOCK_NAMES[] = {{"\"out\"", 5}, {"\"low\"", 5}, {"\"i
 static void put_codes(const struct composer *c, const struct projection_rule *rule, struct sink *out) {
     if (c->codes.first == c->codes.end)
         return;
-    sink_slice(out, rule->open);
+    sink_arena(out, rule->open);
     sink_char(out, '[');
     terms_write(&c->terms, &c->terms.codes, c->codes, out);
     sink_char(out, ']');
 }
 
 static void put_skus(const struct composer *c, const struct projection_rule *rule, struct sink *out) {
-    sink_slice(out, rule->open);
+    sink_arena(out, rule->open);
     for (size_t i = 0; i < c->variant_count; i++) {
         sink_char(out, i ? ',' : '[');
         sink_string(out, c->variants[i].sku);
@@ -279,7 +279,7 @@ static void put_skus(const struct composer *c, const struct projection_rule *rul
 static void put_common(const struct composer *c, const struct projection_rule *rule, const struct term_list *list,
                        struct term_range base, struct sink *out) {
     size_t before = sink_len(out);
-    sink_slice(out, rule->open);
+    sink_arena(out, rule->open);
     sink_char(out, '[');
     if (terms_write_common(&c->terms, list, base, out))
         sink_char(out, ']');
@@ -290,7 +290,7 @@ static void put_common(const struct composer *c, const struct projection_rule *r
 static void put_varied(const struct composer *c, const struct projection_rule *rule, struct sink *out) {
     if (c->terms.names.count == 0)
         return;
-    sink_slice(out, rule->open);
+    sink_arena(out, rule->open);
     sink_char(out, '[');
     terms_write_names(&c->terms, out);
     sink_char(out, ']');
@@ -330,14 +330,14 @@ static void put_sku(const struct composer *c, const struct variant *v, struct si
 static void put_flat(const struct composer *c, const struct projection_rule *rule, struct sink *out) {
     if (!c->is_flat)
         return;
-    sink_slice(out, rule->open);
+    sink_arena(out, rule->open);
     put_sku(c, &c->variants[0], out);
 }
 
 static void put_variants(const struct composer *c, const struct projection_rule *rule, struct sink *out) {
     if (c->is_flat)
         return;
-    sink_slice(out, rule->open);
+    sink_arena(out, rule->open);
     for (size_t i = 0; i < c->variant_count && sink_ok(out); i++) {
         sink_char(out, i ? ',' : '[');
         put_sku(c, &c->variants[i], out);
@@ -358,7 +358,7 @@ static void put_signal(const struct projection_rule *rule, uint16_t step, struct
 static bool put_field(struct composer *c, const struct projection_rule *rule, struct sink *out) {
     switch (rule->transform) {
     case TRANSFORM_ID:
-        sink_slice(out, rule->open);
+        sink_arena(out, rule->open);
         sink_string(out, c->id);
         return true;
     case TRANSFORM_KEYWORD:
@@ -388,11 +388,11 @@ static bool put_field(struct composer *c, const struct projection_rule *rule, st
             put_int(rule, rule->transform == TRANSFORM_PRICE_MIN ? c->price_min : c->price_max, out);
         return true;
     case TRANSFORM_IN_STOCK:
-        sink_slice(out, rule->open);
+        sink_arena(out, rule->open);
         sink_slice(out, c->stock == STOCK_OUT ? SLICE("false") : SLICE("true"));
         return true;
     case TRANSFORM_STOCK:
-        sink_slice(out, rule->open);
+        sink_arena(out, rule->open);
         sink_slice(out, STOCK_NAMES[c->stock]);
         return true;
     case TRANSFORM_SKUS:

@@ -51,6 +51,10 @@ static inline uint32_t element_size(uint8_t type, const uint8_t *p, size_t left)
         uint32_t len = element_u32(p);
         return len >= 1 && len <= left - 4 && p[len + 3] == 0 ? len + 4 : UINT32_MAX;
     }
+    if ((type == BSON_TYPE_DOCUMENT || type == BSON_TYPE_ARRAY) && left >= 5) {
+        uint32_t len = element_u32(p);
+        return len >= 5 && len <= left && p[len - 1] == 0 ? len : UINT32_MAX;
+    }
     if (type == BSON_TYPE_INT32 && left >= 4)
         return 4;
     if ((type == BSON_TYPE_INT64 || type == BSON_TYPE_DOUBLE || type == BSON_TYPE_DATE_TIME) && left >= 8)
@@ -73,7 +77,7 @@ static inline const uint8_t *element_key_end(const uint8_t *p, const uint8_t *en
     return p;
 }
 
-static inline bool elements_next(struct elements *it, struct element *ret) {
+__attribute__((always_inline)) static inline bool elements_next(struct elements *it, struct element *ret) {
     if (it->p == it->end)
         return false;
     const uint8_t *key = it->p + 1, *nul = element_key_end(key, it->end);

@@ -97,6 +97,15 @@ static inline size_t copy_tail(char *out, const unsigned char *in, size_t len) {
         if ((sink_odd_bytes(first) | sink_odd_bytes(last)) == 0)
             return len;
     }
+    if (len >= 4 && len < 8) {
+        uint32_t first, last;
+        memcpy(&first, in, 4);
+        memcpy(&last, in + len - 4, 4);
+        memcpy(out, &first, 4);
+        memcpy(out + len - 4, &last, 4);
+        if (sink_odd_bytes(first | (uint64_t)last << 32) == 0)
+            return len;
+    }
     for (; n < len && is_plain(in[n]); n++)
         out[n] = (char)in[n];
     return n;
@@ -107,12 +116,13 @@ static inline size_t copy_tail(char *out, const unsigned char *in, size_t len) {
 static inline size_t copy_wide(char *out, const unsigned char *in, const unsigned char *end) {
     const unsigned char *start = in;
     while (in < end && *in >= 0x80) {
-        uint32_t w, cp;
+        uint32_t w = 0, cp;
         size_t n = 3;
-        /* U+1000..D7FF: most of Korean, Japanese and Chinese text; no overlong form or surrogate among them. */
-        if (end - in >= 4 && *in >= 0xE1 && *in <= 0xED && (in[1] & 0xC0) == 0x80 && (in[2] & 0xC0) == 0x80 &&
-            (*in < 0xED || in[1] < 0xA0)) {
+        if (end - in >= 4)
             memcpy(&w, in, 4);
+        /* Three bytes, and neither E0 (which may be overlong) nor a surrogate (ED A0..): most of Korean, Japanese and
+         * Chinese text. */
+        if ((w & 0xC0C0F0) == 0x8080E0 && (w & 0x0F) != 0 && (w & 0x200F) != 0x200D) {
             memcpy(out, &w, 4);
         } else {
             n = utf8_decode((const char *)in, (size_t)(end - in), &cp);

@@ -56,6 +56,11 @@ static inline char *sink_copy_short(char *out, const char *in, size_t len) {
     while ((n += 16) < len);
     return out + len;
 }
+/* A text in an arena: its last block of 16 bytes is the arena's too. */
+static inline void sink_arena(struct sink *s, struct slice v) {
+    if (sink_room(s, v.len + 15))
+        s->p = sink_copy_short(s->p, v.data, v.len);
+}
 #define SINK_LITERAL(s, literal) sink_put((s), (literal), sizeof(literal) - 1)
 
 /* Marks (bit 7 of each byte) where a byte does not stand for itself in a JSON string: controls, quote, backslash and

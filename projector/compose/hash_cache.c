@@ -1,4 +1,3 @@
-#include "core/hash.h"
 #include "projector/compose/hash_cache.h"
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +30,7 @@ void hash_cache_done(struct hash_cache *cache) {
 }
 
 uint64_t hash_cache_key(uint64_t target, uint64_t id_hash) {
-    uint64_t both[2] = {target, id_hash};
-    uint64_t key = hash_bytes(both, sizeof(both));
+    uint64_t key = target ^ id_hash;
     return key ? key : 1;
 }
 
@@ -53,6 +51,12 @@ static unsigned find_way(const struct hash_cache_set *set, uint64_t key) {
     while (way < WAYS && set->keys[way] != key)
         way++;
     return way;
+}
+
+void hash_cache_prefetch(const struct hash_cache *cache, uint64_t key) {
+    const struct hash_cache_set *set = cache->sets ? &cache->sets[key & (cache->set_count - 1)] : NULL;
+    __builtin_prefetch(set ? set->keys : NULL);
+    __builtin_prefetch(set ? set->hashes : NULL);
 }
 
 bool hash_cache_get(struct hash_cache *cache, uint64_t key, uint64_t *ret_content_hash) {

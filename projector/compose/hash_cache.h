@@ -20,9 +20,11 @@ struct hash_cache {
 bool hash_cache_init(struct hash_cache *cache, size_t capacity, struct error *reterr);
 void hash_cache_done(struct hash_cache *cache);
 
-/* target: a number that names the index for this process (for example hash_bytes of its name). */
+/* target: hash_bytes of the index's name; id_hash: of the id. */
 uint64_t hash_cache_key(uint64_t target, uint64_t id_hash);
 bool hash_cache_get(struct hash_cache *cache, uint64_t key, uint64_t *ret_content_hash);
+/* Soon there will be a get or a put. */
+void hash_cache_prefetch(const struct hash_cache *cache, uint64_t key);
 void hash_cache_put(struct hash_cache *cache, uint64_t key, uint64_t content_hash);
 void hash_cache_remove(struct hash_cache *cache, uint64_t key);
 void hash_cache_clear(struct hash_cache *cache);

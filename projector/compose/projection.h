@@ -65,6 +65,7 @@ struct projection_rule {
 struct projection_language {
     struct slice name; /* "ko" */
     struct slice open; /* "ko": */
+    uint32_t code;     /* the name as a number */
 };
 
 struct projection {

@@ -20,7 +20,7 @@ void stock_states_done(struct stock_states *s) {
 void stock_states_reset(struct stock_states *s) {
     if (s->count > 0)
         memset(s->slots, 0, s->slot_count * sizeof(*s->slots));
-    s->count = 0;
+    s->count = s->next = 0;
     arena_reset(&s->arena);
 }
 
@@ -69,11 +69,16 @@ bool stock_states_want(struct stock_states *s, struct slice sku) {
     return true;
 }
 
-static struct stock_entry *find(const struct stock_states *s, struct slice sku) {
+static struct stock_entry *find(struct stock_states *s, struct slice sku) {
     if (s->count == 0)
         return NULL;
-    uint32_t index = s->slots[find_slot(s, sku, hash_bytes(sku.data, sku.len))];
-    return index ? &s->entries[index - 1] : NULL;
+    if (s->next == s->count || !slice_eq(s->entries[s->next].sku, sku)) {
+        uint32_t index = s->slots[find_slot(s, sku, hash_bytes(sku.data, sku.len))];
+        if (index == 0)
+            return NULL;
+        s->next = index - 1;
+    }
+    return &s->entries[s->next++];
 }
 
 void stock_states_set(struct stock_states *s, struct slice sku, int64_t state) {
@@ -82,7 +87,7 @@ void stock_states_set(struct stock_states *s, struct slice sku, int64_t state) {
         e->state = state == STOCK_LOW || state == STOCK_IN ? (enum stock_state)state : STOCK_OUT;
 }
 
-enum stock_state stock_states_get(const struct stock_states *s, struct slice sku) {
+enum stock_state stock_states_get(struct stock_states *s, struct slice sku) {
     const struct stock_entry *e = find(s, sku);
     return e ? e->state : STOCK_OUT;
 }

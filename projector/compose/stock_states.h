@@ -20,6 +20,7 @@ struct stock_states {
     struct arena arena;
     struct stock_entry *entries; /* in the order of stock_states_want */
     size_t count, capacity;
+    size_t next; /* the entry behind the last one that was found: rows and products mostly come in the same order */
     uint32_t *slots; /* open addressing: index into entries + 1, 0 = empty */
     size_t slot_count; /* a power of two */
 };
@@ -32,7 +33,7 @@ bool stock_states_want(struct stock_states *s, struct slice sku);
 /* Ignores SKUs that nobody wants and states outside 0..2 (read as OUT). */
 void stock_states_set(struct stock_states *s, struct slice sku, int64_t state);
 /* OUT if unknown. */
-enum stock_state stock_states_get(const struct stock_states *s, struct slice sku);
+enum stock_state stock_states_get(struct stock_states *s, struct slice sku);
 /* Entries 0..count-1 are the wanted SKUs. */
 static inline const struct stock_entry *stock_states_skus(const struct stock_states *s, size_t *ret_count) {
     *ret_count = s->count;

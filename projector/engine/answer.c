@@ -8,6 +8,7 @@
 enum {
     PROBE_MIN_USEC = 200 * 1000,
     PROBE_MAX_USEC = 5 * 1000 * 1000,
+    LOOK_AHEAD = 8, /* items */
 };
 
 /* -- a target that refuses everything -- */
@@ -299,6 +300,15 @@ static bool adapt(struct answer *a, struct engine_pipe *p) {
     return !a->denied && !a->overload && target_works(e);
 }
 
+/* What an answer touches lies all over the memory: asked for early, it is there when its turn comes. */
+static void look_ahead(const struct engine *e, const struct lane *lane, const struct bulk_item *item) {
+    const struct lane_entry *entry = item->ctx;
+    __builtin_prefetch(entry);
+    __builtin_prefetch(&entry->flight);
+    lane_prefetch(lane, item->id_hash);
+    hash_cache_prefetch(&e->hashes, hash_cache_key(e->targets[item->target].number, item->id_hash));
+}
+
 void answer_arrived(void *ctx, struct http_response *response) {
     struct batch *batch = ctx;
     struct engine_lane *l = batch->lane;
@@ -312,6 +322,8 @@ void answer_arrived(void *ctx, struct http_response *response) {
     metric_observe(lag_metrics.bulk_seconds, clock_now_usec() - batch->sent_at);
     const struct bulk_item_result *results = read_answer(e, batch, response);
     for (size_t end = batch->bulk.count, first; end > 0; end = first) {
+        if (end > LOOK_AHEAD)
+            look_ahead(e, &l->lane, &batch->bulk.items[end - 1 - LOOK_AHEAD]);
         first = bulk_group(&batch->bulk, end);
         entry_answer(&a, first, end, results);
     }

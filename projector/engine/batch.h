@@ -27,6 +27,8 @@ struct batch_item {
     uint8_t known;  /* a bit for each target of which there is one */
     uint8_t target; /* ITEM_BAD: for which */
     enum batch_item_state state;
+    const uint8_t *found; /* during a round: the product in the answer, or NULL */
+    uint32_t found_len;
     char *reason, *product; /* ITEM_BAD, malloc'ed: why, and the product as JSON (NULL without memory) */
 };
 

@@ -69,7 +69,7 @@ struct lane_entry *lane_find(const struct lane *lane, const char *id, size_t len
     return e;
 }
 
-/* Doubling keeps chains short; without memory for it the chains grow instead. */
+/* Doubling keeps most chains empty or of one entry; without memory for it the chains grow instead. */
 static void table_grow(struct lane *lane) {
     size_t count = lane->bucket_count * 2;
     struct lane_entry **buckets = calloc(count, sizeof(struct lane_entry *));
@@ -107,7 +107,7 @@ static struct lane_entry *entry_add(struct lane *lane, const char *id, size_t le
             return NULL;
         lane->bucket_count = LANE_BUCKETS_MIN;
     }
-    if (lane->entry_count >= lane->bucket_count)
+    if (lane->entry_count >= lane->bucket_count / 4)
         table_grow(lane);
     struct lane_entry *e = entry_new(lane, len);
     if (!e)
@@ -221,6 +221,7 @@ size_t lane_take(struct lane *lane, enum mark_priority priority, size_t max, str
     while (n < max && list->head) {
         struct lane_entry *e = list->head;
         list_remove(lane, e);
+        __builtin_prefetch(list->head ? &list->head->flight : NULL);
         e->flight = e->dirty;
         e->is_dirty = false;
         e->in_flight = true;

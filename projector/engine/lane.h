@@ -94,6 +94,10 @@ usec_t lane_run_due(struct lane *lane, usec_t now);
  * queues; those that asked for it or an earlier one know from now on that the tree is fresh. */
 void lane_wake(struct lane *lane, uint32_t refresh);
 
+/* Soon the entry of that hash will be looked for, or end. */
+static inline void lane_prefetch(const struct lane *lane, uint64_t hash) {
+    __builtin_prefetch(lane->bucket_count ? &lane->buckets[hash & (lane->bucket_count - 1)] : NULL);
+}
 struct lane_entry *lane_find(const struct lane *lane, const char *id, size_t len, uint64_t hash);
 static inline size_t lane_queued(const struct lane *lane, enum mark_priority priority) {
     return lane->queues[priority == MARK_LIVE ? LANE_QUEUE_LIVE : LANE_QUEUE_BACKGROUND].count;

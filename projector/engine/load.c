@@ -8,6 +8,7 @@ enum {
     STOCK_MAX_BYTES = 16 << 20,
     SQL_MAX_BYTES = 32 << 20,
     SQL_KEEP_BYTES = 256 << 10,
+    READ_AHEAD_BYTES = 8 << 10,
 };
 
 struct load_session {
@@ -18,6 +19,8 @@ struct load_session {
     struct load_rows rows;
     uint32_t *slots; /* id -> item + 1, open addressing */
     size_t slot_count;
+    bool indexed; /* the slots are those of this round */
+    size_t next;  /* the item behind the last one that was found */
 };
 
 struct load_session *load_session_new(const struct load_conf *conf, struct error *reterr) {
@@ -76,15 +79,32 @@ static bool index_items(struct load_session *s, const struct batch *batch) {
     return true;
 }
 
-static struct batch_item *find_item(const struct load_session *s, const struct batch *batch, struct slice id) {
+static bool is_of(const struct batch_item *item, struct slice id) {
+    return slice_eq(id, (struct slice){item->entry->id, item->entry->id_len});
+}
+
+static size_t look_up(const struct load_session *s, const struct batch *batch, struct slice id) {
     uint64_t hash = hash_bytes(id.data, id.len);
     for (size_t at = hash & (s->slot_count - 1); s->slots[at]; at = (at + 1) & (s->slot_count - 1)) {
-        struct batch_item *item = &batch->items[s->slots[at] - 1];
-        if (item->entry->hash == hash && item->entry->id_len == id.len &&
-            memcmp(item->entry->id, id.data, id.len) == 0)
-            return item;
+        const struct batch_item *item = &batch->items[s->slots[at] - 1];
+        if (item->entry->hash == hash && is_of(item, id))
+            return s->slots[at] - 1;
     }
-    return NULL;
+    return batch->count;
+}
+
+/* *ret: the product's item, or NULL. A scan marks products in the order of their ids, and the server answers in it: then
+ * the next item is the one, and nothing is indexed. False: no memory. */
+static bool find_item(struct load_session *s, const struct batch *batch, struct slice id, struct batch_item **ret) {
+    size_t at = s->next;
+    if (at >= batch->count || !is_of(&batch->items[at], id)) {
+        if (!s->indexed && !(s->indexed = index_items(s, batch)))
+            return false;
+        at = look_up(s, batch, id);
+    }
+    *ret = at < batch->count ? &batch->items[at] : NULL;
+    s->next = at < batch->count ? at + 1 : s->next;
+    return true;
 }
 
 /* -- products -- */
@@ -186,22 +206,20 @@ static bool want_sku(void *ctx, struct slice sku) {
     return stock_states_want(ctx, sku);
 }
 
-bool load_rows_want(struct load_rows *rows, const bson_t *product) {
-    struct slice id;
-    return compose_collect_skus(product, want_sku, &rows->stock) &&
-           (!compose_product_id(product, &id) || signal_rows_want(&rows->signals, id));
+bool load_rows_want(struct load_rows *rows, const bson_t *product, struct slice id) {
+    return compose_collect_skus(product, want_sku, &rows->stock) && signal_rows_want(&rows->signals, id);
 }
 
-/* Columns: 's' and a SKU with its state, or 'p' and a product with its signals. */
+/* Columns: a SKU, its state and NULL, or a product and its two signals. */
 static bool take_row(void *ctx, char **columns, const unsigned long *lengths, unsigned count) {
     struct load_rows *rows = ctx;
-    if (count < 4 || !columns[0] || !columns[1] || !columns[2] || !columns[3])
+    if (count < 3 || !columns[0] || !columns[1])
         return true;
-    struct slice key = {columns[1], lengths[1]};
-    long first = strtol(columns[2], NULL, 10), second = strtol(columns[3], NULL, 10);
-    if (columns[0][0] == 's')
+    struct slice key = {columns[0], lengths[0]};
+    long first = strtol(columns[1], NULL, 10);
+    if (!columns[2])
         stock_states_set(&rows->stock, key, first);
-    else if (!signal_rows_add(&rows->signals, key, first, second))
+    else if (!signal_rows_add(&rows->signals, key, first, strtol(columns[2], NULL, 10)))
         rows->failed = true;
     return true;
 }
@@ -212,10 +230,10 @@ static bool write_select(struct load_rows *rows, struct mysql_session *mysql) {
     bool ok = true;
     const struct stock_entry *skus = stock_states_skus(&rows->stock, &count);
     buf_reset(sql);
-    buf_append_str(sql, "SELECT 's', sku, state, 0 FROM stock WHERE sku IN (''");
+    buf_append_str(sql, "SELECT sku, state, NULL FROM stock WHERE sku IN (''");
     for (size_t i = 0; ok && i < count; i++)
         ok = buf_append_char(sql, ',') && mysql_session_quote(mysql, sql, skus[i].sku.data, skus[i].sku.len);
-    buf_append_str(sql, ") UNION ALL SELECT 'p', product_id, sales, popularity FROM product_signals WHERE product_id IN (''");
+    buf_append_str(sql, ") UNION ALL SELECT product_id, sales, popularity FROM product_signals WHERE product_id IN (''");
     for (size_t i = 0; ok && i < rows->signals.wanted_count; i++)
         ok = buf_append_char(sql, ',') &&
              mysql_session_quote(mysql, sql, rows->signals.wanted[i].data, rows->signals.wanted[i].len);
@@ -331,25 +349,50 @@ static void compose_deletes(struct load_session *s, struct batch *batch, bool co
     }
 }
 
+/* Each product to its item, and its SKUs and id to the rows that MySQL is asked for. */
+static bool take_products(struct load_session *s, struct batch *batch, bson_iter_t *docs) {
+    bson_t product;
+    struct slice id;
+    s->indexed = false;
+    s->next = 0;
+    load_rows_reset(&s->rows);
+    for (; load_next_product(docs, &product); batch->read_count++, batch->read_bytes += product.len) {
+        struct batch_item *item = NULL;
+        if (!compose_product_id(&product, &id))
+            continue;
+        if (!find_item(s, batch, id, &item))
+            return false;
+        if (!item)
+            continue;
+        item->found = bson_get_data(&product);
+        item->found_len = product.len;
+        if (!load_rows_want(&s->rows, &product, id))
+            return false;
+    }
+    return true;
+}
+
+/* The answer is larger than the nearest caches: while a product is composed the next one is brought near. */
+static void read_ahead(const struct batch_item *item) {
+    for (uint32_t at = 0; item->found && at < item->found_len && at < READ_AHEAD_BYTES; at += 64)
+        __builtin_prefetch(item->found + at);
+}
+
 static bool load_and_compose(struct load_session *s, struct batch *batch, bson_t *reply, struct error *reterr) {
     bson_iter_t docs;
+    bson_t product;
     bool complete = false;
-    if (!index_items(s, batch))
-        return error_nomem(reterr);
     if (!find_products(s, batch, reply, &docs, &complete, reterr))
         return false;
-    load_rows_reset(&s->rows);
-    bson_iter_t walk = docs;
-    bson_t product;
-    for (; load_next_product(&walk, &product); batch->read_count++, batch->read_bytes += product.len)
-        if (!load_rows_want(&s->rows, &product))
-            return error_nomem(reterr);
+    if (!take_products(s, batch, &docs))
+        return error_nomem(reterr);
     if (!load_rows_read(&s->rows, s->mysql, reterr))
         return false;
-    while (load_next_product(&docs, &product)) {
-        struct slice id;
-        struct batch_item *item = compose_product_id(&product, &id) ? find_item(s, batch, id) : NULL;
-        if (item && item->state == ITEM_NEW)
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch_item *item = &batch->items[i];
+        if (i + 1 < batch->count)
+            read_ahead(&batch->items[i + 1]);
+        if (item->found && bson_init_static(&product, item->found, item->found_len))
             compose_item(s, batch, item, &product);
     }
     compose_deletes(s, batch, complete);

@@ -41,5 +41,5 @@ struct load_rows {
 void load_rows_init(struct load_rows *rows);
 void load_rows_done(struct load_rows *rows);
 void load_rows_reset(struct load_rows *rows);
-bool load_rows_want(struct load_rows *rows, const bson_t *product); /* false: no memory */
+bool load_rows_want(struct load_rows *rows, const bson_t *product, struct slice id); /* false: no memory */
 bool load_rows_read(struct load_rows *rows, struct mysql_session *mysql, struct error *reterr);

@@ -4,6 +4,7 @@
 
 enum {
     SPARE_BATCHES_MAX = 32,
+    LOOK_AHEAD = 8, /* items whose known hashes are asked for early */
     READ_BYTES = 4 << 20, /* what a round should read at most: each lane holds one answer, and the driver a copy of it */
     BACKGROUND_BYTES = 256 << 10, /* of a background bulk while live changes come */
 };
@@ -109,6 +110,8 @@ static void start_round(struct engine_lane *l, enum mark_priority priority, size
     batch->targets = (uint8_t)((1u << e->target_count) - 1) & (uint8_t)~(e->conf.frozen ? 1u : 0u);
     n = lane_take(&l->lane, priority, n, e->scratch);
     for (size_t i = 0; i < n; i++) {
+        if (i + LOOK_AHEAD < n)
+            hash_cache_prefetch(&e->hashes, hash_cache_key(e->serving->number, e->scratch[i + LOOK_AHEAD]->hash));
         if (!batch_add(batch, e->scratch[i])) {
             lane_fail(&l->lane, e->scratch[i], 0);
             continue;

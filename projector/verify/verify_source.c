@@ -284,13 +284,14 @@ static bool compose_one(struct verify_source *s, struct verify_page *page, const
 bool verify_source_compose(struct verify_source *s, struct verify_page *page, struct error *reterr) {
     bson_iter_t walk = page->docs;
     bson_t product;
+    struct slice id;
     if (page->products == 0)
         return true;
     if (!room(page))
         return error_nomem(reterr);
     load_rows_reset(&s->rows);
     while (load_next_product(&walk, &product))
-        if (!load_rows_want(&s->rows, &product))
+        if (compose_product_id(&product, &id) && !load_rows_want(&s->rows, &product, id))
             return error_nomem(reterr);
     if (!tree_now(s, reterr) || !load_rows_read(&s->rows, s->mysql, reterr))
         return false;

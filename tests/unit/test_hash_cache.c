@@ -70,7 +70,7 @@ static void test_against_a_model(void **state) {
         random ^= random >> 7;
         random ^= random << 17;
         size_t k = random % KEYS;
-        uint64_t key = hash_cache_key(3, k);
+        uint64_t key = hash_cache_key(3, KEYS + k);
         switch (random >> 32 & 3) {
         case 0:
             model[k] = random | 1;
