@@ -253,7 +253,7 @@ void lane_done(struct lane *lane, struct lane_entry *entry) {
 usec_t lane_rest(struct lane *lane, struct lane_entry *entry, usec_t now) {
     if (entry->is_dirty && entry->heat < UINT8_MAX)
         entry->heat++;
-    if (!entry->is_dirty || entry->heat < LANE_HOT_FLIGHTS) {
+    if (entry->heat < LANE_HOT_FLIGHTS) {
         lane_done(lane, entry);
         return 0;
     }
@@ -292,7 +292,10 @@ usec_t lane_run_due(struct lane *lane, usec_t now) {
         next = e->next;
         if (e->due <= now) {
             list_remove(lane, e);
-            list_append(lane, queue_of(&e->dirty), e);
+            if (e->is_dirty)
+                list_append(lane, queue_of(&e->dirty), e);
+            else /* it rested, and nothing came */
+                entry_free(lane, e);
         } else if (e->due < next_due) {
             next_due = e->due;
         }

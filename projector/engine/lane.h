@@ -7,7 +7,7 @@
  *   lane_mark    a mark arrives: joins the dirty side
  *   lane_take    a batch starts: dirty -> flight
  *   lane_done    written, suppressed or dead-lettered: the flight's marks are finished
- *   lane_rest    the same; a product that changes all the time rests before its next flight
+ *   lane_rest    the same; a product that changes all the time rests before its next flight, be it dirty already or not
  *   lane_fail    not written: flight and dirty merge, oldest segments kept, and it is read anew when due
  *
  * A side holds at most one segment per source, the oldest: a mark that joins an older segment of its own source
@@ -41,7 +41,7 @@ struct lane_entry {
     uint8_t hash_known;   /* the engine's: a bit for each target whose last acknowledged hash is in its cache */
     bool tree_is_fresh;   /* the category tree was read after a load of these very marks */
     uint16_t attempts;    /* failures since the last success */
-    uint8_t heat;         /* flights in a row during which it changed again */
+    uint8_t heat;         /* flights during which it changed again, since it was last forgotten */
     uint32_t tree_asked;  /* waits: the first refresh of the tree that will have begun after its load */
     uint8_t id_len;
     char id[];
@@ -80,9 +80,9 @@ bool lane_mark(struct lane *lane, const char *id, size_t len, uint64_t hash, int
 size_t lane_take(struct lane *lane, enum mark_priority priority, size_t max, struct lane_entry **ret);
 
 void lane_done(struct lane *lane, struct lane_entry *entry); /* may free the entry */
-/* As lane_done. One that changed again during each of LANE_HOT_FLIGHTS flights in a row rests, longer with each, up to
- * LANE_REST_MAX_USEC: its changes meanwhile cost one write. Returns until when (it stands in the delayed queue); 0: it
- * does not. */
+/* As lane_done. One that changed again during each of LANE_HOT_FLIGHTS flights in a row rests after this and every further
+ * one, longer each time that it did so again, up to LANE_REST_MAX_USEC: its changes meanwhile cost one write. A rest
+ * without a change is the last. Returns until when (it stands in the delayed queue); 0: it does not. */
 enum { LANE_HOT_FLIGHTS = 3, LANE_REST_MIN_USEC = 100 * 1000, LANE_REST_MAX_USEC = 1000 * 1000 };
 usec_t lane_rest(struct lane *lane, struct lane_entry *entry, usec_t now);
 /* due 0: at once, before everything else of its queue (it was not tried); else counts as an attempt. */

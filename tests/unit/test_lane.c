@@ -45,7 +45,8 @@ static void test_marks_of_one_source_join_the_oldest(void **state) {
     checkpoint_done(&c);
 }
 
-/* Changes during every flight: the first flights follow each other at once, later ones with growing pauses. */
+/* Changes during every flight: the first flights follow each other at once, later ones with growing pauses. A flight during
+ * which it did not change is followed by a pause all the same; a pause without a change ends it. */
 static void test_a_hot_product_rests(void **state) {
     (void)state;
     struct checkpoint c;
@@ -74,6 +75,17 @@ static void test_a_hot_product_rests(void **state) {
         lane_run_due(&lane, now = due);
     }
     assert_true(rested == LANE_REST_MAX_USEC);
+    usec_t due = lane_rest(&lane, take_one(&lane, MARK_LIVE), now);
+    assert_true(due == now + LANE_REST_MAX_USEC);
+    assert_int_equal(segment->pending, 0);
+    mark(&lane, "hot", segment);
+    assert_int_equal(lane_queued(&lane, MARK_LIVE), 0);
+    lane_run_due(&lane, now = due);
+    now = lane_rest(&lane, take_one(&lane, MARK_LIVE), now);
+    assert_int_equal(lane.entry_count, 1);
+    assert_true(lane_run_due(&lane, now) == USEC_NEVER);
+    assert_int_equal(lane.entry_count, 0);
+    mark(&lane, "hot", segment); /* forgotten: at once again */
     assert_true(lane_rest(&lane, take_one(&lane, MARK_LIVE), now) == 0);
     assert_int_equal(lane.entry_count, 0);
     assert_int_equal(segment->pending, 0);
