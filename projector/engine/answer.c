@@ -282,6 +282,17 @@ static const struct bulk_item_result *read_answer(struct engine *e, struct batch
     return e->result.count == batch->bulk.count ? e->result.items : NULL;
 }
 
+/* A small bulk that waited for no other live one says how much background work is in the way. */
+static void make_way(const struct answer *a) {
+    struct engine *e = a->engine;
+    const struct batch *batch = a->batch;
+    if (batch->pipe == MARK_BACKGROUND)
+        e->background_bytes -= batch->bulk.body.len;
+    else if (!a->overload && !a->denied && batch->begun_at != 0 && batch->bulk.body.len <= SCAVENGER_MIN_BYTES)
+        scavenger_live_took(&e->scavenger, engine_now(e), engine_now(e) - batch->begun_at);
+    metric_set(lag_metrics.background_bytes, (double)scavenger_bytes(&e->scavenger, engine_now(e)));
+}
+
 /* Returns whether the target works again. */
 static bool adapt(struct answer *a, struct engine_pipe *p) {
     struct engine *e = a->engine;
@@ -327,6 +338,7 @@ void answer_arrived(void *ctx, struct http_response *response) {
         first = bulk_group(&batch->bulk, end);
         entry_answer(&a, first, end, results);
     }
+    make_way(&a);
     bool works_again = adapt(&a, p);
     pump_batch_release(e, batch);
     if (e->raising)

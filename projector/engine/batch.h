@@ -52,6 +52,7 @@ struct batch {
     /* Sending. */
     struct http_call *call;
     struct batch *next; /* among the unused */
+    usec_t begun_at; /* its first round; 0: it waits behind another one of its lane and priority */
     usec_t sent_at;
 };
 

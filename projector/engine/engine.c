@@ -105,7 +105,7 @@ static void segment_arrived(struct mail *mail) {
         return;
     }
     if (segment->priority == MARK_LIVE && segment->count)
-        e->live_until = engine_now(e) + LIVE_USEC;
+        scavenger_live_came(&e->scavenger, engine_now(e));
     struct mark mark;
     for (size_t offset = 0; segment_next(segment, &offset, &mark);) {
         uint64_t hash = hash_bytes(mark.id, mark.len);
@@ -451,6 +451,7 @@ struct engine *engine_new(const struct engine_conf *conf, struct error *reterr) 
     windows_init(e);
     answer_target_init(e);
     concurrency_init(&e->concurrency, (unsigned)e->options->lanes * MARK_PRIORITY_COUNT, OVERLOAD_HOLD_USEC);
+    scavenger_init(&e->scavenger, (size_t)e->options->bulk_max_bytes * (size_t)e->options->lanes * 2);
     bool ok = (e->loop = loop_new("engine", reterr)) &&
               (e->es = es_new(e->loop, &conf->options->es, (unsigned)e->options->lanes * MARK_PRIORITY_COUNT + 2, reterr)) &&
               hash_cache_init(&e->hashes, (size_t)e->options->hash_cache_entries, reterr) &&

@@ -11,13 +11,12 @@
 #include "projector/engine/engine.h"
 #include "projector/engine/lag.h"
 #include "projector/engine/load.h"
+#include "projector/engine/scavenger.h"
 #include "projector/jobs/job_runner.h"
 #include "projector/sources/relay.h"
 #include "projector/sources/source_mongo.h"
 #include "projector/sources/source_mysql.h"
 #include <stdatomic.h>
-
-enum { LIVE_USEC = USEC_PER_SEC }; /* how long after a live change the next one is reckoned with */
 
 /* Each priority of a lane has bulks of its own, so that a live change never waits behind a large background
  * bulk: one batch that fills, one in flight. */
@@ -91,7 +90,8 @@ struct engine {
     unsigned spare_count, batches_out; /* out: composing or in flight */
     struct concurrency concurrency;
     unsigned in_flight, slot_turn;
-    usec_t live_until; /* live changes came a short while ago: background bulks are small */
+    struct scavenger scavenger;
+    size_t background_bytes; /* of background bulks in flight */
     struct hash_cache hashes;
     struct engine_target targets[TARGETS_MAX], *serving;
     unsigned target_count;

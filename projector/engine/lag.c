@@ -58,6 +58,8 @@ static void register_bulks(struct lag_metrics *m) {
     m->dead_letters_kept = metrics_gauge(PREFIX "dead_letters", "Documents that are aside now, counted every 10 s.", "");
     m->bulks_in_flight = metrics_gauge(PREFIX "bulks_in_flight", "Bulk requests under way.", "");
     m->bulk_concurrency = metrics_gauge(PREFIX "bulk_concurrency", "Bulk requests allowed at once.", "");
+    m->background_bytes = metrics_gauge(PREFIX "background_bytes_allowed",
+                                        "Bytes of background bulks allowed at once: fewer while live changes wait for them.", "");
     m->target_paused = metrics_gauge(PREFIX "target_paused", "1 while the index refuses all writes.", "");
 }
 

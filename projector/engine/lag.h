@@ -32,7 +32,7 @@ struct lag_metrics {
     struct metric *checkpoint_saved_at;
     struct metric *lease_owner, *lease_epoch;
     struct metric *targets[3], *targets_flawed[3]; /* by enum target_role */
-    struct metric *target_paused, *bulks_in_flight, *bulk_concurrency;
+    struct metric *target_paused, *bulks_in_flight, *bulk_concurrency, *background_bytes;
     struct metric *category_revision;
     struct metric *history_lost;
     struct metric *verified_as_of;                 /* set by what verifies the whole index, again and again */

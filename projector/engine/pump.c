@@ -6,7 +6,6 @@ enum {
     SPARE_BATCHES_MAX = 32,
     LOOK_AHEAD = 8, /* items whose known hashes are asked for early */
     READ_BYTES = 4 << 20, /* what a round should read at most: each lane holds one answer, and the driver a copy of it */
-    BACKGROUND_BYTES = 256 << 10, /* of a background bulk while live changes come */
 };
 
 static void round_done(struct job *job);
@@ -54,12 +53,19 @@ void pump_batch_release(struct engine *e, struct batch *batch) {
 /* -- rounds -- */
 
 /* A live change waits for the lane's worker while a background round is composed, and at the server behind the bulks that
- * are in its hands: while there are live changes, background bulks are small. */
+ * are in its hands: while there are live changes, background bulks are few, and small. */
 static size_t full_bytes(const struct engine_lane *l, enum mark_priority priority) {
     const struct engine *e = l->engine;
     size_t most = (size_t)e->options->bulk_max_bytes;
-    bool small = priority == MARK_BACKGROUND && engine_now(e) < e->live_until && most > BACKGROUND_BYTES;
-    return small ? BACKGROUND_BYTES : most;
+    if (priority == MARK_LIVE)
+        return most;
+    size_t each = scavenger_bulk_bytes(&e->scavenger, engine_now(e), e->lane_count);
+    return each < most ? each : most;
+}
+
+static bool may_send(const struct engine *e, const struct batch *batch) {
+    return batch->pipe == MARK_LIVE || e->background_bytes == 0 ||
+           e->background_bytes + batch->bulk.body.len <= scavenger_bytes(&e->scavenger, engine_now(e));
 }
 
 /* How many more products the bulk has room for, going by what documents were like so far. */
@@ -98,9 +104,12 @@ static void look_up_hashes(struct engine *e, struct batch_item *item) {
 static void start_round(struct engine_lane *l, enum mark_priority priority, size_t n) {
     struct engine *e = l->engine;
     struct engine_pipe *p = &l->pipes[priority];
-    if (!p->next && !(p->next = batch_take(e)))
+    bool first = !p->next;
+    if (first && !(p->next = batch_take(e)))
         return;
     struct batch *batch = p->next;
+    if (first)
+        batch->begun_at = p->flight ? 0 : engine_now(e);
     batch_reset_round(batch);
     batch->lane = l;
     batch->pipe = priority;
@@ -270,6 +279,8 @@ static void send_batch(struct engine_lane *l, struct engine_pipe *p) {
     }
     p->flight = batch;
     e->batches_out++;
+    if (batch->pipe == MARK_BACKGROUND)
+        e->background_bytes += batch->bulk.body.len;
     metric_add(lag_metrics.bulk_bytes, batch->bulk.body.len);
     metric_add(lag_metrics.bulk_documents, batch->bulk.count);
     metric_observe(lag_metrics.bulk_size_bytes, batch->bulk.body.len);
@@ -285,7 +296,7 @@ static void try_send(struct engine_lane *l, struct engine_pipe *p) {
         engine_finish(e, ENGINE_LEASE_LOST);
         return;
     }
-    if (take_slot(e))
+    if (may_send(e, p->next) && take_slot(e))
         send_batch(l, p);
     else
         p->waits_for_slot = true;
@@ -344,6 +355,8 @@ void pump_cancel_all(struct engine *e) {
             if (!p->flight)
                 continue;
             es_cancel(e->es, p->flight->call);
+            if (priority == MARK_BACKGROUND)
+                e->background_bytes -= p->flight->bulk.body.len;
             pump_batch_release(e, TAKE(p->flight));
             e->batches_out--;
             e->in_flight--;

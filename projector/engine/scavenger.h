@@ -1,0 +1,35 @@
+/* scavenger.h - how much background work may be under way while live changes come, learnt from how long those take: what
+ * they wait beyond their shortest of late is held near a target, as LEDBAT (RFC 6817) does with the queue of a link that it
+ * shares. Without live changes it is all that is allowed, and it is never nothing. Pure. */
+#pragma once
+#include "core/clock.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+enum {
+    SCAVENGER_MIN_BYTES = 32 << 10,
+    SCAVENGER_SINGLE_BYTES = 256 << 10, /* up to here one bulk at a time */
+    SCAVENGER_BEGIN_BYTES = 128 << 10,  /* when live changes begin to come */
+    SCAVENGER_STEP_BYTES = 1 << 10,     /* more after a live change that did not wait */
+    SCAVENGER_TARGET_USEC = 40 * 1000,
+    SCAVENGER_LIVE_USEC = 1000 * 1000, /* how long after a live change the next one is reckoned with */
+    SCAVENGER_BASE_USEC = 60 * 1000 * 1000,
+};
+
+struct scavenger {
+    size_t bytes, max;       /* of background bulks under way */
+    usec_t live_until;
+    usec_t shortest[2];      /* live changes of this period and of the one before; 0 none */
+    usec_t period_end;
+    usec_t decreased_at;     /* one decrease for the live changes that waited for the same bulks */
+};
+
+void scavenger_init(struct scavenger *s, size_t max);
+void scavenger_live_came(struct scavenger *s, usec_t now);
+/* A live change was written `took` after it could be read first. */
+void scavenger_live_took(struct scavenger *s, usec_t now, usec_t took);
+bool scavenger_is_live(const struct scavenger *s, usec_t now);
+size_t scavenger_bytes(const struct scavenger *s, usec_t now);
+/* How large each bulk of up to so many should be. One after the other comes before smaller ones: the server has a thread
+ * for each bulk, and a live change that finds one of them free waits for none. */
+size_t scavenger_bulk_bytes(const struct scavenger *s, usec_t now, unsigned bulks);
