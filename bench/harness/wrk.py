@@ -51,16 +51,25 @@ def wrk(url, requests, connections, seconds, order=None):
     return result
 
 
+def joined(first, second):
+    """Two runs of one side as one."""
+    both = {key: first[key] + second[key] for key in ("requests", "seconds", "errors")}
+    means = {key: (first[key] + second[key]) / 2 for key in ("p50_ms", "p99_ms")}
+    return {**both, **means, "rate": both["requests"] / both["seconds"]}
+
+
 def side_by_side(direct, through, args, name):
-    """Both sides, (url, requests) each, alternating at 1 and 8 connections after a warm-up: rows for a table, and by "_1" and
-    "_8" the medians of throughput_ratio and p50_overhead_ms. name: of the direct side."""
+    """Both sides, (url, requests) each, at 1 and 8 connections after a warm-up: rows for a table, and by "_1" and "_8" the
+    medians of throughput_ratio and p50_overhead_ms. A round asks direct, through, through, direct, so that a machine that
+    grows faster or slower meanwhile favours neither. name: of the direct side."""
     for side in (direct, through):
         wrk(*side, 8, 5)
     rows, result = [], {}
     for connections in (1, 8):
         pairs = []
         for n in range(args.rounds):
-            a, b = wrk(*direct, connections, args.seconds), wrk(*through, connections, args.seconds)
+            runs = [wrk(*side, connections, args.seconds / 2) for side in (direct, through, through, direct)]
+            a, b = joined(runs[0], runs[3]), joined(runs[1], runs[2])
             if a["errors"] or b["errors"]:
                 raise RuntimeError(f"errors: {name} {a['errors']}, through the query-api {b['errors']}")
             pairs.append((a, b))
