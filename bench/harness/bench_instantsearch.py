@@ -87,7 +87,7 @@ def run(env, args):
     direct = (env.es, [("POST", "/products/_msearch", batch) for batch in batches])
     through = (query.url, [("POST", PATH, one) for one in pages])
     rows, result = side_by_side(direct, through, args, "_msearch of 5")
-    table(f"{len(pages)} pages of 5 queries over {args.products:,} products, medians of {args.rounds}", rows,
+    table(f"{len(pages)} pages of 5 queries over {args.products:,} products, in turns", rows,
           ["side, connections", "pages/s", "p50 ms", "p99 ms"])
     return {"throughput_ratio": result["throughput_ratio_8"], **result,
             "left_out": left_out, "rss_mib": round(query.peak_mib(), 1)}

@@ -94,7 +94,7 @@ def run(env, args):
     direct = (env.es, requests)
     through = (query.url, [("GET", "/v1/search?" + s, None) for s in strings])
     rows, result = side_by_side(direct, through, args, "direct")
-    table(f"{len(strings)} searches with 3 facets over {args.products:,} products, medians of {args.rounds}", rows,
+    table(f"{len(strings)} searches with 3 facets over {args.products:,} products, in turns", rows,
           ["side, connections", "searches/s", "p50 ms", "p99 ms"])
     return {"throughput_ratio": min(result["throughput_ratio_1"], result["throughput_ratio_8"]),
             "p50_overhead_ms": result["p50_overhead_ms_1"], **result, "asked_twice": left_out, "rss_mib": round(query.peak_mib(), 1),

@@ -51,32 +51,33 @@ def wrk(url, requests, connections, seconds, order=None):
     return result
 
 
-def joined(first, second):
-    """Two runs of one side as one."""
-    both = {key: first[key] + second[key] for key in ("requests", "seconds", "errors")}
-    means = {key: (first[key] + second[key]) / 2 for key in ("p50_ms", "p99_ms")}
-    return {**both, **means, "rate": both["requests"] / both["seconds"]}
+SLICE_SECONDS = 2
 
 
 def side_by_side(direct, through, args, name):
-    """Both sides, (url, requests) each, at 1 and 8 connections after a warm-up: rows for a table, and by "_1" and "_8" the
-    medians of throughput_ratio and p50_overhead_ms. A round asks direct, through, through, direct, so that a machine that
-    grows faster or slower meanwhile favours neither. name: of the direct side."""
+    """Both sides, (url, requests) each, in turn at 1 and 8 connections after a warm-up: rows for a table, and by "_1" and "_8"
+    throughput_ratio and p50_overhead_ms. name: of the direct side. They take turns every two seconds, each time with the same
+    part of the list: a machine that others share changes its speed within seconds by more than the sides differ."""
     for side in (direct, through):
         wrk(*side, 8, 5)
     rows, result = [], {}
     for connections in (1, 8):
-        pairs = []
-        for n in range(args.rounds):
-            runs = [wrk(*side, connections, args.seconds / 2) for side in (direct, through, through, direct)]
-            a, b = joined(runs[0], runs[3]), joined(runs[1], runs[2])
-            if a["errors"] or b["errors"]:
-                raise RuntimeError(f"errors: {name} {a['errors']}, through the query-api {b['errors']}")
-            pairs.append((a, b))
-            say(f"{connections} connections, round {n + 1}: {name} {a['rate']:.0f}/s, query-api {b['rate']:.0f}/s")
+        slices, pairs = max(1, round(args.rounds * args.seconds / SLICE_SECONDS)), []
+        for n in range(slices):
+            first = n * len(direct[1]) // slices
+            order = [*range(first, len(direct[1])), *range(first)]
+            pair = [None, None]
+            for i in (0, 1) if n % 2 else (1, 0):
+                pair[i] = wrk(*(direct, through)[i], connections, SLICE_SECONDS, order)
+            if pair[0]["errors"] or pair[1]["errors"]:
+                raise RuntimeError(f"errors: {name} {pair[0]['errors']}, through the query-api {pair[1]['errors']}")
+            pairs.append(pair)
+        rates = [sum(p[i]["requests"] for p in pairs) / sum(p[i]["seconds"] for p in pairs) for i in (0, 1)]
+        say(f"{connections} connections: {name} {rates[0]:.0f}/s, query-api {rates[1]:.0f}/s; ratios "
+            + " ".join(f"{b['rate'] / a['rate']:.2f}" for a, b in pairs))
         for title, i in ((name, 0), ("query-api", 1)):
-            rows.append([f"{title}, {connections}", f"{median([p[i]['rate'] for p in pairs]):.0f}",
-                         f"{median([p[i]['p50_ms'] for p in pairs]):.2f}", f"{median([p[i]['p99_ms'] for p in pairs]):.2f}"])
-        result[f"throughput_ratio_{connections}"] = round(median([b["rate"] / a["rate"] for a, b in pairs]), 3)
+            rows.append([f"{title}, {connections}", f"{rates[i]:.0f}", f"{median([p[i]['p50_ms'] for p in pairs]):.2f}",
+                         f"{median([p[i]['p99_ms'] for p in pairs]):.2f}"])
+        result[f"throughput_ratio_{connections}"] = round(rates[1] / rates[0], 3)
         result[f"p50_overhead_ms_{connections}"] = round(median([b["p50_ms"] - a["p50_ms"] for a, b in pairs]), 3)
     return rows, result
