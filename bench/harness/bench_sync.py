@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 
-from harness.environment import VAR, call, get_json, median, say, table, until
+from harness.environment import VAR, call, get_json, median, say, table
 from harness.recorder import Recorder
 
 CONNECTIONS = 4
@@ -23,16 +23,24 @@ def projected(env, settings=None):
     env.forget_projection()
     projector = env.projector(settings)
 
-    def done():
-        if projector.process.poll() is not None:
-            raise RuntimeError(f"the projector ended, see {projector.log.name}")
-        return indexed(projector) >= env.args.products
-    until(done, 1800, "end of the projection", 0.5)  # a scrape costs the projector CPU of its own
+    wait_indexed(projector, env.args.products)
     seconds = time.monotonic() - projector.begun
     cpu, peak = projector.cpu_seconds(), projector.peak_mib()
     say("CPU, us per document: " + ", ".join(f"{name} {s / env.args.products * 1e6:.2f}" for name, s in
                                              sorted(projector.thread_seconds().items(), key=lambda t: -t[1]) if s > 0.005))
     return projector, seconds, cpu, peak
+
+
+def wait_indexed(projector, products, seconds=1800):
+    """Looks seldom while the end is far away: a scrape costs the projector CPU of its own."""
+    while (done := indexed(projector)) < products:
+        if projector.process.poll() is not None:
+            raise RuntimeError(f"the projector ended, see {projector.log.name}")
+        elapsed = time.monotonic() - projector.begun
+        if elapsed > seconds:
+            raise TimeoutError(f"no end of the projection within {seconds} s")
+        left = elapsed * (products / done - 1) if done else 1
+        time.sleep(min(max(left / 4, 0.2), 2))
 
 
 def indexed(projector):
