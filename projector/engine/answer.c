@@ -286,9 +286,7 @@ static const struct bulk_item_result *read_answer(struct engine *e, struct batch
 static void make_way(const struct answer *a) {
     struct engine *e = a->engine;
     const struct batch *batch = a->batch;
-    if (batch->pipe == MARK_BACKGROUND)
-        e->background_bytes -= batch->bulk.body.len;
-    else if (!a->overload && !a->denied && batch->begun_at != 0 && batch->bulk.body.len <= SCAVENGER_MIN_BYTES)
+    if (batch->pipe == MARK_LIVE && !a->overload && !a->denied && batch->begun_at != 0 && batch->bulk.body.len <= SCAVENGER_MIN_BYTES)
         scavenger_live_took(&e->scavenger, engine_now(e), engine_now(e) - batch->begun_at);
     metric_set(lag_metrics.background_bytes, (double)scavenger_bytes(&e->scavenger, engine_now(e)));
 }

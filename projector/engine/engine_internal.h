@@ -91,7 +91,6 @@ struct engine {
     struct concurrency concurrency;
     unsigned in_flight, slot_turn;
     struct scavenger scavenger;
-    size_t background_bytes; /* of background bulks in flight */
     struct hash_cache hashes;
     struct engine_target targets[TARGETS_MAX], *serving;
     unsigned target_count;

@@ -53,7 +53,7 @@ void pump_batch_release(struct engine *e, struct batch *batch) {
 /* -- rounds -- */
 
 /* A live change waits for the lane's worker while a background round is composed, and at the server behind the bulks that
- * are in its hands: while there are live changes, background bulks are few, and small. */
+ * are in its hands: while there are live changes, background bulks are small. */
 static size_t full_bytes(const struct engine_lane *l, enum mark_priority priority) {
     const struct engine *e = l->engine;
     size_t most = (size_t)e->options->bulk_max_bytes;
@@ -61,11 +61,6 @@ static size_t full_bytes(const struct engine_lane *l, enum mark_priority priorit
         return most;
     size_t each = scavenger_bulk_bytes(&e->scavenger, engine_now(e), e->lane_count);
     return each < most ? each : most;
-}
-
-static bool may_send(const struct engine *e, const struct batch *batch) {
-    return batch->pipe == MARK_LIVE || e->background_bytes == 0 ||
-           e->background_bytes + batch->bulk.body.len <= scavenger_bytes(&e->scavenger, engine_now(e));
 }
 
 /* How many more products the bulk has room for, going by what documents were like so far. */
@@ -279,8 +274,6 @@ static void send_batch(struct engine_lane *l, struct engine_pipe *p) {
     }
     p->flight = batch;
     e->batches_out++;
-    if (batch->pipe == MARK_BACKGROUND)
-        e->background_bytes += batch->bulk.body.len;
     metric_add(lag_metrics.bulk_bytes, batch->bulk.body.len);
     metric_add(lag_metrics.bulk_documents, batch->bulk.count);
     metric_observe(lag_metrics.bulk_size_bytes, batch->bulk.body.len);
@@ -296,7 +289,7 @@ static void try_send(struct engine_lane *l, struct engine_pipe *p) {
         engine_finish(e, ENGINE_LEASE_LOST);
         return;
     }
-    if (may_send(e, p->next) && take_slot(e))
+    if (take_slot(e))
         send_batch(l, p);
     else
         p->waits_for_slot = true;
@@ -355,8 +348,6 @@ void pump_cancel_all(struct engine *e) {
             if (!p->flight)
                 continue;
             es_cancel(e->es, p->flight->call);
-            if (priority == MARK_BACKGROUND)
-                e->background_bytes -= p->flight->bulk.body.len;
             pump_batch_release(e, TAKE(p->flight));
             e->batches_out--;
             e->in_flight--;
