@@ -76,7 +76,7 @@ def test_rule(tmp_path, rule, name, text, breaks):
 
 def test_a_header_behind_a_header_is_found(tmp_path):
     for name, text in (("projector/compose/bulk.h", '#include "projector/mid.h"\n'), ("projector/mid.h", '#include "core/es.h"\n')):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     found = style.check(str(tmp_path))["pure_modules"]
     assert len(found) == 1 and "core/es.h" in found[0][2]
