@@ -21,7 +21,7 @@ struct es_watch {
     struct http_call *call;
     struct buf path, index_path, body, sort;
     struct arena arena;
-    struct revision known, seen;
+    struct revision known, seen, content; /* content: going by what was read since begin */
     struct buf last_key;
     bool reading, creating, there;
 };
@@ -35,15 +35,19 @@ static void later(struct es_watch *w) {
     loop_timer_set(w->loop, &w->timer, clock_now_usec() + w->options.every_usec);
 }
 
+/* What was read may be newer than the revision that was seen before. Then it has none: with the old one it would stay if the
+ * index went back to it (a document put, read here, and deleted again). So it is read once more. */
 static void complete(struct es_watch *w) {
+    bool same = w->content.total == w->seen.total && w->content.last == w->seen.last;
     w->reading = false;
-    w->known = w->seen;
+    w->known = same ? w->seen : (struct revision){.total = -1, .last = -1};
     w->options.end(w->options.ctx, true);
     later(w);
 }
 
 static bool begin(struct es_watch *w, struct revision seen) {
     w->seen = seen;
+    w->content = (struct revision){.last = -1};
     buf_reset(&w->last_key);
     w->reading = w->options.begin(w->options.ctx);
     return w->reading;
@@ -63,9 +67,18 @@ static void on_revision(struct es_watch *w, const struct json *answer) {
         later(w);
 }
 
+static void note_revision(struct revision *content, const struct json *answer) {
+    int64_t number = 0;
+    json_int64(json_path(answer, "hits.total.value"), &content->total);
+    for (const struct json *hit = json_path(answer, "hits.hits")->child; hit; hit = hit->next)
+        if (json_int64(json_get(hit, "_seq_no"), &number) && number > content->last)
+            content->last = number;
+}
+
 static void on_page(struct es_watch *w, const struct json *answer) {
     size_t added = 0;
     struct slice last = {NULL, 0};
+    note_revision(&w->content, answer);
     if (!w->options.page(w->options.ctx, json_path(answer, "hits.hits"), &added, &last)) {
         later(w);
         return;
@@ -120,6 +133,8 @@ static void on_response(void *ctx, struct http_response *response) {
         on_revision(w, answer);
 }
 
+#define PAGE_QUESTION "{\"size\":%d,\"sort\":[%s],\"seq_no_primary_term\":true,\"track_total_hits\":true"
+
 static void write_question(struct es_watch *w) {
     buf_reset(&w->body);
     if (w->creating)
@@ -128,9 +143,9 @@ static void write_question(struct es_watch *w) {
         buf_append_str(&w->body, "{\"size\":1,\"_source\":false,\"sort\":[{\"_seq_no\":\"desc\"}],"
                                  "\"seq_no_primary_term\":true,\"track_total_hits\":true}");
     else if (w->last_key.len)
-        buf_printf(&w->body, "{\"size\":%d,\"sort\":[%s],\"search_after\":[%s]}", PAGE, w->sort.data, w->last_key.data);
+        buf_printf(&w->body, PAGE_QUESTION ",\"search_after\":[%s]}", PAGE, w->sort.data, w->last_key.data);
     else
-        buf_printf(&w->body, "{\"size\":%d,\"sort\":[%s]}", PAGE, w->sort.data);
+        buf_printf(&w->body, PAGE_QUESTION "}", PAGE, w->sort.data);
 }
 
 static void ask(struct es_watch *w) {

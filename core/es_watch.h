@@ -3,7 +3,8 @@
  * between them.
  *
  * The revision is the number of documents and the sequence number of the last write: together they change with every change.
- * The index has one shard, and documents with a keyword field of distinct values by which they are read in pages.
+ * What was read counts as that revision only if it shows the same two. The index has one shard, and documents with a keyword
+ * field of distinct values by which they are read in pages.
  * Thread: that of the loop. */
 #pragma once
 #include "core/es.h"

@@ -2,7 +2,7 @@
 # MariaDB from Debian, for the tests against a second SQL server. Only the package with the
 # server's programs: the full one would start a service of its own.
 
-server_facts mariadb port=3307 memory=300 download=0 cache=. packages="mariadb-server-core"
+server_facts mariadb port=3307 memory=300 download=0 cache=. packages="mariadb-server-core mariadb-client-core"
 
 mariadb_install() { :; }
 

@@ -1,6 +1,8 @@
 #include "projector/compose/category_load.h"
 #include <stdlib.h>
 
+#define SELECT_REVISION "SELECT revision FROM category_revision WHERE id = 1"
+
 struct reading {
     struct category_tree_builder *builder;
     uint64_t revision;
@@ -38,10 +40,18 @@ static bool read_snapshot(struct mysql_session *mysql, struct reading *r, struct
     if (!mysql_session_exec(mysql, NULL, reterr, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ") ||
         !mysql_session_begin(mysql, reterr))
         return false;
-    bool ok = mysql_session_query(mysql, revision_row, r, reterr, "SELECT revision FROM category_revision WHERE id = 1") &&
+    bool ok = mysql_session_query(mysql, revision_row, r, reterr, SELECT_REVISION) &&
               mysql_session_query(mysql, category_row, r, reterr,
                                   "SELECT id, parent_id, path, name, names FROM categories");
     mysql_session_rollback(mysql);
+    return ok;
+}
+
+bool category_load_revision(struct mysql_session *mysql, uint64_t *ret, struct error *reterr) {
+    struct reading r = {0};
+    bool ok = mysql_session_connect(mysql, reterr) &&
+              mysql_session_query(mysql, revision_row, &r, reterr, SELECT_REVISION);
+    *ret = r.revision;
     return ok;
 }
 

@@ -82,7 +82,12 @@ static void no_memory_for(struct engine *e, struct segment *segment) {
     engine_fail(e, &(struct error){.code = ERROR_INTERNAL, .message = "out of memory for marks"});
 }
 
+/* A product that enters a category after a fan-out has asked who stands in it is marked by its own change alone: whoever
+ * reads that mark is told of the tree that was known here, which is no older than the fan-out's. */
 static void relay_segment(struct engine *e, struct segment *segment) {
+    uint64_t revision = category_tree_revision(e->tree);
+    if (segment->category_revision < revision)
+        segment->category_revision = revision;
     if (relay_take(e->relay, segment))
         buf_done(&segment->marks);
     else

@@ -99,7 +99,7 @@ static bool start_engine(struct group *g, struct error *reterr) {
     memcpy(conf.projections, t->base.projections, sizeof(conf.projections));
     if (!(t->engine = engine_new(&conf, reterr)))
         return false;
-    struct source_kafka_conf source = {.engine = t->engine, .consumer = g->consumer, .client = g->client,
+    struct source_kafka_conf source = {.engine = t->engine, .consumer = g->consumer, .client = g->client, .mysql = g->mysql,
                                        .database = o->mongo.database, .topic = o->projector.marks_topic,
                                        .format = (enum marks_format)o->projector.marks_format,
                                        .timeout_usec = o->mongo.timeout_usec};

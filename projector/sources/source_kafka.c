@@ -1,5 +1,6 @@
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "projector/compose/category_load.h"
 #include "projector/engine/lag.h"
 #include "projector/sources/source_kafka.h"
 #include <pthread.h>
@@ -25,7 +26,7 @@ struct source_kafka {
     struct segment *segments[MARK_SOURCE_COUNT]; /* being gathered */
     struct batch_offsets *gathering;
     size_t gathered;
-    bool wants_fence, full;
+    bool wants_fence, wants_revision, full;
     uint64_t known_time; /* an operation time that the cluster has reached */
     uint64_t target_revision;
     pthread_mutex_t lock;
@@ -58,7 +59,7 @@ static void drop_gathered(struct source_kafka *s) {
     free(s->gathering);
     s->gathering = NULL;
     s->gathered = 0;
-    s->wants_fence = false;
+    s->wants_fence = s->wants_revision = false;
 }
 
 void source_kafka_free(struct source_kafka *s) {
@@ -127,6 +128,7 @@ static bool gather(struct source_kafka *s, const struct mark_message *m) {
         (*segment)->category_revision = m->category_revision;
     (*segment)->force = (*segment)->force || m->force;
     s->wants_fence = s->wants_fence || m->cluster_time == 0;
+    s->wants_revision = s->wants_revision || m->category_revision == 0;
     if (m->target_revision > s->target_revision)
         s->target_revision = m->target_revision;
     return true;
@@ -220,6 +222,18 @@ static bool settle_times(struct source_kafka *s, struct error *reterr) {
     return true;
 }
 
+static bool settle_revisions(struct source_kafka *s, struct error *reterr) {
+    uint64_t revision = 0;
+    if (!s->wants_revision)
+        return true;
+    if (!category_load_revision(s->conf.mysql, &revision, reterr))
+        return false;
+    for (int i = 0; i < MARK_SOURCE_COUNT; i++)
+        if (s->segments[i] && s->segments[i]->category_revision < revision)
+            s->segments[i]->category_revision = revision;
+    return true;
+}
+
 /* Under the lock. */
 static void pop_finished(struct source_kafka *s) {
     for (struct batch_offsets *batch; (batch = s->oldest) && batch->pending == 0;) {
@@ -235,14 +249,14 @@ static void pop_finished(struct source_kafka *s) {
 bool source_kafka_flush(struct source_kafka *s, struct error *reterr) {
     if (s->gathered == 0)
         return true;
-    if (!settle_times(s, reterr))
+    if (!settle_times(s, reterr) || !settle_revisions(s, reterr))
         return false;
     struct batch_offsets *batch = TAKE(s->gathering);
     batch->next = NULL;
     for (int i = 0; i < MARK_SOURCE_COUNT; i++)
         batch->pending += s->segments[i] != NULL;
     s->gathered = 0;
-    s->wants_fence = false;
+    s->wants_fence = s->wants_revision = false;
     pthread_mutex_lock(&s->lock);
     *(s->newest ? &s->newest->next : &s->oldest) = batch;
     s->newest = batch;

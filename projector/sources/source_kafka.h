@@ -8,6 +8,9 @@
  * takes its place: whoever wrote the message knew of a change that this read cannot miss. So does a time that is ahead
  * of the cluster's: it is from another cluster, or damaged, and MongoDB would refuse to read after it.
  *
+ * A mark that names no revision of the category tree comes from another tool (the relay says which one it knew): its product
+ * may have entered a category whose new name nobody here has heard of yet. The revision that MySQL has now takes its place.
+ *
  * A message that names no product is counted, said in the log with its place, and skipped; a value that cannot be read
  * costs nothing but what it would have said, for the key names the product.
  *
@@ -20,7 +23,8 @@
 struct source_kafka_conf {
     struct engine *engine;
     struct kafka_consumer *consumer;
-    mongoc_client_t *client; /* of the polling thread */
+    mongoc_client_t *client; /* this and mysql: of the polling thread */
+    struct mysql_session *mysql;
     const char *database, *topic;
     enum marks_format format;
     usec_t timeout_usec; /* of a fence read */
@@ -33,7 +37,7 @@ void source_kafka_free(struct source_kafka *source); /* after the engine; NULL i
 /* False without memory: nothing of it is kept, read it again. */
 bool source_kafka_add(struct source_kafka *source, const struct kafka_event *message);
 size_t source_kafka_gathered(const struct source_kafka *source); /* messages since the last flush */
-/* Posts what was gathered. False: the fence read failed, it is all still there. */
+/* Posts what was gathered. False: a read for it failed, it is all still there. */
 bool source_kafka_flush(struct source_kafka *source, struct error *reterr);
 bool source_kafka_has_room(struct source_kafka *source); /* do the lanes want more? */
 /* The highest target revision that a message asked for. */

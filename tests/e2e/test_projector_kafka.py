@@ -359,3 +359,41 @@ def test_a_topic_of_debezium(corner, topic, write_api, consumer, checker, eventu
     assert not tool.is_alive()
     assert all(one.metric(PREFIX + "kafka_fence_reads_total") > 0 for one in group), "marks without a time"
     assert not any(one.metric(PREFIX + "kafka_bad_messages_total", f'part="{p}"') for one in group for p in ("key", "value", "time"))
+
+
+# ---- names of categories --------------------------------------------------------------------------------------------
+
+
+def category_names(corner, product_id):
+    reply = corner.stack.es("GET", f"/{corner.index}/_doc/{product_id}", expect=(200, 404))
+    return reply.get("_source", {}).get("category_names")
+
+
+def test_a_product_enters_a_renamed_category_that_no_mark_told_of(corner, topic, write_api, consumer, eventually):
+    """Marks of other tools know nothing of categories, and whoever made the fan-out did not find the product in this one."""
+    topic.create()
+    corner.sql("INSERT INTO categories (id, parent_id, level, path, name) VALUES (1, NULL, 1, '1/', 'Old')")
+    corner.products.insert_one(product(1))
+    one = consumer(**{"kafka.marks_format": "key"}).start(wait="alive")
+    wait_for_partitions([one], topic.partitions)
+    topic.send(b"p00001", None)
+    topic.flush()
+    eventually(lambda: price_is(corner, "p00001", 1001), 30, "it is there, without a category")
+    for name in ("New", "Newer"):
+        corner.sql("UPDATE categories SET name = %s WHERE id = 1", name)
+        corner.products.update_one({"_id": "p00001"}, {"$set": {"categories": [Int64(1)], "primary_category_id": Int64(1)}})
+        topic.send(b"p00001", None)
+        topic.flush()
+        eventually(lambda name=name: category_names(corner, "p00001") == {"en": [name]}, 30, "under the name of now")
+
+
+def test_every_mark_of_a_relay_tells_of_the_categories(corner, topic, write_api, relay, eventually):
+    """So that whoever reads a mark has a tree no older than the fan-outs before it."""
+    corner.sql("INSERT INTO categories (id, parent_id, level, path, name) VALUES (1, NULL, 1, '1/', 'Old')")
+    one = relay().start()
+    revision = corner.sql("SELECT revision FROM category_revision")[0]["revision"]
+    corner.sql("UPDATE categories SET name = 'New' WHERE id = 1")
+    eventually(lambda: one.metric(PREFIX + "category_revision") > revision, 30, "the relay has heard of it")
+    corner.products.insert_one(product(1))
+    found = topic.message(lambda key, value: key == b"p00001" and not value.get("background"), eventually)
+    assert found["category_revision"] == revision + 1, found

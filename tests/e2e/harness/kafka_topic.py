@@ -3,7 +3,7 @@ import json
 import os
 import struct
 
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
 from .tcp_proxy import TcpProxy
@@ -36,6 +36,23 @@ class Topic:
 
     def flush(self):
         self.producer.flush()
+
+    def message(self, wanted, eventually):
+        """The value of the first message for which wanted(key, value) holds, value as JSON."""
+        reader = KafkaConsumer(self.name, bootstrap_servers=brokers(), auto_offset_reset="earliest", enable_auto_commit=False)
+
+        def first():
+            for batch in reader.poll(timeout_ms=200).values():
+                for message in batch:
+                    value = json.loads(message.value) if message.value else {}
+                    if wanted(message.key, value):
+                        return value
+            return None
+
+        try:
+            return eventually(first, 30, "a message in the topic")
+        finally:
+            reader.close()
 
     def offsets(self):
         """{partition: committed offset} of the group."""
