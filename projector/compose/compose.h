@@ -34,7 +34,7 @@ enum compose_status {
 struct compose_input {
     const bson_t *product;
     const struct category_tree *categories; /* NULL: an empty tree */
-    struct stock_states *stock;       /* NULL: everything is out of stock */
+    struct stock_states *stock;             /* NULL: everything is out of stock */
     /* Leave categories out that are not in the tree: for a tree known to be newer than the product. */
     bool skip_unknown_categories;
     struct product_signals signals; /* of this product */

@@ -8,7 +8,6 @@
 enum {
     PROBE_MIN_USEC = 200 * 1000,
     PROBE_MAX_USEC = 5 * 1000 * 1000,
-    LOOK_AHEAD = 8, /* items */
 };
 
 /* -- a target that refuses everything -- */

@@ -18,6 +18,8 @@
 #include "projector/sources/source_mysql.h"
 #include <stdatomic.h>
 
+enum { LOOK_AHEAD = 8 }; /* items: what is touched then is asked for of the memory now */
+
 /* Each priority of a lane has bulks of its own, so that a live change never waits behind a large background
  * bulk: one batch that fills, one in flight. */
 struct engine_pipe {

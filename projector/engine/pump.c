@@ -4,7 +4,6 @@
 
 enum {
     SPARE_BATCHES_MAX = 32,
-    LOOK_AHEAD = 8, /* items whose known hashes are asked for early */
     READ_BYTES = 4 << 20, /* what a round should read at most: each lane holds one answer, and the driver a copy of it */
 };
 

@@ -8,7 +8,7 @@
 
 enum {
     SCAVENGER_MIN_BYTES = 32 << 10,
-    SCAVENGER_SINGLE_BYTES = 256 << 10, /* up to here one bulk at a time */
+    SCAVENGER_SINGLE_BYTES = 256 << 10, /* a bulk is not made smaller than this because there are several */
     SCAVENGER_BEGIN_BYTES = 128 << 10,  /* when live changes begin to come */
     SCAVENGER_STEP_BYTES = 1 << 10,     /* more after a live change that did not wait */
     SCAVENGER_TARGET_USEC = 40 * 1000,
@@ -30,6 +30,6 @@ void scavenger_live_came(struct scavenger *s, usec_t now);
 void scavenger_live_took(struct scavenger *s, usec_t now, usec_t took);
 bool scavenger_is_live(const struct scavenger *s, usec_t now);
 size_t scavenger_bytes(const struct scavenger *s, usec_t now);
-/* How large each bulk of up to so many should be. One after the other comes before smaller ones: the server has a thread
- * for each bulk, and a live change that finds one of them free waits for none. */
+/* How large each of so many lanes' bulks should be: its share, but as large a bulk as SCAVENGER_SINGLE_BYTES is not cut for the
+ * others' sake; below that all are what one may be. */
 size_t scavenger_bulk_bytes(const struct scavenger *s, usec_t now, unsigned bulks);

@@ -158,13 +158,8 @@ bool verify_index_terms(struct verify_index *x, const struct slice *ids, size_t 
     return post(x, search_path(x), reterr) && take_items(x, reterr);
 }
 
-bool verify_index_sample(struct verify_index *x, int64_t n, struct error *reterr) {
-    buf_reset(&x->body);
-    buf_printf(&x->body,
-               "{\"size\":%lld,\"track_total_hits\":false,\"_source\":false,\"query\":{\"function_score\":{\"query\":"
-               "{\"exists\":{\"field\":\"id\"}},\"random_score\":{\"seed\":%llu,\"field\":\"_seq_no\"}}},"
-               "\"sort\":[\"_score\"]}",
-               (long long)n, (unsigned long long)(clock_random_u64() >> 33));
+/* Asks the question in the body; what is found are strangers. */
+static bool find_strangers(struct verify_index *x, struct error *reterr) {
     x->count = x->stranger_count = 0;
     if (!post(x, "/_search?allow_partial_search_results=false&filter_path=hits.hits._id", reterr) ||
         !verify_hits_read_search(&x->hits, answer(x), reterr))
@@ -175,19 +170,22 @@ bool verify_index_sample(struct verify_index *x, int64_t n, struct error *reterr
     return true;
 }
 
+bool verify_index_sample(struct verify_index *x, int64_t n, struct error *reterr) {
+    buf_reset(&x->body);
+    buf_printf(&x->body,
+               "{\"size\":%lld,\"track_total_hits\":false,\"_source\":false,\"query\":{\"function_score\":{\"query\":"
+               "{\"exists\":{\"field\":\"id\"}},\"random_score\":{\"seed\":%llu,\"field\":\"_seq_no\"}}},"
+               "\"sort\":[\"_score\"]}",
+               (long long)n, (unsigned long long)(clock_random_u64() >> 33));
+    return find_strangers(x, reterr);
+}
+
 bool verify_index_nameless(struct verify_index *x, struct error *reterr) {
     buf_reset(&x->body);
     buf_printf(&x->body,
                "{\"size\":%d,\"track_total_hits\":false,\"_source\":false,\"query\":{\"bool\":{\"must_not\":{\"exists\":"
                "{\"field\":\"id\"}}}}}", RESULTS_MAX);
-    x->count = x->stranger_count = 0;
-    if (!post(x, "/_search?allow_partial_search_results=false&filter_path=hits.hits._id", reterr) ||
-        !verify_hits_read_search(&x->hits, answer(x), reterr))
-        return false;
-    for (size_t i = 0; i < x->hits.count; i++)
-        if (!add_stranger(x, x->hits.items[i].doc_id))
-            return error_nomem(reterr);
-    return true;
+    return find_strangers(x, reterr);
 }
 
 /* -- single documents -- */
