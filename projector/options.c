@@ -51,7 +51,7 @@ const struct option projector_option_table[] = {
      AT(stream_batch), false},
     {SECTION, "queue_poll_min", OPTION_DURATION, "5ms", MS(1), S(10), NULL,
      "Pause between reads of projection_queue while rows arrive.", AT(queue_poll_min_usec), false},
-    {SECTION, "queue_poll_max", OPTION_DURATION, "50ms", MS(1), S(60), NULL,
+    {SECTION, "queue_poll_max", OPTION_DURATION, "100ms", MS(1), S(60), NULL,
      "Pause between reads of projection_queue while it is quiet.", AT(queue_poll_max_usec), false},
     {SECTION, "queue_rescan", OPTION_DURATION, "250ms", MS(10), S(60), NULL,
      "How often projection_queue is read from its start, for rows committed late.", AT(queue_rescan_usec), false},

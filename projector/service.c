@@ -65,12 +65,15 @@ static bool start(struct program *p, struct error *reterr) {
            open_server(p, reterr) && start_life(p, reterr);
 }
 
+/* The server first: a kept-alive connection may bring a last request until it is gone. */
 static void shut(struct program *p) {
+    acceptor_free(p->acceptor);
+    http_server_free(p->server);
+    routes_done(&p->routes);
+    if (p->loop)
+        (void)loop_run_once(p->loop, 0); /* what the routes' last jobs held is let go of */
     owner_free(p->owner);
     group_free(p->group);
-    acceptor_free(p->acceptor);
-    routes_done(&p->routes);
-    http_server_free(p->server);
     api_guard_free(p->guard);
     loop_free(p->loop);
 }

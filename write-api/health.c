@@ -192,7 +192,9 @@ struct health *health_new(struct service *service, struct loop *loop,
 void health_free(struct health *h) {
     if (!h)
         return;
-    loop_timer_cancel(h->loop, &h->timer);
+    loop_timer_cancel(h->loop, &h->timer); /* no probe begins any more */
     workers_free(h->worker);
+    (void)loop_run_once(h->loop, 0); /* the mail of the last one */
+    loop_timer_cancel(h->loop, &h->timer);
     free(h);
 }

@@ -110,11 +110,14 @@ static bool start(struct program *p, struct error *reterr) {
     return p->service.health && open_guard(p, reterr) && open_server(p, reterr);
 }
 
+/* From the outside inwards: a kept-alive connection may bring a last request until the server is gone, and a job may
+ * doubt a server until its pool is gone. */
 static void stop(struct program *p) {
     acceptor_free(p->acceptor);
+    http_server_free(p->server);
+    service_stop(&p->service, p->loop);
     health_free(p->service.health);
     service_done(&p->service);
-    http_server_free(p->server);
     api_key_watch_free(p->key_watch);
     es_free(p->es);
     api_guard_free(p->guard);

@@ -1,6 +1,9 @@
 #include "write-api/service.h"
 #include "core/cleanup.h"
 
+/* Batches of an import that nobody waits for any more: as many as it has, each with the deadlines of its servers. */
+#define IMPORTS_END_USEC (10 * USEC_PER_SEC)
+
 #define OPTION(key, type, value, lo, hi, help, field)                                                                  \
     {"write-api", key, type, value, lo, hi, NULL, help, offsetof(struct write_conf, field), false}
 const struct option write_option_table[] = {
@@ -154,6 +157,7 @@ bool service_init(struct service *service, const struct write_conf *conf, const 
         service->import_workers =
             pool_new(service, "imports", conf->import_workers, conf->imports_max * conf->import_batches_max, reterr);
     if (!service->import_workers) {
+        service_stop(service, NULL);
         service_done(service);
         return false;
     }
@@ -161,11 +165,17 @@ bool service_init(struct service *service, const struct write_conf *conf, const 
     return true;
 }
 
+void service_stop(struct service *service, struct loop *loop) {
+    usec_t until = clock_now_usec() + IMPORTS_END_USEC;
+    while (service->imports > 0 && clock_now_usec() < until)
+        (void)loop_run_once(loop, until);
+    workers_free(TAKE(service->import_workers));
+    workers_free(TAKE(service->workers));
+    if (loop && service->imports == 0) /* an import would want a worker */
+        (void)loop_run_once(loop, 0);  /* what the jobs held is let go of */
+}
+
 void service_done(struct service *service) {
-    workers_free(service->import_workers);
-    workers_free(service->workers);
     if (service->mongo)
-        mongoc_client_pool_destroy(service->mongo);
-    service->import_workers = service->workers = NULL;
-    service->mongo = NULL;
+        mongoc_client_pool_destroy(TAKE(service->mongo));
 }

@@ -51,8 +51,10 @@ struct service {
 /* The pools and metrics. The servers need not be there yet. False: *service needs no freeing. */
 bool service_init(struct service *service, const struct write_conf *conf, const struct mongo_conf *mongo_conf,
                   const struct mysql_conf *mysql_conf, struct error *reterr);
-/* Waits for the jobs under way. health must be freed before. */
-void service_done(struct service *service);
+/* Waits for the jobs under way, and for the batches of imports whose clients are gone. On the loop's thread or after its
+ * loop has stopped; the HTTP server must be freed before, health after. */
+void service_stop(struct service *service, struct loop *loop);
+void service_done(struct service *service); /* after service_stop and health_free */
 
 /* What one worker thread owns. Everything but the connections is scratch for the job that runs. */
 struct session {

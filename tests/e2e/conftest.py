@@ -56,6 +56,8 @@ def program(corner, tmp_path, request):
 
     yield make
     failures = []
+    for one in reversed(made):  # all at once: how one ends does not hang on another
+        one.terminate()
     for one in reversed(made):
         try:
             one.stop()

@@ -256,6 +256,27 @@ def test_stop_finishes_what_is_under_way(write_api, corner):
     assert {id for id, c in codes if c == 201} <= {p["_id"] for p in corner.products.find()}
 
 
+@pytest.mark.slow
+def test_stop_gives_up_an_upload_that_never_ends(write_api, corner):
+    def lines():  # slower than that, and it would be given up for its slowness
+        for i in range(1000000):
+            if write_api.process is None or write_api.process.poll() is not None:
+                return
+            yield json.dumps({"id": f"p{i % 5000}", "name": "x" * 5000}).encode() + b"\n"
+            time.sleep(0.01)
+
+    def upload():
+        with contextlib.suppress(requests.RequestException):
+            requests.post(write_api.url + "/v1/products:import", data=lines(), timeout=120,
+                          headers={"Content-Type": "application/x-ndjson"})
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(upload)
+        eventually(lambda: corner.products.count_documents({}) > 500, 60)
+        write_api.stop(deadline=120)
+        concurrent.futures.wait([running])
+
+
 # ---- migrations --------------------------------------------------------------------------------------------------
 
 def test_several_instances_start_at_once(program, corner):

@@ -35,7 +35,7 @@ class Program:
         self.wrapper, self.arguments = list(wrapper), arguments
         self.log_path = os.path.join(folder, f"{name}.log")
         self.port_path = os.path.join(folder, f"{name}.port")
-        self.process, self.port, self.starts = None, None, 0
+        self.process, self.port, self.starts, self.stopping = None, None, 0, False
 
     def __repr__(self):
         return f"<{self.name} pid {self.process.pid if self.process else None} port {self.port}>"
@@ -91,12 +91,20 @@ class Program:
         code = self.process.returncode
         raise ProgramEnded(f"{self.name} ended with {code}; the end of its log:\n{self.log_tail()}")
 
+    def terminate(self):
+        """SIGTERM if it runs; stop() then waits for its end."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.stopping = True
+
     def stop(self, deadline=60.0, expect=0):
         """SIGTERM; expects this exit code and no word of a sanitizer."""
         if self.process is None:
             return
-        self.assert_runs()
-        self.process.send_signal(signal.SIGTERM)
+        if not self.stopping:
+            self.assert_runs()
+            self.process.send_signal(signal.SIGTERM)
+        self.stopping = False
         try:
             code = self.process.wait(deadline)
         except subprocess.TimeoutExpired:
