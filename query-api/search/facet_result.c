@@ -113,8 +113,11 @@ static void merge_values(struct values *v) {
     v->count = n + 1;
 }
 
-static const struct json *others(const struct json *agg, const char *form) {
-    return json_get(json_get(agg, form), "o");
+/* A facet that was not counted by form stands in the place of the flat one, and nothing in the other's. */
+static const struct json *others(const struct json *agg, enum form form) {
+    static const char *const names[] = {[FLAT] = "flat", [VARIED] = "varied"};
+    const struct json *counted = json_get(agg, names[form]);
+    return counted ? json_get(counted, "o") : form == FLAT ? agg : NULL;
 }
 
 /* What the second answer says of a term. False if it does not. */
@@ -251,17 +254,16 @@ static const struct json *source_agg(const struct json *aggs, const struct sourc
 
 static void collect_again(struct facets *s, struct source *source) {
     const struct json *agg = source_agg(s->context->second, source);
-    collect_buckets(s, &source->again, json_get(json_get(others(agg, "flat"), "v"), "buckets"), FLAT);
-    collect_buckets(s, &source->again, json_get(json_get(others(agg, "varied"), "v"), "buckets"), VARIED);
+    collect_buckets(s, &source->again, json_get(json_get(others(agg, FLAT), "v"), "buckets"), FLAT);
+    collect_buckets(s, &source->again, json_get(json_get(others(agg, VARIED), "v"), "buckets"), VARIED);
     merge_values(&source->again);
 }
 
 static void collect_attr(struct facets *s, struct values *v, struct source *source, uint64_t *ret_other) {
-    static const char *const forms[] = {[FLAT] = "flat", [VARIED] = "varied"};
     const struct json *agg = source_agg(s->aggs, source);
     collect_again(s, source);
     for (size_t i = 0; i < FORMS; i++) {
-        const struct json *list = json_get(others(agg, forms[i]), "v");
+        const struct json *list = json_get(others(agg, (enum form)i), "v");
         uint64_t other = count_of(json_get(list, "sum_other_doc_count"));
         collect_buckets(s, v, json_get(list, "buckets"), (enum form)i);
         source->cut[i] = other > 0;
@@ -381,8 +383,8 @@ static void write_stock(struct facets *s, const struct json *agg, const struct f
     json_write_array(s->w);
     for (size_t i = 0; i < 2; i++) {
         uint64_t count = 0;
-        count += bucket_products(json_get(json_get(json_get(others(agg, "flat"), "v"), "buckets"), keys[i]));
-        count += bucket_products(json_get(json_get(json_get(others(agg, "varied"), "v"), "buckets"), keys[i]));
+        count += bucket_products(json_get(json_get(json_get(others(agg, FLAT), "v"), "buckets"), keys[i]));
+        count += bucket_products(json_get(json_get(json_get(others(agg, VARIED), "v"), "buckets"), keys[i]));
         write_value(s, slice_str(keys[i]), count, is_selected(own, slice_str(keys[i])));
     }
     json_write_array_end(s->w);
@@ -439,7 +441,7 @@ static void write_histogram(struct facets *s, const struct json *flat, const str
 }
 
 static void write_price(struct facets *s, const struct json *agg, const struct filter *own) {
-    const struct json *flat = others(agg, "flat"), *varied = others(agg, "varied");
+    const struct json *flat = others(agg, FLAT), *varied = others(agg, VARIED);
     double min = NAN, max = NAN;
     fold_bound(flat, "min", &min, false);
     fold_bound(varied, "min", &min, false);

@@ -3,8 +3,9 @@
 #include <stdio.h>
 
 const char *search_filter_field(enum form form, enum dimension dim) {
-    static const char *const names[2][3] = {{"flat.price", "flat.stock", "attrs"},
-                                            {"variants.price", "variants.stock", "variants.attrs"}};
+    static const char *const names[][3] = {[FORM_FLAT] = {"flat.price", "flat.stock", "attrs"},
+                                           [FORM_VARIED] = {"variants.price", "variants.stock", "variants.attrs"},
+                                           [FORM_ANY] = {"any.price", "any.stock", "any.attrs"}};
     return names[form][dim - DIM_PRICE];
 }
 

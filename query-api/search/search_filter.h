@@ -2,8 +2,8 @@
 #pragma once
 #include "query-api/search/search_query.h"
 
-/* Where a variant dimension is looked for. */
-enum form { FORM_FLAT, FORM_VARIED };
+/* Where a variant dimension is looked for; FORM_ANY, where it does not matter: all SKUs of a product, for counting. */
+enum form { FORM_FLAT, FORM_VARIED, FORM_ANY };
 
 /* Which filters take part: by visibility of their facet. */
 enum visible { VISIBLE_SHOWN = 1, VISIBLE_HIDDEN = 2, VISIBLE_ALL = 3 };

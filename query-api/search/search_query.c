@@ -163,6 +163,14 @@ static void write_others(struct search_writer *q, enum form form, const struct f
     json_write_object_end(w);
 }
 
+/* Without another condition on SKUs any of them counts: one list instead of two, and no look at nested documents. */
+static void write_whole_facet(struct search_writer *q, const struct facet *facet) {
+    json_write_key(&q->w, "aggs");
+    json_write_object(&q->w);
+    write_variant_buckets(q, FORM_ANY, facet);
+    json_write_object_end(&q->w);
+}
+
 static void write_variant_facet(struct search_writer *q, const struct facet *facet, const struct filter *own) {
     struct json_write *w = &q->w;
     static const char flat[] = "{\"exists\":{\"field\":\"flat.sku\"}}", varied[] = "{\"path\":\"variants\"}";
@@ -229,10 +237,12 @@ static void write_facet(struct search_writer *q, char kind, size_t index, const 
     if (!dimension_is_variant(facet->dim))
         search_filter_any_sku(q, VISIBLE_ALL, own, false);
     search_filter_end(w);
-    if (dimension_is_variant(facet->dim))
+    if (!dimension_is_variant(facet->dim))
+        write_product_facet(q, facet, own);
+    else if (search_filter_any_variant(q, VISIBLE_ALL, own))
         write_variant_facet(q, facet, own);
     else
-        write_product_facet(q, facet, own);
+        write_whole_facet(q, facet);
     json_write_object_end(w);
 }
 

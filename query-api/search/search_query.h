@@ -7,14 +7,16 @@
  * (mappings/README.md): "flat" (its only SKU in flat.*) or "varied" (nested variants.*), never in both. An attribute
  * stands in one of two places: with the product (attrs), or in all of its variants (its name is then in `varied`). So
  * a condition is: every attribute matches at the product or is varied, AND flat.* matches or one nested variant
- * matches in everything that is not with the product. A count is the sum of two disjoint counts (nested ones counted
- * as products by reverse_nested): of a price by the form of the product, of an attribute by where it stands.
+ * matches in everything that is not with the product. A count under such conditions is the sum of two disjoint counts
+ * (nested ones counted as products by reverse_nested): of a price by the form of the product, of an attribute by where it
+ * stands. Without them every SKU counts, and any.* has all of a product's in one place.
  *
  * Names of the aggregations, which search_result reads back:
  *   f<i>                  facet i of the parameters (a filter aggregation around what follows)
  *   s<i>                  facet.*: the attribute of filter i, selected, with its own exclusion
  *   inside a product facet:  v (terms), sel (terms of the selected values)
- *   inside a variant facet:  flat > o > {v|b..|min|max},  varied > o > {v > p | b.. > p | min|max}
+ *   inside a variant facet that no other selection on SKUs narrows:  v|min|max
+ *   inside any other variant facet:  flat > o > {v|b..|min|max},  varied > o > {v > p | b.. > p | min|max}
  *     where o is the filter of the other selections and p is reverse_nested.
  * Pure. Thread: any. */
 #pragma once

@@ -126,13 +126,28 @@ static void test_selected_attributes_of_the_star_count_apart(void **state) {
     assert_non_null(json_path(q, "aggs.s0"));
     HAS_NOT(q, "aggs.s0.filter", "color=red");
     HAS_NOT(q, "aggs.s0.aggs", "\"color=red\"");
-    HAS(q, "aggs.s0.aggs.flat.aggs.o.aggs.v", "\"include\":\"color=.*\"");
+    HAS(q, "aggs.s0.aggs.v", "\"include\":\"color=.*\"");
+}
+
+static void test_without_another_condition_on_skus_all_of_them_count_at_once(void **state) {
+    (void)state;
+    const struct json *q = build("brand=LG&price=1..9&facets=price,in_stock,attr.color");
+    HAS(q, "aggs.f0.aggs.v", "\"field\":\"any.price\"");
+    HAS(q, "aggs.f0.aggs.min", "any.price");
+    assert_null(json_path(q, "aggs.f0.aggs.varied"));
+    assert_non_null(json_path(q, "aggs.f1.aggs.varied"));
+    q = build("attr.size=M&facets=price,attr.color");
+    assert_non_null(json_path(q, "aggs.f0.aggs.varied")); /* a condition whose facet is not shown is one, too */
+    q = build("brand=LG&facets=in_stock,attr.color");
+    HAS(q, "aggs.f0.aggs.v", "any.stock");
+    HAS(q, "aggs.f1.aggs.v", "any.attrs");
+    HAS_NOT(q, "aggs", "nested");
 }
 
 static void test_regular_expressions_are_escaped(void **state) {
     (void)state;
     const struct json *q = build("facets=attr.a.b%7C%5B%5C");
-    HAS(q, "aggs.f0.aggs.flat.aggs.o.aggs.v", "\"include\":\"a\\\\.b\\\\|\\\\[\\\\\\\\=.*\"");
+    HAS(q, "aggs.f0.aggs.v", "\"include\":\"a\\\\.b\\\\|\\\\[\\\\\\\\=.*\"");
 }
 
 static void test_words_cannot_leave_their_string(void **state) {
@@ -215,6 +230,7 @@ int main(void) {
         cmocka_unit_test(test_products_that_count_nowhere_are_left_out),
         cmocka_unit_test(test_a_facet_leaves_out_its_own_selection_only),
         cmocka_unit_test(test_selected_attributes_of_the_star_count_apart),
+        cmocka_unit_test(test_without_another_condition_on_skus_all_of_them_count_at_once),
         cmocka_unit_test(test_regular_expressions_are_escaped),
         cmocka_unit_test(test_words_cannot_leave_their_string),
         cmocka_unit_test(test_paging_and_sorting),
