@@ -96,7 +96,7 @@ static bool write_question(struct buf *out, const char *index, struct slice id, 
     json_write_object(&w);
     json_write_key(&w, "size");
     json_write_int(&w, size);
-    product_view_ask_summaries(&w);
+    product_view_ask_summaries(&w, PRODUCT_VIEW_BEST);
     json_write_key(&w, "query");
     similar_write(&w, index, id);
     /* Is there such a product at all? */

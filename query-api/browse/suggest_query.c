@@ -3,6 +3,7 @@
 #include "query-api/browse/suggest.h"
 #include "query-api/search/product_view.h"
 #include "query-api/text/search_pattern.h"
+#include "query-api/text/search_rank.h"
 
 enum { PATTERN_MAX_BYTES = 4096, CODE_MIN = 4 };
 
@@ -161,6 +162,36 @@ static void write_code(struct json_write *w, const struct suggest *s) {
     close_objects(w, 2);
 }
 
+/* A single Latin letter or digit begins a word in half of the products. */
+static bool is_one_letter(const struct search_text *t) {
+    return !t->whole && t->words.count == 1 && t->words.items[0].key.len == 1 && t->pin_count + t->effect_count == 0;
+}
+
+/* It says too little for scores to tell those apart: what is popular comes first, and none is scored. */
+static void write_one_letter(struct json_write *w, const struct suggest *s) {
+    product_view_ask_summaries(w, SEARCH_RANK_POPULARITY_KEY);
+    open_object(w, "query");
+    open_object(w, "bool");
+    json_write_key(w, "filter");
+    write_begun_word(w, &s->text->words.items[0]);
+    close_objects(w, 2);
+}
+
+static void write_layers(struct json_write *w, const struct suggest *s) {
+    product_view_ask_summaries(w, PRODUCT_VIEW_BEST);
+    open_object(w, "query");
+    open_object(w, "bool");
+    json_write_key(w, "should");
+    json_write_array(w);
+    search_text_write(w, s->text);
+    write_begun(w, s, s->text, begun_weight);
+    if (s->text->flipped)
+        write_begun(w, s, s->text->flipped, flipped_weight);
+    write_code(w, s);
+    json_write_array_end(w);
+    close_objects(w, 2);
+}
+
 bool suggest_query_write(const struct suggest *s, struct buf *out) {
     struct json_write w;
     json_write_init(&w, out);
@@ -169,17 +200,10 @@ bool suggest_query_write(const struct suggest *s, struct buf *out) {
     json_write_int(&w, SUGGEST_HITS);
     json_write_key(&w, "track_total_hits");
     json_write_int(&w, 1);
-    product_view_ask_summaries(&w);
-    open_object(&w, "query");
-    open_object(&w, "bool");
-    json_write_key(&w, "should");
-    json_write_array(&w);
-    search_text_write(&w, s->text);
-    write_begun(&w, s, s->text, begun_weight);
-    if (s->text->flipped)
-        write_begun(&w, s, s->text->flipped, flipped_weight);
-    write_code(&w, s);
-    json_write_array_end(&w);
-    close_objects(&w, 3);
+    if (is_one_letter(s->text))
+        write_one_letter(&w, s);
+    else
+        write_layers(&w, s);
+    json_write_object_end(&w);
     return json_write_finish(&w);
 }

@@ -24,14 +24,18 @@ static void write_json_or_null(struct json_write *w, const char *key, const stru
         json_write_null(w);
 }
 
-void product_view_ask_summaries(struct json_write *w) {
+void product_view_ask_summaries(struct json_write *w, const char *key) {
     static const char source[] = "[\"id\",\"name\",\"brand\",\"price_min\",\"price_max\",\"currency\",\"in_stock\",\"stock\","
                                  "\"categories\",\"primary_category\"]";
-    static const char sort[] = "[{\"in_stock\":\"desc\"},\"_score\",{\"id\":\"asc\"}]";
+    static const char first[] = "{\"in_stock\":\"desc\"}", last[] = "{\"id\":\"asc\"}";
     json_write_key(w, "_source");
     json_write_raw(w, source, sizeof(source) - 1);
     json_write_key(w, "sort");
-    json_write_raw(w, sort, sizeof(sort) - 1);
+    json_write_array(w);
+    json_write_raw(w, first, sizeof(first) - 1);
+    json_write_raw(w, key, strlen(key));
+    json_write_raw(w, last, sizeof(last) - 1);
+    json_write_array_end(w);
 }
 
 void product_view_write_summary(struct json_write *w, const struct json *source, const char *lang) {

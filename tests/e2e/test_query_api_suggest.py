@@ -1,4 +1,7 @@
 """GET /v1/suggest: what is offered while somebody types, in Korean and English, in either keyboard layout."""
+import json
+import re
+
 import pytest
 from harness.query_fixture import PRODUCTS, STOCK, Shop
 
@@ -68,6 +71,18 @@ def test_nothing_is_offered_that_is_there_already(shop):
 
 def test_what_is_sold_out_comes_last(shop):
     assert [p["id"] for p in suggest(shop, "노트북", size=20)["products"]][-1] == "gone"
+
+
+@pytest.mark.parametrize("q", ["l", "L", "s", "n", "1"])
+def test_one_letter(shop, q):
+    """What is popular comes first (without events: by id), what is sold out last."""
+    answer = suggest(shop, q, size=20)
+    ids = [(not p["in_stock"], p["id"]) for p in answer["products"]]
+    assert ids and ids == sorted(ids)
+    for product in answer["products"]:
+        text = json.dumps([shop.search(body={"q": product["id"], "fields": ["category_names"]})["hits"][0]], ensure_ascii=False).lower()
+        assert re.search(rf"(?<![a-z0-9]){q.lower()}", text), (q, product)
+    assert all(entry.lower().startswith(q.lower()) for entry in queries(answer))
 
 
 def test_size_and_language(shop):
