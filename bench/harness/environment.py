@@ -98,9 +98,7 @@ class Program:
         return {m[1]: float(m[2]) for m in re.finditer(r"^([^#\s]\S*(?:\{.*\})?) (\S+)$", text, re.M)}
 
     def cpu_seconds(self):
-        with open(f"/proc/{self.process.pid}/stat") as f:
-            fields = f.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process.pid)
 
     def thread_seconds(self):
         """CPU seconds by the name of the thread."""
@@ -128,6 +126,20 @@ class Program:
             except subprocess.TimeoutExpired:
                 self.kill()
         self.log.close()
+
+
+def cpu_seconds(group):
+    """Of a process, or of all processes of its group, if it leads one."""
+    spent = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/stat") as f:
+                fields = f.read().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        if int(pid) == group or int(fields[2]) == group:
+            spent += int(fields[11]) + int(fields[12])
+    return spent / os.sysconf("SC_CLK_TCK")
 
 
 class Environment:
