@@ -2,15 +2,13 @@
 pages as Searchkit asks for them: one search for the hits and one more for each facet with a choice, in one _msearch, over
 attributes as nested {name, value} in an index of their own, which is made from the same documents. No cache of answers on
 either side: Elasticsearch keeps those of searches without hits, unless it is told not to."""
-import http.client
 import json
 import random
-import time
 import urllib.parse
 
 from harness.bench_search import WORDS
 from harness.bench_search_cached import zipf
-from harness.environment import ask_each, call, get_json, median, percentile, ready, say, table, until
+from harness.environment import Client, ask_each, call, get_json, median, percentile, ready, say, table, until
 from harness.wrk import wrk
 
 FACETS = ("brand", "category", "price", "in_stock", "attr.color", "attr.material")
@@ -121,18 +119,9 @@ def make_other(env, products):
 
 
 def milliseconds(url, requests):
-    parts = urllib.parse.urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=120)
-    seen = []
-    for method, path, body in requests:
-        began = time.perf_counter()
-        connection.request(method, path, body.encode() if body else None, {"Content-Type": "application/x-ndjson"} if body else {})
-        reply = connection.getresponse()
-        text = reply.read()
-        seen.append((time.perf_counter() - began) * 1000)
-        if reply.status != 200 or b'"error"' in text[:200]:
-            raise RuntimeError(f"{path}: {reply.status} {text[:300]!r}")
-    connection.close()
+    client = Client(url)
+    seen = [client.milliseconds(*request) for request in requests]
+    client.close()
     return seen
 
 

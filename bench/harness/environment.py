@@ -252,6 +252,28 @@ def ask_each(url, requests):
     return said
 
 
+class Client:
+    """One connection, and how long each answer takes."""
+
+    def __init__(self, url):
+        parts = urllib.parse.urlsplit(url)
+        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=120)
+
+    def milliseconds(self, method, path, body):
+        kind = "application/x-ndjson" if path.endswith("/_msearch") else "application/json"
+        began = time.perf_counter()
+        self.connection.request(method, path, body.encode() if body else None, {"Content-Type": kind} if body else {})
+        reply = self.connection.getresponse()
+        text = reply.read()
+        took = (time.perf_counter() - began) * 1000
+        if reply.status != 200 or b'"error"' in text[:200]:
+            raise RuntimeError(f"{path}: {reply.status} {text[:300]!r}")
+        return took
+
+    def close(self):
+        self.connection.close()
+
+
 def table(title, rows, header):
     widths = [max(len(str(r[i])) for r in [header, *rows]) for i in range(len(header))]
     print(f"\n{title}")
