@@ -1,5 +1,7 @@
 """A category with half of the catalogue's products is moved: how fast are they written again, and how long do live
-changes take meanwhile? The ceiling: the same bulk bodies, replayed by curl over 4 connections into a copy of the index."""
+changes take meanwhile? The ceiling: the same bulk bodies, replayed by curl over 4 connections into a copy of the index
+that went through as much, with as many live changes beside it: none, or the same."""
+import itertools
 import os
 import random
 import tempfile
@@ -12,6 +14,13 @@ from harness.environment import VAR, call, get_json, median, percentile, say, ta
 from harness.recorder import Recorder
 
 LIVE_RATE = 50
+LIVE_BEFORE = 2  # seconds
+CEILING = "bench-ceiling"
+
+
+class Look(Watch):
+    """It pauses: the servers share their cores with it."""
+    PAUSE = 0.002
 
 
 def category(write_api, name, parent=None):
@@ -34,7 +43,7 @@ class Live:
 
     def __init__(self, env, seed):
         self.products, self.rng = env.mongo().readside.products, random.Random(seed)
-        self.watch, self.stopped = Watch(env), False
+        self.watch, self.stopped = Look(env), False
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -43,7 +52,7 @@ class Live:
         while not self.stopped:
             n += 1
             time.sleep(max(0.0, begun + n / LIVE_RATE - time.monotonic()))
-            product, price = self.rng.choice(IDS), self.rng.randrange(1_000_000_000, 2_000_000_000)
+            product, price = self.rng.choice(IDS), random.randrange(1_000_000_000, 2_000_000_000)  # never one that it has
             if product not in self.watch.waiting:
                 self.products.update_one({"_id": product}, {"$set": {"price": price}, "$inc": {"version": 1}})
                 self.watch.add(product, price, time.monotonic())
@@ -71,14 +80,25 @@ def copyable(env):
             "analysis": definition["settings"]["index"]["analysis"], "refresh_interval": "1s"}}
 
 
+def settled(env):
+    """Waits until nothing of what went before is still being merged."""
+    call(f"{env.es}/_flush", "POST", timeout=120)
+    until(lambda: get_json(f"{env.es}/_stats/merge?filter_path=_all.total.merges.current")["_all"]["total"]["merges"]["current"] == 0,
+          120, "end of the merges")
+
+
+def to(index, bodies):
+    return [(name, f"/{index}/_bulk") for name, _ in bodies]
+
+
 def replay(env, bodies, definition):
     """Seconds that the recorded bodies take."""
-    index = "bench-ceiling"
-    copy_index(env, index, definition)
+    copy_index(env, CEILING, definition)
     try:
-        return post_all(env, [(name, f"/{index}/_bulk") for name, _ in bodies])
+        settled(env)
+        return post_all(env, to(CEILING, bodies))
     finally:
-        call(f"{env.es}/{index}", "DELETE")
+        call(f"{env.es}/{CEILING}", "DELETE")
 
 
 def prepare(env, args, write_api):
@@ -95,6 +115,33 @@ def prepare(env, args, write_api):
     others = products.find({"variants.0": {"$exists": False}, "categories": {"$ne": moved}}, {"_id": 1}).limit(20000)
     IDS.extend(d["_id"] for d in others)
     return moved, left, right, len(ids)
+
+
+class Side:
+    """What was measured of one side: documents per second by itself, and beside live changes; what those took."""
+
+    def __init__(self, env, count, work):
+        self.env, self.count, self.work = env, count, work
+        self.alone, self.beside, self.p50, self.p99 = [], [], [], []
+
+    def measure(self, seed):
+        settled(self.env)
+        self.alone.append(self.count / self.work())
+        settled(self.env)
+        live = Live(self.env, seed)
+        time.sleep(LIVE_BEFORE)
+        before = len(live.watch.lags)
+        self.beside.append(self.count / self.work())
+        lags = live.close()[before:]
+        self.p50.append(percentile(lags, 50) * 1000)
+        self.p99.append(percentile(lags, 99) * 1000)
+
+    def row(self, name):
+        return [name, *(f"{median(v):,.0f}" for v in (self.alone, self.beside)), f"{median(self.p50):.1f} / {median(self.p99):.1f}"]
+
+
+def ratio(a, b):
+    return round(median([x / y for x, y in zip(a, b)]), 3)
 
 
 def run(env, args):
@@ -115,23 +162,25 @@ def run(env, args):
         move(env, write_api, moved, right)
         projector.stop()
         recorder.close()
-        definition = copyable(env)
-        size = sum(os.path.getsize(name) for name, _ in recorder.bodies)
-        say(f"{len(recorder.bodies)} bodies, {size / 1e6:.0f} MB")
-        projector = env.projector().wait_ready()
-        ours, lags, ceiling = [], [], []
-        for _ in range(args.rounds):  # it is under the right one now
-            ours.append(count / move(env, write_api, moved, left))
-            ceiling.append(count / replay(env, recorder.bodies, definition))
-            live = Live(env, args.seed + len(lags))
-            move(env, write_api, moved, right)
-            lags.append(live.close())
-            say(f"round {len(lags)}: {ours[-1]:,.0f} docs/s, ceiling {ceiling[-1]:,.0f} docs/s, live p99 {percentile(lags[-1], 99) * 1000:.0f} ms")
-    ratio = median([a / b for a, b in zip(ours, ceiling)])
-    p50, p99 = (median([percentile(r, p) * 1000 for r in lags]) for p in (50, 99))
+        bodies = to(CEILING, recorder.bodies)
+        say(f"{len(bodies)} bodies, {sum(os.path.getsize(name) for name, _ in bodies) / 1e6:.0f} MB")
+        try:
+            copy_index(env, CEILING, copyable(env))
+            post_all(env, bodies)  # the serving index went through a move as well
+            env.projector().wait_ready()
+            places = itertools.cycle([left, right])  # it is under the right one now
+            ours = Side(env, count, lambda: move(env, write_api, moved, next(places)))
+            ceiling = Side(env, count, lambda: post_all(env, bodies))
+            for n in range(args.rounds):
+                for side in (ours, ceiling):
+                    side.measure(args.seed + n)
+                say(f"round {n + 1}: {ours.alone[-1]:,.0f} docs/s, ceiling {ceiling.alone[-1]:,.0f} docs/s, live p99 {ours.p99[-1]:.0f} ms")
+        finally:
+            call(f"{env.es}/{CEILING}", "DELETE")
     table(f"a category with {count:,} products moved, medians of {args.rounds}",
-          [["projector", f"{median(ours):,.0f}", ""], ["curl replay, 4 connections", f"{median(ceiling):,.0f}", ""],
-           [f"live changes meanwhile, {LIVE_RATE}/s: commit -> indexed", "", f"{p50:.1f} / {p99:.1f}"]],
-          ["", "docs/s", "p50 / p99 ms"])
-    return {"moved": count, "docs_per_s": round(median(ours)), "ceiling_docs_per_s": round(median(ceiling)),
-            "ratio_to_ceiling": round(ratio, 3), "live_p50_ms": round(p50, 1), "live_p99_ms": round(p99, 1)}
+          [ours.row("projector"), ceiling.row("curl replay, 4 connections")],
+          ["", "docs/s", f"docs/s beside {LIVE_RATE} live changes/s", "those: commit -> indexed, p50 / p99 ms"])
+    return {"moved": count, "docs_per_s": round(median(ours.alone)), "ceiling_docs_per_s": round(median(ceiling.alone)),
+            "ratio_to_ceiling": ratio(ours.alone, ceiling.alone), "ratio_beside_live": ratio(ours.beside, ceiling.beside),
+            "live_p50_ms": round(median(ours.p50), 1), "live_p99_ms": round(median(ours.p99), 1),
+            "ceiling_live_p99_ms": round(median(ceiling.p99), 1)}

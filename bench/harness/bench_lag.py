@@ -7,7 +7,7 @@ import threading
 import time
 
 from harness.bench_sync import indexed
-from harness.environment import call, get_json, median, percentile, say, table, until
+from harness.environment import Connection, get_json, median, percentile, say, table, until
 
 RATE = 100
 
@@ -17,7 +17,7 @@ class Watch:
     PAUSE = 0
 
     def __init__(self, env):
-        self.env = env
+        self.connection = Connection(env.es)
         self.lock = threading.Lock()
         self.waiting = {}
         self.lags = []
@@ -27,7 +27,7 @@ class Watch:
         self.thread.start()
 
     def ask(self, ids):
-        status, text = call(f"{self.env.es}/products/_mget?_source_includes=price_min,price_max&realtime=true", "POST", {"ids": ids})
+        status, text = self.connection.post("/products/_mget?_source_includes=price_min,price_max&realtime=true", {"ids": ids})
         return json.loads(text)["docs"] if status == 200 else []
 
     def add(self, product, price, committed):
@@ -65,7 +65,7 @@ class SearchWatch(Watch):
 
     def ask(self, ids):
         question = {"size": len(ids), "query": {"ids": {"values": ids}}, "_source": ["price_min", "price_max"], "track_total_hits": False}
-        status, text = call(f"{self.env.es}/products/_search?request_cache=false", "POST", question)
+        status, text = self.connection.post("/products/_search?request_cache=false", question)
         return json.loads(text)["hits"]["hits"] if status == 200 else []
 
 

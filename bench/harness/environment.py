@@ -32,6 +32,20 @@ def until(condition, seconds, what, pause=0.05):
         time.sleep(pause)
 
 
+class Connection:
+    """One that is kept, for who asks all the time: a new one for each question would be most of what it costs the server."""
+
+    def __init__(self, url, timeout=60):
+        parts = urllib.parse.urlsplit(url)
+        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+
+    def post(self, path, body):
+        """(status, bytes)"""
+        self.connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        reply = self.connection.getresponse()
+        return reply.status, reply.read()
+
+
 def call(url, method="GET", body=None, timeout=60, content_type="application/json"):
     """(status, bytes) of one request."""
     parts = urllib.parse.urlsplit(url)

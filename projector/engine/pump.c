@@ -52,7 +52,7 @@ void pump_batch_release(struct engine *e, struct batch *batch) {
 /* -- rounds -- */
 
 /* A live change waits for the lane's worker while a background round is composed, and at the server behind the bulks that
- * are in its hands: while there are live changes, background bulks are small. */
+ * are in its hands: while there are live changes, background bulks are few, and small. */
 static size_t full_bytes(const struct engine_lane *l, enum mark_priority priority) {
     const struct engine *e = l->engine;
     size_t most = (size_t)e->options->bulk_max_bytes;
@@ -60,6 +60,18 @@ static size_t full_bytes(const struct engine_lane *l, enum mark_priority priorit
         return most;
     size_t each = scavenger_bulk_bytes(&e->scavenger, engine_now(e), e->lane_count);
     return each < most ? each : most;
+}
+
+/* One after the other before several at once: a server with a thread for each core has one left for live changes. */
+static bool may_send(const struct engine *e, const struct batch *batch) {
+    if (batch->pipe == MARK_LIVE)
+        return true;
+    size_t under_way = 0;
+    for (unsigned i = 0; i < e->lane_count; i++) {
+        const struct batch *flight = e->lanes[i].pipes[MARK_BACKGROUND].flight;
+        under_way += flight ? flight->bulk.body.len : 0;
+    }
+    return under_way == 0 || under_way + batch->bulk.body.len <= scavenger_bytes(&e->scavenger, engine_now(e));
 }
 
 /* How many more products the bulk has room for, going by what documents were like so far. */
@@ -288,7 +300,7 @@ static void try_send(struct engine_lane *l, struct engine_pipe *p) {
         engine_finish(e, ENGINE_LEASE_LOST);
         return;
     }
-    if (take_slot(e))
+    if (may_send(e, p->next) && take_slot(e))
         send_batch(l, p);
     else
         p->waits_for_slot = true;

@@ -8,8 +8,8 @@
 
 enum {
     SCAVENGER_MIN_BYTES = 32 << 10,
-    SCAVENGER_SINGLE_BYTES = 256 << 10, /* a bulk is not made smaller than this because there are several */
-    SCAVENGER_BEGIN_BYTES = 128 << 10,  /* when live changes begin to come */
+    SCAVENGER_SINGLE_BYTES = 512 << 10, /* a bulk is not made smaller than this because there are several */
+    SCAVENGER_BEGIN_BYTES = 512 << 10,  /* when live changes begin to come */
     SCAVENGER_STEP_BYTES = 1 << 10,     /* more after a live change that did not wait */
     SCAVENGER_TARGET_USEC = 40 * 1000,
     SCAVENGER_LIVE_USEC = 1000 * 1000, /* how long after a live change the next one is reckoned with */
