@@ -91,6 +91,9 @@ static void test_one_bulk_after_the_other_before_smaller_ones(void **state) {
     scavenger_init(&s, MAX);
     assert_int_equal(scavenger_bulk_bytes(&s, 1, 4), MAX / 4);
     usec_t now = live(&s, SECOND, 1, QUIET);
+    assert_int_equal(scavenger_bulk_bytes(&s, now, 4), SCAVENGER_SINGLE_BYTES);
+    now = live(&s, now, 1, SLOW);
+    assert_true(scavenger_bytes(&s, now) < SCAVENGER_SINGLE_BYTES);
     assert_int_equal(scavenger_bulk_bytes(&s, now, 4), scavenger_bytes(&s, now));
     while (scavenger_bytes(&s, now) < 3 * SCAVENGER_SINGLE_BYTES)
         now = live(&s, now, 1, QUIET);
