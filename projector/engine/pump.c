@@ -62,7 +62,6 @@ static size_t full_bytes(const struct engine_lane *l, enum mark_priority priorit
     return each < most ? each : most;
 }
 
-/* One after the other before several at once: a server with a thread for each core has one left for live changes. */
 static bool may_send(const struct engine *e, const struct batch *batch) {
     if (batch->pipe == MARK_LIVE)
         return true;
@@ -71,7 +70,7 @@ static bool may_send(const struct engine *e, const struct batch *batch) {
         const struct batch *flight = e->lanes[i].pipes[MARK_BACKGROUND].flight;
         under_way += flight ? flight->bulk.body.len : 0;
     }
-    return under_way == 0 || under_way + batch->bulk.body.len <= scavenger_bytes(&e->scavenger, engine_now(e));
+    return scavenger_allows(&e->scavenger, engine_now(e), under_way, batch->bulk.body.len);
 }
 
 /* How many more products the bulk has room for, going by what documents were like so far. */

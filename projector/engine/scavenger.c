@@ -17,6 +17,10 @@ size_t scavenger_bytes(const struct scavenger *s, usec_t now) {
     return scavenger_is_live(s, now) ? s->bytes : s->max;
 }
 
+bool scavenger_allows(const struct scavenger *s, usec_t now, size_t under_way, size_t bytes) {
+    return under_way == 0 || under_way + bytes <= scavenger_bytes(s, now);
+}
+
 size_t scavenger_bulk_bytes(const struct scavenger *s, usec_t now, unsigned bulks) {
     size_t bytes = scavenger_bytes(s, now), share = bytes / bulks;
     if (share >= SCAVENGER_SINGLE_BYTES)

@@ -30,6 +30,9 @@ void scavenger_live_came(struct scavenger *s, usec_t now);
 void scavenger_live_took(struct scavenger *s, usec_t now, usec_t took);
 bool scavenger_is_live(const struct scavenger *s, usec_t now);
 size_t scavenger_bytes(const struct scavenger *s, usec_t now);
+/* Whether a bulk may go beside those under way. One alone always may; and there is one after the other before there are
+ * several, so that a server with few threads has one left for live changes. */
+bool scavenger_allows(const struct scavenger *s, usec_t now, size_t under_way, size_t bytes);
 /* How large each of so many lanes' bulks should be: its share, but as large a bulk as SCAVENGER_SINGLE_BYTES is not cut for the
  * others' sake; below that all are what one may be. */
 size_t scavenger_bulk_bytes(const struct scavenger *s, usec_t now, unsigned bulks);

@@ -90,14 +90,19 @@ static void test_one_bulk_after_the_other_before_smaller_ones(void **state) {
     struct scavenger s;
     scavenger_init(&s, MAX);
     assert_int_equal(scavenger_bulk_bytes(&s, 1, 4), MAX / 4);
+    assert_true(scavenger_allows(&s, 1, MAX * 3 / 4, MAX / 4));
     usec_t now = live(&s, SECOND, 1, QUIET);
     assert_int_equal(scavenger_bulk_bytes(&s, now, 4), SCAVENGER_SINGLE_BYTES);
+    assert_false(scavenger_allows(&s, now, SCAVENGER_SINGLE_BYTES, SCAVENGER_SINGLE_BYTES));
+    assert_true(scavenger_allows(&s, now, 0, MAX)); /* composed before there were live changes */
     now = live(&s, now, 1, SLOW);
     assert_true(scavenger_bytes(&s, now) < SCAVENGER_SINGLE_BYTES);
     assert_int_equal(scavenger_bulk_bytes(&s, now, 4), scavenger_bytes(&s, now));
     while (scavenger_bytes(&s, now) < 3 * SCAVENGER_SINGLE_BYTES)
         now = live(&s, now, 1, QUIET);
     assert_int_equal(scavenger_bulk_bytes(&s, now, 4), SCAVENGER_SINGLE_BYTES); /* three of the four */
+    assert_true(scavenger_allows(&s, now, 2 * SCAVENGER_SINGLE_BYTES, SCAVENGER_SINGLE_BYTES));
+    assert_false(scavenger_allows(&s, now, 3 * SCAVENGER_SINGLE_BYTES, SCAVENGER_SINGLE_BYTES));
     while (scavenger_bytes(&s, now) < MAX)
         now = live(&s, now, 1, QUIET);
     assert_int_equal(scavenger_bulk_bytes(&s, now, 4), MAX / 4);
