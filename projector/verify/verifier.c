@@ -14,7 +14,8 @@ enum {
     IDS_MAX_BYTES = 64 << 20,
     SAID_PER_SLICE = 10,
     POLL_USEC = 250 * 1000,
-    SCAN_POLL_USEC = 500 * 1000,
+    SCAN_POLL_MIN_USEC = 250 * 1000,
+    SCAN_POLL_MAX_USEC = 4 * 1000 * 1000,
     RETRY_MIN_USEC = 1000 * 1000,
     RETRY_MAX_USEC = 30 * 1000 * 1000,
     JOBS_MAX = 64,              /* repairs of one slice */
@@ -309,13 +310,13 @@ static bool slice(struct verifier *v, bool *ret_complete, struct error *reterr) 
 
 /* A full scan looks at everything itself; what is verified meanwhile would have to wait for its end. */
 static bool let_scans_pass(struct verifier *v, struct error *reterr) {
-    for (;;) {
+    for (usec_t pause = SCAN_POLL_MIN_USEC;; pause = pause < SCAN_POLL_MAX_USEC ? pause * 2 : pause) {
         struct scans scans = {false, false};
         if (!jobs_active(v->client, database(v), note_scan, &scans, reterr))
             return false;
         if (!scans.running)
             return true;
-        if (cancelled(v) || !window_sleep(&v->stop, SCAN_POLL_USEC))
+        if (cancelled(v) || !window_sleep(&v->stop, pause))
             return error_set(reterr, ERROR_CONFLICT, "stopped");
     }
 }
