@@ -75,11 +75,7 @@ def recorded(env, count, seed):
 
 
 def run(env, args):
-    env.load(env.program("write-api").wait_ready())
-    projector = env.projector()
-    say("projecting the catalogue")
-    until(lambda: env.count() >= args.products, 600, "end of the projection", 0.5)
-    projector.stop()
+    env.load_and_project()
     pages, batches, left_out = recorded(env, 200, args.seed)
     say(f"{left_out} pages had no hits, or asked Elasticsearch twice, and are left out")
     query = env.program("query-api", {"READSIDE_QUERY_API_CACHE_BYTES": "0"}).wait_ready()

@@ -107,11 +107,7 @@ def suggest(env, args, plain):
 
 
 def run(env, args):
-    env.load(env.program("write-api").wait_ready())
-    projector = env.projector()
-    say("projecting the catalogue")
-    until(lambda: env.count() >= args.products, 600, "end of the projection", 0.5)
-    projector.stop()
+    env.load_and_project()
     strings, requests, left_out = recorded(env, 200, args.seed)
     say(f"{left_out} searches asked Elasticsearch twice and are left out")
     plain = {"READSIDE_QUERY_API_CACHE_BYTES": "0"}

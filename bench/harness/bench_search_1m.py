@@ -8,7 +8,7 @@ import urllib.parse
 
 from harness.bench_search import WORDS
 from harness.bench_search_cached import zipf
-from harness.environment import Client, ask_each, call, get_json, median, percentile, ready, say, table, until
+from harness.environment import Client, ask_each, call, get_json, median, percentile, ready, say, table
 from harness.wrk import wrk
 
 FACETS = ("brand", "category", "price", "in_stock", "attr.color", "attr.material")
@@ -126,11 +126,7 @@ def milliseconds(url, requests):
 
 
 def run(env, args):
-    env.load(env.program("write-api").wait_ready())
-    projector = env.projector()
-    say("projecting the catalogue")
-    until(lambda: env.count() >= args.products, 3600, "end of the projection", 0.5)
-    projector.stop()
+    env.load_and_project()
     say("the same documents with nested attributes")
     make_other(env, args.products)
     for index in ("products", OTHER):

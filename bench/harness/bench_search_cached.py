@@ -5,7 +5,7 @@ import random
 
 from harness.allocations import allocations
 from harness.bench_search import recorded
-from harness.environment import ask_each, median, ready, say, table, until
+from harness.environment import ask_each, median, ready, say, table
 from harness.nginx import Nginx
 from harness.wrk import wrk
 
@@ -18,11 +18,7 @@ def zipf(rng, searches, length, exponent=1.0):
 
 
 def run(env, args):
-    env.load(env.program("write-api").wait_ready())
-    projector = env.projector()
-    say("projecting the catalogue")
-    until(lambda: env.count() >= args.products, 900, "end of the projection", 0.5)
-    projector.stop()
+    env.load_and_project()
     strings, bodies, _ = recorded(env, SEARCHES, args.seed)
     gets = [("GET", "/v1/search?" + s, None) for s in strings]
     order = zipf(random.Random(args.seed), len(strings), LENGTH)

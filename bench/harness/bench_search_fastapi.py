@@ -84,11 +84,7 @@ def compare(env, args, title, make):
 
 
 def run(env, args):
-    env.load(env.program("write-api").wait_ready())
-    projector = env.projector()
-    say("projecting the catalogue")
-    until(lambda: env.count() >= args.products, 900, "end of the projection", 0.5)
-    projector.stop()
+    env.load_and_project()
     pages = compare(env, args, "searches with 3 facets", searches)
     cheap = compare(env, args, "lists of a category without facets", lists)
     return {**pages, **{f"lists_{name}": value for name, value in cheap.items()}}

@@ -74,11 +74,7 @@ def overload(env, args, strings, rng):
 
 
 def run(env, args):
-    env.load(env.program("write-api").wait_ready())
-    projector = env.projector()
-    say("projecting the catalogue")
-    until(lambda: env.count() >= args.products, 600, "end of the projection", 0.5)
-    projector.stop()
+    env.load_and_project()
     first = env.program("query-api").wait_ready()
     env.query = first.url
     until(lambda: call(f"{first.url}/v1/categories/tree")[0] == 200, 30, "categories")

@@ -239,6 +239,14 @@ class Environment:
     def index(self, alias="products"):
         return next(iter(get_json(f"{self.es}/{alias}/_alias")))
 
+    def load_and_project(self, seconds=3600):
+        """The catalogue in the databases and in the index, and nothing at work on it."""
+        self.load(self.program("write-api").wait_ready())
+        projector = self.projector()
+        say("projecting the catalogue")
+        until(lambda: self.count() >= self.args.products, seconds, "end of the projection", 0.5)
+        projector.stop()
+
     def count(self, index="products"):
         status, text = call(f"{self.es}/{index}/_count")
         return json.loads(text)["count"] if status == 200 else 0

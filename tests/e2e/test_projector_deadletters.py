@@ -239,6 +239,7 @@ def three_bad(corner, program, write_api, tmp_path, eventually):
     path = mapping_file(tmp_path, lambda m: m["mappings"]["properties"].update(brand={"type": "keyword", "eager_global_ordinals": True,
                         "fields": {"text": {"type": "long"}}}))
     projector = program("projector", {"projector.mapping": path}).start()
+    eventually(lambda: jobs(corner).find_one({"type": "scan", "state": "done"}), 30, "the first scan, which would try them once more")
     corner.products.insert_many([product(n, brand="Acme") for n in (1, 2, 3)] + [product(4, brand="5"), product(5, price="dear", brand="7")])
     eventually(lambda: letters(corner).count_documents({}) == 4, 30, "four letters")
     eventually(lambda: document(corner, "p000004"), 30)
