@@ -128,6 +128,8 @@ void workers_free(struct workers *w) {
 }
 
 bool workers_submit(struct workers *w, struct loop *loop, struct job *job) {
+    if (!w)
+        return false;
     job->loop = loop;
     job->mail = (struct mail){.deliver = deliver_done};
     pthread_mutex_lock(&w->lock);

@@ -29,5 +29,6 @@ struct workers_options {
 
 struct workers *workers_new(const struct workers_options *options, struct error *reterr);
 void workers_free(struct workers *workers);
+/* False: refused. NULL, a pool that is gone, refuses. */
 bool workers_submit(struct workers *workers, struct loop *loop, struct job *job);
 unsigned workers_queued(const struct workers *workers); /* any thread, for metrics */

@@ -115,7 +115,7 @@ static void run_write(struct job *job, void *session) {
 
 static void proceed(struct import *import);
 
-/* The queue has room for every batch that may exist; only a pool that is stopping refuses, and by then the loop has
+/* The queue has room for every batch that may exist; only a pool that is stopping or gone refuses, and by then the loop has
  * stopped. */
 static void submit(struct import *import, struct import_batch *batch) {
     if (!workers_submit(import->service->import_workers, import->loop, &batch->job))

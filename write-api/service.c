@@ -171,8 +171,8 @@ void service_stop(struct service *service, struct loop *loop) {
         (void)loop_run_once(loop, until);
     workers_free(TAKE(service->import_workers));
     workers_free(TAKE(service->workers));
-    if (loop && service->imports == 0) /* an import would want a worker */
-        (void)loop_run_once(loop, 0);  /* what the jobs held is let go of */
+    if (loop)
+        (void)loop_run_once(loop, 0); /* what the jobs held is let go of */
 }
 
 void service_done(struct service *service) {

@@ -27,7 +27,8 @@ class Watch:
         self.thread.start()
 
     def ask(self, ids):
-        status, text = self.connection.post("/products/_mget?_source_includes=price_min,price_max&realtime=true", {"ids": ids})
+        status, text = self.connection.ask("POST", "/products/_mget?_source_includes=price_min,price_max&realtime=true",
+                                           json.dumps({"ids": ids}))
         return json.loads(text)["docs"] if status == 200 else []
 
     def add(self, product, price, committed):
@@ -65,7 +66,7 @@ class SearchWatch(Watch):
 
     def ask(self, ids):
         question = {"size": len(ids), "query": {"ids": {"values": ids}}, "_source": ["price_min", "price_max"], "track_total_hits": False}
-        status, text = self.connection.post("/products/_search?request_cache=false", question)
+        status, text = self.connection.ask("POST", "/products/_search?request_cache=false", json.dumps(question))
         return json.loads(text)["hits"]["hits"] if status == 200 else []
 
 

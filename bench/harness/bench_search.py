@@ -6,7 +6,7 @@ import random
 import urllib.parse
 
 from harness.allocations import allocations
-from harness.environment import Client, ask_each, call, get_json, median, percentile, ready, say, table, until
+from harness.environment import Connection, ask_each, call, get_json, median, percentile, ready, say, table, until
 from harness.recorder import Forwarder
 from harness.wrk import side_by_side, wrk
 
@@ -74,7 +74,7 @@ def overhead(direct, through, args):
     """Half of the searches take so many milliseconds more through the query-api, over one connection. Each is asked of both sides, one
     right after the other and each time the other one first, so that both have the same mix and the same moments of the machine."""
     sides, seen = (direct, through), ([], [])
-    clients = [Client(url) for url, _ in sides]
+    clients = [Connection(url) for url, _ in sides]
     for n in range(2 * args.rounds):
         for k in range(len(direct[1])):
             for i in (0, 1) if (n + k) % 2 else (1, 0):

@@ -8,7 +8,7 @@ import urllib.parse
 
 from harness.bench_search import WORDS
 from harness.bench_search_cached import zipf
-from harness.environment import Client, ask_each, call, get_json, median, percentile, ready, say, table
+from harness.environment import Connection, ask_each, call, get_json, median, percentile, ready, say, table
 from harness.wrk import wrk
 
 FACETS = ("brand", "category", "price", "in_stock", "attr.color", "attr.material")
@@ -119,7 +119,7 @@ def make_other(env, products):
 
 
 def milliseconds(url, requests):
-    client = Client(url)
+    client = Connection(url)
     seen = [client.milliseconds(*request) for request in requests]
     client.close()
     return seen

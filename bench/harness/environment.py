@@ -35,15 +35,28 @@ def until(condition, seconds, what, pause=0.05):
 class Connection:
     """One that is kept, for who asks all the time: a new one for each question would be most of what it costs the server."""
 
-    def __init__(self, url, timeout=60):
+    def __init__(self, url):
         parts = urllib.parse.urlsplit(url)
-        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=120)
 
-    def post(self, path, body):
+    def ask(self, method, path, body):
         """(status, bytes)"""
-        self.connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        kind = "application/x-ndjson" if path.endswith("/_msearch") else "application/json"
+        self.connection.request(method, path, body.encode() if body else None, {"Content-Type": kind} if body else {})
         reply = self.connection.getresponse()
         return reply.status, reply.read()
+
+    def milliseconds(self, method, path, body):
+        """How long the answer takes."""
+        began = time.perf_counter()
+        status, text = self.ask(method, path, body)
+        took = (time.perf_counter() - began) * 1000
+        if status != 200 or b'"error"' in text[:200]:
+            raise RuntimeError(f"{path}: {status} {text[:300]!r}")
+        return took
+
+    def close(self):
+        self.connection.close()
 
 
 def call(url, method="GET", body=None, timeout=60, content_type="application/json"):
@@ -272,28 +285,6 @@ def ask_each(url, requests):
         said.add(reply.headers.get("X-Cache"))
     connection.close()
     return said
-
-
-class Client:
-    """One connection, and how long each answer takes."""
-
-    def __init__(self, url):
-        parts = urllib.parse.urlsplit(url)
-        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=120)
-
-    def milliseconds(self, method, path, body):
-        kind = "application/x-ndjson" if path.endswith("/_msearch") else "application/json"
-        began = time.perf_counter()
-        self.connection.request(method, path, body.encode() if body else None, {"Content-Type": kind} if body else {})
-        reply = self.connection.getresponse()
-        text = reply.read()
-        took = (time.perf_counter() - began) * 1000
-        if reply.status != 200 or b'"error"' in text[:200]:
-            raise RuntimeError(f"{path}: {reply.status} {text[:300]!r}")
-        return took
-
-    def close(self):
-        self.connection.close()
 
 
 def table(title, rows, header):

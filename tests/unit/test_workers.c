@@ -159,6 +159,7 @@ static void test_free_finishes_queue(void **state) {
         assert_true(workers_submit(w, loop, &jobs[i].job));
     }
     workers_free(w);
+    assert_false(workers_submit(NULL, loop, &jobs[0].job)); /* one that is gone */
     loop_stop(loop);
     assert_false(loop_run_once(loop, 0));
     assert_int_equal(done_total, 5);
