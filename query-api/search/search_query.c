@@ -22,9 +22,10 @@ static void write_terms_agg(struct json_write *w, const char *name, const char *
 }
 
 /* Values of this attribute, all or those that are looked for. In Lucene's regular expressions every character that could
- * mean something is escaped. */
+ * mean something is escaped. OpenSearch 2.16 to 2.19.3 takes a plain text and ".*" for a prefix and fails with 500 if it sorts
+ * behind every term of the field (its issue 19636); it does not look so closely at ".{0,}", which is the same. */
 static void write_include(struct search_writer *q, struct slice attr) {
-    struct buf pattern = BUF_INIT(SEARCH_VALUE_MAX_BYTES * 2 + 4 + SEARCH_FIND_MAX_BYTES);
+    struct buf pattern = BUF_INIT(SEARCH_VALUE_MAX_BYTES * 2 + 6 + SEARCH_FIND_MAX_BYTES);
     for (size_t i = 0; i < attr.len && i < SEARCH_VALUE_MAX_BYTES; i++) {
         unsigned char c = (unsigned char)attr.data[i];
         bool plain =
@@ -37,7 +38,7 @@ static void write_include(struct search_writer *q, struct slice attr) {
     if (q->p->facet_find.data)
         buf_append(&pattern, q->p->facet_find.data, q->p->facet_find.len);
     else
-        buf_append_str(&pattern, ".*");
+        buf_append_str(&pattern, ".{0,}");
     json_write_key(&q->w, "include");
     json_write_string(&q->w, buf_ok(&pattern) ? pattern.data : NULL, buf_ok(&pattern) ? pattern.len : 0);
     buf_done(&pattern);

@@ -178,6 +178,11 @@ def test_every_count_is_the_total_of_choosing_it(shop, seed):
     assert checker.compared > 10 * STATES
 
 
+def test_a_name_that_sorts_behind_all_others(shop):
+    """No product has it, and no term of the index comes after it: OpenSearch's short cut for prefixes must not be taken."""
+    assert not list(choices(Checker(shop).ask({}, facets="attr.힣,attr.zzz", size=0)["facets"]))
+
+
 def crowded_shop(count):
     """Frequent values of flat products that a few varied ones have as well, where lists of varied ones are full of others."""
     products = []

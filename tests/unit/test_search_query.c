@@ -126,7 +126,7 @@ static void test_selected_attributes_of_the_star_count_apart(void **state) {
     assert_non_null(json_path(q, "aggs.s0"));
     HAS_NOT(q, "aggs.s0.filter", "color=red");
     HAS_NOT(q, "aggs.s0.aggs", "\"color=red\"");
-    HAS(q, "aggs.s0.aggs.v", "\"include\":\"color=.*\"");
+    HAS(q, "aggs.s0.aggs.v", "\"include\":\"color=.{0,}\"");
 }
 
 static void test_without_another_condition_on_skus_all_of_them_count_at_once(void **state) {
@@ -147,7 +147,7 @@ static void test_without_another_condition_on_skus_all_of_them_count_at_once(voi
 static void test_regular_expressions_are_escaped(void **state) {
     (void)state;
     const struct json *q = build("facets=attr.a.b%7C%5B%5C");
-    HAS(q, "aggs.f0.aggs.v", "\"include\":\"a\\\\.b\\\\|\\\\[\\\\\\\\=.*\"");
+    HAS(q, "aggs.f0.aggs.v", "\"include\":\"a\\\\.b\\\\|\\\\[\\\\\\\\=.{0,}\"");
 }
 
 static void test_words_cannot_leave_their_string(void **state) {
