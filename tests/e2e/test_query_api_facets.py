@@ -179,7 +179,10 @@ def test_every_count_is_the_total_of_choosing_it(shop, seed):
 
 
 def test_a_name_that_sorts_behind_all_others(shop):
-    """No product has it, and no term of the index comes after it: OpenSearch's short cut for prefixes must not be taken."""
+    """No product has it, and no term of the index comes after it: OpenSearch's short cut for prefixes must not be taken. It
+    fails for sure where there is one segment."""
+    for action in ("_forcemerge?max_num_segments=1", "_refresh"):
+        shop.index.stack.es("POST", f"/{shop.index.index}/{action}")
     assert not list(choices(Checker(shop).ask({}, facets="attr.힣,attr.zzz", size=0)["facets"]))
 
 
