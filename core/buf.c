@@ -37,7 +37,7 @@ static bool fail(struct buf *b) {
     return false;
 }
 
-static bool grow(struct buf *b, size_t more) {
+bool buf_grow(struct buf *b, size_t more) {
     if (b->failed)
         return false;
     if (more > b->max - b->len)
@@ -60,12 +60,6 @@ static bool grow(struct buf *b, size_t more) {
     b->data = data;
     b->cap = cap;
     return true;
-}
-
-bool buf_reserve(struct buf *b, size_t more) {
-    if (more < b->cap - b->len && !b->failed)
-        return true;
-    return grow(b, more);
 }
 
 bool buf_append(struct buf *b, const void *data, size_t len) {

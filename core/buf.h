@@ -26,7 +26,11 @@ void buf_done(struct buf *b);  /* frees; b is as after buf_init with the same ma
 void buf_reset(struct buf *b); /* len = 0, failed = false, memory kept */
 void buf_shrink(struct buf *b, size_t keep_bytes); /* after a reset: frees memory above keep_bytes */
 
-bool buf_reserve(struct buf *b, size_t more); /* room for `more` bytes without another allocation */
+bool buf_grow(struct buf *b, size_t more); /* what buf_reserve does when there is no room */
+/* Room for `more` bytes without another allocation. */
+static inline bool buf_reserve(struct buf *b, size_t more) {
+    return more < b->cap - b->len || buf_grow(b, more); /* after a failure cap is 0 */
+}
 bool buf_append(struct buf *b, const void *data, size_t len);
 bool buf_append_str(struct buf *b, const char *s);
 bool buf_append_char(struct buf *b, char c);

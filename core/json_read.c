@@ -213,7 +213,7 @@ struct json *json_parse(struct arena *arena, const char *text, size_t len, const
     return b.root;
 }
 
-static const struct json *get_slice(const struct json *v, struct slice key) {
+const struct json *json_get_slice(const struct json *v, struct slice key) {
     if (!json_is(v, JSON_OBJECT))
         return NULL;
     for (const struct json *m = v->child; m; m = m->next)
@@ -222,15 +222,11 @@ static const struct json *get_slice(const struct json *v, struct slice key) {
     return NULL;
 }
 
-const struct json *json_get(const struct json *v, const char *key) {
-    return get_slice(v, slice_str(key));
-}
-
 const struct json *json_path(const struct json *v, const char *dotted) {
     while (v) {
         const char *dot = strchr(dotted, '.');
         size_t len = dot ? (size_t)(dot - dotted) : strlen(dotted);
-        v = get_slice(v, (struct slice){dotted, len});
+        v = json_get_slice(v, (struct slice){dotted, len});
         if (!dot)
             return v;
         dotted = dot + 1;

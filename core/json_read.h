@@ -32,7 +32,10 @@ struct json *json_parse(struct arena *arena, const char *text, size_t len, const
                         struct error *reterr);
 
 /* NULL if v is no object or has no such key. */
-const struct json *json_get(const struct json *v, const char *key);
+const struct json *json_get_slice(const struct json *v, struct slice key);
+static inline const struct json *json_get(const struct json *v, const char *key) {
+    return json_get_slice(v, slice_str(key));
+}
 /* "a.b.c" through objects. */
 const struct json *json_path(const struct json *v, const char *dotted);
 /* Whole number within int64: true for 12 and 12.0 and 1.2e1, false for 1.5, overflow and other types. */

@@ -104,17 +104,38 @@ static inline bool plain_word(uint64_t w) {
     return !((w | (w - ones * 0x20) | (quote - ones) | (backslash - ones)) & (ones * 0x80));
 }
 
-/* Copies the plain ASCII at the start of s; returns how much that is, short of a word's rest. */
-static inline size_t copy_plain_words(char *to, const char *s, size_t len) {
-    size_t i = 0;
-    for (; len - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
-        uint64_t w;
-        memcpy(&w, s + i, sizeof(w));
-        if (!plain_word(w))
-            break;
-        memcpy(to + i, &w, sizeof(w));
+/* The same where bytes outside ASCII may stand. */
+static inline bool no_escape_in(uint64_t w) {
+    const uint64_t ones = UINT64_MAX / 255;
+    uint64_t quote = w ^ (ones * '"'), backslash = w ^ (ones * '\\');
+    return !((((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & (ones * 0x80));
+}
+
+static inline uint64_t load_word(const char *s) {
+    uint64_t w;
+    memcpy(&w, s, sizeof(w));
+    return w;
+}
+
+/* Copies s if it is plain ASCII; the last word overlaps the one before. */
+static inline bool copy_plain(char *to, const char *s, size_t len) {
+    if (len < sizeof(uint64_t)) {
+        for (size_t i = 0; i < len; i++) {
+            if (needs_escape((unsigned char)s[i]) || (unsigned char)s[i] >= 0x80)
+                return false;
+            to[i] = s[i];
+        }
+        return true;
     }
-    return i;
+    size_t last = len - sizeof(uint64_t);
+    for (size_t i = 0;; i = i + sizeof(uint64_t) < last ? i + sizeof(uint64_t) : last) {
+        uint64_t w = load_word(s + i);
+        if (!plain_word(w))
+            return false;
+        memcpy(to + i, &w, sizeof(w));
+        if (i == last)
+            return true;
+    }
 }
 
 static size_t put_escape(char *to, unsigned char c) {
@@ -133,15 +154,22 @@ static size_t put_escape(char *to, unsigned char c) {
 static bool append_escaped(struct buf *out, const char *s, size_t len, size_t tail) {
     if (!utf8_valid(s, len))
         return false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
+    for (size_t i = 0; i < len;) {
+        uint64_t w;
+        if (len - i >= sizeof(w) && no_escape_in(w = load_word(s + i))) {
+            memcpy(out->data + out->len, &w, sizeof(w));
+            out->len += sizeof(w);
+            i += sizeof(w);
+            continue;
+        }
+        unsigned char c = (unsigned char)s[i++];
         if (!needs_escape(c)) {
             out->data[out->len++] = (char)c;
             continue;
         }
         char escape[6];
         size_t n = put_escape(escape, c);
-        if (!buf_reserve(out, n + (len - i - 1) + tail))
+        if (!buf_reserve(out, n + (len - i) + tail))
             return false;
         memcpy(out->data + out->len, escape, n);
         out->len += n;
@@ -158,12 +186,9 @@ static bool append_quoted(struct buf *out, bool comma, const char *s, size_t len
     if (comma)
         *to++ = ',';
     *to++ = '"';
-    size_t i = copy_plain_words(to, s, len);
-    to += i;
-    for (; i < len && !needs_escape((unsigned char)s[i]) && (unsigned char)s[i] < 0x80; i++)
-        *to++ = s[i];
-    out->len = (size_t)(to - out->data);
-    bool ok = i == len || append_escaped(out, s + i, len - i, tail);
+    bool plain = copy_plain(to, s, len);
+    out->len = (size_t)(to - out->data) + (plain ? len : 0);
+    bool ok = plain || append_escaped(out, s, len, tail);
     if (out->failed)
         return false;
     memcpy(out->data + out->len, "\":", 2);
@@ -183,10 +208,6 @@ void json_write_key_slice(struct json_write *w, struct slice key) {
         return;
     check(w, append_quoted(w->out, w->comma, key.data, key.len, true));
     w->value_due = true;
-}
-
-void json_write_key(struct json_write *w, const char *key) {
-    json_write_key_slice(w, slice_str(key));
 }
 
 void json_write_string(struct json_write *w, const char *s, size_t len) {

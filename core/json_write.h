@@ -37,8 +37,10 @@ void json_write_object(struct json_write *w);
 void json_write_object_end(struct json_write *w);
 void json_write_array(struct json_write *w);
 void json_write_array_end(struct json_write *w);
-void json_write_key(struct json_write *w, const char *key);
 void json_write_key_slice(struct json_write *w, struct slice key);
+static inline void json_write_key(struct json_write *w, const char *key) {
+    json_write_key_slice(w, slice_str(key));
+}
 void json_write_string(struct json_write *w, const char *s, size_t len);
 void json_write_str(struct json_write *w, const char *s); /* NULL writes null */
 void json_write_slice(struct json_write *w, struct slice s);

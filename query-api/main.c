@@ -281,15 +281,26 @@ static void say_ready(struct program *p, const struct error *why) {
     p->said = why ? *why : (struct error){0};
 }
 
+/* A loop has no categories and takes no events before its first answers. */
+static bool loops_have_begun(const struct program *p) {
+    for (size_t i = 0; i < p->count; i++)
+        if (p->loops[i].unanswered > 0)
+            return false;
+    return true;
+}
+
 static void on_probe(void *ctx, struct http_response *response) {
     struct program *p = ctx;
     struct error why;
     p->probe = NULL;
+    bool there = response->status == 200, begun = p->was_ready || loops_have_begun(p);
     es_error(response, &why);
     if (response->status == 404)
         error_set(&why, ERROR_NOT_FOUND, "there is no search index yet: start the projector");
-    say_ready(p, response->status == 200 ? NULL : &why);
-    loop_timer_set(p->main_loop, &p->ready_timer, clock_now_usec() + (response->status == 200 ? 2000 : 250) * USEC_PER_MSEC);
+    if (begun || !there)
+        say_ready(p, there ? NULL : &why);
+    usec_t pause = !there ? 250 * USEC_PER_MSEC : begun ? 2 * USEC_PER_SEC : 20 * USEC_PER_MSEC;
+    loop_timer_set(p->main_loop, &p->ready_timer, clock_now_usec() + pause);
 }
 
 static void on_ready_timer(struct loop_timer *timer) {

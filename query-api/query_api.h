@@ -97,6 +97,7 @@ struct query_loop {
     struct metric *shed_load, *shed_down, *limit_gauge, *waiting_gauge;
     struct fallback *fallback; /* of all loops; NULL: there is none */
     unsigned distrusted; /* answers of a wrong shape in a row */
+    _Atomic unsigned unanswered; /* how many first questions at start have no answer yet; main waits for none */
 };
 
 /* Handlers; ctx is the query_loop. */
@@ -153,6 +154,15 @@ void upstream_distrust(struct query_loop *q);
 
 /* Drops questions that are still under way: their requests have been answered, or their server is gone. */
 void upstream_drop_all(struct query_loop *q);
+
+/* For who asks something again and again from the start on, after an answer or none in time: it has been heard; only a
+ * server that cannot be reached does not count. *answered is its own flag, false at first. */
+static inline void query_answered(struct query_loop *q, const struct http_response *response, bool *answered) {
+    if (*answered || response->error.code == ERROR_UNAVAILABLE)
+        return;
+    q->unanswered--;
+    *answered = true;
+}
 
 /* Something that answers depend on has changed (the index behind the alias, categories, overrides): no cached answer from
  * before is given out any more while Elasticsearch answers. */

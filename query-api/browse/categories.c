@@ -161,6 +161,7 @@ struct category_poll {
     struct arena arena;
     struct category_list *loading; /* NULL: asking for the revision */
     int64_t last_id;
+    bool answered;
 };
 
 static void poll_ask(struct category_poll *poll);
@@ -228,6 +229,8 @@ static void on_poll_response(void *ctx, struct http_response *response) {
         on_page(poll, answer);
     else
         on_revision(poll, answer);
+    if (!poll->call)
+        query_answered(poll->q, response, &poll->answered);
 }
 
 static void poll_ask(struct category_poll *poll) {
@@ -258,6 +261,7 @@ struct category_poll *category_poll_new(struct query_loop *q, struct error *rete
         return NULL;
     }
     poll->q = q;
+    q->unanswered++;
     poll->timer.cb = on_poll_timer;
     buf_init(&poll->path, 1024);
     buf_init(&poll->body, 4096);

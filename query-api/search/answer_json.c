@@ -58,8 +58,14 @@ static char *skip_plain(char *p, const char *end) {
         uint64_t v;
         memcpy(&v, p, 8);
         uint64_t quote = v ^ (ones * '"'), slash = v ^ (ones * '\\');
-        if ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((v - ones * 0x20) & ~v)) & high)
+        uint64_t found = (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((v - ones * 0x20) & ~v)) & high;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        if (found)
+            return p + __builtin_ctzll(found) / 8; /* the lowest byte found is never a false one */
+#else
+        if (found)
             break;
+#endif
         p += 8;
     }
     while (plain((unsigned char)*p))

@@ -62,11 +62,14 @@ static void write_no_accessory(struct json_write *w, const struct search_text *t
     open_object(w, "terms");
     json_write_key(w, "words");
     json_write_array(w);
+    memcpy(text, last.data, bare);
     for (size_t i = 0; i < sizeof(accessories) / sizeof(accessories[0]); i++) {
-        int n = snprintf(text, sizeof(text), "%.*s%ss", (int)bare, last.data, accessories[i]);
-        json_write_string(w, text, (size_t)n - 1);
+        size_t n = strlen(accessories[i]);
+        memcpy(text + bare, accessories[i], n);
+        text[bare + n] = 's';
+        json_write_string(w, text, bare + n);
         if (is_ascii_letter(accessories[i][0]))
-            json_write_string(w, text, (size_t)n);
+            json_write_string(w, text, bare + n + 1);
     }
     json_write_array_end(w);
     json_write_object_end(w);
@@ -96,13 +99,17 @@ static size_t upper_words(char *text, size_t len, bool all) {
  * keep their case, and a look at three of them costs less than a pattern. */
 static void write_type_terms(struct json_write *w, const char *value, size_t len) {
     char text[TYPE_MAX_BYTES + 32];
-    for (size_t a = 0; a < sizeof(type_attributes) / sizeof(type_attributes[0]); a++)
+    for (size_t a = 0; a < sizeof(type_attributes) / sizeof(type_attributes[0]); a++) {
+        struct slice name = slice_str(type_attributes[a]);
+        char *from = text + name.len + 1;
+        memcpy(text, name.data, name.len);
+        text[name.len] = '=';
         for (int capitals = 0; capitals < 3; capitals++) {
-            int n = snprintf(text, sizeof(text), "%s=%.*s", type_attributes[a], (int)len, value);
-            char *from = text + strlen(type_attributes[a]) + 1;
+            memcpy(from, value, len);
             if (capitals == 0 || upper_words(from, len, capitals == 2) >= (size_t)capitals)
-                json_write_string(w, text, (size_t)n);
+                json_write_string(w, text, name.len + 1 + len);
         }
+    }
 }
 
 static void write_type(struct json_write *w, const struct search_text *t) {

@@ -10,6 +10,7 @@ static void on_made(void *ctx, struct http_response *response) {
     struct own_index *index = ctx;
     struct error error = {0};
     index->call = NULL;
+    query_answered(index->q, response, &index->answered);
     if (response->error.code == ERROR_NONE && response->status != 200)
         es_error(response, &error);
     index->there = response->error.code == ERROR_NONE && (response->status == 200 || error.code == ERROR_CONFLICT);
@@ -32,6 +33,7 @@ static void on_timer(struct loop_timer *timer) {
 
 void own_index_init(struct own_index *index, struct query_loop *q, const char *name, struct slice mapping) {
     *index = (struct own_index){.q = q, .name = name, .mapping = mapping, .timer.cb = on_timer};
+    q->unanswered++;
     loop_timer_set(q->loop, &index->timer, clock_now_usec());
 }
 

@@ -8,7 +8,7 @@ struct own_index {
     struct query_loop *q;
     const char *name;
     struct slice mapping;
-    bool there;
+    bool there, answered;
     struct loop_timer timer;
     struct http_call *call;
 };

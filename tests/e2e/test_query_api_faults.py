@@ -159,6 +159,23 @@ def test_readiness_follows_the_server(shop, proxy):
     eventually(lambda: requests.get(shop.url + "/readyz", timeout=5).status_code == 200, 10, "ready")
 
 
+def test_ready_means_every_loop(shop, proxy, tmp_path):
+    """A question of the start needs two late answers (the revision of the categories, then they), readiness itself one."""
+    proxy.late = 0.2
+    api = Program("query-api", str(tmp_path), shop.index.environment, {"elasticsearch.url": proxy.url, "query-api.loops": 3})
+    try:
+        api.start(deadline=30)
+        proxy.late = 0
+        for _ in range(12):  # connections go to the loops in turn
+            assert requests.get(api.url + "/v1/categories/tree", timeout=10).status_code == 200
+            event = {"type": "click", "product_ids": ["tea"]}
+            assert requests.post(api.url + "/v1/events", json=event, timeout=10).status_code == 202
+        api.stop()
+    finally:
+        proxy.late = 0
+        api.kill()
+
+
 def test_a_server_that_is_down_at_the_start(shop, proxy, tmp_path):
     proxy.set("refuse")
     api = Program("query-api", str(tmp_path), shop.index.environment, {"elasticsearch.url": proxy.url, "query-api.search_timeout": "600ms"})

@@ -70,28 +70,47 @@ static void test_strings(void **state) {
     }
 }
 
-/* Every byte at every place of a word, against the rule written down the simple way. */
+/* Every byte at every place of a word, alone in ASCII and behind a letter outside it, against the rule written down the
+ * simple way. */
+static void check_byte_at(const char *before, unsigned char c, size_t at) {
+    static const char *const names[32] = {[8] = "\\b", [9] = "\\t", [10] = "\\n", [12] = "\\f", [13] = "\\r"};
+    char rest[20], s[32], want[64], escaped[8] = {(char)c};
+    memset(rest, 'x', sizeof(rest));
+    rest[at] = (char)c;
+    size_t n = strlen(before);
+    memcpy(s, before, n);
+    memcpy(s + n, rest, sizeof(rest));
+    if (c < 32 && names[c])
+        snprintf(escaped, sizeof(escaped), "%s", names[c]);
+    else if (c < 32)
+        snprintf(escaped, sizeof(escaped), "\\u%04x", (unsigned)c);
+    else if (c == '"' || c == '\\')
+        snprintf(escaped, sizeof(escaped), "\\%c", c);
+    snprintf(want, sizeof(want), "\"%s%.*s%s%.*s\"", before, (int)at, "xxxxxxxxxxxxxxxxxxxx", escaped, (int)(19 - at),
+             "xxxxxxxxxxxxxxxxxxxx");
+    _cleanup_(buf_done) struct buf b = BUF_INIT(1000);
+    assert_true(json_append_string(&b, s, n + sizeof(rest)));
+    assert_string_equal(b.data, want);
+}
+
 static void test_every_byte_at_every_place(void **state) {
     (void)state;
-    for (int c = 0; c < 128; c++) {
+    for (int c = 0; c < 128; c++)
         for (size_t at = 0; at < 20; at++) {
-            char s[20], want[64];
-            memset(s, 'x', sizeof(s));
-            s[at] = (char)c;
-            static const char *const names[32] = {[8] = "\\b", [9] = "\\t", [10] = "\\n", [12] = "\\f", [13] = "\\r"};
-            char escaped[8] = {(char)c};
-            if (c < 32 && names[c])
-                snprintf(escaped, sizeof(escaped), "%s", names[c]);
-            else if (c < 32)
-                snprintf(escaped, sizeof(escaped), "\\u%04x", (unsigned)c);
-            else if (c == '"' || c == '\\')
-                snprintf(escaped, sizeof(escaped), "\\%c", c);
-            snprintf(want, sizeof(want), "\"%.*s%s%.*s\"", (int)at, "xxxxxxxxxxxxxxxxxxxx", escaped, (int)(19 - at),
-                     "xxxxxxxxxxxxxxxxxxxx");
-            _cleanup_(buf_done) struct buf b = BUF_INIT(1000);
-            assert_true(json_append_string(&b, s, sizeof(s)));
-            assert_string_equal(b.data, want);
+            check_byte_at("", (unsigned char)c, at);
+            check_byte_at("가", (unsigned char)c, at);
         }
+}
+
+/* Of every length: what stands behind a string is not read, and nothing of it is left out. */
+static void test_every_length(void **state) {
+    (void)state;
+    static const char text[] = "abcdefghijklmnopqrstuvwxyz\"\"";
+    for (size_t len = 0; len <= 26; len++) {
+        _cleanup_(buf_done) struct buf b = BUF_INIT(len + 2);
+        assert_true(json_append_string(&b, text, len));
+        assert_int_equal(b.len, len + 2);
+        assert_memory_equal(b.data + 1, text, len);
     }
 }
 
@@ -323,6 +342,7 @@ int main(void) {
         cmocka_unit_test(test_document),
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_every_byte_at_every_place),
+        cmocka_unit_test(test_every_length),
         cmocka_unit_test(test_invalid_utf8_is_refused_whole),
         cmocka_unit_test(test_order_of_calls),
         cmocka_unit_test(test_depth),

@@ -68,6 +68,25 @@ static void test_same_trees(void **state) {
     }
 }
 
+/* Every byte that may stand in a string, as it is or escaped, at every place of a word. */
+static void test_every_byte_at_every_place(void **state) {
+    (void)state;
+    for (int c = 1; c < 128; c++)
+        for (int at = 0; at < 20; at++) {
+            char text[64];
+            const char *x = "xxxxxxxxxxxxxxxxxxxx";
+            if (c < 0x20 || c == '"' || c == '\\')
+                snprintf(text, sizeof(text), "[\"%.*s\\u%04x%.*s\"]", at, x, (unsigned)c, 19 - at, x);
+            else
+                snprintf(text, sizeof(text), "[\"%.*s%c%.*s\"]", at, x, c, 19 - at, x);
+            arena_reset(&other);
+            const struct json *a = parse(text, strlen(text), NULL), *b = json_parse(&other, text, strlen(text), NULL, NULL);
+            assert_non_null(a);
+            assert_non_null(b);
+            assert_same(a, b);
+        }
+}
+
 static void test_refusals(void **state) {
     (void)state;
     static const char *const texts[] = {
@@ -118,6 +137,7 @@ static void test_a_full_arena(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_trees),
+        cmocka_unit_test(test_every_byte_at_every_place),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_the_first_of_two_keys_counts),

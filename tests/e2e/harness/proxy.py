@@ -5,13 +5,15 @@ import threading
 
 class Proxy:
     """mode: "pass"; "refuse" (not listening, connections cut); "hang" (accepts and says nothing); "silence" (forwards the
-    question, keeps the answer); bytes: these instead of every answer. Changing it cuts the connections that there are."""
+    question, keeps the answer); bytes: these instead of every answer. Changing it cuts the connections that there are.
+    late: seconds that each piece of an answer is kept back."""
 
     def __init__(self, host, port):
         self.target = (host, port)
         self.lock = threading.Lock()
         self.open, self.asked, self.mode = set(), 0, "pass"
         self.listener = None
+        self.late, self.forever = 0, threading.Event()
         self.port = 0
         self._listen()
 
@@ -85,6 +87,7 @@ class Proxy:
     def _pump(self, server, client, swallow):
         try:
             while data := server.recv(65536):
+                self.forever.wait(self.late)
                 if not swallow:
                     client.sendall(data)
         except OSError:

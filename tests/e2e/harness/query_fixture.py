@@ -1,5 +1,4 @@
 """A small shop in a search index of its own, a query-api in front of it, and ways to ask it."""
-import os
 import time
 
 import requests
@@ -64,12 +63,7 @@ class Shop:
 
     def start(self):
         self.api.start(deadline=30)
-        eventually(self._has_categories, 10, "categories on every loop")
         return self
-
-    def _has_categories(self):
-        """On each loop: they load them by themselves, and connections go to them in turn."""
-        return all(requests.get(self.url + "/v1/categories/tree", timeout=10).status_code == 200 for _ in range(2 * os.cpu_count()))
 
     def close(self):
         self.session.close()
