@@ -1,6 +1,7 @@
 /* answer_json: the same trees as json_parse, and the same refusals. */
 #include "tests/unit/test.h"
 #include "query-api/search/answer_json.h"
+#include <stdio.h>
 
 static struct arena arena, other;
 
