@@ -184,17 +184,17 @@ static bool choose_old(struct job_runner *r, struct job_run *run, struct error *
 
 /* -- verify -- */
 
-static bool refresh(struct job_runner *r, const char *index, struct error *reterr) {
+bool job_run_refresh(struct job_runner *r, const char *index, struct error *reterr) {
     _cleanup_(buf_done) struct buf path = BUF_INIT(512), answer = BUF_INIT(1 << 20);
     buf_printf(&path, "/%s/_refresh", index);
-    return es_call(es(r), "POST", path.data, (struct slice){0}, REFRESH_USEC, NULL, &answer, reterr);
+    return buf_ok(&path) && es_call(es(r), "POST", path.data, (struct slice){0}, REFRESH_USEC, NULL, &answer, reterr);
 }
 
 static bool begin_check(struct job_runner *r, struct job_run *run, struct error *reterr) {
     int place = place_of(r, run->record.index);
     if (place < 0)
         return true; /* the next term has it */
-    if (!refresh(r, run->record.index, reterr))
+    if (!job_run_refresh(r, run->record.index, reterr))
         return false;
     if (run->rounds == 0) {
         run->record.total = job_scan_estimate(r->client, database(r), NULL, 0);

@@ -1,4 +1,3 @@
-#include "core/cleanup.h"
 #include "core/log.h"
 #include "projector/engine/dead_letter.h"
 #include "projector/engine/lag.h"
@@ -235,14 +234,20 @@ bool job_run_save(struct job_runner *r, struct job_run *run, struct error *reter
     return false;
 }
 
+static bool has_changed(struct job_runner *r, const struct job_run *run) {
+    pthread_mutex_lock(&r->lock);
+    bool changed = run->changed;
+    pthread_mutex_unlock(&r->lock);
+    return changed;
+}
+
 static void say(struct job_runner *r, struct job_run *run) {
     usec_t now = clock_now_usec();
     if (now - run->said_at < SAY_USEC)
         return;
     run->said_at = now;
-    double seconds = (double)(now - run->started_at) / 1e6;
     int64_t done = done_of(r, run), left = run->record.total - done;
-    double rate = seconds > 0 ? (double)(done - run->started_done) / seconds : 0;
+    double rate = rate_of(run, done);
     log_info("job.progress", LOG_STR("job", run->record.id), LOG_STR("phase", job_phase_names[run->record.phase]),
              LOG_INT("done", done), LOG_INT("total", run->record.total), LOG_INT("docs_per_second", (int64_t)rate),
              LOG_INT("eta_seconds", rate > 0 && left > 0 ? (int64_t)((double)left / rate) : 0));
@@ -390,19 +395,11 @@ static bool scan_page(struct job_runner *r, struct job_run *run, struct segment 
     return true;
 }
 
-static bool refresh_index(struct job_runner *r, struct error *reterr) {
-    _cleanup_(buf_done) struct buf path = BUF_INIT(512);
-    _cleanup_(buf_done) struct buf answer = BUF_INIT(1 << 20);
-    buf_printf(&path, "/%s/_refresh", r->conf->index);
-    return buf_ok(&path) && es_call(&r->conf->options->es, "POST", path.data, (struct slice){0}, 30 * USEC_PER_SEC, NULL,
-                                    &answer, reterr);
-}
-
 /* Counting looks at the index while nothing is marked: its pages need no ack. */
 static bool count_page(struct job_runner *r, struct job_run *run, struct segment *segment, bool *ret_last,
                        struct error *reterr) {
     size_t seen;
-    if (run->walked == 0 && !refresh_index(r, reterr)) /* what was just written shall be seen */
+    if (run->walked == 0 && !job_run_refresh(r, r->conf->index, reterr)) /* what was just written shall be seen */
         return false;
     if (!job_scan_orphans(r->client, r->conf->options->mongo.database, &r->conf->options->es, r->conf->index,
                           run->record.after, ORPHAN_PAGE, &run->ahead, segment, &seen, ret_last, reterr))
@@ -504,10 +501,7 @@ static bool recount(struct job_runner *r, struct job_run *run, bool *busy, struc
 static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct error *reterr) {
     if (run->gone)
         return true;
-    pthread_mutex_lock(&r->lock);
-    bool changed = run->changed;
-    pthread_mutex_unlock(&r->lock);
-    if (changed && clock_now_usec() - run->saved_at >= SAVE_USEC && !job_run_save(r, run, reterr))
+    if (has_changed(r, run) && clock_now_usec() - run->saved_at >= SAVE_USEC && !job_run_save(r, run, reterr))
         return false;
     if (run->gone)
         return true;
@@ -556,7 +550,7 @@ static void *runner_main(void *arg) {
         }
     }
     for (struct job_run *run = r->runs; run; run = run->next)
-        if (!run->gone && run->changed && lease_is_valid(r->conf->lease))
+        if (!run->gone && has_changed(r, run) && lease_is_valid(r->conf->lease))
             job_run_save(r, run, &(struct error){0});
     job_reindex_stop(r);
     mongoc_client_pool_push(r->conf->pool, r->client);

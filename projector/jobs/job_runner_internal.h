@@ -5,26 +5,27 @@
 #include "projector/jobs/jobs.h"
 #include <pthread.h>
 
-/* One active job: how far it has been read (ahead), and how far it is done (record). */
+/* One active job: how far it has been read (ahead), and how far it is done (record). What acks change is under the runner's
+ * lock, and in words of its own: compilers read flags that are neighbours at once. */
 struct job_run {
     struct job_run *next;
-    struct job_record record; /* as far as it is acked; cursor, done and phase_acked under the runner's lock */
+    struct job_record record; /* as far as it is acked; cursor and done under the lock */
     struct job_cursor ahead;
-    bool produced;    /* all pages of this phase are out */
-    bool phase_acked; /* and finished */
-    bool changed;     /* since it was stored */
-    bool gone;        /* done or superseded: kept for the segments that point here */
-    bool seen;        /* in the last reload */
-    unsigned flying;  /* segments that are not acked; under the lock */
-    int64_t walked;   /* documents of the index looked at, in this phase */
+    int64_t walked;    /* documents of the index looked at, in this phase */
     int64_t recounted; /* orphans among them, while it waits */
+    unsigned flying;   /* segments that are not acked; under the lock, as the next two */
+    bool phase_acked;  /* all pages of this phase are out and finished */
+    bool changed;      /* since it was stored */
     usec_t recount_at, recount_begun;
     usec_t saved_at, said_at, started_at;
     int64_t started_done;
-    usec_t next_at;   /* throttled: when the next page is due */
+    usec_t next_at; /* throttled: when the next page is due */
+    bool produced;  /* all pages of this phase are out */
+    bool gone;      /* done or superseded: kept for the segments that point here */
+    bool seen;      /* in the last reload */
+    unsigned rounds;         /* of verification and repair */
     struct job_check *check; /* reindex: the verification under way */
-    unsigned rounds;  /* of verification and repair */
-    struct buf repairs; /* ids that differ: each a byte of length and so many bytes */
+    struct buf repairs;      /* ids that differ: each a byte of length and so many bytes */
 };
 
 struct job_position {
@@ -56,3 +57,5 @@ bool job_run_enter_phase(struct job_runner *r, struct job_run *run, enum job_pha
 bool job_run_finish(struct job_runner *r, struct job_run *run, enum job_state state, struct error *reterr);
 /* Takes the segment; `last`: the phase is over once it is acked. */
 bool job_run_post(struct job_runner *r, struct job_run *run, struct segment *segment, bool last, struct error *reterr);
+/* What was written to the index before is seen by searches afterwards. */
+bool job_run_refresh(struct job_runner *r, const char *index, struct error *reterr);

@@ -5,9 +5,10 @@ import time
 import pytest
 import requests
 from bson import Int64
+from harness.command import Commands
 from harness.http_proxy import HttpProxy
 from harness.planting import DEAD, MISSING, STALE, Planter, Verify, Writers
-from harness.shop import PREFIX, add_category, document, insert, letters, no_job_runs, physical, state
+from harness.shop import FAST_LEASE, PREFIX, add_category, document, insert, letters, no_job_runs, physical, state
 from harness.tcp_proxy import TcpProxy
 
 QUIET = {"projector.verify_rate": 0}  # the continuous verification of the daemon is not what is tested
@@ -247,6 +248,29 @@ def test_continuous_verification_repairs(corner, shop, checker, eventually, rng)
     assert projector.metric(PREFIX + "verify_compared_total") > 1500
     stored = state(corner).find_one({"_id": "verify"})
     assert stored["verified_as_of"].timestamp() > planted_at - 1
+
+
+def test_a_reindex_under_continuous_verification(corner, shop, checker, eventually, rng):
+    """The index that is walked is swapped while writers go on; what is damaged in the new one is found there."""
+    projector = shop(LIVE + 300, **FAST_LEASE, **CONTINUOUS)
+    commands, before = Commands(corner, FAST_LEASE), physical(corner)
+
+    def passes():
+        return projector.metric(PREFIX + "verify_passes_total")
+
+    with Writers(corner, rng, range(LIVE), category=3, parents=["1/", "9/"]):
+        job = commands("reindex", "--detach", "--json", "--throttle", "100").events[0]["id"]
+        commands("jobs", "pause", job)
+        eventually(lambda already=passes(): passes() > already, 60, "the old index is walked meanwhile")
+        commands("jobs", "throttle", job, "off")
+        commands("jobs", "resume", job)
+        assert commands("jobs", "wait", job, "--json").result["state"] == "done" and physical(corner) != before
+        plant_all(Planter(corner, rng, [f"p{n:06}" for n in old_products(LIVE + 300)]), 20)
+        corner.refresh()
+        planted_at = time.time()
+        eventually(lambda: projector.metric(PREFIX + "verified_as_of_timestamp_seconds") > planted_at, 120, "verified since")
+    checker.assert_equal(60, at_least=700)
+    assert found(projector) == {"missing": 20, "stale": 20, "orphaned": 20}
 
 
 def test_continuous_verification_only_tells(corner, shop, eventually, rng):
