@@ -21,12 +21,18 @@ struct values {
     size_t count, cap;
 };
 
-/* The aggregation of an attribute facet: f<index> or s<index>. */
+/* Where an answer has a facet's aggregations, f<index>... or s<index>...; NULL: nowhere. */
+struct place {
+    const struct json *forms[FORMS];
+};
+
 struct source {
     char kind;
     size_t index;
-    bool cut[FORMS];     /* there are more values than were asked for */
-    struct values again; /* counts of the second answer, by term */
+    struct place first, second; /* answers */
+    bool cut[FORMS];            /* there are more values than were asked for */
+    bool shared;                /* an attribute counted together with others */
+    struct values again;        /* counts of the second answer, by term */
 };
 
 struct facets {
@@ -113,11 +119,35 @@ static void merge_values(struct values *v) {
     v->count = n + 1;
 }
 
-/* A facet that was not counted by form stands in the place of the flat one, and nothing in the other's. */
-static const struct json *others(const struct json *agg, enum form form) {
-    static const char *const names[] = {[FLAT] = "flat", [VARIED] = "varied"};
-    const struct json *counted = json_get(agg, names[form]);
-    return counted ? json_get(counted, "o") : form == FLAT ? agg : NULL;
+/* The scope of the facet: of its own, that of all without a filter of their own, or none (search_query.h). */
+static struct place place_of(const struct json *aggs, const struct source *source, bool own) {
+    char name[24];
+    snprintf(name, sizeof(name), "o%c%zu", source->kind, source->index);
+    const struct json *scope = json_get(aggs, name);
+    if (!scope && !own)
+        scope = json_get(aggs, "o");
+    if (!scope)
+        scope = aggs;
+    return (struct place){{[FLAT] = scope, [VARIED] = json_get(json_get(scope, "varied"), "o")}};
+}
+
+static struct source source_of(const struct facets *s, char kind, size_t index, bool own) {
+    struct source source = {.kind = kind, .index = index};
+    source.first = place_of(s->aggs, &source, own);
+    source.second = place_of(s->context->second, &source, own);
+    return source;
+}
+
+/* The facet's aggregation, or that with this suffix to its name. */
+static const struct json *counted(const struct source *source, const struct place *place, enum form form,
+                                  const char *suffix) {
+    char name[32];
+    snprintf(name, sizeof(name), "%c%zu%s", source->kind, source->index, suffix);
+    return json_get(place->forms[form], name);
+}
+
+static const struct json *buckets_of(const struct source *source, const struct place *place, enum form form) {
+    return json_get(counted(source, place, form, ""), "buckets");
 }
 
 /* What the second answer says of a term. False if it does not. */
@@ -218,11 +248,11 @@ static void write_values(struct facets *s, struct value_count *items, size_t cou
     json_write_object_end(s->w);
 }
 
-static void write_brand(struct facets *s, const struct json *agg, const struct filter *own) {
+static void write_brand(struct facets *s, const struct source *source, const struct filter *own) {
     struct values v = {0};
-    collect_buckets(s, &v, json_get(json_get(agg, "v"), "buckets"), FLAT);
-    uint64_t other = count_of(json_get(json_get(agg, "v"), "sum_other_doc_count"));
-    const struct json *selected = json_get(json_get(agg, "sel"), "buckets");
+    collect_buckets(s, &v, buckets_of(source, &source->first, FLAT), FLAT);
+    uint64_t other = count_of(json_get(counted(source, &source->first, FLAT, ""), "sum_other_doc_count"));
+    const struct json *selected = json_get(counted(source, &source->first, FLAT, "sel"), "buckets");
     for (const struct json *b = json_is(selected, JSON_ARRAY) ? selected->child : NULL; b; b = b->next) {
         size_t i = 0;
         while (i < v.count && !slice_eq(v.items[i].value, key_of(b)))
@@ -246,30 +276,28 @@ static bool split_attr(struct slice text, struct slice *ret_name, struct slice *
     return true;
 }
 
-static const struct json *source_agg(const struct json *aggs, const struct source *source) {
-    char name[24];
-    snprintf(name, sizeof(name), "%c%zu", source->kind, source->index);
-    return json_get(aggs, name);
-}
-
-static void collect_again(struct facets *s, struct source *source) {
-    const struct json *agg = source_agg(s->context->second, source);
-    collect_buckets(s, &source->again, json_get(json_get(others(agg, FLAT), "v"), "buckets"), FLAT);
-    collect_buckets(s, &source->again, json_get(json_get(others(agg, VARIED), "v"), "buckets"), VARIED);
-    merge_values(&source->again);
+/* One of the two lists of an attribute. It may stand among those of others, all in one; that one cut off, the second answer
+ * has it by itself. */
+static const struct json *attr_list(struct source *source, enum form form) {
+    const struct json *list = counted(source, &source->first, form, "");
+    if (list || form != FLAT)
+        return list;
+    list = counted(source, &source->second, form, "");
+    source->shared = !list;
+    return list ? list : json_get(source->first.forms[form], "attrs");
 }
 
 static void collect_attr(struct facets *s, struct values *v, struct source *source, uint64_t *ret_other) {
-    const struct json *agg = source_agg(s->aggs, source);
-    collect_again(s, source);
     for (size_t i = 0; i < FORMS; i++) {
-        const struct json *list = json_get(others(agg, (enum form)i), "v");
+        const struct json *list = attr_list(source, (enum form)i);
         uint64_t other = count_of(json_get(list, "sum_other_doc_count"));
         collect_buckets(s, v, json_get(list, "buckets"), (enum form)i);
         source->cut[i] = other > 0;
         *ret_other += other;
+        collect_buckets(s, &source->again, buckets_of(source, &source->second, (enum form)i), (enum form)i);
     }
     merge_values(v);
+    merge_values(&source->again);
     for (size_t i = 0; i < v->count; i++) {
         struct value_count *item = &v->items[i];
         item->doubt = (!item->in[FLAT] && source->cut[FLAT]) || (!item->in[VARIED] && source->cut[VARIED]);
@@ -282,6 +310,8 @@ static void write_attr(struct facets *s, struct source source, struct slice name
     struct values v = {0};
     uint64_t other = 0;
     collect_attr(s, &v, &source, &other);
+    if (source.shared && source.cut[FLAT])
+        note_doubt(s, &source, (struct slice){0});
     size_t n = 0;
     for (size_t i = 0; i < v.count; i++) {
         struct value_count *item = &v.items[i];
@@ -357,7 +387,7 @@ static void write_all_attrs(struct facets *s, struct source source) {
         if (f->dim != DIM_ATTR || f->strict || named_facet(s->p, f->name))
             continue;
         write_attr_key(s, f->name);
-        write_attr(s, (struct source){.kind = 's', .index = k}, f->name, f);
+        write_attr(s, source_of(s, 's', k, true), f->name, f);
     }
     collect_attr(s, &v, &source, &other);
     size_t n = group_by_name(s, &v, &groups);
@@ -374,7 +404,7 @@ static void write_all_attrs(struct facets *s, struct source source) {
     }
 }
 
-static void write_stock(struct facets *s, const struct json *agg, const struct filter *own) {
+static void write_stock(struct facets *s, const struct source *source, const struct filter *own) {
     static const char *const keys[] = {"true", "false"};
     json_write_object(s->w);
     json_write_key(s->w, "type");
@@ -383,8 +413,8 @@ static void write_stock(struct facets *s, const struct json *agg, const struct f
     json_write_array(s->w);
     for (size_t i = 0; i < 2; i++) {
         uint64_t count = 0;
-        count += bucket_products(json_get(json_get(json_get(others(agg, FLAT), "v"), "buckets"), keys[i]));
-        count += bucket_products(json_get(json_get(json_get(others(agg, VARIED), "v"), "buckets"), keys[i]));
+        count += bucket_products(json_get(buckets_of(source, &source->first, FLAT), keys[i]));
+        count += bucket_products(json_get(buckets_of(source, &source->first, VARIED), keys[i]));
         write_value(s, slice_str(keys[i]), count, is_selected(own, slice_str(keys[i])));
     }
     json_write_array_end(s->w);
@@ -393,10 +423,14 @@ static void write_stock(struct facets *s, const struct json *agg, const struct f
     json_write_object_end(s->w);
 }
 
-static void fold_bound(const struct json *form, const char *name, double *bound, bool greater) {
-    double v;
-    if (json_double(json_get(json_get(form, name), "value"), &v) && (isnan(*bound) || (v > *bound) == greater))
-        *bound = v;
+/* The lowest ("min") or highest price of both forms, or NAN. */
+static double bound_of(const struct source *source, const char *which, bool greater) {
+    double bound = NAN, v;
+    for (size_t i = 0; i < FORMS; i++)
+        if (json_double(json_get(counted(source, &source->first, (enum form)i, which), "value"), &v) &&
+            (isnan(bound) || (v > bound) == greater))
+            bound = v;
+    return bound;
 }
 
 static void write_bound_or_null(struct facets *s, const char *key, double v) {
@@ -417,8 +451,7 @@ static const struct json *nth(const struct json *array, size_t n) {
 }
 
 /* Both ends belong to the bucket, as in price=from..to: asking for it gives the count. */
-static void write_histogram(struct facets *s, const struct json *flat, const struct json *varied) {
-    const struct json *a = json_get(json_get(flat, "v"), "buckets"), *b = json_get(json_get(varied, "v"), "buckets");
+static void write_histogram(struct facets *s, const struct json *a, const struct json *b) {
     json_write_key(s->w, "histogram");
     json_write_array(s->w);
     for (size_t i = 0; i < search_price_step_count; i++) {
@@ -440,19 +473,13 @@ static void write_histogram(struct facets *s, const struct json *flat, const str
     json_write_array_end(s->w);
 }
 
-static void write_price(struct facets *s, const struct json *agg, const struct filter *own) {
-    const struct json *flat = others(agg, FLAT), *varied = others(agg, VARIED);
-    double min = NAN, max = NAN;
-    fold_bound(flat, "min", &min, false);
-    fold_bound(varied, "min", &min, false);
-    fold_bound(flat, "max", &max, true);
-    fold_bound(varied, "max", &max, true);
+static void write_price(struct facets *s, const struct source *source, const struct filter *own) {
     json_write_object(s->w);
     json_write_key(s->w, "type");
     json_write_str(s->w, "range");
-    write_bound_or_null(s, "min", min);
-    write_bound_or_null(s, "max", max);
-    write_histogram(s, flat, varied);
+    write_bound_or_null(s, "min", bound_of(source, "min", false));
+    write_bound_or_null(s, "max", bound_of(source, "max", true));
+    write_histogram(s, buckets_of(source, &source->first, FLAT), buckets_of(source, &source->first, VARIED));
     json_write_key(s->w, "selected");
     json_write_array(s->w);
     for (size_t i = 0; own && i < own->range_count; i++) {
@@ -490,9 +517,9 @@ static size_t collect_nodes(struct facets *s, const struct json *buckets, const 
     return n;
 }
 
-static void write_categories(struct facets *s, const struct json *agg, const struct filter *own) {
+static void write_categories(struct facets *s, const struct source *source, const struct filter *own) {
     struct category_node *nodes = NULL;
-    size_t count = collect_nodes(s, json_get(json_get(agg, "v"), "buckets"), own, &nodes);
+    size_t count = collect_nodes(s, buckets_of(source, &source->first, FLAT), own, &nodes);
     if (count == SIZE_MAX || !category_nodes_sort(s->context->categories, nodes, count, s->context->arena)) {
         s->out_of_memory = true;
         count = 0;
@@ -510,7 +537,7 @@ bool facet_result_write(struct json_write *w, const struct search_params *params
                         const struct search_result_context *context) {
     static const struct {
         const char *key;
-        void (*write)(struct facets *s, const struct json *agg, const struct filter *own);
+        void (*write)(struct facets *s, const struct source *source, const struct filter *own);
     } kinds[] = {[DIM_CATEGORY] = {"category", write_categories},
                  [DIM_BRAND] = {"brand", write_brand},
                  [DIM_PRICE] = {"price", write_price},
@@ -519,18 +546,16 @@ bool facet_result_write(struct json_write *w, const struct search_params *params
     json_write_object(w);
     for (size_t i = 0; i < params->facet_count; i++) {
         const struct facet *facet = &params->facets[i];
-        char name[24];
-        snprintf(name, sizeof(name), "f%zu", i);
-        const struct json *agg = json_get(aggregations, name);
         const struct filter *own = search_params_filter(params, facet->dim, facet->name);
+        struct source source = source_of(&s, 'f', i, own != NULL);
         if (facet->dim != DIM_ATTR) {
             json_write_key(w, kinds[facet->dim].key);
-            kinds[facet->dim].write(&s, agg, own);
+            kinds[facet->dim].write(&s, &source, own);
         } else if (slice_eq(facet->name, SLICE("*"))) {
-            write_all_attrs(&s, (struct source){.kind = 'f', .index = i});
+            write_all_attrs(&s, source);
         } else {
             write_attr_key(&s, facet->name);
-            write_attr(&s, (struct source){.kind = 'f', .index = i}, facet->name, own);
+            write_attr(&s, source, facet->name, own);
         }
     }
     json_write_object_end(w);

@@ -10,9 +10,35 @@ const int64_t search_price_steps[] = {0,       100,     200,      500,      1000
 const size_t search_price_step_count = sizeof(search_price_steps) / sizeof(search_price_steps[0]);
 /* ---- facets ---- */
 
-static void write_terms_agg(struct json_write *w, const char *name, const char *field, unsigned size) {
-    json_write_key(w, name);
+/* A facet that is counted, and what its aggregations are called. */
+struct counted {
+    const struct facet *facet;
+    char name[24];
+};
+
+/* Facets that leave out the same filter: they count the same products. */
+struct scope {
+    const struct filter *own; /* NULL: none is left out */
+    struct counted facets[SEARCH_FACETS_MAX];
+    size_t count;
+};
+
+static void scope_add(struct scope *scope, char kind, size_t index, const struct facet *facet) {
+    struct counted *added = &scope->facets[scope->count++];
+    added->facet = facet;
+    snprintf(added->name, sizeof(added->name), "%c%zu", kind, index);
+}
+
+/* "f0min":{ */
+static void write_agg(struct json_write *w, const char *name, const char *suffix) {
+    char key[32];
+    snprintf(key, sizeof(key), "%s%s", name, suffix);
+    json_write_key(w, key);
     json_write_object(w);
+}
+
+static void write_terms_agg(struct json_write *w, const char *name, const char *suffix, const char *field, size_t size) {
+    write_agg(w, name, suffix);
     json_write_key(w, "terms");
     json_write_object(w);
     json_write_key(w, "field");
@@ -21,26 +47,38 @@ static void write_terms_agg(struct json_write *w, const char *name, const char *
     json_write_uint(w, size);
 }
 
-/* Values of this attribute, all or those that are looked for. In Lucene's regular expressions every character that could
- * mean something is escaped. OpenSearch 2.16 to 2.19.3 takes a plain text and ".*" for a prefix and fails with 500 if it sorts
- * behind every term of the field (its issue 19636); it does not look so closely at ".{0,}", which is the same. */
-static void write_include(struct search_writer *q, struct slice attr) {
-    struct buf pattern = BUF_INIT(SEARCH_VALUE_MAX_BYTES * 2 + 6 + SEARCH_FIND_MAX_BYTES);
-    for (size_t i = 0; i < attr.len && i < SEARCH_VALUE_MAX_BYTES; i++) {
-        unsigned char c = (unsigned char)attr.data[i];
+/* In Lucene's regular expressions every character that could mean something is escaped. */
+static void append_escaped(struct buf *pattern, struct slice text) {
+    for (size_t i = 0; i < text.len && i < SEARCH_VALUE_MAX_BYTES; i++) {
+        unsigned char c = (unsigned char)text.data[i];
         bool plain =
             c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
         if (!plain)
-            buf_append_char(&pattern, '\\');
-        buf_append_char(&pattern, (char)c);
+            buf_append_char(pattern, '\\');
+        buf_append_char(pattern, (char)c);
     }
-    buf_append_char(&pattern, '=');
-    if (q->p->facet_find.data)
+}
+
+/* OpenSearch 2.16 to 2.19.3 takes a plain text and ".*" for a prefix and fails with 500 if it sorts behind every term of the
+ * field (its issue 19636); it does not look so closely at ".{0,}", which is the same. */
+static const char ANY_VALUE[] = "=.{0,}";
+
+static void write_pattern(struct json_write *w, const struct buf *pattern) {
+    json_write_key(w, "include");
+    json_write_string(w, buf_ok(pattern) ? pattern->data : NULL, buf_ok(pattern) ? pattern->len : 0);
+}
+
+/* Values of this attribute, all or those that are looked for. */
+static void write_include(struct search_writer *q, struct slice attr) {
+    struct buf pattern = BUF_INIT(SEARCH_VALUE_MAX_BYTES * 2 + 6 + SEARCH_FIND_MAX_BYTES);
+    append_escaped(&pattern, attr);
+    if (q->p->facet_find.data) {
+        buf_append_char(&pattern, '=');
         buf_append(&pattern, q->p->facet_find.data, q->p->facet_find.len);
-    else
-        buf_append_str(&pattern, ".{0,}");
-    json_write_key(&q->w, "include");
-    json_write_string(&q->w, buf_ok(&pattern) ? pattern.data : NULL, buf_ok(&pattern) ? pattern.len : 0);
+    } else {
+        buf_append_str(&pattern, ANY_VALUE);
+    }
+    write_pattern(&q->w, &pattern);
     buf_done(&pattern);
 }
 
@@ -58,25 +96,25 @@ static void write_included_terms(struct search_writer *q) {
     json_write_array_end(&q->w);
 }
 
-static void write_attr_values(struct search_writer *q, enum form form, struct slice attr) {
+static void write_attr(struct search_writer *q, enum form form, const struct counted *c) {
     struct json_write *w = &q->w;
-    bool all = slice_eq(attr, SLICE("*"));
+    bool all = slice_eq(c->facet->name, SLICE("*"));
     size_t size = q->terms ? q->term_count : all ? SEARCH_ATTR_VALUES_ALL : SEARCH_ATTR_VALUES;
-    write_terms_agg(w, "v", search_filter_field(form, DIM_ATTR), (unsigned)size);
+    write_terms_agg(w, c->name, "", search_filter_field(form, DIM_ATTR), size);
     if (q->terms)
         write_included_terms(q);
     else if (!all)
-        write_include(q, attr);
+        write_include(q, c->facet->name);
     json_write_object_end(w);
     if (form == FORM_VARIED)
         write_reverse_nested(w);
     json_write_object_end(w);
 }
 
-static void write_stock_buckets(struct json_write *w, enum form form) {
+static void write_stock(struct search_writer *q, enum form form, const struct counted *c) {
+    struct json_write *w = &q->w;
     const char *field = search_filter_field(form, DIM_STOCK);
-    json_write_key(w, "v");
-    json_write_object(w);
+    write_agg(w, c->name, "");
     json_write_key(w, "filters");
     json_write_object(w);
     json_write_key(w, "filters");
@@ -92,29 +130,30 @@ static void write_stock_buckets(struct json_write *w, enum form form) {
     json_write_object_end(w);
 }
 
-static void write_metric_agg(struct json_write *w, const char *name, const char *field) {
-    json_write_key(w, name);
-    json_write_object(w);
-    json_write_key(w, name);
+/* Of all SKUs together the product itself says it. */
+static void write_bound(struct json_write *w, enum form form, const char *name, const char *which) {
+    write_agg(w, name, which);
+    json_write_key(w, which);
     json_write_object(w);
     json_write_key(w, "field");
-    json_write_str(w, field);
+    json_write_str(w, form != FORM_ANY                       ? search_filter_field(form, DIM_PRICE)
+                      : slice_eq(slice_str(which), SLICE("min")) ? "price_min"
+                                                                 : "price_max");
     json_write_object_end(w);
     json_write_object_end(w);
 }
 
-static void write_price_buckets(struct json_write *w, enum form form, bool bounds) {
-    const char *field = search_filter_field(form, DIM_PRICE);
-    write_metric_agg(w, "min", field);
-    write_metric_agg(w, "max", field);
-    if (bounds)
+static void write_price(struct search_writer *q, enum form form, const struct counted *c) {
+    struct json_write *w = &q->w;
+    write_bound(w, form, c->name, "min");
+    write_bound(w, form, c->name, "max");
+    if (c->facet->bounds)
         return;
-    json_write_key(w, "v");
-    json_write_object(w);
+    write_agg(w, c->name, "");
     json_write_key(w, "range");
     json_write_object(w);
     json_write_key(w, "field");
-    json_write_str(w, field);
+    json_write_str(w, search_filter_field(form, DIM_PRICE));
     json_write_key(w, "ranges");
     json_write_array(w);
     for (size_t i = 0; i < search_price_step_count; i++) {
@@ -134,117 +173,143 @@ static void write_price_buckets(struct json_write *w, enum form form, bool bound
     json_write_object_end(w);
 }
 
-static void write_variant_buckets(struct search_writer *q, enum form form, const struct facet *facet) {
-    if (facet->dim == DIM_ATTR)
-        write_attr_values(q, form, facet->name);
-    else if (facet->dim == DIM_STOCK)
-        write_stock_buckets(&q->w, form);
-    else
-        write_price_buckets(&q->w, form, facet->bounds);
-}
-
-/* {"o":{"filter":<other selections>,"aggs":{...}}} within one form. An attribute that stands with the product is
- * counted there, whatever its SKUs: they had their say in the filter around this. */
-static void write_others(struct search_writer *q, enum form form, const struct facet *facet, const struct filter *own) {
+static void write_brand(struct search_writer *q, const struct counted *c, const struct filter *own) {
     struct json_write *w = &q->w;
-    json_write_key(w, "aggs");
-    json_write_object(w);
-    json_write_key(w, "o");
-    json_write_object(w);
-    json_write_key(w, "filter");
-    search_filter_begin(w);
-    if (form == FORM_VARIED || facet->dim != DIM_ATTR)
-        search_filter_sku(q, form, VISIBLE_ALL, own);
-    search_filter_end(w);
-    json_write_key(w, "aggs");
-    json_write_object(w);
-    write_variant_buckets(q, form, facet);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
-}
-
-/* Without another condition on SKUs any of them counts: one list instead of two, and no look at nested documents. */
-static void write_whole_facet(struct search_writer *q, const struct facet *facet) {
-    json_write_key(&q->w, "aggs");
-    json_write_object(&q->w);
-    write_variant_buckets(q, FORM_ANY, facet);
-    json_write_object_end(&q->w);
-}
-
-static void write_variant_facet(struct search_writer *q, const struct facet *facet, const struct filter *own) {
-    struct json_write *w = &q->w;
-    static const char flat[] = "{\"exists\":{\"field\":\"flat.sku\"}}", varied[] = "{\"path\":\"variants\"}";
-    json_write_key(w, "aggs");
-    json_write_object(w);
-    json_write_key(w, "flat");
-    json_write_object(w);
-    json_write_key(w, "filter");
-    if (facet->dim == DIM_ATTR) {
-        search_filter_begin(w);
-        search_filter_any_sku(q, VISIBLE_ALL, own, false);
-        search_filter_end(w);
-    } else {
-        json_write_raw(w, flat, sizeof(flat) - 1);
-    }
-    write_others(q, FORM_FLAT, facet, own);
-    json_write_object_end(w);
-    json_write_key(w, "varied");
-    json_write_object(w);
-    json_write_key(w, "nested");
-    json_write_raw(w, varied, sizeof(varied) - 1);
-    write_others(q, FORM_VARIED, facet, own);
-    json_write_object_end(w);
-    json_write_object_end(w);
-}
-
-static void write_product_facet(struct search_writer *q, const struct facet *facet, const struct filter *own) {
-    struct json_write *w = &q->w;
-    bool brand = facet->dim == DIM_BRAND;
-    json_write_key(w, "aggs");
-    json_write_object(w);
-    write_terms_agg(w, "v", brand ? "brand" : "category_paths", brand ? q->p->facet_size : SEARCH_CATEGORY_NODES);
-    if (brand && q->p->facet_find.data) {
+    write_terms_agg(w, c->name, "", "brand", q->p->facet_size);
+    if (q->p->facet_find.data) {
         json_write_key(w, "include");
         json_write_slice(w, q->p->facet_find);
     }
     json_write_object_end(w);
     json_write_object_end(w);
-    if (brand && own) {
-        write_terms_agg(w, "sel", "brand", (unsigned)own->value_count);
-        json_write_key(w, "include");
-        json_write_array(w);
-        for (size_t i = 0; i < own->value_count; i++)
-            json_write_slice(w, own->values[i]);
-        json_write_array_end(w);
-        json_write_object_end(w);
-        json_write_object_end(w);
-    }
+    if (!own)
+        return;
+    write_terms_agg(w, c->name, "sel", "brand", own->value_count);
+    json_write_key(w, "include");
+    json_write_array(w);
+    for (size_t i = 0; i < own->value_count; i++)
+        json_write_slice(w, own->values[i]);
+    json_write_array_end(w);
+    json_write_object_end(w);
     json_write_object_end(w);
 }
 
-/* A facet with every selection but its own. The conditions on SKUs stand inside the forms of a variant facet. */
-static void write_facet(struct search_writer *q, char kind, size_t index, const struct facet *facet,
-                        const struct filter *own) {
+static void write_categories(struct search_writer *q, const struct counted *c) {
+    write_terms_agg(&q->w, c->name, "", "category_paths", SEARCH_CATEGORY_NODES);
+    json_write_object_end(&q->w);
+    json_write_object_end(&q->w);
+}
+
+static bool is_named_attr(const struct facet *facet) {
+    return facet->dim == DIM_ATTR && !slice_eq(facet->name, SLICE("*"));
+}
+
+/* (a|b)=.{0,} of the attributes asked for by name. Returns their number; 0 if there are less than two or too many of them. */
+static size_t attrs_pattern(const struct scope *scope, struct buf *pattern) {
+    size_t n = 0;
+    for (size_t i = 0; i < scope->count; i++)
+        if (is_named_attr(scope->facets[i].facet)) {
+            buf_append_char(pattern, n++ ? '|' : '(');
+            append_escaped(pattern, scope->facets[i].facet->name);
+        }
+    buf_append_char(pattern, ')');
+    buf_append_str(pattern, ANY_VALUE);
+    return n < 2 || !buf_ok(pattern) ? 0 : n;
+}
+
+/* One pass over the attributes of all products instead of one for each facet: it is what most pages cost. */
+static bool write_attrs(struct search_writer *q, enum form form, const struct scope *scope) {
+    struct buf pattern = BUF_INIT(SEARCH_PATTERN_MAX_BYTES);
+    size_t n = form == FORM_ANY && !q->terms && !q->p->facet_find.data ? attrs_pattern(scope, &pattern) : 0;
+    if (n) {
+        write_terms_agg(&q->w, "attrs", "", search_filter_field(form, DIM_ATTR), n * SEARCH_ATTR_VALUES);
+        write_pattern(&q->w, &pattern);
+        json_write_object_end(&q->w);
+        json_write_object_end(&q->w);
+    }
+    buf_done(&pattern);
+    return n > 0;
+}
+
+/* The facets of a scope as they are counted in one form; of variants only what is theirs. */
+static void write_form(struct search_writer *q, enum form form, const struct scope *scope) {
+    bool together = write_attrs(q, form, scope);
+    for (size_t i = 0; i < scope->count; i++) {
+        const struct counted *c = &scope->facets[i];
+        if (c->facet->dim == DIM_STOCK)
+            write_stock(q, form, c);
+        else if (c->facet->dim == DIM_PRICE)
+            write_price(q, form, c);
+        else if (c->facet->dim == DIM_ATTR && !(together && is_named_attr(c->facet)))
+            write_attr(q, form, c);
+        else if (c->facet->dim == DIM_BRAND && form != FORM_VARIED)
+            write_brand(q, c, scope->own);
+        else if (c->facet->dim == DIM_CATEGORY && form != FORM_VARIED)
+            write_categories(q, c);
+    }
+}
+
+/* The variants that meet every condition on them. */
+static void write_varied(struct search_writer *q, const struct scope *scope) {
+    static const char nested[] = "{\"path\":\"variants\"}";
     struct json_write *w = &q->w;
-    char name[24];
-    snprintf(name, sizeof(name), "%c%zu", kind, index);
-    json_write_key(w, name);
+    size_t i = 0;
+    while (i < scope->count && !dimension_is_variant(scope->facets[i].facet->dim))
+        i++;
+    if (i == scope->count)
+        return;
+    write_agg(w, "varied", "");
+    json_write_key(w, "nested");
+    json_write_raw(w, nested, sizeof(nested) - 1);
+    json_write_key(w, "aggs");
     json_write_object(w);
+    write_agg(w, "o", "");
     json_write_key(w, "filter");
     search_filter_begin(w);
-    search_filter_products(q, VISIBLE_SHOWN, own);
-    search_filter_attrs(q, VISIBLE_ALL, own);
-    if (!dimension_is_variant(facet->dim))
-        search_filter_any_sku(q, VISIBLE_ALL, own, false);
+    search_filter_sku(q, FORM_VARIED, VISIBLE_ALL, scope->own);
     search_filter_end(w);
-    if (!dimension_is_variant(facet->dim))
-        write_product_facet(q, facet, own);
-    else if (search_filter_any_variant(q, VISIBLE_ALL, own))
-        write_variant_facet(q, facet, own);
-    else
-        write_whole_facet(q, facet);
+    json_write_key(w, "aggs");
+    json_write_object(w);
+    write_form(q, FORM_VARIED, scope);
     json_write_object_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+/* The facets of a scope, under those of its filters that `query` has not. */
+static void write_scope(struct search_writer *q, const char *name, const struct scope *scope) {
+    struct json_write *w = &q->w;
+    if (scope->count == 0)
+        return;
+    bool forms = search_filter_any_variant(q, VISIBLE_ALL, scope->own);
+    bool narrowed = forms || search_filter_any_product(q, VISIBLE_SHOWN, scope->own);
+    if (narrowed) {
+        write_agg(w, "o", name);
+        json_write_key(w, "filter");
+        search_filter_begin(w);
+        search_filter_products(q, VISIBLE_SHOWN, scope->own);
+        if (search_filter_any_variant(q, VISIBLE_SHOWN, scope->own))
+            search_filter_condition(q, VISIBLE_ALL, scope->own, false);
+        search_filter_end(w);
+        json_write_key(w, "aggs");
+        json_write_object(w);
+    }
+    write_form(q, forms ? FORM_FLAT : FORM_ANY, scope);
+    if (forms)
+        write_varied(q, scope);
+    if (narrowed) {
+        json_write_object_end(w);
+        json_write_object_end(w);
+    }
+}
+
+/* A scope of one facet's own. */
+static void write_facet(struct search_writer *q, char kind, size_t index, const struct facet *facet,
+                        const struct filter *own) {
+    struct scope scope = {.own = own};
+    scope_add(&scope, kind, index, facet);
+    write_scope(q, scope.facets[0].name, &scope);
 }
 
 /* How many products have all words, whatever the filters: a filter must not make them few. */
@@ -277,9 +342,14 @@ static void write_facets(struct search_writer *q) {
     json_write_object(&q->w);
     if (strict)
         write_strict_count(q);
+    struct scope all = {0};
     for (size_t i = 0; i < p->facet_count; i++) {
         const struct facet *facet = &p->facets[i];
-        write_facet(q, 'f', i, facet, search_params_filter(p, facet->dim, facet->name));
+        const struct filter *own = search_params_filter(p, facet->dim, facet->name);
+        if (own)
+            write_facet(q, 'f', i, facet, own);
+        else
+            scope_add(&all, 'f', i, facet);
         if (facet->dim != DIM_ATTR || !slice_eq(facet->name, SLICE("*")))
             continue;
         for (size_t k = 0; k < p->filter_count; k++)
@@ -288,6 +358,7 @@ static void write_facets(struct search_writer *q) {
                 write_facet(q, 's', k, &selected, &p->filters[k]);
             }
     }
+    write_scope(q, "", &all);
     json_write_object_end(&q->w);
 }
 
@@ -453,7 +524,7 @@ bool search_counts_write(const struct search_params *p, const struct search_term
     json_write_object(&q.w);
     for (size_t i = 0; i < terms->count; i += q.term_count) {
         const struct search_term *first = &terms->items[i];
-        q.terms = first;
+        q.terms = first->term.data ? first : NULL;
         q.term_count = 1;
         while (i + q.term_count < terms->count && first[q.term_count].kind == first->kind &&
                first[q.term_count].index == first->index)

@@ -11,13 +11,14 @@
  * (nested ones counted as products by reverse_nested): of a price by the form of the product, of an attribute by where it
  * stands. Without them every SKU counts, and any.* has all of a product's in one place.
  *
- * Names of the aggregations, which search_result reads back:
- *   f<i>                  facet i of the parameters (a filter aggregation around what follows)
- *   s<i>                  facet.*: the attribute of filter i, selected, with its own exclusion
- *   inside a product facet:  v (terms), sel (terms of the selected values)
- *   inside a variant facet that no other selection on SKUs narrows:  v|min|max
- *   inside any other variant facet:  flat > o > {v|b..|min|max},  varied > o > {v > p | b.. > p | min|max}
- *     where o is the filter of the other selections and p is reverse_nested.
+ * Facets that leave out the same filter are a scope: its filter is looked at once. Names of the aggregations, which
+ * facet_result reads back:
+ *   f<i>      values of facet i of the parameters; f<i>min, f<i>max: of a price; f<i>sel: of the selected brands
+ *   s<i>      facet.*: those of the attribute of filter i, selected, with its own exclusion
+ *   attrs     those of all attributes of the scope that are asked for by name, if they can be had in one pass
+ *   varied>o  the same names once more for the variants that meet all conditions; each bucket > p (reverse_nested)
+ * They stand in o<f or s><i>, the scope of one facet that leaves out its own filter; in o, that of all others; or, where no
+ * filter is left, in no aggregation at all.
  * Pure. Thread: any. */
 #pragma once
 #include "core/json_write.h"
@@ -29,6 +30,7 @@ enum {
     SEARCH_ATTR_VALUES_ALL = 2000, /* of attr.*: values of all attributes together */
     SEARCH_CATEGORY_NODES = 10000,
     SEARCH_FIND_MAX_BYTES = 8192, /* of facet_find */
+    SEARCH_PATTERN_MAX_BYTES = 1000, /* of a regular expression: Elasticsearch's index.max_regex_length */
 };
 
 /* How long the engine keeps a view of the index for somebody who walks over it, from one page to the next. */
@@ -41,7 +43,7 @@ extern const size_t search_price_step_count;
 /* Writes the request body. False only if out failed (too large, no memory). */
 bool search_query_write(const struct search_params *p, struct buf *out);
 
-/* Terms (name=value) of the aggregation f<index> or s<index>. */
+/* Terms (name=value) of the aggregation f<index> or s<index>; data NULL: all of it, by itself. */
 struct search_term {
     char kind;
     size_t index;

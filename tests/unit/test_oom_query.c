@@ -86,14 +86,14 @@ static void make_answer(struct buf *b) {
     for (int i = 0; i < 20; i++)
         buf_printf(b, "%s{\"_source\":{\"id\":\"p%d\",\"name\":{\"en\":\"N\"},\"skus\":[\"s\"],\"flat\":{\"sku\":\"s\"}},"
                       "\"highlight\":{\"name.en\":[\"<em>N</em>\"]}}", i ? "," : "", i);
-    buf_append_str(b, "]},\"aggregations\":{\"f0\":{\"v\":{\"buckets\":[{\"key\":\"B\",\"doc_count\":3}]},\"sel\":{\"buckets\":[{\"key\":\"LG\",\"doc_count\":3}]}},"
-                      "\"f1\":{\"v\":{\"buckets\":[{\"key\":\"1\",\"doc_count\":3},{\"key\":\"1/9\",\"doc_count\":3}]}}");
+    buf_append_str(b, "]},\"aggregations\":{\"of0\":{\"f0\":{\"buckets\":[{\"key\":\"B\",\"doc_count\":3}]},\"f0sel\":{\"buckets\":[{\"key\":\"LG\",\"doc_count\":3}]}},"
+                      "\"of1\":{\"f1\":{\"buckets\":[{\"key\":\"1\",\"doc_count\":3},{\"key\":\"1/9\",\"doc_count\":3}]}}");
     static const char *const names[] = {"f4", "f5", "s3"};
     for (size_t k = 0; k < ARRAY_LEN(names); k++) {
-        buf_printf(b, ",\"%s\":{\"flat\":{\"o\":{\"v\":{\"buckets\":[", names[k]);
+        buf_printf(b, ",\"o%s\":{\"%s\":{\"buckets\":[", names[k], names[k]);
         for (int i = 0; i < 300; i++)
             buf_printf(b, "%s{\"key\":\"%s=%d\",\"doc_count\":%d}", i ? "," : "", k ? "color" : i % 2 ? "a" : "b", i, i);
-        buf_append_str(b, "]}}},\"varied\":{\"o\":{\"v\":{\"sum_other_doc_count\":9,\"buckets\":[{\"key\":\"color=red\",\"doc_count\":9,\"p\":{\"doc_count\":2}}]}}}}");
+        buf_printf(b, "]},\"varied\":{\"o\":{\"%s\":{\"sum_other_doc_count\":9,\"buckets\":[{\"key\":\"color=red\",\"doc_count\":9,\"p\":{\"doc_count\":2}}]}}}}", names[k]);
     }
     buf_append_str(b, "}}");
 }

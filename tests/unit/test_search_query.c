@@ -4,6 +4,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -97,57 +98,102 @@ static void test_products_that_count_nowhere_are_left_out(void **state) {
 static void test_a_facet_leaves_out_its_own_selection_only(void **state) {
     (void)state;
     const struct json *q = build("brand=LG&attr.color=red&attr.size=M&price=1..9&facets=brand,attr.color,attr.size,price");
-    HAS_NOT(q, "aggs.f0.filter", "LG");
-    HAS(q, "aggs.f0.filter", "color=red");
-    HAS(q, "aggs.f0.filter", "size=M");
-    HAS(q, "aggs.f0.filter", "variants.price");
-    HAS(q, "aggs.f1.filter", "LG");
-    /* what stands with the product: for both places at once */
-    HAS_NOT(q, "aggs.f1.filter", "color=red");
-    HAS(q, "aggs.f1.filter", "{\"terms\":{\"attrs\":[\"size=M\"]}},{\"term\":{\"varied\":\"size\"}}");
+    HAS_NOT(q, "aggs.of0.filter", "LG");
+    HAS(q, "aggs.of0.filter", "color=red");
+    HAS(q, "aggs.of0.filter", "size=M");
+    HAS(q, "aggs.of0.filter", "variants.price");
+    HAS(q, "aggs.of1.filter", "LG");
+    HAS_NOT(q, "aggs.of1.filter", "color=red");
+    HAS(q, "aggs.of1.filter", "{\"terms\":{\"attrs\":[\"size=M\"]}},{\"term\":{\"varied\":\"size\"}}");
     /* an attribute of the product counts if one SKU meets the others */
-    HAS_NOT(q, "aggs.f1.aggs.flat.filter", "color=red");
-    HAS(q, "aggs.f1.aggs.flat.filter", "variants.price");
-    HAS(q, "aggs.f1.aggs.flat.filter", "flat.price");
-    HAS_NOT(q, "aggs.f1.aggs.varied.aggs.o.filter", "color=red");
-    HAS(q, "aggs.f1.aggs.varied.aggs.o.filter", "{\"bool\":{\"must_not\":{\"term\":{\"variants.names\":\"size\"}}}}");
-    HAS(q, "aggs.f1.aggs.varied.aggs.o.filter", "size=M");
-    HAS(q, "aggs.f1.aggs.varied.aggs.o.filter", "variants.price");
-    HAS(q, "aggs.f1.aggs.varied.aggs.o.aggs.v", "reverse_nested");
-    HAS_NOT(q, "aggs.f3.aggs.varied.aggs.o.filter", "variants.price");
-    HAS(q, "aggs.f3.aggs.varied.aggs.o.filter", "color=red");
+    HAS(q, "aggs.of1.filter", "variants.price");
+    HAS(q, "aggs.of1.filter", "flat.price");
+    HAS(q, "aggs.of1.aggs.f1", "\"field\":\"attrs\"");
+    HAS_NOT(q, "aggs.of1.aggs.varied.aggs.o.filter", "color=red");
+    HAS(q, "aggs.of1.aggs.varied.aggs.o.filter", "{\"bool\":{\"must_not\":{\"term\":{\"variants.names\":\"size\"}}}}");
+    HAS(q, "aggs.of1.aggs.varied.aggs.o.filter", "size=M");
+    HAS(q, "aggs.of1.aggs.varied.aggs.o.filter", "variants.price");
+    HAS(q, "aggs.of1.aggs.varied.aggs.o.aggs.f1", "reverse_nested");
+    HAS(q, "aggs.of3.aggs.f3min", "flat.price");
+    HAS(q, "aggs.of3.aggs.varied.aggs.o.aggs.f3max", "variants.price");
+    HAS_NOT(q, "aggs.of3.filter", "variants.price");
+    HAS_NOT(q, "aggs.of3.aggs.varied.aggs.o.filter", "variants.price");
+    HAS(q, "aggs.of3.aggs.varied.aggs.o.filter", "color=red");
+}
+
+static void test_facets_without_a_selection_share_a_filter(void **state) {
+    (void)state;
+    const struct json *q = build("brand=LG&price=1..9&facets=brand,category,in_stock,attr.size,attr.*");
+    assert_int_equal(json_get(q, "aggs")->count, 2); /* of brand, and of all others; the price is not shown */
+    HAS(q, "aggs.o.filter", "LG");
+    HAS_NOT(q, "aggs.o.filter", "price"); /* `query` has it */
+    HAS(q, "query", "flat.price");
+    HAS(q, "aggs.o.aggs.f1", "category_paths");
+    HAS(q, "aggs.o.aggs.f2", "flat.stock");
+    HAS(q, "aggs.o.aggs.f3", "\"field\":\"attrs\"");
+    HAS(q, "aggs.o.aggs.varied.aggs.o.filter", "variants.price");
+    HAS(q, "aggs.o.aggs.varied.aggs.o.aggs.f2", "variants.stock");
+    HAS(q, "aggs.o.aggs.varied.aggs.o.aggs.f4", "variants.attrs");
+    assert_null(json_path(q, "aggs.o.aggs.varied.aggs.o.aggs.f1"));
+    assert_null(json_path(q, "aggs.o.aggs.attrs")); /* two lists to be added: one for each attribute */
+    /* without a filter there is nothing around them */
+    q = build("facets=brand,attr.color");
+    HAS(q, "aggs.f0", "{\"terms\":{\"field\":\"brand\",\"size\":10}}");
+    HAS_NOT(q, "aggs", "filter");
+    /* nor around one with the only filter */
+    q = build("brand=LG&facets=brand,category");
+    HAS(q, "aggs.f0sel", "LG");
+    HAS(q, "aggs.o.aggs.f1", "category_paths");
+}
+
+static void test_attributes_are_counted_in_one_pass(void **state) {
+    (void)state;
+    const struct json *q = build("brand=LG&attr.size=M&facets=brand,attr.color,attr.a.b,attr.size,attr.*");
+    assert_non_null(json_path(q, "aggs.o.aggs.f1")); /* the size is a condition on variants */
+    q = build("brand=LG&facets=brand,attr.color,attr.a.b,attr.*");
+    HAS(q, "aggs.o.aggs.attrs", "{\"terms\":{\"field\":\"any.attrs\",\"size\":2000,\"include\":\"(color|a\\\\.b)=.{0,}\"}}");
+    assert_null(json_path(q, "aggs.o.aggs.f1"));
+    assert_null(json_path(q, "aggs.o.aggs.f2"));
+    HAS(q, "aggs.o.aggs.f3", "\"size\":2000");
+    HAS_NOT(q, "aggs.o.aggs.f3", "include");
+    /* no longer than an expression may be */
+    char query[1200] = "facets=";
+    for (size_t i = 0; i < 5; i++)
+        snprintf(query + strlen(query), sizeof(query) - strlen(query), "%sattr.%c%0200d", i ? "," : "", (char)('a' + i), 0);
+    q = build(query);
+    assert_null(json_path(q, "aggs.attrs"));
+    assert_non_null(json_path(q, "aggs.f4"));
 }
 
 static void test_selected_attributes_of_the_star_count_apart(void **state) {
     (void)state;
     const struct json *q = build("attr.color=red&facets=attr.*");
-    HAS(q, "aggs.f0.filter", "color=red");
-    HAS(q, "aggs.f0.aggs.varied.aggs.o.filter", "color=red");
-    assert_non_null(json_path(q, "aggs.s0"));
-    HAS_NOT(q, "aggs.s0.filter", "color=red");
-    HAS_NOT(q, "aggs.s0.aggs", "\"color=red\"");
-    HAS(q, "aggs.s0.aggs.v", "\"include\":\"color=.{0,}\"");
+    HAS(q, "aggs.o.filter", "color=red");
+    HAS(q, "aggs.o.aggs.varied.aggs.o.filter", "color=red");
+    HAS(q, "aggs.s0", "\"include\":\"color=.{0,}\"");
+    HAS_NOT(q, "aggs.s0", "\"color=red\"");
 }
 
 static void test_without_another_condition_on_skus_all_of_them_count_at_once(void **state) {
     (void)state;
     const struct json *q = build("brand=LG&price=1..9&facets=price,in_stock,attr.color");
-    HAS(q, "aggs.f0.aggs.v", "\"field\":\"any.price\"");
-    HAS(q, "aggs.f0.aggs.min", "any.price");
-    assert_null(json_path(q, "aggs.f0.aggs.varied"));
-    assert_non_null(json_path(q, "aggs.f1.aggs.varied"));
+    HAS(q, "aggs.f0", "\"field\":\"any.price\"");
+    HAS(q, "aggs.f0min", "price_min");
+    HAS(q, "aggs.f0max", "price_max");
+    assert_null(json_path(q, "aggs.varied"));
+    assert_non_null(json_path(q, "aggs.o.aggs.varied"));
     q = build("attr.size=M&facets=price,attr.color");
-    assert_non_null(json_path(q, "aggs.f0.aggs.varied")); /* a condition whose facet is not shown is one, too */
+    assert_non_null(json_path(q, "aggs.o.aggs.varied")); /* a condition whose facet is not shown is one, too */
     q = build("brand=LG&facets=in_stock,attr.color");
-    HAS(q, "aggs.f0.aggs.v", "any.stock");
-    HAS(q, "aggs.f1.aggs.v", "any.attrs");
+    HAS(q, "aggs.f0", "any.stock");
+    HAS(q, "aggs.f1", "any.attrs");
     HAS_NOT(q, "aggs", "nested");
 }
 
 static void test_regular_expressions_are_escaped(void **state) {
     (void)state;
     const struct json *q = build("facets=attr.a.b%7C%5B%5C");
-    HAS(q, "aggs.f0.aggs.v", "\"include\":\"a\\\\.b\\\\|\\\\[\\\\\\\\=.{0,}\"");
+    HAS(q, "aggs.f0", "\"include\":\"a\\\\.b\\\\|\\\\[\\\\\\\\=.{0,}\"");
 }
 
 static void test_words_cannot_leave_their_string(void **state) {
@@ -192,12 +238,19 @@ static void test_counts_of_a_few_terms(void **state) {
     HAS_NOT(q, "query", "inner_hits");
     HAS(q, "query.bool.filter", "\"minimum_should_match\":2");
     assert_int_equal(json_get(q, "aggs")->count, 3);
-    HAS(q, "aggs.f1.aggs.flat.aggs.o.aggs.v", "\"include\":[\"color=blue\",\"color=red\"]");
-    HAS(q, "aggs.f1.aggs.varied.aggs.o.aggs.v", "reverse_nested");
-    HAS(q, "aggs.f1.filter", "LG");
-    HAS_NOT(q, "aggs.f1.filter", "color=red");
-    HAS(q, "aggs.s2.filter", "color=red");
-    HAS(q, "aggs.s2.aggs.varied.aggs.o.aggs.v", "\"include\":[\"size=M\"]");
+    HAS(q, "aggs.of1.aggs.f1", "\"include\":[\"color=blue\",\"color=red\"]");
+    HAS(q, "aggs.of1.aggs.varied.aggs.o.aggs.f1", "reverse_nested");
+    HAS(q, "aggs.of1.filter", "LG");
+    HAS_NOT(q, "aggs.of1.filter", "color=red");
+    HAS(q, "aggs.os2.filter", "color=red");
+    HAS(q, "aggs.os2.aggs.varied.aggs.o.aggs.s2", "\"include\":[\"size=M\"]");
+    /* an attribute by itself */
+    terms[0].term = (struct slice){0};
+    list.count = 1;
+    buf_reset(&body);
+    assert_true(search_counts_write(&params, &list, &body));
+    HAS(json_parse(&arena, body.data, body.len, &(struct json_limits){64, 100000}, &error), "aggs.of1.aggs.f1",
+        "\"include\":\"color=.{0,}\"");
 }
 
 static void test_number_keys_keep_the_order(void **state) {
@@ -229,6 +282,8 @@ int main(void) {
         cmocka_unit_test(test_shown_filters_go_into_the_post_filter),
         cmocka_unit_test(test_products_that_count_nowhere_are_left_out),
         cmocka_unit_test(test_a_facet_leaves_out_its_own_selection_only),
+        cmocka_unit_test(test_attributes_are_counted_in_one_pass),
+        cmocka_unit_test(test_facets_without_a_selection_share_a_filter),
         cmocka_unit_test(test_selected_attributes_of_the_star_count_apart),
         cmocka_unit_test(test_without_another_condition_on_skus_all_of_them_count_at_once),
         cmocka_unit_test(test_regular_expressions_are_escaped),

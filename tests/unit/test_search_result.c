@@ -66,9 +66,9 @@ static bool answer(const char *query, const char *text) {
 static void test_flat_and_varied_counts_are_added(void **state) {
     (void)state;
     assert_true(answer("facets=attr.color&attr.color=pink&facet_size=2",
-        ENVELOPE("\"f0\":{\"doc_count\":7,\"flat\":{\"o\":{\"v\":{\"sum_other_doc_count\":0,\"buckets\":["
-                 "{\"key\":\"color=red\",\"doc_count\":2},{\"key\":\"color=blue\",\"doc_count\":1},{\"key\":\"color=a=b\",\"doc_count\":1}]}}},"
-                 "\"varied\":{\"o\":{\"v\":{\"sum_other_doc_count\":0,\"buckets\":["
+        ENVELOPE("\"of0\":{\"doc_count\":7,\"f0\":{\"sum_other_doc_count\":0,\"buckets\":["
+                 "{\"key\":\"color=red\",\"doc_count\":2},{\"key\":\"color=blue\",\"doc_count\":1},{\"key\":\"color=a=b\",\"doc_count\":1}]},"
+                 "\"varied\":{\"o\":{\"f0\":{\"sum_other_doc_count\":0,\"buckets\":["
                  "{\"key\":\"color=red\",\"doc_count\":9,\"p\":{\"doc_count\":3}},{\"key\":\"color=green\",\"doc_count\":8,\"p\":{\"doc_count\":4}}]}}}}")));
     SAYS("\"attr.color\":{\"type\":\"value\",\"values\":[{\"value\":\"red\",\"count\":5},{\"value\":\"green\",\"count\":4},"
          "{\"value\":\"pink\",\"count\":0,\"selected\":true}],\"other\":2}");
@@ -77,27 +77,51 @@ static void test_flat_and_varied_counts_are_added(void **state) {
 static void test_star_groups_by_name(void **state) {
     (void)state;
     assert_true(answer("facets=attr.*&attr.size=M",
-        ENVELOPE("\"f0\":{\"flat\":{\"o\":{\"v\":{\"buckets\":[{\"key\":\"color=red\",\"doc_count\":2},{\"key\":\"size=L\",\"doc_count\":1},"
-                 "{\"key\":\"weight=1\",\"doc_count\":9}]}}}},"
-                 "\"s0\":{\"flat\":{\"o\":{\"v\":{\"buckets\":[{\"key\":\"size=L\",\"doc_count\":6},{\"key\":\"size=M\",\"doc_count\":5}]}}}}")));
+        ENVELOPE("\"o\":{\"f0\":{\"buckets\":[{\"key\":\"color=red\",\"doc_count\":2},{\"key\":\"size=L\",\"doc_count\":1},"
+                 "{\"key\":\"weight=1\",\"doc_count\":9}]}},"
+                 "\"s0\":{\"buckets\":[{\"key\":\"size=L\",\"doc_count\":6},{\"key\":\"size=M\",\"doc_count\":5}]}")));
     SAYS("\"facets\":{\"attr.size\":{\"type\":\"value\",\"values\":[{\"value\":\"L\",\"count\":6},{\"value\":\"M\",\"count\":5,\"selected\":true}]"
          ",\"other\":0},\"attr.weight\"");
     SAYS("\"attr.color\"");
 }
 
+#define ONE_LIST(more) \
+    ENVELOPE("\"attrs\":{\"sum_other_doc_count\":" more ",\"buckets\":[{\"key\":\"size=L\",\"doc_count\":6}," \
+             "{\"key\":\"color=red\",\"doc_count\":2},{\"key\":\"color=blue\",\"doc_count\":1}]}")
+
+/* A list that several attributes share says all of them, unless it was cut off: then each is asked for by itself. */
+static void test_attributes_in_one_list(void **state) {
+    (void)state;
+    assert_true(answer("facets=attr.color,attr.size&facet_size=1", ONE_LIST("0")));
+    assert_int_equal(doubts.count, 0);
+    SAYS("\"attr.color\":{\"type\":\"value\",\"values\":[{\"value\":\"red\",\"count\":2}],\"other\":1}");
+    SAYS("\"attr.size\":{\"type\":\"value\",\"values\":[{\"value\":\"L\",\"count\":6}],\"other\":0}");
+    assert_true(answer("facets=attr.color,attr.size&facet_size=1", ONE_LIST("3")));
+    assert_int_equal(doubts.count, 2);
+    assert_true(doubts.items[0].kind == 'f' && doubts.items[0].index == 0 && !doubts.items[0].term.data);
+    assert_true(doubts.items[1].kind == 'f' && doubts.items[1].index == 1 && !doubts.items[1].term.data);
+    second = "{\"f0\":{\"sum_other_doc_count\":0,\"buckets\":[{\"key\":\"color=red\",\"doc_count\":2},{\"key\":\"color=tan\",\"doc_count\":2}]},"
+             "\"f1\":{\"sum_other_doc_count\":4,\"buckets\":[{\"key\":\"size=L\",\"doc_count\":6}]}}";
+    assert_true(answer("facets=attr.color,attr.size&facet_size=1", ONE_LIST("3")));
+    second = NULL;
+    assert_int_equal(doubts.count, 0);
+    SAYS("\"attr.color\":{\"type\":\"value\",\"values\":[{\"value\":\"red\",\"count\":2}],\"other\":2}");
+    SAYS("\"attr.size\":{\"type\":\"value\",\"values\":[{\"value\":\"L\",\"count\":6}],\"other\":4}");
+}
+
 static void test_a_selected_brand_outside_the_top_stays(void **state) {
     (void)state;
     assert_true(answer("facets=brand&brand=Zeta",
-        ENVELOPE("\"f0\":{\"v\":{\"sum_other_doc_count\":10,\"buckets\":[{\"key\":\"LG\",\"doc_count\":50}]},"
-                 "\"sel\":{\"buckets\":[{\"key\":\"Zeta\",\"doc_count\":3}]}}")));
+        ENVELOPE("\"f0\":{\"sum_other_doc_count\":10,\"buckets\":[{\"key\":\"LG\",\"doc_count\":50}]},"
+                 "\"f0sel\":{\"buckets\":[{\"key\":\"Zeta\",\"doc_count\":3}]}")));
     SAYS("[{\"value\":\"LG\",\"count\":50},{\"value\":\"Zeta\",\"count\":3,\"selected\":true}],\"other\":7");
 }
 
 static void test_price_folds_both_forms(void **state) {
     (void)state;
     assert_true(answer("facets=price&price=..500",
-        ENVELOPE("\"f0\":{\"flat\":{\"o\":{\"min\":{\"value\":150.0},\"max\":{\"value\":900.0},\"v\":{\"buckets\":[{\"doc_count\":0},{\"doc_count\":2}]}}},"
-                 "\"varied\":{\"o\":{\"min\":{\"value\":null},\"max\":{\"value\":1200.0},\"v\":{\"buckets\":[{\"doc_count\":0},{\"doc_count\":8,\"p\":{\"doc_count\":1}}]}}}}")));
+        ENVELOPE("\"of0\":{\"f0min\":{\"value\":150.0},\"f0max\":{\"value\":900.0},\"f0\":{\"buckets\":[{\"doc_count\":0},{\"doc_count\":2}]},"
+                 "\"varied\":{\"o\":{\"f0min\":{\"value\":null},\"f0max\":{\"value\":1200.0},\"f0\":{\"buckets\":[{\"doc_count\":0},{\"doc_count\":8,\"p\":{\"doc_count\":1}}]}}}}")));
     SAYS("\"price\":{\"type\":\"range\",\"min\":150,\"max\":1200,\"histogram\":[{\"from\":100,\"to\":199,\"count\":3}],"
          "\"selected\":[{\"from\":null,\"to\":500}]}");
 }
@@ -106,15 +130,15 @@ static void test_price_folds_both_forms(void **state) {
 static void test_counts_in_doubt(void **state) {
     (void)state;
     static const char cut[] =
-        ENVELOPE("\"f0\":{\"flat\":{\"o\":{\"v\":{\"sum_other_doc_count\":0,\"buckets\":[{\"key\":\"color=blue\",\"doc_count\":5},{\"key\":\"color=red\",\"doc_count\":2}]}}},"
-                 "\"varied\":{\"o\":{\"v\":{\"sum_other_doc_count\":8,\"buckets\":[{\"key\":\"color=red\",\"doc_count\":9,\"p\":{\"doc_count\":3}}]}}}}");
+        ENVELOPE("\"of0\":{\"f0\":{\"sum_other_doc_count\":0,\"buckets\":[{\"key\":\"color=blue\",\"doc_count\":5},{\"key\":\"color=red\",\"doc_count\":2}]},"
+                 "\"varied\":{\"o\":{\"f0\":{\"sum_other_doc_count\":8,\"buckets\":[{\"key\":\"color=red\",\"doc_count\":9,\"p\":{\"doc_count\":3}}]}}}}");
     assert_true(answer("facets=attr.color&attr.color=pink", cut));
     assert_int_equal(doubts.count, 2);
     assert_true(slice_eq(doubts.items[0].term, SLICE("color=blue")) && slice_eq(doubts.items[1].term, SLICE("color=pink")));
     assert_true(doubts.items[0].kind == 'f' && doubts.items[0].index == 0);
     assert_true(answer("facets=attr.color&facet_size=1", cut));
     assert_int_equal(doubts.count, 1);
-    second = "{\"f0\":{\"flat\":{\"o\":{\"v\":{\"buckets\":[{\"key\":\"color=blue\",\"doc_count\":5}]}}},\"varied\":{\"o\":{\"v\":{\"buckets\":["
+    second = "{\"of0\":{\"f0\":{\"buckets\":[{\"key\":\"color=blue\",\"doc_count\":5}]},\"varied\":{\"o\":{\"f0\":{\"buckets\":["
              "{\"key\":\"color=blue\",\"doc_count\":4,\"p\":{\"doc_count\":1}},{\"key\":\"color=pink\",\"doc_count\":2,\"p\":{\"doc_count\":2}}]}}}}}";
     assert_true(answer("facets=attr.color&attr.color=pink", cut));
     second = NULL;
@@ -125,7 +149,7 @@ static void test_counts_in_doubt(void **state) {
 static void test_category_tree_with_names(void **state) {
     (void)state;
     assert_true(answer("facets=category&lang=en&category=1/4",
-        ENVELOPE("\"f0\":{\"v\":{\"buckets\":[{\"key\":\"1/13\",\"doc_count\":2},{\"key\":\"1\",\"doc_count\":9},{\"key\":\"1/4\",\"doc_count\":7},{\"key\":\"2\",\"doc_count\":1}]}}")));
+        ENVELOPE("\"f0\":{\"buckets\":[{\"key\":\"1/13\",\"doc_count\":2},{\"key\":\"1\",\"doc_count\":9},{\"key\":\"1/4\",\"doc_count\":7},{\"key\":\"2\",\"doc_count\":1}]}")));
     SAYS("\"nodes\":[{\"path\":\"1\",\"id\":1,\"name\":\"Appliances\",\"count\":9,\"children\":["
          "{\"path\":\"1/4\",\"id\":4,\"name\":\"TV\",\"count\":7,\"selected\":true,\"children\":[]},"
          "{\"path\":\"1/13\",\"id\":13,\"name\":\"오디오\",\"count\":2,\"children\":[]}]},"
@@ -176,6 +200,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flat_and_varied_counts_are_added),
         cmocka_unit_test(test_star_groups_by_name),
+        cmocka_unit_test(test_attributes_in_one_list),
         cmocka_unit_test(test_a_selected_brand_outside_the_top_stays),
         cmocka_unit_test(test_price_folds_both_forms),
         cmocka_unit_test(test_counts_in_doubt),
