@@ -115,16 +115,6 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *ctx) {
     snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
 }
 
-static const char *advice_of(const struct probe *probe) {
-    if (probe->code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
-        return "; check [kafka] user, password and sasl_mechanism";
-    if (probe->code == RD_KAFKA_RESP_ERR__SSL)
-        return "; check [kafka] tls and ca_file, and the broker's certificate";
-    if (strstr(probe->reason, "requesting ApiVersion")) /* the broker hung up at our first word */
-        return "; if it speaks TLS at this port, set [kafka] tls";
-    return "";
-}
-
 /* The reason arrives as an event beside the answer. */
 static bool attempt_metadata(void *ctx, struct error *reterr) {
     struct probe *probe = ctx;
@@ -135,7 +125,7 @@ static bool attempt_metadata(void *ctx, struct error *reterr) {
         while (rd_kafka_poll(probe->rk, 0) > 0)
             ;
         if (probe->reason[0])
-            return error_set(reterr, kafka_error_code(probe->code), "Kafka %s%s", probe->reason, advice_of(probe));
+            return error_set(reterr, kafka_error_code(probe->code), "Kafka %s%s", probe->reason, kafka_advice(probe->code, probe->reason));
         return kafka_error("broker list", code, reterr);
     }
     rd_kafka_metadata_destroy(metadata);

@@ -1,6 +1,7 @@
 /* Sources: rdkafka.h (codes below zero: the library's own), the Kafka protocol's error table (codes above zero, with
  * its column "retriable"). What is in no table is a mistake in the program: INTERNAL. */
-#include "core/kafka.h"
+#include "core/kafka_internal.h"
+#include <string.h>
 
 static enum error_code library_code(rd_kafka_resp_err_t code) {
     switch (code) {
@@ -101,4 +102,16 @@ enum error_code kafka_error_code(rd_kafka_resp_err_t code) {
 bool kafka_error(const char *what, rd_kafka_resp_err_t code, struct error *reterr) {
     return error_set(reterr, kafka_error_code(code), "Kafka %s failed (%s): %s", what, rd_kafka_err2name(code),
                      rd_kafka_err2str(code));
+}
+
+/* The library says __SSL where a handshake fails at once, __TRANSPORT with OpenSSL's words where it fails later. "ssl://" in
+ * the reason is the broker's name. */
+const char *kafka_advice(rd_kafka_resp_err_t code, const char *reason) {
+    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+        return "; check [kafka] user, password and sasl_mechanism";
+    if (code == RD_KAFKA_RESP_ERR__SSL || strstr(reason, "SSL routines"))
+        return "; check [kafka] tls and ca_file, and the broker's certificate";
+    if (strstr(reason, "requesting ApiVersion")) /* the broker hung up at our first word */
+        return "; if it speaks TLS at this port, set [kafka] tls";
+    return "";
 }

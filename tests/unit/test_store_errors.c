@@ -1,7 +1,7 @@
 /* What each store's error numbers mean to us; what the messages say. */
 #include "core/cleanup.h"
 #include "core/es.h"
-#include "core/kafka.h"
+#include "core/kafka_internal.h"
 #include "core/mongo.h"
 #include "core/mongo_error.h"
 #include "core/mysql_error.h"
@@ -113,6 +113,28 @@ static void kafka_numbers(void **state) {
     assert_true(strlen(kafka_library_version()) >= 5);
 }
 
+static void kafka_says_which_settings_to_look_at(void **state) {
+    (void)state;
+    static const char broker[] = "sasl_ssl://127.0.0.1:9093/bootstrap: ", tls[] = "; check [kafka] tls and ca_file";
+    static const struct {
+        rd_kafka_resp_err_t code;
+        const char *reason, *advice;
+    } cases[] = {
+        {RD_KAFKA_RESP_ERR__SSL, "SSL handshake failed", tls},
+        {RD_KAFKA_RESP_ERR__TRANSPORT, "error:0A000086:SSL routines::certificate verify failed (in state SSL_HANDSHAKE)", tls},
+        {RD_KAFKA_RESP_ERR__AUTHENTICATION, "SASL authentication error", "; check [kafka] user"},
+        {RD_KAFKA_RESP_ERR__TRANSPORT, "Disconnected while requesting ApiVersion", "; if it speaks TLS"},
+        {RD_KAFKA_RESP_ERR__TRANSPORT, "Connect to ipv4#127.0.0.1:9093 failed: Connection refused", ""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char reason[160];
+        snprintf(reason, sizeof(reason), "%s%s", broker, cases[i].reason);
+        const char *advice = kafka_advice(cases[i].code, reason);
+        assert_memory_equal(advice, cases[i].advice, strlen(cases[i].advice));
+        assert_int_equal(advice[0] != '\0', cases[i].advice[0] != '\0');
+    }
+}
+
 static const struct {
     int status;
     const char *body;
@@ -221,6 +243,7 @@ int main(void) {
         cmocka_unit_test(mongo_labels_make_unknown_numbers_retriable),
         cmocka_unit_test(mongo_uri_is_refused_without_showing_it),
         cmocka_unit_test(kafka_numbers),
+        cmocka_unit_test(kafka_says_which_settings_to_look_at),
         cmocka_unit_test(es_answers),
         cmocka_unit_test(es_without_an_answer_is_the_transports_error),
         cmocka_unit_test(es_refuses_bad_addresses),
