@@ -16,18 +16,26 @@ def sizes(*values):
             pytest.param(MANY, *values, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 
 
+class Slow:
+    """settings(count): for a projector whose jobs over so many products take seconds, with many moments to be watched: small
+    pages, a small window, and an Elasticsearch that takes its time for each document, until over()."""
+
+    def __init__(self, url):
+        self.proxy = HttpProxy(url)
+
+    def settings(self, count):
+        self.proxy.delay_per_item = 0.01 if count <= ORDINARY else 0.001
+        return {"projector.scan_page": 50, "projector.background_window_marks": 100, "elasticsearch.url": self.proxy.url}
+
+    def over(self):
+        self.proxy.delay_per_item = 0.0
+
+
 @pytest.fixture
 def slow(stack):
-    """slow(count): settings for a projector whose jobs over so many products take seconds, with many moments to be
-    watched: small pages, a small window, and an Elasticsearch that takes its time for each document."""
-    proxy = HttpProxy(stack.es_url)
-
-    def settings(count):
-        proxy.delay_per_item = 0.01 if count <= ORDINARY else 0.001
-        return {"projector.scan_page": 50, "projector.background_window_marks": 100, "elasticsearch.url": proxy.url}
-
-    yield settings
-    proxy.close()
+    made = Slow(stack.es_url)
+    yield made
+    made.proxy.close()
 
 
 @pytest.fixture
@@ -49,7 +57,7 @@ def start_slowly(corner, program, slow, checker, eventually, count):
     projector = program("projector").start()
     settle(corner, checker, eventually, count)
     projector.stop()
-    projector.settings.update(slow(count))
+    projector.settings.update(slow.settings(count))
     return projector.start()
 
 
@@ -106,6 +114,7 @@ def test_live_edits_do_not_wait_for_a_job(corner, program, shop, slow, checker, 
     assert places[-1] < count * 0.8, "the edits were indexed only when the job was nearly over"
     # The edit of a product that the job has yet to come to carries the new name already.
     assert "Renamed" in document(corner, f"p{count - 1:06}")["category_names"]["en"]
+    slow.over()
     settle(corner, checker, eventually, count)
     assert projector.metric(PREFIX + "dead_letters_total") == 0
 
@@ -132,6 +141,7 @@ def test_a_killed_job_goes_on_where_it_was(corner, program, shop, slow, checker,
                                                projector.log().split(f"--- start {projector.starts}")[1]), 60, "the job goes on")
         assert int(resumed.group(1)) == seen, "it goes on from what was stored"
     print(f"killed at {seen} of {count}")
+    slow.over()
     checker.assert_equal(600, at_least=count)
     done = wait_job(corner, eventually, {"type": "fanout", "state": "done"}, 600)
     assert done["_id"] == job["_id"] and done["done"] == count
@@ -151,6 +161,7 @@ def test_overlapping_changes_are_coalesced(corner, program, shop, slow, checker,
         corner.sql("UPDATE categories SET name=%s WHERE id=3", f"Leaf {n}")
         move_category(corner, 3, "9/" if n % 2 == 0 else "1/2/")
     assert jobs(corner).find_one({"type": "fanout", "state": "running"}), "something was running all the while"
+    slow.over()
     settle(corner, checker, eventually, count)
     written = projector.metric(PREFIX + "bulk_documents_total") - before
     made = jobs(corner).count_documents({"type": "fanout"})

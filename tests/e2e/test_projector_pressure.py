@@ -228,7 +228,7 @@ def test_memory_is_bounded_while_nothing_can_be_written(corner, program, write_a
     checker.assert_equal(60, at_least=5000)
     before = projector.rss_kib() / 1024
     proxy.refuse()
-    text = " ".join(f"word{n}" for n in range(4000))
+    text = " ".join(f"w{n:02}" * 100 for n in range(100))
     for at in range(0, large, 500):
         corner.products.insert_many([product(100000 + n, description=text) for n in range(at, at + 500)])
     for n in range(10):
