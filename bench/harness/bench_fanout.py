@@ -80,13 +80,6 @@ def copyable(env):
             "analysis": definition["settings"]["index"]["analysis"], "refresh_interval": "1s"}}
 
 
-def settled(env):
-    """Waits until nothing of what went before is still being merged."""
-    call(f"{env.es}/_flush", "POST", timeout=120)
-    until(lambda: get_json(f"{env.es}/_stats/merge?filter_path=_all.total.merges.current")["_all"]["total"]["merges"]["current"] == 0,
-          120, "end of the merges")
-
-
 def to(index, bodies):
     return [(name, f"/{index}/_bulk") for name, _ in bodies]
 
@@ -95,7 +88,7 @@ def replay(env, bodies, definition):
     """Seconds that the recorded bodies take."""
     copy_index(env, CEILING, definition)
     try:
-        settled(env)
+        env.settle()
         return post_all(env, to(CEILING, bodies))
     finally:
         call(f"{env.es}/{CEILING}", "DELETE")
@@ -125,9 +118,9 @@ class Side:
         self.alone, self.beside, self.p50, self.p99 = [], [], [], []
 
     def measure(self, seed):
-        settled(self.env)
+        self.env.settle()
         self.alone.append(self.count / self.work())
-        settled(self.env)
+        self.env.settle()
         live = Live(self.env, seed)
         time.sleep(LIVE_BEFORE)
         before = len(live.watch.lags)

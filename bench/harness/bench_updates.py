@@ -9,7 +9,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from harness.bench_fanout import CEILING, copy_index, copyable, replay, settled, to
+from harness.bench_fanout import CEILING, copy_index, copyable, replay, to
 from harness.bench_sync import indexed, post_all
 from harness.environment import VAR, call, get_json, median, say, table, until
 from harness.recorder import Recorder
@@ -73,7 +73,7 @@ def beside_writer(env, ids, price, bodies, definition):
     they are in the index. Nobody who sends what was written can be there before, with the same cores."""
     copy_index(env, CEILING, definition)
     try:
-        settled(env)
+        env.settle()
         with ThreadPoolExecutor(1) as threads:
             ended = threads.submit(lambda: (post_all(env, to(CEILING, bodies)), time.monotonic())[1])
             committed = write(env, ids, price)[1]

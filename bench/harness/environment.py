@@ -259,6 +259,13 @@ class Environment:
         say("projecting the catalogue")
         until(lambda: self.count() >= self.args.products, seconds, "end of the projection", 0.5)
         projector.stop()
+        self.settle()
+
+    def settle(self):
+        """Waits until nothing of what went before is still being merged: the last merges of 200,000 products take longer than they do."""
+        call(f"{self.es}/_flush", "POST", timeout=120)
+        path = f"{self.es}/_stats/merge?filter_path=_all.total.merges.current"
+        until(lambda: get_json(path)["_all"]["total"]["merges"]["current"] == 0, 600, "end of the merges", 0.2)
 
     def count(self, index="products"):
         status, text = call(f"{self.es}/{index}/_count")
