@@ -230,6 +230,7 @@ class Environment:
         if client.readside_bench.state.find_one({"_id": "catalogue"}) == wanted:
             return
         client.drop_database("readside")
+        self.forget_projection()  # an index of the catalogue before this one would pass for one of this
         write_api.stop()
         write_api = self.program("write-api").wait_ready()
         say(f"loading {wanted['products']:,} products")
