@@ -1,4 +1,5 @@
 #include "core/json_write.h"
+#include "core/json_escape.h"
 #include "core/utf8.h"
 #include <math.h>
 
@@ -96,21 +97,6 @@ static inline bool needs_escape(unsigned char c) {
     return c < 0x20 || c == '"' || c == '\\';
 }
 
-/* No byte of the word needs an escape or is outside ASCII ("Determine if a word has a byte less than n",
- * https://graphics.stanford.edu/~seander/bithacks.html). */
-static inline bool plain_word(uint64_t w) {
-    const uint64_t ones = UINT64_MAX / 255;
-    uint64_t quote = w ^ (ones * '"'), backslash = w ^ (ones * '\\');
-    return !((w | (w - ones * 0x20) | (quote - ones) | (backslash - ones)) & (ones * 0x80));
-}
-
-/* The same where bytes outside ASCII may stand. */
-static inline bool no_escape_in(uint64_t w) {
-    const uint64_t ones = UINT64_MAX / 255;
-    uint64_t quote = w ^ (ones * '"'), backslash = w ^ (ones * '\\');
-    return !((((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) & (ones * 0x80));
-}
-
 static inline uint64_t load_word(const char *s) {
     uint64_t w;
     memcpy(&w, s, sizeof(w));
@@ -130,7 +116,7 @@ static inline bool copy_plain(char *to, const char *s, size_t len) {
     size_t last = len - sizeof(uint64_t);
     for (size_t i = 0;; i = i + sizeof(uint64_t) < last ? i + sizeof(uint64_t) : last) {
         uint64_t w = load_word(s + i);
-        if (!plain_word(w))
+        if (json_escape_odd_marks(w))
             return false;
         memcpy(to + i, &w, sizeof(w));
         if (i == last)
@@ -156,7 +142,7 @@ static bool append_escaped(struct buf *out, const char *s, size_t len, size_t ta
         return false;
     for (size_t i = 0; i < len;) {
         uint64_t w;
-        if (len - i >= sizeof(w) && no_escape_in(w = load_word(s + i))) {
+        if (len - i >= sizeof(w) && json_escape_marks(w = load_word(s + i)) == 0) {
             memcpy(out->data + out->len, &w, sizeof(w));
             out->len += sizeof(w);
             i += sizeof(w);

@@ -1,3 +1,4 @@
+#include "core/json_escape.h"
 #include "core/json_write.h"
 #include "core/utf8.h"
 #include "projector/compose/compose_sink.h"
@@ -78,7 +79,7 @@ static inline size_t copy_block(char *out, const unsigned char *in) {
     uint64_t w[2];
     memcpy(w, in, 16);
     memcpy(out, w, 16);
-    uint64_t first = sink_odd_bytes(w[0]), second = sink_odd_bytes(w[1]);
+    uint64_t first = json_escape_odd_marks(w[0]), second = json_escape_odd_marks(w[1]);
     return first    ? (size_t)__builtin_ctzll(first) / 8
            : second ? 8 + (size_t)__builtin_ctzll(second) / 8
                     : 16;
@@ -94,7 +95,7 @@ static inline size_t copy_tail(char *out, const unsigned char *in, size_t len) {
         memcpy(&last, in + len - 8, 8);
         memcpy(out, &first, 8);
         memcpy(out + len - 8, &last, 8);
-        if ((sink_odd_bytes(first) | sink_odd_bytes(last)) == 0)
+        if ((json_escape_odd_marks(first) | json_escape_odd_marks(last)) == 0)
             return len;
     }
     if (len >= 4 && len < 8) {
@@ -103,7 +104,7 @@ static inline size_t copy_tail(char *out, const unsigned char *in, size_t len) {
         memcpy(&last, in + len - 4, 4);
         memcpy(out, &first, 4);
         memcpy(out + len - 4, &last, 4);
-        if (sink_odd_bytes(first | (uint64_t)last << 32) == 0)
+        if (json_escape_odd_marks(first | (uint64_t)last << 32) == 0)
             return len;
     }
     for (; n < len && is_plain(in[n]); n++)

@@ -63,14 +63,6 @@ static inline void sink_arena(struct sink *s, struct slice v) {
 }
 #define SINK_LITERAL(s, literal) sink_put((s), (literal), sizeof(literal) - 1)
 
-/* Marks (bit 7 of each byte) where a byte does not stand for itself in a JSON string: controls, quote, backslash and
- * non-ASCII. The lowest mark is exact (Bit Twiddling Hacks, "haszero" and "hasless"). */
-static inline uint64_t sink_odd_bytes(uint64_t w) {
-    const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-    uint64_t quote = w ^ (ones * '"'), slash = w ^ (ones * '\\');
-    return (w | ((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) | ((slash - ones) & ~slash)) & high;
-}
-
 /* The text as it stands inside a JSON string, without quotes. */
 void sink_escaped(struct sink *s, struct slice text);
 static inline void sink_string(struct sink *s, struct slice text) {

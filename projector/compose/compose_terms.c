@@ -1,3 +1,4 @@
+#include "core/json_escape.h"
 #include "core/json_read.h"
 #include "core/utf8.h"
 #include "projector/compose/compose_bson.h"
@@ -232,7 +233,7 @@ static bool is_plain_name(struct slice key) {
         uint64_t w;
         memcpy(&w, key.data + (at + 8 <= key.len ? at : key.len - 8), 8);
         uint64_t equal = w ^ (ones * '='), del = w ^ (ones * 0x7F);
-        odd |= sink_odd_bytes(w) | ((equal - ones) & ~equal) | ((del - ones) & ~del);
+        odd |= json_escape_odd_marks(w) | ((equal - ones) & ~equal) | ((del - ones) & ~del);
     }
     return (odd & (ones * 0x80)) == 0;
 }

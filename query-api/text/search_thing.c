@@ -1,5 +1,4 @@
 #include "query-api/text/search_thing.h"
-#include <stdio.h>
 
 static bool is_ascii_letter(char c) {
     return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
