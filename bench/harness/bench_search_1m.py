@@ -21,10 +21,13 @@ SCRIPT = """
 def places = new ArrayList(); places.add(ctx._source);
 if (ctx._source.variants != null) places.addAll(ctx._source.variants);
 def seen = new HashSet();
-for (place in places) if (place.attrs != null) for (term in place.attrs) seen.add(term);
+for (place in places) {
+  if (place.attrs != null) for (term in place.attrs) seen.add(term);
+  if (place.code_attrs != null) for (term in place.code_attrs) seen.add(term);
+}
 def made = new ArrayList();
 for (term in seen) { int at = term.indexOf('='); made.add(['name': term.substring(0, at), 'value': term.substring(at + 1)]); }
-ctx._source.attributes = made; ctx._source.remove('attrs'); ctx._source.remove('numbers'); ctx._source.remove('variants');
+ctx._source.attributes = made; ctx._source.remove('attrs'); ctx._source.remove('code_attrs'); ctx._source.remove('numbers'); ctx._source.remove('variants');
 ctx._source.remove('flat'); ctx._source.remove('varied'); ctx._source.remove('codes');
 """
 
@@ -106,7 +109,7 @@ def make_other(env, products):
     made = made[next(iter(made))]
     mappings = made["mappings"]
     mappings.pop("_meta", None)
-    for gone in ("variants", "flat", "attrs", "numbers", "varied", "codes"):
+    for gone in ("variants", "flat", "attrs", "code_attrs", "numbers", "varied", "codes"):
         mappings["properties"].pop(gone, None)
     mappings["dynamic"] = False
     mappings["properties"]["attributes"] = {"type": "nested", "properties": {"name": {"type": "keyword"}, "value": {"type": "keyword"}}}
