@@ -116,6 +116,7 @@ END
 -XX:+ExitOnOutOfMemoryError
 -XX:ErrorFile=$dir/log/hs_err_pid%p.log
 20-:--add-modules=jdk.incubator.vector
+$(java_options)
 END
     mkdir -p -- "$dir/conf/jvm.options.d"
     local file

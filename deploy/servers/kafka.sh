@@ -17,7 +17,7 @@ kafka_build() {
 }
 
 kafka_start() {
-    local dir=$SERVERS/kafka java protocol=PLAINTEXT
+    local dir=$SERVERS/kafka java options protocol=PLAINTEXT
     java=$(java_home)/bin/java
     if is_secure; then protocol=SASL_SSL; fi
     write_conf kafka server.properties <<END
@@ -50,8 +50,9 @@ log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
 log4j.appender.stdout.layout.ConversionPattern=%d %p %m (%c{1})%n
 END
     if [ ! -f "$dir/data/meta.properties" ]; then kafka_format "$java"; fi
+    mapfile -t options < <(java_options)
     launch kafka "$java" -Xms256m "-Xmx${READSIDE_KAFKA_HEAP:-512m}" -XX:+UseG1GC \
-        -XX:+ExitOnOutOfMemoryError -Djava.io.tmpdir="$dir/tmp" \
+        -XX:+ExitOnOutOfMemoryError "${options[@]}" -Djava.io.tmpdir="$dir/tmp" \
         -Dlog4j.configuration="file:$dir/conf/log4j.properties" \
         -cp "$CACHE/$KAFKA_HOME/lib/*" kafka.Kafka "$dir/conf/server.properties"
 }

@@ -140,6 +140,13 @@ write_conf() {
     cat >"$file"
 }
 
+# What the Java virtual machines of servers are given besides, one option a line.
+java_options() {
+    local options
+    read -ra options <<<"${READSIDE_JAVA_OPTIONS:-}"
+    if [ "${#options[@]}" -gt 0 ]; then printf '%s\n' "${options[@]}"; fi
+}
+
 # Home of a JDK 17 or newer.
 java_home() {
     local home version

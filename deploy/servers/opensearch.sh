@@ -32,9 +32,10 @@ opensearch_build_main() {
 }
 
 opensearch_start() {
-    local dir=$SERVERS/opensearch heap=${READSIDE_OPENSEARCH_HEAP:-1g}
+    local dir=$SERVERS/opensearch heap=${READSIDE_OPENSEARCH_HEAP:-1g} options
+    mapfile -t options < <(java_options)
     launch opensearch "$(java_home)/bin/java" "-Xms$heap" "-Xmx$heap" -XX:+UseG1GC \
-        -XX:+ExitOnOutOfMemoryError -Djava.io.tmpdir="$dir/tmp" \
+        -XX:+ExitOnOutOfMemoryError "${options[@]}" -Djava.io.tmpdir="$dir/tmp" \
         -cp "$CACHE/$(opensearch_main):$CACHE/opensearch-$OPENSEARCH_VERSION/lib/*" \
         SingleNode "$dir/data" "${PORT[opensearch]}" "${PORT[opensearch.aux]}"
 }
