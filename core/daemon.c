@@ -254,6 +254,10 @@ bool daemon_start(struct daemon_program *p, int argc, char **argv, int *ret_code
     if (run && !conf_load(p->groups, p->group_count, &from, &error)) {
         *ret_code = usage_error(p, &error);
         run = false;
+    } else if (run && p->check && !p->check(p->check_ctx, &error)) {
+        *ret_code = usage_error(p, &error);
+        conf_done(p->groups, p->group_count);
+        run = false;
     } else if (run && !print_config_and_exit(p, ret_code)) {
         conf_done(p->groups, p->group_count);
         run = false;

@@ -33,6 +33,9 @@ struct daemon_program {
     const struct conf_group *groups;
     size_t group_count;
     struct core_conf *core;
+    /* What options say together, once each of them is fine; NULL: nothing. check_ctx is what they were read into. */
+    bool (*check)(const void *check_ctx, struct error *reterr);
+    const void *check_ctx;
     int argc;            /* out: what is left after the options, argv[0] excluded; see daemon_start */
     char **argv;
 };

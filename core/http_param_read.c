@@ -1,7 +1,8 @@
 #include "core/http_param_read.h"
 #include "core/uri.h"
+#include "core/utf8.h"
 
-enum { PAIRS_MAX = 64, INTEGER_DIGITS_MAX = 18 };
+enum { PAIRS_MAX = 64, INTEGER_DIGITS_MAX = 18, NAME_SHOWN_BYTES = 80 };
 
 struct slice http_param_trim(struct slice s) {
     while (s.len && (unsigned char)s.data[0] <= ' ')
@@ -55,7 +56,7 @@ static const char *check(struct arena *arena, const struct http_param *param, st
 }
 
 static bool refuse(struct arena *arena, struct slice field, const char *message, struct field_error *ret_bad) {
-    const char *name = arena_strndup(arena, field.len ? field.data : "", field.len < 80 ? field.len : 80);
+    const char *name = arena_strndup(arena, field.len ? field.data : "", utf8_cut(field.data, field.len, NAME_SHOWN_BYTES));
     *ret_bad = (struct field_error){message ? name : NULL, message};
     return false;
 }

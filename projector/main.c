@@ -30,7 +30,9 @@ int main(int argc, char **argv) {
                                      .commands_have_help = true,
                                      .groups = groups,
                                      .group_count = ARRAY_LEN(groups),
-                                     .core = &options.core};
+                                     .core = &options.core,
+                                     .check = projector_options_check,
+                                     .check_ctx = &options.projector};
     int code = 0;
     tune_malloc();
     if (!daemon_start(&program, argc, argv, &code))

@@ -42,7 +42,7 @@ const struct option projector_option_table[] = {
     {SECTION, "checkpoint_interval", OPTION_DURATION, "500ms", MS(10), S(60), NULL,
      "How often an advanced position is stored.", AT(checkpoint_interval_usec), false},
     {SECTION, "lease_ttl", OPTION_DURATION, "10s", MS(500), S(300), NULL,
-     "A standby takes over after seeing no renewal for so long.", AT(lease_ttl_usec), false},
+     "A standby takes over after seeing no renewal for so long; twice lease_renew at least.", AT(lease_ttl_usec), false},
     {SECTION, "lease_renew", OPTION_DURATION, "3s", MS(100), S(100), NULL, "How often the owner renews its lease.",
      AT(lease_renew_usec), false},
     {SECTION, "stream_await", OPTION_DURATION, "500ms", MS(10), S(30), NULL,
@@ -51,11 +51,14 @@ const struct option projector_option_table[] = {
      AT(stream_batch), false},
     {SECTION, "queue_poll_min", OPTION_DURATION, "5ms", MS(1), S(10), NULL,
      "Pause between reads of projection_queue while rows arrive.", AT(queue_poll_min_usec), false},
-    {SECTION, "queue_poll_max", OPTION_DURATION, "100ms", MS(1), S(60), NULL,
+    {SECTION, "queue_poll_max", OPTION_DURATION, "250ms", MS(1), S(60), NULL,
      "Pause between reads of projection_queue while it is quiet.", AT(queue_poll_max_usec), false},
     {SECTION, "queue_rescan", OPTION_DURATION, "250ms", MS(10), S(60), NULL,
      "How often projection_queue is read from its start, for rows committed late.", AT(queue_rescan_usec), false},
     {SECTION, "scan_page", OPTION_INT, "2000", 10, 50000, NULL, "Ids that a job reads at once.", AT(scan_page), false},
+    {SECTION, "fill_refresh", OPTION_DURATION, "10s", 0, S(600), NULL,
+     "Refresh interval of an index while a reindex or a first scan fills it; its own one is given back at the end. 0: leave it.",
+     AT(fill_refresh_usec), false},
     {SECTION, "sweep_recount", OPTION_DURATION, "60s", MS(100), S(86400), NULL,
      "How often a sweep that waits for a word counts again whether it would still remove most of the index.",
      AT(sweep_recount_usec), false},
@@ -109,6 +112,18 @@ const struct option projector_option_table[] = {
      "A consumer that is silent for so long loses its partitions to the others.", AT(group_session_usec), false},
 };
 const size_t projector_option_count = ARRAY_LEN(projector_option_table);
+
+/* lease.c lets a lease go a tenth before its time: one renewal may be late, or fail and be repeated, and it is still held. */
+bool projector_options_check(const void *ctx, struct error *reterr) {
+    const struct projector_conf *options = ctx;
+    if (options->lease_renew_usec <= options->lease_ttl_usec / 2)
+        return true;
+    return error_set(reterr, ERROR_INVALID,
+                     "projector.lease_renew (%llu ms) is more than half of projector.lease_ttl (%llu ms): one late renewal "
+                     "would lose the lease; raise lease_ttl or lower lease_renew",
+                     (unsigned long long)(options->lease_renew_usec / USEC_PER_MSEC),
+                     (unsigned long long)(options->lease_ttl_usec / USEC_PER_MSEC));
+}
 
 void projector_options_settle(struct projector_conf *options) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);

@@ -20,6 +20,7 @@ struct projector_conf {
     int64_t stream_batch;
     usec_t queue_poll_min_usec, queue_poll_max_usec, queue_rescan_usec;
     int64_t scan_page;
+    usec_t fill_refresh_usec;
     usec_t sweep_recount_usec;
     usec_t retry_min_usec, retry_max_usec;
     int64_t max_attempts;
@@ -41,6 +42,8 @@ struct projector_conf {
 
 extern const struct option projector_option_table[];
 extern const size_t projector_option_count;
+/* Whether they go together; ctx is a projector_conf. */
+bool projector_options_check(const void *ctx, struct error *reterr);
 /* Fills in what depends on the machine: lanes. */
 void projector_options_settle(struct projector_conf *options);
 

@@ -202,7 +202,7 @@ static bool prepare_position(struct owner *o, struct term *term, bool index_is_e
     if (found && !index_is_empty && (!moved || term->frozen))
         return state_sink_set(o->client, database, lease_epoch(o->lease), sink, reterr);
     const char *reason = !found  ? "there is no checkpoint"
-                         : moved ? "marks went into another topic before, or into none"
+                         : moved ? "marks went into another topic or index before, or into none"
                                  : "the index is empty";
     log_info("start.full_scan", LOG_STR("reason", reason));
     stream_position_done(&term->position);
@@ -219,20 +219,6 @@ static bool prepare(struct owner *o, struct term *term, struct error *reterr) {
            prepare_position(o, term, index_is_empty, reterr);
 }
 
-/* False: the lease went away, or we are told to stop. */
-static bool prepare_until(struct owner *o, struct term *term) {
-    for (unsigned n = 0; !window_stopped(&o->stop) && lease_is_valid(o->lease); n++) {
-        struct error error = {.code = ERROR_INTERNAL, .message = "no reason given"};
-        if (prepare(o, term, &error))
-            return true;
-        term_done(term);
-        log_warn("start.failed", LOG_ERR(&error));
-        daemon_condition_set(o->condition, false, error.message);
-        window_sleep(&o->stop, clock_backoff_usec(n < 6 ? n : 6, WAIT_MIN_USEC, WAIT_MAX_USEC));
-    }
-    return false;
-}
-
 /* -- a term -- */
 
 static void set_engine(struct owner *o, struct engine *engine) {
@@ -243,15 +229,38 @@ static void set_engine(struct owner *o, struct engine *engine) {
     pthread_mutex_unlock(&o->lock);
 }
 
-static enum engine_end serve(struct owner *o, const struct term *term, struct error *reterr) {
+static struct engine_conf conf_of(const struct owner *o, const struct term *term) {
     struct engine_conf conf = {.options = o->options, .pool = o->pool, .lease = o->lease,
                                .targets = &term->targets, .index = term->targets.list[0].index, .tree = term->tree,
                                .position = term->position, .frozen = term->frozen, .sink = o->sink,
                                .relay = o->relay};
     memcpy(conf.projections, term->projections, sizeof(conf.projections));
-    struct engine *engine = engine_new(&conf, reterr);
-    if (!engine)
-        return ENGINE_FAILED;
+    return conf;
+}
+
+/* Prepares a term and its engine until it works. NULL: the lease went away or we are told to stop (reterr has no code),
+ * or the engine can never be made. */
+static struct engine *begin(struct owner *o, struct term *term, struct error *reterr) {
+    for (unsigned n = 0; !window_stopped(&o->stop) && lease_is_valid(o->lease); n++) {
+        struct error error = {.code = ERROR_INTERNAL, .message = "no reason given"};
+        if (prepare(o, term, &error)) {
+            struct engine_conf conf = conf_of(o, term);
+            struct engine *engine = engine_new(&conf, &error);
+            if (!engine && !error_is_retriable(&error))
+                *reterr = error;
+            if (engine || !error_is_retriable(&error))
+                return engine;
+        }
+        term_done(term);
+        log_warn("start.failed", LOG_ERR(&error));
+        daemon_condition_set(o->condition, false, error.message);
+        window_sleep(&o->stop, clock_backoff_usec(n < 6 ? n : 6, WAIT_MIN_USEC, WAIT_MAX_USEC));
+    }
+    return NULL;
+}
+
+static enum engine_end serve(struct owner *o, const struct term *term, struct engine *engine, struct error *reterr) {
+    struct engine_conf conf = conf_of(o, term);
     metric_set(lag_metrics.lease_owner, 1);
     metric_set(lag_metrics.lease_epoch, (double)lease_epoch(o->lease));
     daemon_condition_set(o->condition, true, NULL);
@@ -286,7 +295,8 @@ static enum engine_end serve_until(struct owner *o, struct error *reterr) {
     enum engine_end end = ENGINE_RETARGET;
     while (end == ENGINE_RETARGET && !window_stopped(&o->stop)) {
         struct term term = {0};
-        end = prepare_until(o, &term) ? serve(o, &term, reterr) : ENGINE_LEASE_LOST;
+        struct engine *engine = begin(o, &term, reterr);
+        end = engine ? serve(o, &term, engine, reterr) : reterr->code ? ENGINE_FAILED : ENGINE_LEASE_LOST;
         term_done(&term);
     }
     return end;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define CHECKPOINT_ID "checkpoint:stream"
+#define FILL_ID "fill"
 
 /* -- documents in general -- */
 
@@ -114,14 +115,14 @@ static void append_epoch_is_ours(bson_t *query, uint64_t epoch) {
 
 bool state_claim(mongoc_client_t *client, const char *database, uint64_t epoch, struct error *reterr) {
     bson_t *mine = BCON_NEW("$set", "{", "epoch", BCON_INT64((int64_t)epoch), "}");
-    bson_t *checkpoint = BCON_NEW("_id", CHECKPOINT_ID);
-    append_epoch_is_ours(checkpoint, epoch);
+    bson_t *states = BCON_NEW("_id", "{", "$in", "[", CHECKPOINT_ID, FILL_ID, "]", "}");
+    append_epoch_is_ours(states, epoch);
     bson_t *jobs = BCON_NEW("state", "{", "$in", "[", "running", "waiting", "]", "}", "epoch", "{", "$lt",
                             BCON_INT64((int64_t)epoch), "}");
-    bool ok = update_many(client, database, STATE_COLLECTION, checkpoint, mine, reterr) &&
+    bool ok = update_many(client, database, STATE_COLLECTION, states, mine, reterr) &&
               update_many(client, database, STATE_JOBS, jobs, mine, reterr);
     bson_destroy(mine);
-    bson_destroy(checkpoint);
+    bson_destroy(states);
     bson_destroy(jobs);
     return ok;
 }
@@ -365,4 +366,44 @@ bool state_sink_set(mongoc_client_t *client, const char *database, uint64_t epoc
     bson_destroy(query);
     bson_destroy(update);
     return ok && matched != 1 ? error_set(reterr, ERROR_CONFLICT, "the checkpoint belongs to another epoch") : ok;
+}
+
+bool state_sink_forget(mongoc_client_t *client, const char *database, struct error *reterr) {
+    bson_t *query = BCON_NEW("_id", CHECKPOINT_ID);
+    bson_t *update = BCON_NEW("$set", "{", "sink", BCON_UTF8(STATE_SINK_NONE), "}");
+    bool ok = state_update(client, database, STATE_COLLECTION, query, update, false, NULL, reterr);
+    bson_destroy(query);
+    bson_destroy(update);
+    return ok;
+}
+
+/* -- the index that refreshes seldom -- */
+
+static bool copy_string(const bson_t *doc, const char *path, char *ret, size_t size) {
+    const char *text = state_string(doc, path);
+    return text && (size_t)snprintf(ret, size, "%s", text) < size;
+}
+
+bool state_fill_load(mongoc_client_t *client, const char *database, struct state_fill *ret, struct error *reterr) {
+    bson_t *query = BCON_NEW("_id", FILL_ID);
+    bson_t doc;
+    bool found, ok = state_find_one(client, database, STATE_COLLECTION, query, &doc, &found, reterr);
+    if (!ok || !found || !copy_string(&doc, "index", ret->index, sizeof(ret->index)) ||
+        !copy_string(&doc, "own", ret->own, sizeof(ret->own)) || !copy_string(&doc, "given", ret->given, sizeof(ret->given)))
+        *ret = (struct state_fill){0};
+    bson_destroy(query);
+    bson_destroy(&doc);
+    return ok;
+}
+
+bool state_fill_save(mongoc_client_t *client, const char *database, uint64_t epoch, const struct state_fill *fill,
+                     struct error *reterr) {
+    bson_t *query = BCON_NEW("_id", FILL_ID, "epoch", BCON_INT64((int64_t)epoch));
+    bson_t *update = BCON_NEW("$set", "{", "index", BCON_UTF8(fill->index), "own", BCON_UTF8(fill->own), "given",
+                              BCON_UTF8(fill->given), "}");
+    /* Where it stands with another epoch, the upsert is of an _id that is taken: CONFLICT. */
+    bool ok = state_update(client, database, STATE_COLLECTION, query, update, true, NULL, reterr);
+    bson_destroy(query);
+    bson_destroy(update);
+    return ok;
 }

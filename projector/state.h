@@ -1,6 +1,7 @@
 /* state.h - what the projector keeps in MongoDB besides the products: small documents, matched on the epoch.
  *
- * projector_state: {_id: "lease", ...} (lease.h) and {_id: "checkpoint:stream", epoch, generation, token | start_at}
+ * projector_state: {_id: "lease", ...} (lease.h), {_id: "checkpoint:stream", epoch, generation, token | start_at},
+ *                  {_id: "targets", ...} (targets.h) and {_id: "fill", epoch, index, own, given} (jobs/job_fill.h)
  * projector_jobs:  one document per job (jobs.h)
  * dead_letters:    one document per product that could not be written (dead_letter.h)
  *
@@ -31,7 +32,7 @@ bool state_command(mongoc_client_t *client, const char *database, const bson_t *
 /* Ids of a find reply's first batch are visited; the operationTime is returned. */
 uint64_t state_operation_time(const bson_t *reply);
 
-/* Takes checkpoint and unfinished jobs over for a new epoch. */
+/* Takes checkpoint, fill and unfinished jobs over for a new epoch. */
 bool state_claim(mongoc_client_t *client, const char *database, uint64_t epoch, struct error *reterr);
 /* The indexes that the projector itself reads by. */
 bool state_ensure_indexes(mongoc_client_t *client, const char *database, struct error *reterr);
@@ -69,3 +70,17 @@ bool state_sink_moved(mongoc_client_t *client, const char *database, const char 
 bool state_sink_get(mongoc_client_t *client, const char *database, char ret[STATE_SINK_SIZE], struct error *reterr);
 bool state_sink_set(mongoc_client_t *client, const char *database, uint64_t epoch, const char *sink,
                     struct error *reterr); /* CONFLICT: not our epoch */
+/* Another index serves, which somebody else has filled: whoever becomes owner next scans. */
+bool state_sink_forget(mongoc_client_t *client, const char *database, struct error *reterr);
+
+/* -- the index that refreshes seldom while it is filled (jobs/job_fill.h) -- */
+struct state_fill {
+    char index[256]; /* "": there is none */
+    char own[24];    /* its own interval; "": none of its own, so the server's */
+    char given[24];  /* the one that it was given */
+};
+/* None is stored, or what is stored makes no sense: ret->index is "". */
+bool state_fill_load(mongoc_client_t *client, const char *database, struct state_fill *ret, struct error *reterr);
+/* CONFLICT: not our epoch. */
+bool state_fill_save(mongoc_client_t *client, const char *database, uint64_t epoch, const struct state_fill *fill,
+                     struct error *reterr);

@@ -220,6 +220,7 @@ static void query_loop_close(struct query_loop *q) {
     api_key_watch_free(q->key_watch);
     index_poll_free(q->index_poll);
     upstream_drop_all(q);
+    search_view_drop_all(q);
     event_log_free(q->events);
     query_analytics_free(q->analytics);
     search_cache_free(q->cache);

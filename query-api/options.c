@@ -22,6 +22,8 @@ const struct option query_option_table[] = {
      "Index of clicks, carts and purchases; made if it is missing.", FIELD(events_index), false},
     {"query-api", "events_buffer", OPTION_BYTES, "1m", 131072, 67108864, NULL,
      "Events that wait in one loop for being written; more are answered 503.", FIELD(events_buffer_bytes), false},
+    {"query-api", "events_timeout", OPTION_DURATION, "10s", 10000, 60000000, NULL,
+     "Longest wait for events to be written.", FIELD(events_timeout_usec), false},
     {"query-api", "queries_index", OPTION_STRING, "search-queries", 0, 0, NULL,
      "Index of what is searched how often; made if it is missing.", FIELD(queries_index), false},
     {"query-api", "analytics_flush", OPTION_DURATION, "5s", 0, 3600000000, NULL,

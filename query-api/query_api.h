@@ -11,6 +11,7 @@
 #include "core/metrics.h"
 #include "query-api/admin/override_list.h"
 #include "query-api/browse/category_list.h"
+#include "query-api/search/code_names.h"
 #include "query-api/text/search_text.h"
 #include "query-api/upstream/load_limit.h"
 
@@ -23,6 +24,7 @@ struct query_conf {
     char *overrides_index;
     char *events_index, *queries_index;
     int64_t events_buffer_bytes;
+    usec_t events_timeout_usec;
     usec_t analytics_flush_usec;
     char *admin_key;
     char *keys_index;
@@ -66,6 +68,7 @@ struct override_poll;
 struct query_analytics;
 struct search_cache;
 struct upstream;
+struct view_closing;
 
 struct search_params;
 
@@ -84,10 +87,13 @@ struct query_loop {
     struct override_list *overrides; /* NULL until there are any */
     enum search_engine engine; /* as the first walk by cursor found it */
     struct index_poll *index_poll;
+    struct code_names codes; /* of the index, as the last poll found them */
     struct search_cache *cache;
     struct event_log *events;
     struct query_analytics *analytics;
     uint64_t epoch; /* see query_epoch_next */
+    struct view_closing *view_closings; /* under way */
+    unsigned view_closing_count;
     struct upstream *upstreams; /* questions under way or waiting */
     struct upstream *first_waiting, **last_waiting;
     unsigned upstream_active, upstream_waiting;
@@ -107,6 +113,8 @@ extern const struct http_param suggest_params[], similar_params[];
 /* Answers request, which may be an inner one (http_server.h), as GET /v1/search with these parameters: from the cache, or
  * by asking. What params points to lives as long as the request. */
 void search_start(struct query_loop *q, struct http_request *request, const struct search_params *params);
+/* What every search of this loop reads its words with. */
+struct search_text_context search_text_context_of(struct query_loop *q, struct http_request *request);
 /* The same for GET /v1/facets/{name}/values: params asks for one facet and no hits; find may be empty. */
 void facet_values_start(struct query_loop *q, struct http_request *request, const struct search_params *params, struct slice find);
 /* The same for GET /v1/products/{id}/similar; id has 1 to 128 bytes and lives as long as the request. */
@@ -145,6 +153,9 @@ void upstream_ask(struct query_loop *q, struct http_request *request, const char
 typedef void upstream_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error);
 void upstream_ask_or(struct query_loop *q, struct http_request *request, const char *method, const char *path,
                      struct buf *body, upstream_answer *answer, upstream_failed *failed, void *data);
+/* upstream_ask for what the engine has little room for: a 429 or 503 to that does not say that it is down for searches. */
+void upstream_ask_extra(struct query_loop *q, struct http_request *request, const char *method, const char *path,
+                        upstream_answer *answer, void *data);
 /* Would a question of a new request go out, or may it wait? False: it has been refused. For handlers that have much to do
  * before they ask. */
 bool upstream_has_room(struct query_loop *q, struct http_request *request);
@@ -188,6 +199,9 @@ void upstream_reply_error(struct query_loop *q, struct http_request *request, co
  * long as the request, and must reply or ask again; every other outcome is answered already. */
 typedef void search_view_ready(struct query_loop *q, struct http_request *request, void *data, struct slice view);
 void search_view_open(struct query_loop *q, struct http_request *request, search_view_ready *ready, void *data);
+/* After each answer of a walk: with the last one its view is closed, for a node has room for a few hundred of them only. */
+void search_view_done(struct query_loop *q, const struct search_params *params, const struct json *answer);
+void search_view_drop_all(struct query_loop *q);
 
 /* Keeps q->categories fresh: asks for the revision each second and reloads when it has changed. */
 struct category_poll *category_poll_new(struct query_loop *q, struct error *reterr);

@@ -340,13 +340,13 @@ static bool remember(struct dead_letters *d, const bson_t *letter) {
 static bool wait_for(struct dead_letters *d, const char *job, int64_t before, struct error *reterr) {
     int64_t seen = -1;
     for (usec_t moved = clock_now_usec();;) {
-        enum job_state state;
         int64_t done;
+        bool over;
         if (command_interrupts())
             return error_set(reterr, ERROR_CONFLICT, "the replay %.80s goes on without us", job);
-        if (!jobs_state_of(d->client, d->database, job, &state, &done, reterr))
+        if (!jobs_look(d->client, d->database, job, &over, &done, reterr))
             return false;
-        if (state == JOB_DONE || state == JOB_SUPERSEDED)
+        if (over)
             return true;
         command_progress_update(&d->progress, "replay", before + done, (int64_t)d->count, "products", NULL);
         if (done != seen) {

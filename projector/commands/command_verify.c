@@ -247,13 +247,13 @@ static bool wait_for_jobs(struct verify_command *v, char (*jobs)[JOB_ID_SIZE], s
     int64_t done = 0, seen = -1;
     usec_t moved = clock_now_usec();
     for (size_t i = 0; i < count;) {
-        enum job_state state;
         int64_t of_job;
+        bool over;
         if (command_interrupts())
             return error_set(reterr, ERROR_CONFLICT, "the repair goes on without us");
-        if (!jobs_state_of(v->client, v->options->mongo.database, jobs[i], &state, &of_job, reterr))
+        if (!jobs_look(v->client, v->options->mongo.database, jobs[i], &over, &of_job, reterr))
             return false;
-        if (state == JOB_DONE || state == JOB_SUPERSEDED) {
+        if (over) {
             done += of_job;
             i++;
             continue;
@@ -322,6 +322,17 @@ static bool repair(struct verify_command *v, struct error *reterr) {
 
 /* -- the result -- */
 
+/* Products of which nobody knows: what the first walk could not settle is not repaired. */
+static int64_t unsettled(const struct verify_command *v) {
+    return v->counts.unsettled + v->after.unsettled;
+}
+
+static bool is_equal(const struct verify_command *v) {
+    if (!v->args.repair)
+        return verify_is_equal(&v->counts);
+    return verify_is_equal(&v->after) && v->counts.found[VERIFY_DEAD] + v->counts.unsettled == 0;
+}
+
 static void print_json(const struct verify_command *v, bool equal) {
     _cleanup_(buf_done) struct buf line = BUF_INIT(16 << 10);
     struct json_write w;
@@ -338,7 +349,7 @@ static void print_json(const struct verify_command *v, bool equal) {
         {"stale", v->counts.found[VERIFY_STALE]},
         {"orphaned", v->counts.found[VERIFY_ORPHANED]},
         {"dead_lettered", v->counts.found[VERIFY_DEAD]},
-        {"unsettled", v->counts.unsettled},
+        {"unsettled", unsettled(v)},
         {"repaired", v->args.repair ? repairable(&v->counts) - repairable(&v->after) : 0},
     };
     double seconds = (double)(clock_now_usec() - v->begun) / 1e6;
@@ -367,20 +378,22 @@ static void print_text(const struct verify_command *v, bool equal) {
     double seconds = (double)(clock_now_usec() - v->begun) / 1e6;
     command_format_count(&count, v->counts.compared);
     printf("%s documents compared in %.1f s: ", count.data ? count.data : "", seconds);
-    if (repairable(&v->counts) + v->counts.found[VERIFY_DEAD] + v->counts.unsettled == 0) {
+    if (verify_is_equal(&v->counts)) {
         printf("equal\n");
         return;
     }
     printf("%" PRId64 " missing, %" PRId64 " stale, %" PRId64 " orphaned, %" PRId64 " dead-lettered",
            v->counts.found[VERIFY_MISSING], v->counts.found[VERIFY_STALE], v->counts.found[VERIFY_ORPHANED],
            v->counts.found[VERIFY_DEAD]);
-    if (v->counts.unsettled)
-        printf(", %" PRId64 " never at rest", v->counts.unsettled);
+    if (unsettled(v))
+        printf(", %" PRId64 " never at rest", unsettled(v));
     if (v->args.repair)
         printf("; %" PRId64 " repaired", repairable(&v->counts) - repairable(&v->after));
     printf("\n");
     if (!equal && !v->args.repair && repairable(&v->counts))
         printf("projector verify --repair mends them\n");
+    if (unsettled(v))
+        printf("what is never at rest could not be compared: run this again when it is written less often\n");
     if (v->counts.found[VERIFY_DEAD])
         printf("projector dead-letters list says why products were put aside\n");
 }
@@ -434,8 +447,7 @@ static int work(struct verify_command *v, const struct command *command) {
         return COMMAND_INTERRUPTED;
     if (!ok)
         return command_error(command, &error);
-    int64_t left = v->args.repair ? repairable(&v->after) : repairable(&v->counts);
-    bool equal = left + v->counts.found[VERIFY_DEAD] == 0;
+    bool equal = is_equal(v);
     if (v->args.json)
         print_json(v, equal);
     else
@@ -473,6 +485,6 @@ const struct command command_verify = {
             "  --all        say every difference, not only the first 20\n"
             "  --json       JSON lines: progress, differences, result\n"
             "\n"
-            "Exit code 0: equal, or made so by --repair. 3: differences are left.\n",
+            "Exit code 0: equal, or made so by --repair. 3: differences are left, or products that were never at rest.\n",
     .run = run,
 };

@@ -5,9 +5,7 @@
 #include "projector/control.h"
 #include <stdlib.h>
 
-/* The longest possible pieces around a document: an id of 512 bytes grows sixfold when it is all control
- * characters (\u0001). */
-enum { ACTION_BYTES_MAX = BULK_ID_BYTES_MAX * 6 + BULK_INDEX_NAME_MAX * 6 + 128, CLOSE_BYTES_MAX = 80, ITEMS_FIRST = 64 };
+enum { CLOSE_BYTES_MAX = 80, ACTION_BYTES_MAX = BULK_AROUND_BYTES_MAX - CLOSE_BYTES_MAX, ITEMS_FIRST = 64 };
 
 bool bulk_init(struct bulk *b, const char *index, size_t bytes_soft, size_t bytes_max, size_t items_max) {
     *b = (struct bulk){.body = BUF_INIT(bytes_max), .bytes_soft = bytes_soft, .items_max = items_max};

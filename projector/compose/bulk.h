@@ -16,6 +16,9 @@
 #define BULK_INDEX_NAME_MAX 255 /* Elasticsearch's limit in bytes */
 #define BULK_ID_BYTES_MAX 512   /* Elasticsearch's limit for _id */
 #define BULK_TARGETS_MAX 3
+/* What stands around a document at most: an id grows sixfold when it is all control characters (\u0001), and so does
+ * the name of an index. */
+#define BULK_AROUND_BYTES_MAX (BULK_ID_BYTES_MAX * 6 + BULK_INDEX_NAME_MAX * 6 + 256)
 
 enum bulk_op { BULK_INDEX, BULK_DELETE };
 

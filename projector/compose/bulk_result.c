@@ -213,9 +213,12 @@ static enum bulk_outcome outcome_of_item(enum bulk_op op, const struct bulk_item
     }
 }
 
-static enum bulk_outcome outcome_of_request(int status) {
+/* A 400 is about what was sent only if it is the search engine's own: a proxy that cannot reach it, or is spoken to in the
+ * wrong way, says so for every request, and halving them changes nothing. */
+static enum bulk_outcome outcome_of_request(int status, bool own_error) {
     switch (status) {
     case 400:
+        return own_error ? BULK_TOO_LARGE : BULK_RETRY;
     case 413:
         return BULK_TOO_LARGE;
     case 401:
@@ -264,8 +267,9 @@ bool bulk_result_read(struct bulk_result *r, const struct bulk *bulk, int status
     bool stopped = false;
     bool read = json_sax(&HANDLERS, &reader, body.data ? body.data : "", body.len, ANSWER_DEPTH_MAX, &stopped, &why) && !stopped;
     if (status < 200 || status > 299) {
-        /* What was understood of the reason is kept; a refusal needs no readable body. */
-        set_all(r, outcome_of_request(status), status, reader.top_type, reader.top_reason);
+        /* What was understood of the reason is kept; most refusals need no readable body. */
+        bool own_error = read && !reader.problem && reader.top_type[0];
+        set_all(r, outcome_of_request(status, own_error), status, reader.top_type, reader.top_reason);
         return true;
     }
     if (read && reader.index != r->count)

@@ -13,8 +13,8 @@ enum bulk_outcome {
     BULK_DONE,      /* 2xx: the document is what we sent */
     BULK_GONE,      /* 404 to a delete: there was nothing to delete */
     BULK_CONFLICT,  /* 409: somebody wrote with a higher version */
-    BULK_TOO_LARGE, /* 413, or 400 to the request as a whole: split; a single item: dead letter */
-    BULK_RETRY,     /* 429, 5xx, no answer, an answer that cannot be read */
+    BULK_TOO_LARGE, /* 413, or the search engine's own 400 to the request as a whole: split; a single item: dead letter */
+    BULK_RETRY,     /* 429, 5xx, no answer, an answer that cannot be read, a 400 of somebody else */
     BULK_REJECTED,  /* 400 and other 4xx to the item: never as it is */
     BULK_DENIED,    /* 401, 403: pause the target */
     BULK_NO_INDEX,  /* 404 with index_not_found: pause the target */

@@ -277,11 +277,11 @@ static void put_skus(const struct composer *c, const struct projection_rule *rul
 
 /* The product's own terms, of the names that no variant has. */
 static void put_common(const struct composer *c, const struct projection_rule *rule, const struct term_list *list,
-                       struct term_range base, struct sink *out) {
+                       bool codes, struct term_range base, struct sink *out) {
     size_t before = sink_len(out);
     sink_arena(out, rule->open);
     sink_char(out, '[');
-    if (terms_write_common(&c->terms, list, base, out))
+    if (terms_write_common(&c->terms, list, codes, base, out))
         sink_char(out, ']');
     else
         sink_cut(out, before);
@@ -296,12 +296,12 @@ static void put_varied(const struct composer *c, const struct projection_rule *r
     sink_char(out, ']');
 }
 
-static void put_variant_terms(const struct composer *c, struct slice open, const struct term_list *list,
+static void put_variant_terms(const struct composer *c, struct slice open, const struct term_list *list, bool codes,
                               struct term_range base, struct term_range own, const struct variant *v,
                               struct sink *out) {
     size_t before = sink_len(out);
     sink_slice(out, open);
-    if (terms_write_varied(&c->terms, list, base, own, v->attrs, out))
+    if (terms_write_varied(&c->terms, list, codes, base, own, v->attrs, out))
         sink_char(out, ']');
     else
         sink_cut(out, before);
@@ -315,8 +315,10 @@ static void put_sku(const struct composer *c, const struct variant *v, struct si
         SINK_LITERAL(out, ",\"names\":[");
         terms_write_names(&c->terms, out);
         sink_char(out, ']');
-        put_variant_terms(c, SLICE(",\"attrs\":["), &c->terms.attrs, c->attrs, v->attrs, v, out);
-        put_variant_terms(c, SLICE(",\"numbers\":["), &c->terms.numbers, c->numbers, v->numbers, v, out);
+        put_variant_terms(c, SLICE(",\"attrs\":["), &c->terms.attrs, false, c->attrs, v->attrs, v, out);
+        if (c->terms.codes_vary)
+            put_variant_terms(c, SLICE(",\"code_attrs\":["), &c->terms.attrs, true, c->attrs, v->attrs, v, out);
+        put_variant_terms(c, SLICE(",\"numbers\":["), &c->terms.numbers, false, c->numbers, v->numbers, v, out);
     }
     if (v->has_price) {
         SINK_LITERAL(out, ",\"price\":");
@@ -399,10 +401,13 @@ static bool put_field(struct composer *c, const struct projection_rule *rule, st
         put_skus(c, rule, out);
         return true;
     case TRANSFORM_ATTRS:
-        put_common(c, rule, &c->terms.attrs, c->attrs, out);
+        put_common(c, rule, &c->terms.attrs, false, c->attrs, out);
+        return true;
+    case TRANSFORM_CODE_ATTRS:
+        put_common(c, rule, &c->terms.attrs, true, c->attrs, out);
         return true;
     case TRANSFORM_NUMBERS:
-        put_common(c, rule, &c->terms.numbers, c->numbers, out);
+        put_common(c, rule, &c->terms.numbers, false, c->numbers, out);
         return true;
     case TRANSFORM_VARIED:
         put_varied(c, rule, out);
@@ -435,6 +440,19 @@ static bool put_document(struct composer *c, struct sink *out) {
     return true;
 }
 
+/* Whatever else is in the buffer has no say in what is too large. */
+static void check_size(struct composer *c, const struct sink *sink, size_t start) {
+    size_t most = c->input->bytes_max, room = sink->buf->max - start;
+    bool over = most > 0 && (sink->full ? room >= most + COMPOSE_SLACK_BYTES : sink->buf->len - start > most);
+    if (c->status != COMPOSE_OK || (!over && !sink->full))
+        return;
+    c->status = over ? COMPOSE_TOO_LARGE : COMPOSE_NO_ROOM;
+    if (over)
+        error_set(c->reterr, ERROR_INVALID, "the search document is larger than [projector] document_max_bytes");
+    else
+        error_set(c->reterr, ERROR_INVALID, "the document does not fit into the %zu bytes left of %zu", room, sink->buf->max);
+}
+
 static enum compose_status close_document(struct composer *c, struct sink *sink, size_t start,
                                           struct compose_result *ret) {
     struct buf *out = sink->buf;
@@ -443,11 +461,7 @@ static enum compose_status close_document(struct composer *c, struct sink *sink,
         return COMPOSE_NOMEM;
     }
     sink_close(sink);
-    if (sink->full && c->status == COMPOSE_OK) {
-        c->status = COMPOSE_TOO_LARGE;
-        error_set(c->reterr, ERROR_INVALID, "the document does not fit into the %zu bytes left of %zu",
-                  out->max - start, out->max);
-    }
+    check_size(c, sink, start);
     if (c->status != COMPOSE_OK) {
         if (out->data)
             buf_truncate(out, start);

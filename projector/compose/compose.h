@@ -27,7 +27,8 @@ enum compose_status {
     COMPOSE_OK,
     COMPOSE_UNKNOWN_CATEGORY, /* ret->unknown_category is not in the tree: refresh it and compose again */
     COMPOSE_BAD,       /* reterr (INVALID) names the field: dead letter */
-    COMPOSE_TOO_LARGE, /* does not fit below out->max: send the bulk and try again; alone in a bulk: dead letter */
+    COMPOSE_TOO_LARGE, /* larger than input->bytes_max: dead letter */
+    COMPOSE_NO_ROOM,   /* does not fit below out->max: send the bulk and try again */
     COMPOSE_NOMEM,     /* no memory: out may be lost (buf_ok(out) says), try again later */
 };
 
@@ -38,7 +39,12 @@ struct compose_input {
     /* Leave categories out that are not in the tree: for a tree known to be newer than the product. */
     bool skip_unknown_categories;
     struct product_signals signals; /* of this product */
+    size_t bytes_max;               /* of the open object; 0: as much as out takes */
 };
+
+/* Writing takes so much more room than what is written at most: with bytes_max and this left below out->max there is no
+ * COMPOSE_NO_ROOM. */
+#define COMPOSE_SLACK_BYTES 4096
 
 struct compose_result {
     uint64_t content_hash;

@@ -261,7 +261,7 @@ static void sort_by_name(struct composer *c) {
     }
     if (t->names.count == 0)
         return;
-    terms_sort_names(t);
+    terms_sort_names(t, c->attrs);
     terms_sort(&t->attrs, c->attrs, t->text.data);
     terms_sort(&t->numbers, c->numbers, t->text.data);
 }

@@ -28,7 +28,7 @@ void terms_reset(struct terms *t) {
     sink_open(&t->sink, &t->text);
     t->attrs.count = t->numbers.count = t->codes.count = t->names.count = 0;
     t->ignored = 0;
-    t->corrupt = false;
+    t->codes_vary = t->corrupt = false;
 }
 
 bool terms_ok(const struct terms *t) {
@@ -66,7 +66,7 @@ static uint64_t load_order(const char *text) {
 }
 
 /* What was written since `start` becomes a term of the list. */
-static void end_term(struct terms *t, struct term_list *list, size_t start, size_t name_len) {
+static void end_term(struct terms *t, struct term_list *list, size_t start, size_t name_len, bool is_code) {
     /* 16 zero bytes behind the term: the order of a short one reads them. */
     static const char close[17] = {'"'};
     if (!sink_room(&t->sink, sizeof(close)))
@@ -79,7 +79,8 @@ static void end_term(struct terms *t, struct term_list *list, size_t start, size
     list->items[list->count++] = (struct term){.order = {load_order(text + 1), load_order(text + 9)},
                                                .offset = (uint32_t)start,
                                                .len = (uint32_t)(sink_len(&t->sink) - start),
-                                               .name_len = (uint32_t)name_len};
+                                               .name_len = (uint32_t)name_len,
+                                               .is_code = is_code && t->projection->codes_apart};
 }
 
 /* Writes "name= and returns where the term starts. */
@@ -113,7 +114,13 @@ void terms_code(struct terms *t, struct slice code) {
     size_t start = sink_len(&t->sink);
     sink_char(&t->sink, '"');
     sink_escaped(&t->sink, code);
-    end_term(t, &t->codes, start, 0);
+    end_term(t, &t->codes, start, 0, false);
+}
+
+static void add_term(struct terms *t, size_t name_len, bool is_code, struct slice value) {
+    size_t start = begin_term(t, name_len);
+    sink_escaped(&t->sink, value);
+    end_term(t, &t->attrs, start, name_len + 2, is_code);
 }
 
 static void add_text(struct terms *t, size_t name_len, bool is_code, struct slice value) {
@@ -121,9 +128,7 @@ static void add_text(struct terms *t, size_t name_len, bool is_code, struct slic
     value.len = utf8_cut(value.data, value.len, PROJECTION_KEYWORD_BYTES);
     if (value.len == 0)
         return;
-    size_t start = begin_term(t, name_len);
-    sink_escaped(&t->sink, value);
-    end_term(t, &t->attrs, start, name_len + 2);
+    add_term(t, name_len, is_code, value);
     if (is_code)
         terms_code(t, value);
 }
@@ -140,7 +145,7 @@ static void add_number(struct terms *t, size_t name_len, bool is_code, double v,
     else
         sink_number(&t->sink, v);
     size_t text_len = sink_len(&t->sink) - text;
-    end_term(t, &t->attrs, start, name_len + 2);
+    end_term(t, &t->attrs, start, name_len + 2, is_code);
     if (is_code && sink_ok(&t->sink)) {
         char copy[64]; /* the text may move while it is read */
         text_len = text_len < sizeof(copy) ? text_len : sizeof(copy);
@@ -149,7 +154,7 @@ static void add_number(struct terms *t, size_t name_len, bool is_code, double v,
     }
     start = begin_term(t, name_len);
     sink_ordered_hex(&t->sink, v);
-    end_term(t, &t->numbers, start, name_len + 2);
+    end_term(t, &t->numbers, start, name_len + 2, false);
 }
 
 static void add_decimal128(struct terms *t, size_t name_len, bool is_code, const struct element *e) {
@@ -188,7 +193,7 @@ static void add_value(struct terms *t, const struct element *e, unsigned depth, 
         add_decimal128(t, name_len, is_code, e);
         return;
     case BSON_TYPE_BOOL:
-        add_text(t, name_len, false, e->value[0] ? SLICE("true") : SLICE("false"));
+        add_term(t, name_len, is_code, e->value[0] ? SLICE("true") : SLICE("false"));
         return;
     case BSON_TYPE_NULL:
     case BSON_TYPE_UNDEFINED:
@@ -322,9 +327,11 @@ static void write_one(const struct terms *t, const struct term *term, struct sin
     *out->p++ = ',';
 }
 
-static void write_run(const struct terms *t, const struct term *from, const struct term *to, struct sink *out) {
+static void write_run(const struct terms *t, bool codes, const struct term *from, const struct term *to,
+                      struct sink *out) {
     for (; from < to; from++)
-        write_one(t, from, out);
+        if (from->is_code == codes)
+            write_one(t, from, out);
 }
 
 /* Every term was written with a comma behind it. Returns whether there was one. */
@@ -337,14 +344,36 @@ static bool end_list(struct sink *out, size_t before) {
 
 bool terms_write(const struct terms *t, const struct term_list *list, struct term_range range, struct sink *out) {
     const size_t before = sink_len(out);
-    write_run(t, list->items + range.first, list->items + range.end, out);
+    write_run(t, false, list->items + range.first, list->items + range.end, out);
     return end_list(out, before);
 }
 
 /* ---- names ---- */
 
-static bool same_name(const char *text, const struct term *a, const struct term *b) {
-    return a->name_len == b->name_len && memcmp(text + a->offset, text + b->offset, a->name_len) == 0;
+/* The first n of the eight bytes of an order. */
+static inline uint64_t first_bytes(uint64_t order, uint32_t n) {
+    return n >= 8 ? order : order & ~(UINT64_MAX >> n * 8);
+}
+
+/* The term's place before (< 0), among (0) or behind the terms of the name, which may be a term of that name. Mostly their
+ * orders tell, without a look at the text. '=' stands in no name, so a shorter term differs before its end. */
+static inline int compare_name(const char *text, const struct term *term, const struct term *name) {
+    uint32_t len = name->name_len - 1; /* the quote before it is in no order */
+    uint64_t a = first_bytes(term->order[0], len), b = first_bytes(name->order[0], len);
+    if (a == b && len > 8) {
+        a = first_bytes(term->order[1], len - 8);
+        b = first_bytes(name->order[1], len - 8);
+    }
+    if (a != b)
+        return a < b ? -1 : 1;
+    if (len <= 16)
+        return 0;
+    uint32_t shorter = term->len < name->name_len ? term->len : name->name_len;
+    return shorter <= 17 ? 0 : memcmp(text + term->offset + 17, text + name->offset + 17, shorter - 17);
+}
+
+static inline bool same_name(const char *text, const struct term *a, const struct term *b) {
+    return a->name_len == b->name_len && compare_name(text, a, b) == 0;
 }
 
 /* The term's name as a term: "name= without what follows, so names are in the order of their terms. */
@@ -364,6 +393,7 @@ void terms_add_names(struct terms *t, struct term_range range) {
     uint32_t expected = 0;
     for (uint32_t i = range.first; i < range.end; i++) {
         const struct term *term = &t->attrs.items[i];
+        t->codes_vary = t->codes_vary || term->is_code;
         if (i > range.first && same_name(text, term, term - 1))
             continue;
         if (expected < t->names.count && same_name(text, term, &t->names.items[expected])) {
@@ -375,7 +405,16 @@ void terms_add_names(struct terms *t, struct term_range range) {
     }
 }
 
-void terms_sort_names(struct terms *t) {
+/* A variant without a value of its own takes the product's. */
+static bool product_codes_vary(const struct terms *t, struct term_range base) {
+    for (uint32_t i = base.first; i < base.end; i++)
+        for (uint32_t n = 0; t->attrs.items[i].is_code && n < t->names.count; n++)
+            if (same_name(t->text.data, &t->attrs.items[i], &t->names.items[n]))
+                return true;
+    return false;
+}
+
+void terms_sort_names(struct terms *t, struct term_range base) {
     struct term_list *names = &t->names;
     uint32_t kept = 0;
     terms_sort(names, (struct term_range){0, names->count}, t->text.data);
@@ -383,6 +422,7 @@ void terms_sort_names(struct terms *t) {
         if (kept == 0 || !same_name(t->text.data, &names->items[kept - 1], &names->items[i]))
             names->items[kept++] = names->items[i];
     names->count = kept;
+    t->codes_vary = t->codes_vary || product_codes_vary(t, base);
 }
 
 void terms_write_names(const struct terms *t, struct sink *out) {
@@ -404,9 +444,7 @@ static uint32_t find_name(const char *text, const struct term *items, uint32_t f
                           const struct term *name) {
     while (from < end) {
         uint32_t middle = from + (end - from) / 2;
-        const struct term *term = &items[middle];
-        uint32_t len = term->len < name->name_len ? term->len : name->name_len;
-        if (memcmp(text + term->offset, text + name->offset, len) < 0)
+        if (compare_name(text, &items[middle], name) < 0)
             from = middle + 1;
         else
             end = middle;
@@ -421,21 +459,22 @@ static uint32_t end_of_name(const char *text, const struct term *items, uint32_t
     return from;
 }
 
-bool terms_write_common(const struct terms *t, const struct term_list *list, struct term_range base, struct sink *out) {
+bool terms_write_common(const struct terms *t, const struct term_list *list, bool codes, struct term_range base,
+                        struct sink *out) {
     const char *text = t->text.data;
     const struct term *items = list->items;
     const size_t before = sink_len(out);
     uint32_t run = base.first;
     for (uint32_t n = 0; n < t->names.count && run < base.end; n++) {
         uint32_t at = find_name(text, items, run, base.end, &t->names.items[n]);
-        write_run(t, items + run, items + at, out);
+        write_run(t, codes, items + run, items + at, out);
         run = end_of_name(text, items, at, base.end, &t->names.items[n]);
     }
-    write_run(t, items + run, items + base.end, out);
+    write_run(t, codes, items + run, items + base.end, out);
     return end_list(out, before);
 }
 
-bool terms_write_varied(const struct terms *t, const struct term_list *list, struct term_range base,
+bool terms_write_varied(const struct terms *t, const struct term_list *list, bool codes, struct term_range base,
                         struct term_range own, struct term_range own_attrs, struct sink *out) {
     const char *text = t->text.data;
     const struct term *items = list->items, *attrs = t->attrs.items;
@@ -447,12 +486,12 @@ bool terms_write_varied(const struct terms *t, const struct term_list *list, str
         if (end > a) { /* the variant's own */
             a = end;
             end = end_of_name(text, items, o, own.end, name);
-            write_run(t, items + o, items + end, out);
+            write_run(t, codes, items + o, items + end, out);
             o = end;
         } else {
             b = find_name(text, items, b, base.end, name);
             end = end_of_name(text, items, b, base.end, name);
-            write_run(t, items + b, items + end, out);
+            write_run(t, codes, items + b, items + end, out);
             b = end;
         }
     }

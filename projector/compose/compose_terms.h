@@ -15,6 +15,7 @@ struct term {
     uint64_t order[2];  /* the first 16 bytes behind the quote: most comparisons end here */
     uint32_t offset, len; /* in text, quotes included */
     uint32_t name_len;  /* of the quote, the name and '=' */
+    bool is_code;       /* of a code attribute that stands apart (projection.codes_apart) */
 };
 struct term_list {
     struct term *items;
@@ -30,6 +31,7 @@ struct terms {
     struct sink sink; /* open on text */
     struct term_list attrs, numbers, codes;
     struct term_list names; /* of attributes that stand in variants */
+    bool codes_vary;  /* a term of `names` is a code that stands apart */
     unsigned ignored; /* values that were left out */
     bool corrupt;     /* BSON that ends in the middle */
     char name[TERMS_NAME_BYTES_MAX * 6 + 32]; /* of the attribute at hand, escaped; read in steps of 16 */
@@ -47,17 +49,20 @@ void terms_code(struct terms *t, struct slice code);
 /* By their bytes: the terms of a name stand together then. text: t->text.data. */
 void terms_sort(struct term_list *list, struct term_range range, char *text);
 
-/* Adds the names in a sorted range of attrs to `names`; after the last, terms_sort_names makes them a set. */
+/* Adds the names in a sorted range of attrs to `names`; after the last, terms_sort_names makes them a set. base: the
+ * product's own range of attrs, in any order. */
 void terms_add_names(struct terms *t, struct term_range range);
-void terms_sort_names(struct terms *t);
+void terms_sort_names(struct terms *t, struct term_range base);
 
 /* "a","b",... All ranges and `names` but that of terms_write must be sorted. These write nothing and return false if there is no term.
  * terms_write: a range. terms_write_common: a product's range without the terms of `names`. terms_write_varied: what
  * a variant has of `names`: its own terms, or the product's (base) where it has none of that name. own_attrs: its
- * range of attrs, which tells what it has; for a list of numbers the attribute may be its own without a number. */
+ * range of attrs, which tells what it has; for a list of numbers the attribute may be its own without a number.
+ * codes: of a list, the terms of codes that stand apart, or all others. */
 bool terms_write(const struct terms *t, const struct term_list *list, struct term_range range, struct sink *out);
-bool terms_write_common(const struct terms *t, const struct term_list *list, struct term_range base, struct sink *out);
-bool terms_write_varied(const struct terms *t, const struct term_list *list, struct term_range base,
+bool terms_write_common(const struct terms *t, const struct term_list *list, bool codes, struct term_range base,
+                        struct sink *out);
+bool terms_write_varied(const struct terms *t, const struct term_list *list, bool codes, struct term_range base,
                         struct term_range own, struct term_range own_attrs, struct sink *out);
 void terms_write_names(const struct terms *t, struct sink *out);
 

@@ -33,6 +33,7 @@ static const struct {
     [TRANSFORM_STOCK] = {"stock", ID | VARIANTS, false, NULL},
     [TRANSFORM_SKUS] = {"skus", ID | VARIANTS, false, NULL},
     [TRANSFORM_ATTRS] = {"attrs", ATTRIBUTES | VARIANTS, false, NULL},
+    [TRANSFORM_CODE_ATTRS] = {"code_attrs", ATTRIBUTES | VARIANTS, false, NULL},
     [TRANSFORM_NUMBERS] = {"numbers", ATTRIBUTES | VARIANTS, false, NULL},
     [TRANSFORM_VARIED] = {"varied", VARIANTS, false, NULL},
     [TRANSFORM_FLAT] = {"flat", ID | VARIANTS | PRICE, false, FLAT_MEMBERS},
@@ -310,6 +311,19 @@ static bool has_id_rule(const struct projection *p) {
     return false;
 }
 
+/* Where codes stand apart they do so in variants too. */
+static bool codes_are_apart(struct projection *p, const struct json *properties, struct error *reterr) {
+    const struct projection_rule *variants = NULL;
+    for (unsigned i = 0; i < p->rule_count; i++) {
+        p->codes_apart = p->codes_apart || p->rules[i].transform == TRANSFORM_CODE_ATTRS;
+        variants = p->rules[i].transform == TRANSFORM_VARIANTS ? &p->rules[i] : variants;
+    }
+    if (p->codes_apart && variants && !mapped(json_get(mapped(properties, variants->field), "properties"), SLICE("code_attrs")))
+        return error_set(reterr, ERROR_INVALID, "projection: search field \"%s.code_attrs\" is not in the mapping",
+                         variants->field.data);
+    return true;
+}
+
 /* The fields that bulk_commit() adds to every document. */
 static bool has_own_fields(const struct json *properties, struct error *reterr) {
     if (!mapped(properties, SLICE("content_hash")) || !mapped(properties, SLICE("version")))
@@ -337,7 +351,7 @@ static bool read_projection(struct projection *p, const struct json *v, const st
             return false;
     if (!has_id_rule(p))
         return error_set(reterr, ERROR_INVALID, "projection: there is no rule {\"field\": \"id\", \"as\": \"id\"}");
-    return true;
+    return codes_are_apart(p, properties, reterr);
 }
 
 struct projection *projection_new(const struct json *projection, const struct json *properties, struct error *reterr) {

@@ -37,10 +37,11 @@ enum transform {
     TRANSFORM_STOCK,          /* "in" | "low" | "out": best of its SKUs */
     TRANSFORM_SKUS,           /* keyword[] */
     TRANSFORM_ATTRS,          /* keyword[] "name=value" of the product, but of no name that a variant has as well */
+    TRANSFORM_CODE_ATTRS,     /* of these, the terms of code attributes, which do not stand in attrs then */
     TRANSFORM_NUMBERS,        /* keyword[] "name=" and the number's ordered digits, likewise */
     TRANSFORM_VARIED,         /* keyword[]: the names of attributes that stand in variants */
     TRANSFORM_FLAT,           /* {price, stock, sku} of a product without differing variants */
-    TRANSFORM_VARIANTS,       /* nested [{sku, names, attrs, numbers, price, stock}] of all others */
+    TRANSFORM_VARIANTS,       /* nested [{sku, names, attrs, code_attrs, numbers, price, stock}] of all others */
     TRANSFORM_SALES,          /* what shoppers do, as product_signals has it -> integer, absent if 0 */
     TRANSFORM_POPULARITY,
 };
@@ -81,6 +82,7 @@ struct projection {
     uint8_t language_hangul, language_other; /* plain text with and without Hangul; other languages */
     struct slice *code_attributes; /* sorted by length, then bytes */
     unsigned code_attribute_count;
+    bool codes_apart; /* there is a rule code_attrs: attrs has no codes, of the product or of variants */
     uint64_t code_lengths; /* bit n: some code attribute has n bytes (n < 64) */
     uint32_t code_letters; /* bit n: some code attribute begins with a byte whose low five bits are n */
     struct arena arena;

@@ -165,6 +165,17 @@ static bool index_refuses_all(const struct bulk_item_result *r) {
     return strcmp(r->type, "index_closed_exception") == 0 || strcmp(r->type, "cluster_block_exception") == 0;
 }
 
+/* Whether what was sent can go in smaller requests: fewer products, or the copies of one by themselves. */
+static bool can_be_smaller(struct answer *a, struct lane_entry *entry) {
+    const struct bulk *bulk = &a->batch->bulk;
+    if (bulk->count == 1)
+        return false;
+    if (bulk_group(bulk, bulk->count) == 0)
+        entry->apart = LANE_ALL_TARGETS;
+    a->too_large = true;
+    return true;
+}
+
 static enum verdict serving_verdict(struct answer *a, size_t i, const struct bulk_item_result *r) {
     const struct bulk_item *item = &a->batch->bulk.items[i];
     switch (r->outcome) {
@@ -174,10 +185,7 @@ static enum verdict serving_verdict(struct answer *a, size_t i, const struct bul
     case BULK_CONFLICT:
         return item_conflict(a, item, r);
     case BULK_TOO_LARGE:
-        if (bulk_group(&a->batch->bulk, a->batch->bulk.count) == 0) /* one product is all there is */
-            return VERDICT_DEAD;
-        a->too_large = true;
-        return VERDICT_AGAIN;
+        return can_be_smaller(a, item->ctx) ? VERDICT_AGAIN : VERDICT_DEAD;
     case BULK_RETRY:
         return index_refuses_all(r) ? item_denied(a, r) : item_retry(a, item, r);
     case BULK_REJECTED:
@@ -203,6 +211,11 @@ static enum verdict other_in_trouble(struct answer *a, const struct bulk_item *i
     return VERDICT_LATER;
 }
 
+/* What the serving index refuses as well is no flaw of another. */
+static bool serving_is_to_come(const struct engine *e, const struct lane_entry *entry) {
+    return entry->apart && !e->conf.frozen && entry->flight.targets & 1;
+}
+
 static enum verdict other_verdict(struct answer *a, size_t i, const struct bulk_item_result *r) {
     const struct bulk_item *item = &a->batch->bulk.items[i];
     struct engine *e = a->engine;
@@ -218,10 +231,8 @@ static enum verdict other_verdict(struct answer *a, size_t i, const struct bulk_
     case BULK_DENIED:
         return other_in_trouble(a, item, r);
     case BULK_TOO_LARGE:
-        if (bulk_group(&a->batch->bulk, a->batch->bulk.count) > 0) {
-            a->too_large = true;
+        if (can_be_smaller(a, item->ctx))
             return VERDICT_AGAIN;
-        }
         break;
     case BULK_REJECTED:
     case BULK_NO_INDEX:
@@ -231,6 +242,8 @@ static enum verdict other_verdict(struct answer *a, size_t i, const struct bulk_
         return other_in_trouble(a, item, r);
     if (r->outcome != BULK_NO_INDEX && (e->targets[item->target].flawed || a->dead || answer_is_dead(e, item->ctx)))
         return VERDICT_DONE;
+    if (r->outcome != BULK_NO_INDEX && serving_is_to_come(e, item->ctx))
+        return VERDICT_AGAIN;
     answer_target_refused(e, item->target, item->ctx, r->reason, r->outcome == BULK_NO_INDEX);
     return VERDICT_LATER;
 }
@@ -260,14 +273,16 @@ static void entry_answer(struct answer *a, size_t first, size_t end, const struc
         enum verdict one = item->target == 0 ? serving_verdict(a, i, r) : other_verdict(a, i, r);
         verdict = one > verdict ? one : verdict;
     }
-    if (verdict == VERDICT_DONE)
-        engine_written(a->lane, entry);
-    else if (verdict == VERDICT_DEAD)
+    if (verdict == VERDICT_DONE) {
+        if (!pump_next_piece(a->lane, entry))
+            engine_written(a->lane, entry);
+    } else if (verdict == VERDICT_DEAD) {
         entry_dead(a, first, results ? &results[first] : &unknown);
-    else if (verdict == VERDICT_AGAIN)
+    } else if (verdict == VERDICT_AGAIN) {
         lane_fail(&a->lane->lane, entry, 0);
-    else
+    } else {
         engine_retry_later(a->engine, a->lane, entry, &a->retry_at);
+    }
 }
 
 static const struct bulk_item_result *read_answer(struct engine *e, struct batch *batch,

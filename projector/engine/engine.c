@@ -378,7 +378,8 @@ static void *lane_session_new(void *ctx, struct error *reterr) {
     struct engine *e = ctx;
     struct load_conf conf = {.pool = e->conf.pool, .mysql = &e->conf.options->mysql,
                              .database = e->conf.options->mongo.database, .target_count = e->target_count,
-                             .timeout_usec = e->conf.options->mongo.timeout_usec};
+                             .timeout_usec = e->conf.options->mongo.timeout_usec,
+                             .document_max_bytes = (size_t)e->options->document_max_bytes};
     memcpy(conf.projections, e->conf.projections, sizeof(conf.projections));
     return load_session_new(&conf, reterr);
 }

@@ -163,6 +163,8 @@ struct engine_lane *engine_lane_of(struct engine *e, uint64_t id_hash);
 /* pump.c */
 void pump_lane(struct engine_lane *l);
 void pump_all(struct engine *e);
+/* This flight's copies are done with. True: the product has others to come, and goes on with them. */
+bool pump_next_piece(struct engine_lane *l, struct lane_entry *entry);
 void pump_slot_free(struct engine *e);
 void pump_batch_release(struct engine *e, struct batch *batch);
 void pump_cancel_all(struct engine *e);

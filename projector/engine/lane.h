@@ -43,6 +43,8 @@ struct lane_entry {
     uint16_t attempts;    /* failures since the last success */
     uint8_t heat;         /* flights during which it changed again, since it was last forgotten */
     uint32_t tree_asked;  /* waits: the first refresh of the tree that will have begun after its load */
+    uint8_t apart;        /* the engine's: the copies do not fit into one request; a bit for each target whose turn comes */
+    uint8_t piece;        /* the engine's: a bit for each target that this flight writes */
     uint8_t id_len;
     char id[];
 };

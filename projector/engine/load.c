@@ -273,7 +273,7 @@ static enum batch_item_state compose_bad(struct batch_item *item, unsigned targe
 }
 
 static bool wanted(const struct batch *batch, const struct lane_entry *entry, unsigned target) {
-    return (batch->targets & entry->flight.targets) >> target & 1;
+    return (batch->targets & entry->flight.targets & entry->piece) >> target & 1;
 }
 
 static bool tree_is_stale(const struct batch *batch, const struct lane_entry *entry) {
@@ -287,7 +287,8 @@ static enum batch_item_state compose_for(struct load_session *s, struct batch *b
         return ITEM_UNLOADED;
     struct compose_input input = {.product = product, .categories = batch->tree, .stock = &s->rows.stock,
                                   .skip_unknown_categories = entry->tree_is_fresh,
-                                  .signals = signal_rows_get(&s->rows.signals, (struct slice){entry->id, entry->id_len})};
+                                  .signals = signal_rows_get(&s->rows.signals, (struct slice){entry->id, entry->id_len}),
+                                  .bytes_max = s->conf.document_max_bytes};
     struct compose_result result;
     struct error error;
     enum compose_status status =
@@ -304,10 +305,8 @@ static enum batch_item_state compose_for(struct load_session *s, struct batch *b
     bulk_drop(&batch->bulk);
     if (status == COMPOSE_UNKNOWN_CATEGORY)
         return ITEM_STALE_TREE;
-    if (status == COMPOSE_BAD)
+    if (status == COMPOSE_BAD || status == COMPOSE_TOO_LARGE)
         return compose_bad(item, target, product, error.message);
-    if (status == COMPOSE_TOO_LARGE) /* a bulk that is not full has room for the largest document allowed */
-        return compose_bad(item, target, product, "the search document is larger than [projector] document_max_bytes");
     return ITEM_UNLOADED;
 }
 

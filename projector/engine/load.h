@@ -18,6 +18,7 @@ struct load_conf {
     const struct projection *projections[BULK_TARGETS_MAX]; /* of each target; they outlive the sessions */
     unsigned target_count;
     usec_t timeout_usec; /* of the find */
+    size_t document_max_bytes;
 };
 
 struct load_session;

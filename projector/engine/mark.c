@@ -1,7 +1,12 @@
+#include "core/utf8.h"
 #include "projector/engine/mark.h"
 #include <stdlib.h>
 
 const char *const mark_source_names[MARK_SOURCE_COUNT] = {"stream", "queue", "job"};
+
+bool mark_id_ok(struct slice id) {
+    return id.len > 0 && id.len <= MARK_ID_MAX && utf8_valid(id.data, id.len);
+}
 
 struct segment *segment_new(enum mark_source source, enum mark_priority priority, size_t max_bytes) {
     struct segment *segment = calloc(1, sizeof(*segment));
@@ -24,7 +29,7 @@ void segment_free(struct segment *segment) {
 
 /* Packed as: commit_wall_usec (8 bytes), length (1 byte), id. */
 bool segment_add(struct segment *segment, const char *id, size_t len, int64_t commit_wall_usec) {
-    if (len == 0 || len > MARK_ID_MAX)
+    if (!mark_id_ok((struct slice){id, len}))
         return false;
     char head[sizeof(commit_wall_usec) + 1];
     memcpy(head, &commit_wall_usec, sizeof(commit_wall_usec));

@@ -11,6 +11,10 @@
 
 #define MARK_ID_MAX 128 /* bytes of a product id */
 
+/* What a document can stand under: 1 to MARK_ID_MAX bytes of UTF-8. MongoDB takes any _id; a product with another one
+ * is none, for no write of ours could name it. */
+bool mark_id_ok(struct slice id);
+
 enum mark_source {
     MARK_STREAM, /* change stream of MongoDB */
     MARK_QUEUE,  /* projection_queue of MySQL */
@@ -44,7 +48,7 @@ struct segment {
 struct segment *segment_new(enum mark_source source, enum mark_priority priority, size_t max_bytes);
 void segment_free(struct segment *segment); /* NULL is fine; frees the position too */
 
-/* Adds a mark; commit_wall_usec 0 if unknown. False: id too long or empty, or no memory. */
+/* Adds a mark; commit_wall_usec 0 if unknown. False: not an id (mark_id_ok), or no memory. */
 bool segment_add(struct segment *segment, const char *id, size_t len, int64_t commit_wall_usec);
 
 struct mark {

@@ -26,8 +26,9 @@ static struct batch *batch_take(struct engine *e) {
     struct error error;
     /* Rounds are cut to bulk_max_bytes by an estimate; a quarter more keeps a wrong one from wasting reads. */
     size_t soft = (size_t)e->options->bulk_max_bytes / 4 * 5;
-    batch = batch_new(e->conf.index, soft, soft + (size_t)e->options->document_max_bytes * e->target_count,
-                      (size_t)e->options->bulk_max_docs, &error);
+    /* A bulk that is not full has room for the largest document allowed, for every target. */
+    size_t largest = (size_t)e->options->document_max_bytes + COMPOSE_SLACK_BYTES + BULK_AROUND_BYTES_MAX;
+    batch = batch_new(e->conf.index, soft, soft + largest * e->target_count, (size_t)e->options->bulk_max_docs, &error);
     if (!batch)
         engine_fail(e, &error);
     for (unsigned t = 1; batch && t < e->target_count; t++)
@@ -106,6 +107,37 @@ static void look_up_hashes(struct engine *e, struct batch_item *item) {
     item->entry->hash_known = item->known;
 }
 
+static uint8_t written_targets(const struct engine *e) {
+    return (uint8_t)((1u << e->target_count) - 1) & (uint8_t)~(e->conf.frozen ? 1u : 0u);
+}
+
+/* Copies that do not go together go one after another, in turn, so that none waits for one that fails; that of the serving
+ * index comes last, because with what it refuses the product is over. */
+static void choose_piece(struct lane_entry *entry, uint8_t written) {
+    uint8_t wanted = written & entry->flight.targets, bit = 1u << (BULK_TARGETS_MAX - 1);
+    entry->piece = LANE_ALL_TARGETS;
+    if (!entry->apart || !wanted)
+        return;
+    if (!(wanted & entry->apart))
+        entry->apart = LANE_ALL_TARGETS;
+    while (!(wanted & entry->apart & bit))
+        bit >>= 1;
+    entry->piece = bit;
+    entry->apart &= (uint8_t)~bit;
+}
+
+bool pump_next_piece(struct engine_lane *l, struct lane_entry *entry) {
+    if (!entry->apart)
+        return false;
+    entry->flight.targets &= (uint8_t)~entry->piece;
+    if (entry->flight.targets & written_targets(l->engine)) {
+        lane_fail(&l->lane, entry, 0);
+        return true;
+    }
+    entry->apart = 0;
+    return false;
+}
+
 static void start_round(struct engine_lane *l, enum mark_priority priority, size_t n) {
     struct engine *e = l->engine;
     struct engine_pipe *p = &l->pipes[priority];
@@ -121,7 +153,7 @@ static void start_round(struct engine_lane *l, enum mark_priority priority, size
     /* Taken before the sources are read: whoever reads later has the higher version. */
     batch->version = lease_next_version(e->conf.lease);
     batch->tree = category_tree_ref(e->tree);
-    batch->targets = (uint8_t)((1u << e->target_count) - 1) & (uint8_t)~(e->conf.frozen ? 1u : 0u);
+    batch->targets = written_targets(e);
     n = lane_take(&l->lane, priority, n, e->scratch);
     for (size_t i = 0; i < n; i++) {
         if (i + LOOK_AHEAD < n)
@@ -130,6 +162,7 @@ static void start_round(struct engine_lane *l, enum mark_priority priority, size
             lane_fail(&l->lane, e->scratch[i], 0);
             continue;
         }
+        choose_piece(e->scratch[i], batch->targets);
         look_up_hashes(e, &batch->items[batch->count - 1]);
     }
     batch->job.run = round_run;
@@ -172,9 +205,10 @@ static void item_composed(struct engine *e, struct engine_lane *l, struct batch 
         break;
     case ITEM_SUPPRESSED:
         metric_inc(lag_metrics.suppressed);
-        if (entry->flight.targets & 1) /* it is again as it was before it went bad */
+        if (entry->flight.targets & entry->piece & 1) /* it is again as it was before it went bad */
             store_dead_letter_gone(e, entry, batch->version);
-        lane_done(&l->lane, entry);
+        if (!pump_next_piece(l, entry))
+            lane_done(&l->lane, entry);
         break;
     case ITEM_STALE_TREE:
         wants_tree(e, l, entry);

@@ -354,6 +354,29 @@ bool index_admin_highest_version(const struct es_conf *es, const char *index, ui
     return true;
 }
 
+bool index_admin_refresh_interval(const struct es_conf *es, const char *index, char *ret, size_t size,
+                                  struct error *reterr) {
+    _cleanup_(call_done) struct call c = CALL_INIT;
+    if (!call(es, &c, "GET", "/", index, "/_settings/index.refresh_interval", false, reterr))
+        return false;
+    const struct json *interval = json_path(c.json->child, "settings.index.refresh_interval");
+    struct slice text = json_is(interval, JSON_STRING) ? interval->text : SLICE("");
+    snprintf(ret, size, "%s", text.data);
+    return true;
+}
+
+bool index_admin_set_refresh_interval(const struct es_conf *es, const char *index, const char *interval,
+                                      struct error *reterr) {
+    _cleanup_(call_done) struct call c = CALL_INIT;
+    buf_append_str(&c.body, "{\"index\":{\"refresh_interval\":");
+    if (*interval)
+        json_append_string(&c.body, interval, strlen(interval));
+    else
+        buf_append_str(&c.body, "null");
+    buf_append_str(&c.body, "}}");
+    return call(es, &c, "PUT", "/", index, "/_settings", false, reterr);
+}
+
 /* ---- categories ---- */
 
 bool index_admin_categories_ensure(const struct es_conf *es, const char *index, struct error *reterr) {

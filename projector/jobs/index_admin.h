@@ -63,6 +63,11 @@ bool index_admin_ensure(const struct es_conf *es, const char *base, const struct
 bool index_admin_projection(const struct es_conf *es, const char *index, struct projection **ret, struct error *reterr);
 /* The highest `version` of any document (refreshes first); 0 for an empty index. The epoch is version >> 40. */
 bool index_admin_highest_version(const struct es_conf *es, const char *index, uint64_t *ret, struct error *reterr);
+/* index.refresh_interval as the index has it; "": none of its own, so the server's. Cut to size. */
+bool index_admin_refresh_interval(const struct es_conf *es, const char *index, char *ret, size_t size,
+                                  struct error *reterr);
+bool index_admin_set_refresh_interval(const struct es_conf *es, const char *index, const char *interval,
+                                      struct error *reterr);
 
 /* Creates the index of categories if it is missing. */
 bool index_admin_categories_ensure(const struct es_conf *es, const char *index, struct error *reterr);

@@ -47,16 +47,6 @@ bool job_control_rollback(mongoc_client_t *client, const char *database, bool fo
     return ok;
 }
 
-bool job_control_scan(mongoc_client_t *client, const char *database, const char *reason, struct error *reterr) {
-    char id[JOB_ID_SIZE];
-    bson_t job = BSON_INITIALIZER;
-    begin(&job, "scan", "mark", reason, id);
-    BSON_APPEND_BOOL(&job, "sweep", true);
-    bool ok = insert(client, database, &job, reterr);
-    bson_destroy(&job);
-    return ok;
-}
-
 bool job_control_mapping(mongoc_client_t *client, const char *database, const char *id, struct index_mapping *ret,
                          struct error *reterr) {
     bson_t *query = BCON_NEW("_id", BCON_UTF8(id));

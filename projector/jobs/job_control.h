@@ -15,8 +15,6 @@ bool job_control_reindex(mongoc_client_t *client, const char *database, const st
                          char ret_id[JOB_ID_SIZE], struct error *reterr);
 bool job_control_rollback(mongoc_client_t *client, const char *database, bool force, char ret_id[JOB_ID_SIZE],
                           struct error *reterr);
-/* A full scan with a sweep. */
-bool job_control_scan(mongoc_client_t *client, const char *database, const char *reason, struct error *reterr);
 
 /* The mapping that a reindex was asked for with. */
 bool job_control_mapping(mongoc_client_t *client, const char *database, const char *id, struct index_mapping *ret,

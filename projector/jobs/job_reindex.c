@@ -61,7 +61,7 @@ bool job_reindex_targets(struct job_runner *r, struct error *reterr) {
         engine_post_retarget(r->engine);
         return true;
     }
-    return targets_sweep(r->client, database(r), GARBAGE_AGE_USEC, delete_index, r, reterr);
+    return !r->stored.garbage || targets_sweep(r->client, database(r), GARBAGE_AGE_USEC, delete_index, r, reterr);
 }
 
 bool job_reindex_may_mark(struct job_runner *r, const struct job_run *run) {
@@ -75,8 +75,6 @@ uint8_t job_reindex_targets_of(struct job_runner *r, const struct job_run *run) 
     return (uint8_t)(1u << place);
 }
 
-/* -- the end that is not wished for -- */
-
 /* Stored before anything is cleaned up, so that a kill does not lose it. */
 static bool fail(struct job_runner *r, struct job_run *run, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -87,26 +85,6 @@ static bool fail(struct job_runner *r, struct job_run *run, const char *format, 
     vsnprintf(run->record.error, sizeof(run->record.error), format, args);
     va_end(args);
     return job_run_save(r, run, &error);
-}
-
-bool job_reindex_end(struct job_runner *r, struct job_run *run, struct error *reterr) {
-    const struct job_record *job = &run->record;
-    job_check_stop(TAKE(run->check));
-    if (job->type == JOB_REINDEX && job->index[0]) {
-        const struct target *target = stored_target(r, job->index);
-        if (target && target->role == TARGET_SERVING) /* too late to cancel: it serves */
-            return job_run_finish(r, run, JOB_DONE, reterr);
-        if (!targets_drop(r->client, database(r), &r->stored, job->index, !job->keep_index, reterr))
-            return false;
-        if (!target && !job->keep_index && place_of(r, job->index) < 0 &&
-            !index_admin_delete(es(r), job->index, reterr))
-            return false;
-    }
-    if (!job_run_finish(r, run, job->error[0] ? JOB_FAILED : JOB_CANCELLED, reterr))
-        return false;
-    if (r->stored.revision != r->conf->targets->revision || r->conf->frozen)
-        engine_post_retarget(r->engine);
-    return true;
 }
 
 /* -- create -- */
@@ -271,6 +249,35 @@ static bool forget_dead_letters(struct job_runner *r, const char *index, struct 
     return ok ? true : mongo_error(DEAD_LETTER_COLLECTION, &error, NULL, reterr);
 }
 
+/* What the swap brings with it is stored before: afterwards neither the set of targets nor the term tells what was. */
+static bool note_before(struct job_runner *r, struct job_run *run, const struct target *target, struct error *reterr) {
+    struct job_record *job = &run->record;
+    bool swapped = strcmp(r->conf->index, job->index) == 0;
+    if (swapped || (strcmp(job->before, r->conf->index) == 0 && job->owes_scan >= target->flawed))
+        return true;
+    snprintf(job->before, sizeof(job->before), "%s", r->conf->index);
+    job->owes_scan = job->owes_scan || target->flawed;
+    if (job_run_save(r, run, reterr))
+        return true;
+    job->before[0] = '\0';
+    return false;
+}
+
+/* The index serves: what is owed since, each of which may be repeated. */
+static bool after_swap(struct job_runner *r, struct job_run *run, struct error *reterr) {
+    const struct job_record *job = &run->record;
+    if ((r->conf->frozen && !state_sink_set(r->client, database(r), lease_epoch(r->conf->lease), r->conf->sink, reterr)) ||
+        (job->before[0] && !forget_dead_letters(r, job->before, reterr)) ||
+        (job->owes_scan &&
+         !jobs_request_scan(r->client, database(r), job->id, "rollback to an index that lacks changes", reterr)) ||
+        !job_run_finish(r, run, JOB_DONE, reterr))
+        return false;
+    log_info("index.swapped", LOG_STR("alias", r->conf->options->projector.index), LOG_STR("index", job->index),
+             LOG_STR("before", job->before));
+    engine_post_retarget(r->engine);
+    return true;
+}
+
 static bool swap(struct job_runner *r, struct job_run *run, struct error *reterr) {
     struct job_record *job = &run->record;
     bool ours = false;
@@ -290,19 +297,34 @@ static bool swap(struct job_runner *r, struct job_run *run, struct error *reterr
     const struct target *target = stored_target(r, job->index);
     if (!target || (target->flawed && !job->force))
         return fail(r, run, "index %.80s: %.150s", job->index, target ? target->flaw : "it left the set of targets");
-    const char *before = r->conf->index;
-    bool force_scan = target->flawed;
-    if (!index_admin_alias(es(r), r->conf->options->projector.index, job->index, reterr) ||
-        !targets_serve(r->client, database(r), &r->stored, job->index, r->conf->options->projector.rollback_keep_usec,
-                       reterr) ||
-        (r->conf->frozen && !state_sink_set(r->client, database(r), lease_epoch(r->conf->lease), r->conf->sink, reterr)) ||
-        (strcmp(before, job->index) != 0 && !forget_dead_letters(r, before, reterr)) ||
-        (force_scan && !job_control_scan(r->client, database(r), "rollback to an index that lacks changes", reterr)) ||
-        !job_run_finish(r, run, JOB_DONE, reterr))
+    if (!note_before(r, run, target, reterr))
         return false;
-    log_info("index.swapped", LOG_STR("alias", r->conf->options->projector.index), LOG_STR("index", job->index),
-             LOG_STR("before", before));
-    engine_post_retarget(r->engine);
+    return run->gone ||
+           (index_admin_alias(es(r), r->conf->options->projector.index, job->index, reterr) &&
+            targets_serve(r->client, database(r), &r->stored, job->index, r->conf->options->projector.rollback_keep_usec,
+                          reterr) &&
+            after_swap(r, run, reterr));
+}
+
+/* -- the other end -- */
+
+bool job_reindex_end(struct job_runner *r, struct job_run *run, struct error *reterr) {
+    const struct job_record *job = &run->record;
+    job_check_stop(TAKE(run->check));
+    const struct target *target = stored_target(r, job->index);
+    if (job_is_reindex(job) && target && target->role == TARGET_SERVING) /* too late to cancel: it serves */
+        return after_swap(r, run, reterr);
+    if (job->type == JOB_REINDEX && job->index[0]) {
+        if (!targets_drop(r->client, database(r), &r->stored, job->index, !job->keep_index, reterr))
+            return false;
+        if (!target && !job->keep_index && place_of(r, job->index) < 0 &&
+            !index_admin_delete(es(r), job->index, reterr))
+            return false;
+    }
+    if (!job_run_finish(r, run, job->error[0] ? JOB_FAILED : JOB_CANCELLED, reterr))
+        return false;
+    if (r->stored.revision != r->conf->targets->revision || r->conf->frozen)
+        engine_post_retarget(r->engine);
     return true;
 }
 

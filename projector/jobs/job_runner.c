@@ -1,6 +1,7 @@
 #include "core/log.h"
 #include "projector/engine/dead_letter.h"
 #include "projector/engine/lag.h"
+#include "projector/jobs/job_fill.h"
 #include "projector/jobs/job_reindex.h"
 #include "projector/jobs/job_runner_internal.h"
 #include "projector/jobs/job_scan.h"
@@ -10,7 +11,6 @@
 enum {
     RELOAD_USEC = 1000 * 1000,
     SAVE_USEC = 1000 * 1000,
-    SAY_USEC = 5 * 1000 * 1000,
     IDLE_USEC = 500 * 1000,
     BACKOFF_MAX_USEC = 3 * 1000 * 1000,
     SEGMENT_MAX_BYTES = 16 << 20,
@@ -19,12 +19,16 @@ enum {
     REPAIRS_MAX_BYTES = 4 << 20,
 };
 
-void job_runner_poke(struct job_runner *r) {
-    if (!r)
-        return;
+static void reload_soon(struct job_runner *r) {
     pthread_mutex_lock(&r->lock);
     r->reload_at = 0;
     pthread_mutex_unlock(&r->lock);
+}
+
+void job_runner_poke(struct job_runner *r) {
+    if (!r)
+        return;
+    reload_soon(r);
     window_poke(r->window);
 }
 
@@ -62,6 +66,7 @@ static void follow(struct job_runner *r, struct job_record *job) {
 
 static void add_or_update(void *ctx, struct job_record *job) {
     struct job_runner *r = ctx;
+    r->unadopted = r->unadopted || job->epoch < lease_epoch(r->conf->lease);
     for (struct job_run *run = r->runs; run; run = run->next) {
         if (run->gone || strcmp(run->record.id, job->id) != 0)
             continue;
@@ -98,74 +103,6 @@ static void add_or_update(void *ctx, struct job_record *job) {
              LOG_INT("done", job->done), LOG_INT("total", run->record.total));
 }
 
-static int64_t done_of(struct job_runner *r, const struct job_run *run) {
-    pthread_mutex_lock(&r->lock);
-    int64_t done = run->record.done;
-    pthread_mutex_unlock(&r->lock);
-    return done;
-}
-
-/* -- what the world sees of them -- */
-
-static double rate_of(const struct job_run *run, int64_t done) {
-    double seconds = (double)(clock_now_usec() - run->started_at) / 1e6;
-    return seconds > 0 ? (double)(done - run->started_done) / seconds : 0;
-}
-
-static void write_job(struct json_write *w, const struct job_run *run, int64_t done) {
-    const struct job_record *job = &run->record;
-    double rate = rate_of(run, done);
-    json_write_object(w);
-    json_write_key(w, "id");
-    json_write_str(w, job->id);
-    json_write_key(w, "type");
-    json_write_str(w, job_type_names[job->type]);
-    json_write_key(w, "state");
-    json_write_str(w, job->paused && job->state == JOB_RUNNING ? "paused" : job_state_names[job->state]);
-    json_write_key(w, "phase");
-    json_write_str(w, job_phase_names[job->phase]);
-    json_write_key(w, "done");
-    json_write_int(w, done);
-    json_write_key(w, "total");
-    json_write_int(w, job->total);
-    json_write_key(w, "orphans");
-    json_write_int(w, job->orphans);
-    json_write_key(w, "docs_per_second");
-    json_write_double(w, rate);
-    json_write_key(w, "eta_seconds");
-    if (rate > 0 && job->total >= done)
-        json_write_double(w, (double)(job->total - done) / rate);
-    else
-        json_write_null(w);
-    json_write_object_end(w);
-}
-
-/* Once a second: the status and the gauges. */
-static void publish(struct job_runner *r) {
-    double count[LAG_JOB_TYPES_MAX][LAG_JOB_STATES_MAX] = {0}, done[LAG_JOB_TYPES_MAX] = {0},
-           expected[LAG_JOB_TYPES_MAX] = {0};
-    struct status_section section;
-    struct json_write *w = status_begin(&section, "jobs");
-    json_write_array(w);
-    for (struct job_run *run = r->runs; run; run = run->next) {
-        if (run->gone)
-            continue;
-        int64_t finished = done_of(r, run);
-        write_job(w, run, finished);
-        count[run->record.type][run->record.state] += 1;
-        done[run->record.type] += (double)finished;
-        expected[run->record.type] += (double)run->record.total;
-    }
-    json_write_array_end(w);
-    status_publish(&section);
-    for (int t = 0; t < LAG_JOB_TYPES_MAX; t++) {
-        for (int s = 0; s < LAG_JOB_STATES_MAX; s++)
-            metric_set(lag_metrics.jobs[t].states[s], count[t][s]);
-        metric_set(lag_metrics.jobs[t].done, done[t]);
-        metric_set(lag_metrics.jobs[t].expected, expected[t]);
-    }
-}
-
 static void run_free(struct job_run *run) {
     job_record_done(&run->record);
     buf_done(&run->repairs);
@@ -188,6 +125,19 @@ static void forget_gone(struct job_runner *r) {
     }
 }
 
+/* A job that is not adopted cannot be saved: nothing is done for any before that. */
+static bool read_jobs(struct job_runner *r, struct error *reterr) {
+    const char *database = r->conf->options->mongo.database;
+    r->unadopted = false;
+    if (!jobs_active(r->client, database, add_or_update, r, reterr))
+        return false;
+    if (!r->unadopted || !lease_is_valid(r->conf->lease) ||
+        jobs_adopt(r->client, database, lease_epoch(r->conf->lease), reterr))
+        return true;
+    reload_soon(r);
+    return false;
+}
+
 static bool reload(struct job_runner *r, struct error *reterr) {
     pthread_mutex_lock(&r->lock);
     bool due = clock_now_usec() >= r->reload_at;
@@ -198,10 +148,7 @@ static bool reload(struct job_runner *r, struct error *reterr) {
         return true;
     for (struct job_run *run = r->runs; run; run = run->next)
         run->seen = false;
-    if (lease_is_valid(r->conf->lease) &&
-        !jobs_adopt(r->client, r->conf->options->mongo.database, lease_epoch(r->conf->lease), reterr))
-        return false;
-    if (!jobs_active(r->client, r->conf->options->mongo.database, add_or_update, r, reterr))
+    if (!read_jobs(r, reterr))
         return false;
     for (struct job_run *run = r->runs; run; run = run->next) {
         if (run->seen || run->gone)
@@ -210,7 +157,7 @@ static bool reload(struct job_runner *r, struct error *reterr) {
         log_info("job.superseded", LOG_STR("job", run->record.id));
     }
     forget_gone(r);
-    publish(r);
+    job_report_publish(r);
     return job_reindex_targets(r, reterr);
 }
 
@@ -241,18 +188,6 @@ static bool has_changed(struct job_runner *r, const struct job_run *run) {
     return changed;
 }
 
-static void say(struct job_runner *r, struct job_run *run) {
-    usec_t now = clock_now_usec();
-    if (now - run->said_at < SAY_USEC)
-        return;
-    run->said_at = now;
-    int64_t done = done_of(r, run), left = run->record.total - done;
-    double rate = rate_of(run, done);
-    log_info("job.progress", LOG_STR("job", run->record.id), LOG_STR("phase", job_phase_names[run->record.phase]),
-             LOG_INT("done", done), LOG_INT("total", run->record.total), LOG_INT("docs_per_second", (int64_t)rate),
-             LOG_INT("eta_seconds", rate > 0 && left > 0 ? (int64_t)((double)left / rate) : 0));
-}
-
 bool job_run_finish(struct job_runner *r, struct job_run *run, enum job_state state, struct error *reterr) {
     enum job_state before = run->record.state;
     run->record.state = state;
@@ -266,7 +201,7 @@ bool job_run_finish(struct job_runner *r, struct job_run *run, enum job_state st
         log_error("job.failed", LOG_STR("job", run->record.id), LOG_STR("reason", run->record.error));
     else
         log_info(state == JOB_CANCELLED ? "job.cancelled" : "job.done", LOG_STR("job", run->record.id),
-                 LOG_INT("done", done_of(r, run)), LOG_INT("orphans", run->record.orphans),
+                 LOG_INT("done", job_run_done(r, run)), LOG_INT("orphans", run->record.orphans),
                  LOG_DOUBLE("seconds", seconds));
     return true;
 }
@@ -299,7 +234,7 @@ static bool after_count(struct job_runner *r, struct job_run *run, struct error 
 static bool phase_over(struct job_runner *r, struct job_run *run, struct error *reterr) {
     switch (run->record.phase) {
     case JOB_PHASE_MARK:
-        run->record.rate = (int64_t)rate_of(run, done_of(r, run));
+        run->record.rate = (int64_t)job_run_rate(run, job_run_done(r, run));
         if (run->record.type == JOB_REINDEX)
             return job_run_enter_phase(r, run, JOB_PHASE_VERIFY, reterr);
         return run->record.sweep ? job_run_enter_phase(r, run, JOB_PHASE_COUNT, reterr)
@@ -354,8 +289,7 @@ static void repair_page(struct job_runner *r, struct job_run *run, struct segmen
 
 static bool mark_letter(void *ctx, struct slice id) {
     struct segment *segment = ctx;
-    if (id.len > 0 && id.len <= MARK_ID_MAX)
-        segment_add(segment, id.data, id.len, 0);
+    segment_add(segment, id.data, id.len, 0);
     return true;
 }
 
@@ -511,7 +445,7 @@ static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct e
         return recount(r, run, busy, reterr);
     if (run->record.state != JOB_RUNNING || run->record.paused)
         return true;
-    say(r, run);
+    job_report_say(r, run);
     if (job_is_reindex(&run->record) && !job_reindex_ready(r, run, busy, reterr))
         return false;
     if (run->gone || !job_makes_marks(&run->record) || (job_is_reindex(&run->record) && !job_reindex_may_mark(r, run)))
@@ -537,6 +471,8 @@ static void *runner_main(void *arg) {
         struct error error = {.code = ERROR_INTERNAL, .message = ""};
         r->wake_at = clock_now_usec() + IDLE_USEC;
         bool busy = false, ok = reload(r, &error);
+        if (ok)
+            job_fill_refresh(r);
         for (struct job_run *run = r->runs; ok && run; run = run->next)
             ok = step(r, run, &busy, &error);
         if (ok) {

@@ -1,5 +1,5 @@
-/* job_runner_internal.h - the jobs' thread, shared by job_runner.c (which jobs there are, pages of marks) and
- * job_reindex.c (the phases of reindex and rollback). Thread: the runner's; under the lock where it says so. */
+/* job_runner_internal.h - the jobs' thread, shared by job_runner.c (which jobs there are, pages of marks),
+ * job_reindex.c (the phases of reindex and rollback), job_fill.c and job_report.c. Thread: the runner's; under the lock where it says so. */
 #pragma once
 #include "projector/jobs/job_runner.h"
 #include "projector/jobs/jobs.h"
@@ -23,6 +23,7 @@ struct job_run {
     bool produced;  /* all pages of this phase are out */
     bool gone;      /* done or superseded: kept for the segments that point here */
     bool seen;      /* in the last reload */
+    bool asked;     /* job_fill.h: the interval of its index was looked at */
     unsigned rounds;         /* of verification and repair */
     struct job_check *check; /* reindex: the verification under way */
     struct buf repairs;      /* ids that differ: each a byte of length and so many bytes */
@@ -43,10 +44,15 @@ struct job_runner {
     pthread_mutex_t lock;
     struct job_run *runs;
     usec_t reload_at;
+    bool unadopted; /* the last reload saw a job that is not of our epoch yet */
     unsigned failures;
     usec_t wake_at; /* the next thing that is due by time */
     usec_t sweep_at;
     struct targets stored; /* the set as it is stored, read once a second */
+    struct state_fill fill; /* the index that refreshes seldom, as it is stored */
+    bool fill_known;        /* it was read */
+    usec_t fill_at;         /* after trouble with it: when to try again */
+    unsigned fill_failures;
     pthread_t thread;
 };
 
@@ -57,5 +63,12 @@ bool job_run_enter_phase(struct job_runner *r, struct job_run *run, enum job_pha
 bool job_run_finish(struct job_runner *r, struct job_run *run, enum job_state state, struct error *reterr);
 /* Takes the segment; `last`: the phase is over once it is acked. */
 bool job_run_post(struct job_runner *r, struct job_run *run, struct segment *segment, bool last, struct error *reterr);
+/* How much of its phase is acked, and how fast that has come. */
+int64_t job_run_done(struct job_runner *r, const struct job_run *run);
+double job_run_rate(const struct job_run *run, int64_t done);
+/* Once a second: the status and the gauges. */
+void job_report_publish(struct job_runner *r);
+/* A line in the log, every few seconds. */
+void job_report_say(struct job_runner *r, struct job_run *run);
 /* What was written to the index before is seen by searches afterwards. */
 bool job_run_refresh(struct job_runner *r, const char *index, struct error *reterr);

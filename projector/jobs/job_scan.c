@@ -17,6 +17,30 @@ static void append_concern(bson_t *command, uint64_t after) {
     bson_append_document_end(command, &concern);
 }
 
+/* The least bytes behind all that begin with the cursor's; false: there are none. */
+static bool behind_prefix(const struct job_cursor *cursor, struct job_cursor *ret) {
+    *ret = *cursor;
+    while (ret->id_len && (unsigned char)ret->id[ret->id_len - 1] == 0xff)
+        ret->id_len--;
+    if (ret->id_len)
+        ret->id[ret->id_len - 1]++;
+    return ret->id_len > 0;
+}
+
+/* What begins with a full cursor and goes on is longer than any id of ours: a page of such ones is passed over. */
+static void append_after(bson_t *id, const struct job_cursor *cursor) {
+    struct job_cursor next;
+    if (cursor->id_len == MARK_ID_MAX && behind_prefix(cursor, &next))
+        bson_append_utf8(id, "$gte", -1, next.id, next.id_len);
+    else
+        bson_append_utf8(id, "$gt", -1, cursor->id, cursor->id_len);
+}
+
+static bool at_end(const struct job_cursor *cursor) {
+    struct job_cursor next;
+    return cursor->id_len == MARK_ID_MAX && !behind_prefix(cursor, &next);
+}
+
 static void build_page(bson_t *command, const int64_t *category, const struct job_cursor *cursor,
                        const struct job_cursor *until, int64_t limit, uint64_t after) {
     bson_t filter, id;
@@ -25,7 +49,7 @@ static void build_page(bson_t *command, const int64_t *category, const struct jo
     if (category)
         BSON_APPEND_INT64(&filter, "categories", *category);
     BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &id);
-    bson_append_utf8(&id, cursor->id_len ? "$gt" : "$gte", -1, cursor->id, cursor->id_len);
+    append_after(&id, cursor);
     if (until)
         bson_append_utf8(&id, "$lte", -1, until->id, until->id_len);
     bson_append_document_end(&filter, &id);
@@ -37,7 +61,9 @@ static void build_page(bson_t *command, const int64_t *category, const struct jo
     append_concern(command, after);
 }
 
+/* The first bytes of an id that is too long for one of ours are before the next one of ours as well. */
 static void cursor_set(struct job_cursor *cursor, const char *id, size_t len) {
+    len = len < MARK_ID_MAX ? len : MARK_ID_MAX;
     memcpy(cursor->id, id, len);
     cursor->id_len = (uint8_t)len;
 }
@@ -58,14 +84,12 @@ bool job_scan_products(mongoc_client_t *client, const char *database, const int6
             if (!bson_iter_recurse(&each, &id) || !bson_iter_find(&id, "_id") || !BSON_ITER_HOLDS_UTF8(&id))
                 continue;
             const char *text = bson_iter_utf8(&id, &len);
-            if (len > 0 && len <= MARK_ID_MAX) { /* others are no products: no write could name them */
-                segment_add(segment, text, len, 0);
-                cursor_set(cursor, text, len);
-            }
+            segment_add(segment, text, len, 0);
+            cursor_set(cursor, text, len);
         }
     }
     segment->cluster_time = state_operation_time(&reply);
-    *ret_last = count < limit;
+    *ret_last = count < limit || at_end(cursor);
     bson_destroy(&reply);
     return ok && !buf_ok(&segment->marks) ? error_nomem(reterr) : ok;
 }
@@ -139,6 +163,19 @@ static void add_missing(const struct json *hits, bson_iter_t *found, struct segm
     }
 }
 
+/* To the last id that one of ours can have; false: there is none, and going on would find the same again. */
+static bool move_behind(const struct json *hits, struct job_cursor *cursor) {
+    struct slice last = {0};
+    for (const struct json *hit = hits->child; hit; hit = hit->next) {
+        const struct json *sort = json_get(hit, "sort");
+        if (sort && json_is(sort->child, JSON_STRING) && mark_id_ok(sort->child->text))
+            last = sort->child->text;
+    }
+    if (last.len)
+        cursor_set(cursor, last.data, last.len);
+    return last.len > 0;
+}
+
 static bool source_page(mongoc_client_t *client, const char *database, const struct json *hits, uint64_t after,
                         int64_t limit, bson_t *reply, struct error *reterr) {
     bson_t command = BSON_INITIALIZER, list = BSON_INITIALIZER;
@@ -170,14 +207,8 @@ bool job_scan_orphans(mongoc_client_t *client, const char *database, const struc
         if (ok && bson_iter_init(&at, &reply) && bson_iter_find_descendant(&at, "cursor.firstBatch", &batch) &&
             bson_iter_recurse(&batch, &found)) {
             add_missing(hits, &found, segment);
-            const struct json *last = hits->child;
-            while (last->next)
-                last = last->next;
-            const struct json *sort = json_get(last, "sort");
-            if (sort && json_is(sort->child, JSON_STRING) && sort->child->text.len <= MARK_ID_MAX)
-                cursor_set(cursor, sort->child->text.data, sort->child->text.len);
             *ret_seen = hits->count;
-            *ret_last = hits->count < (unsigned)limit;
+            *ret_last = !move_behind(hits, cursor) || hits->count < (unsigned)limit;
         }
         segment->cluster_time = state_operation_time(&reply);
         bson_destroy(&reply);

@@ -1,3 +1,4 @@
+#include "core/utf8.h"
 #include "projector/jobs/jobs.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -71,7 +72,9 @@ static void read_text(const bson_t *doc, const char *path, char *ret, size_t siz
 
 static void read_wishes(const bson_t *doc, struct job_record *job) {
     read_text(doc, "index", job->index, sizeof(job->index));
+    read_text(doc, "before", job->before, sizeof(job->before));
     read_text(doc, "error", job->error, sizeof(job->error));
+    job->owes_scan = state_bool(doc, "owes_scan");
     job->no_swap = state_bool(doc, "no_swap");
     job->keep_index = state_bool(doc, "keep_index");
     job->force = state_bool(doc, "force");
@@ -99,8 +102,9 @@ static bool read_record(const bson_t *doc, struct job_record *job) {
     if (!id || strlen(id) >= JOB_ID_SIZE || type < 0 || state < 0 || phase < 0)
         return false;
     *job = (struct job_record){.type = (enum job_type)type, .state = (enum job_state)state,
-                               .phase = (enum job_phase)phase, .sweep = state_bool(doc, "sweep"),
-                               .confirmed = state_bool(doc, "confirmed"), .after = state_timestamp(doc, "after"),
+                               .phase = (enum job_phase)phase, .epoch = (uint64_t)state_i64(doc, "epoch"),
+                               .sweep = state_bool(doc, "sweep"), .confirmed = state_bool(doc, "confirmed"),
+                               .after = state_timestamp(doc, "after"),
                                .revision = (uint64_t)state_i64(doc, "revision"), .done = state_i64(doc, "done"),
                                .total = state_i64(doc, "total"), .orphans = state_i64(doc, "orphans")};
     snprintf(job->id, sizeof(job->id), "%s", id);
@@ -156,6 +160,14 @@ static void append_numbers(bson_t *list, const int64_t *numbers, size_t count) {
     }
 }
 
+/* The place as it is stored. A scan may stand at an _id that is not UTF-8, which tools do not read: then at what is before. */
+static struct job_cursor stored_place(const struct job_cursor *at) {
+    struct job_cursor place = *at;
+    while (!utf8_valid(place.id, place.id_len))
+        place.id_len--;
+    return place;
+}
+
 bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, const struct job_record *job,
                struct error *reterr) {
     bson_t query = BSON_INITIALIZER, update = BSON_INITIALIZER, set, cursor;
@@ -167,7 +179,8 @@ bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, co
     BSON_APPEND_UTF8(&set, "phase", job_phase_names[job->phase]);
     BSON_APPEND_DOCUMENT_BEGIN(&set, "cursor", &cursor);
     BSON_APPEND_INT64(&cursor, "category", job->cursor.category);
-    bson_append_utf8(&cursor, "id", -1, job->cursor.id, job->cursor.id_len);
+    struct job_cursor place = stored_place(&job->cursor);
+    bson_append_utf8(&cursor, "id", -1, place.id, place.id_len);
     bson_append_document_end(&set, &cursor);
     BSON_APPEND_INT64(&set, "done", job->done);
     BSON_APPEND_INT64(&set, "total", job->total);
@@ -175,6 +188,10 @@ bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, co
     BSON_APPEND_INT64(&set, "rate", job->rate);
     if (job->index[0])
         BSON_APPEND_UTF8(&set, "index", job->index);
+    if (job->before[0]) {
+        BSON_APPEND_UTF8(&set, "before", job->before);
+        BSON_APPEND_BOOL(&set, "owes_scan", job->owes_scan);
+    }
     if (job->error[0])
         BSON_APPEND_UTF8(&set, "error", job->error);
     if (job->rotated) {
@@ -227,8 +244,8 @@ bool jobs_follow(struct job_record *next, const struct job_record *before, const
         list[i] = next->categories[(first + i) % count];
     free(next->categories);
     next->categories = list;
-    next->category_count = count + (at->id_len > 0); /* the rest of the first one comes last */
-    next->cursor = next->until = *at;
+    next->cursor = next->until = stored_place(at);
+    next->category_count = count + (next->until.id_len > 0); /* the rest of the first one comes last */
     next->cursor.category = next->until.category = 0;
     next->rotated = true;
     return true;
@@ -339,11 +356,27 @@ bool jobs_state_of(mongoc_client_t *client, const char *database, const char *id
     return ok;
 }
 
+bool jobs_look(mongoc_client_t *client, const char *database, const char *id, bool *ret_over, int64_t *ret_done,
+               struct error *reterr) {
+    enum job_state state;
+    if (!jobs_state_of(client, database, id, &state, ret_done, reterr))
+        return false;
+    *ret_over = state == JOB_DONE || state == JOB_SUPERSEDED;
+    if (state != JOB_CANCELLED && state != JOB_FAILED)
+        return true;
+    return error_set(reterr, ERROR_CONFLICT, "the job %s %s after %" PRId64 " products", id,
+                     state == JOB_FAILED ? "has failed" : "was cancelled", *ret_done);
+}
+
 /* -- asked for by others than the owner -- */
 
-bool jobs_request_scan(mongoc_client_t *client, const char *database, const char *reason, struct error *reterr) {
+bool jobs_request_scan(mongoc_client_t *client, const char *database, const char *key, const char *reason,
+                       struct error *reterr) {
     char id[JOB_ID_SIZE];
-    snprintf(id, sizeof(id), "scan-asked-%016" PRIx64, clock_random_u64());
+    if (key)
+        snprintf(id, sizeof(id), "scan-%s", key);
+    else
+        snprintf(id, sizeof(id), "scan-asked-%016" PRIx64, clock_random_u64());
     bson_t *query = BCON_NEW("_id", BCON_UTF8(id));
     bson_t *update = BCON_NEW("$setOnInsert", "{", "type", "scan", "state", "running", "phase", "mark", "epoch",
                               BCON_INT64(0), "reason", BCON_UTF8(reason), "sweep", BCON_BOOL(true), "done",

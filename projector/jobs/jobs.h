@@ -5,7 +5,7 @@
  *   failed | cancelled, phase: mark | count | sweep | create | verify | swap,
  *   epoch, reason, sweep, after (cluster time), revision, categories: [ids], ids: [product ids],
  *   cursor: {category, id}, until, done, total, orphans, error, created_at, updated_at, finished_at,
- *   index, mapping: {name, text}, no_swap, keep_index, force,
+ *   index, before, owes_scan, mapping: {name, text}, no_swap, keep_index, force,
  *   confirmed, paused, cancel, throttle: what somebody asks for; the owner reads them once a second}
  *
  * scan:   phase mark walks all products; then, if sweep, phase count walks the index for documents that the source
@@ -40,6 +40,7 @@ struct job_record {
     enum job_state state;
     enum job_phase phase;
     bool sweep, confirmed;
+    uint64_t epoch; /* whose it is */
     uint64_t after, revision;
     int64_t *categories;
     size_t category_count;
@@ -50,6 +51,8 @@ struct job_record {
     bool rotated;            /* fan-out: it begins where another one was */
     int64_t done, total, orphans;
     char index[256];  /* reindex, rollback: the one that shall serve; "" not chosen yet */
+    char before[256]; /* the one that serves until the swap; "" it is not at the swap yet */
+    bool owes_scan;   /* the index that it makes serve lacks changes: a full scan follows the swap */
     char error[320];  /* it failed, or is failing */
     int64_t rate;     /* documents per second that were marked and written; 0 not known */
     bool no_swap, keep_index, force;
@@ -89,5 +92,9 @@ bool jobs_adopt(mongoc_client_t *client, const char *database, uint64_t epoch, s
 /* The job's state, JOB_DONE if there is no such job any more. */
 bool jobs_state_of(mongoc_client_t *client, const char *database, const char *id, enum job_state *ret, int64_t *ret_done,
                    struct error *reterr);
-/* A full scan with a sweep, for whoever follows the databases. */
-bool jobs_request_scan(mongoc_client_t *client, const char *database, const char *reason, struct error *reterr);
+/* The same for whoever needs all of it to be done. over: it is. CONFLICT: it was cancelled, or has failed. */
+bool jobs_look(mongoc_client_t *client, const char *database, const char *id, bool *ret_over, int64_t *ret_done,
+               struct error *reterr);
+/* A full scan with a sweep, for whoever follows the databases. key: NULL, or what makes a repetition harmless. */
+bool jobs_request_scan(mongoc_client_t *client, const char *database, const char *key, const char *reason,
+                       struct error *reterr);

@@ -1,4 +1,5 @@
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "projector/jobs/targets.h"
 #include "projector/state.h"
 #include <stdio.h>
@@ -37,6 +38,8 @@ static bool read_target(const bson_t *doc, struct target *ret) {
 static bool read_targets(const bson_t *doc, struct targets *ret) {
     bson_iter_t at, each;
     *ret = (struct targets){.revision = state_i64(doc, "revision")};
+    if (bson_iter_init_find(&at, doc, "garbage") && BSON_ITER_HOLDS_ARRAY(&at) && bson_iter_recurse(&at, &each))
+        ret->garbage = bson_iter_next(&each);
     if (bson_iter_init_find(&at, doc, "old_until") && BSON_ITER_HOLDS_DATE_TIME(&at))
         ret->old_until_wall_usec = bson_iter_date_time(&at) * 1000;
     if (!bson_iter_init_find(&at, doc, "list") || !BSON_ITER_HOLDS_ARRAY(&at) || !bson_iter_recurse(&at, &each))
@@ -60,8 +63,7 @@ bool targets_load(mongoc_client_t *client, const char *database, struct targets 
     bool found, ok = state_find_one(client, database, STATE_COLLECTION, query, &doc, &found, reterr);
     *ret = (struct targets){0};
     if (ok && found && !read_targets(&doc, ret)) { /* by hand; what serves is known from the alias */
-        int64_t revision = ret->revision;
-        *ret = (struct targets){.revision = revision};
+        *ret = (struct targets){.revision = ret->revision, .garbage = ret->garbage};
     }
     bson_destroy(query);
     bson_destroy(&doc);
@@ -174,6 +176,11 @@ bool targets_settle(mongoc_client_t *client, const char *database, const char *s
         make_serving(ret, serving, keep_usec, garbage);
     } else { /* somebody moved the alias elsewhere, or the index was deleted: what served says nothing any more */
         garbage[0] = '\0';
+        if (ret->count > 0 && !state_sink_forget(client, database, reterr))
+            return false;
+        if (ret->count > 0)
+            log_warn("index.unknown", LOG_STR("index", serving), LOG_STR("before", ret->list[0].index),
+                     LOG_STR("next", "all products are read anew"));
         if (ret->count > 0)
             remove_at(ret, 0);
         memmove(&ret->list[1], &ret->list[0], ret->count * sizeof(ret->list[0]));

@@ -41,6 +41,7 @@ struct targets {
     struct target list[TARGETS_MAX];
     size_t count;
     int64_t old_until_wall_usec; /* 0: no old index */
+    bool garbage;                /* there was some when the set was loaded: targets_sweep has something to do */
 };
 
 /* The target of that role; NULL: there is none. */

@@ -160,7 +160,7 @@ void group_term_end(struct group *g, bool lost) {
 void group_marks_lost(struct group *g, unsigned partitions) {
     struct error error = {0};
     metric_add(g->metrics.lost, partitions);
-    bool asked = jobs_request_scan(g->client, g->options->mongo.database, "marks expired in the topic", &error);
+    bool asked = jobs_request_scan(g->client, g->options->mongo.database, NULL, "marks expired in the topic", &error);
     log_error("group.marks_lost", LOG_INT("partitions", partitions),
               LOG_STR("consequence", asked ? "the owner of the sources is asked for a full scan"
                                            : "what they said is unknown: start projector relay anew without its checkpoint"));

@@ -204,6 +204,42 @@ static void append_skus(const struct source_mysql *s, bson_t *filter) {
     bson_destroy(&list);
 }
 
+/* Marks the products of an answer's batch. */
+static void mark_batch(const struct source_mysql *s, const bson_t *reply, const char *name, struct segment *segment) {
+    bson_iter_t at, batch, each;
+    if (!bson_iter_init(&at, reply) || !bson_iter_find_descendant(&at, name, &batch) || !bson_iter_recurse(&batch, &each))
+        return;
+    while (bson_iter_next(&each)) {
+        uint32_t len, id_len;
+        const uint8_t *data;
+        bson_t product;
+        bson_iter_document(&each, &len, &data);
+        if (!bson_init_static(&product, data, len) || !bson_iter_init_find(&at, &product, "_id") ||
+            !BSON_ITER_HOLDS_UTF8(&at))
+            continue;
+        const char *id = bson_iter_utf8(&at, &id_len);
+        segment_add(segment, id, id_len, commit_of(s, &product));
+    }
+}
+
+/* SKUs are unique, so a page of rows cannot name more products than twice its length; with many variants each they need
+ * more than one answer all the same. */
+static bool mark_rest(struct source_mysql *s, int64_t cursor, struct segment *segment, struct error *reterr) {
+    while (cursor != 0) {
+        bson_t *command = BCON_NEW("getMore", BCON_INT64(cursor), "collection", STATE_PRODUCTS);
+        bson_t reply;
+        bool ok = state_command(s->client, s->conf->options->mongo.database, command, "find products by SKU", &reply, reterr);
+        bson_destroy(command);
+        if (ok)
+            mark_batch(s, &reply, "cursor.nextBatch", segment);
+        cursor = ok ? state_i64(&reply, "cursor.id") : 0;
+        bson_destroy(&reply);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
 static bool mark_products(struct source_mysql *s, struct segment *segment, struct error *reterr) {
     bson_t filter = BSON_INITIALIZER;
     append_skus(s, &filter);
@@ -211,28 +247,13 @@ static bool mark_products(struct source_mysql *s, struct segment *segment, struc
                                BCON_INT32(1), "variants.sku", BCON_INT32(1), "}", "batchSize", BCON_INT32(2 * PAGE + 1),
                                "readConcern", "{", "level", "majority", "}");
     bson_t reply;
-    bson_iter_t at, batch, each;
     bool ok = state_command(s->client, s->conf->options->mongo.database, command, "find products by SKU", &reply, reterr);
     bson_destroy(command);
     bson_destroy(&filter);
-    /* SKUs are unique, so a page of rows cannot name more products than twice its length. */
-    if (ok && state_i64(&reply, "cursor.id") != 0)
-        ok = error_set(reterr, ERROR_INTERNAL, "find products by SKU: more products than SKUs");
-    if (ok && bson_iter_init(&at, &reply) && bson_iter_find_descendant(&at, "cursor.firstBatch", &batch) &&
-        bson_iter_recurse(&batch, &each)) {
-        while (bson_iter_next(&each)) {
-            uint32_t len, id_len;
-            const uint8_t *data;
-            bson_t product;
-            bson_iter_document(&each, &len, &data);
-            if (!bson_init_static(&product, data, len) || !bson_iter_init_find(&at, &product, "_id") ||
-                !BSON_ITER_HOLDS_UTF8(&at))
-                continue;
-            const char *id = bson_iter_utf8(&at, &id_len);
-            segment_add(segment, id, id_len, commit_of(s, &product));
-        }
-    }
+    if (ok)
+        mark_batch(s, &reply, "cursor.firstBatch", segment);
     segment->cluster_time = state_operation_time(&reply);
+    ok = ok && mark_rest(s, state_i64(&reply, "cursor.id"), segment, reterr);
     bson_destroy(&reply);
     return ok && !buf_ok(&segment->marks) ? error_nomem(reterr) : ok;
 }

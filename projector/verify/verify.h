@@ -47,6 +47,9 @@ struct verify_counts {
     char last[VERIFY_ID_MAX];
 };
 
+/* Nothing differs, and nothing is unknown. */
+bool verify_is_equal(const struct verify_counts *counts);
+
 struct verify_progress {
     const struct verify_counts *counts;
     int64_t total;       /* products there are, about; 0 unknown */

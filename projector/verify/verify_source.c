@@ -77,7 +77,7 @@ struct verify_source *verify_source_new(const struct verify_source_conf *conf, s
         return NULL;
     }
     s->conf = *conf;
-    buf_init(&s->document, conf->document_max_bytes);
+    buf_init(&s->document, conf->document_max_bytes + COMPOSE_SLACK_BYTES);
     load_rows_init(&s->rows);
     s->mysql = mysql_session_new(conf->mysql, reterr);
     s->composer = s->mysql ? composer_new(conf->projection, reterr) : NULL;
@@ -146,9 +146,9 @@ static void append_concern(bson_t *command) {
 static bool run(struct verify_source *s, bson_t *command, const char *batch, struct verify_page *page,
                 struct error *reterr) {
     drop_reply(page);
-    page->products = 0;
+    page->products = page->named = 0;
     page->cursor_id = 0;
-    page->last = (struct slice){0};
+    page->last = page->last_named = (struct slice){0};
     bool ok = state_command(s->client, s->conf.database, command, "read products", &page->reply, reterr);
     page->has_reply = true;
     if (!ok)
@@ -167,6 +167,10 @@ static bool run(struct verify_source *s, bson_t *command, const char *batch, str
         const char *text = bson_iter_utf8(&id, &len);
         page->last = (struct slice){text, len};
         page->products++;
+        if (mark_id_ok(page->last)) {
+            page->last_named = page->last;
+            page->named++;
+        }
     }
     return true;
 }
@@ -178,7 +182,7 @@ bool verify_source_read(struct verify_source *s, struct slice after, int64_t lim
     BSON_APPEND_UTF8(&command, "find", STATE_PRODUCTS);
     BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &filter);
     BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &id);
-    bson_append_utf8(&id, after.len ? "$gt" : "$gte", -1, after.len ? after.data : "", (int)after.len);
+    bson_append_utf8(&id, "$gt", -1, after.len ? after.data : "", (int)after.len);
     bson_append_document_end(&filter, &id);
     if (since_msec) {
         BSON_APPEND_DOCUMENT_BEGIN(&filter, "updated_at", &since);
@@ -257,10 +261,11 @@ static bool room(struct verify_page *page) {
 /* A product that no write could name has no document: it is passed over. */
 static bool compose_one(struct verify_source *s, struct verify_page *page, const bson_t *product, struct error *reterr) {
     struct slice id;
-    if (!compose_product_id(product, &id) || id.len > MARK_ID_MAX)
+    if (!compose_product_id(product, &id) || !mark_id_ok(id))
         return true;
     struct compose_input input = {.product = product, .categories = s->tree, .stock = &s->rows.stock,
-                                  .skip_unknown_categories = true, .signals = signal_rows_get(&s->rows.signals, id)};
+                                  .skip_unknown_categories = true, .signals = signal_rows_get(&s->rows.signals, id),
+                                  .bytes_max = s->conf.document_max_bytes};
     struct compose_result result;
     struct error why = {0};
     buf_reset(&s->document);
@@ -275,8 +280,7 @@ static bool compose_one(struct verify_source *s, struct verify_page *page, const
         page->items[page->count++] = (struct verify_item){{copy, id.len}, VERIFY_PRESENT, result.content_hash};
         return true;
     }
-    page->reasons[page->count] = arena_strdup(&page->arena, status == COMPOSE_TOO_LARGE ? "the search document is too large"
-                                                                                       : why.message);
+    page->reasons[page->count] = arena_strdup(&page->arena, why.message);
     page->items[page->count++] = (struct verify_item){{copy, id.len}, VERIFY_BAD, 0};
     return true;
 }
@@ -323,7 +327,7 @@ bool verify_source_sample(struct verify_source *s, int64_t n, struct verify_ids 
             if (!bson_iter_recurse(&each, &id) || !bson_iter_find(&id, "_id") || !BSON_ITER_HOLDS_UTF8(&id))
                 continue;
             const char *text = bson_iter_utf8(&id, &len);
-            if (len > 0 && len <= MARK_ID_MAX)
+            if (mark_id_ok((struct slice){text, len}))
                 ok = verify_ids_add(ret, (struct slice){text, len}) || error_nomem(reterr);
         }
     bson_destroy(&reply);

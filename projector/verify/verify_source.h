@@ -27,6 +27,8 @@ struct verify_page {
     uint64_t cluster_time; /* everything in it was committed by then */
     size_t products;       /* in the reply */
     struct slice last;     /* id of the last of them; points into the reply */
+    size_t named;          /* those that a document can stand for (mark_id_ok) */
+    struct slice last_named; /* id of the last of these: what the index can be asked for */
     /* After verify_source_compose. */
     struct verify_item *items;
     const char **reasons; /* of items that are VERIFY_BAD */

@@ -29,7 +29,8 @@ struct verify_walk {
     atomic_bool stop;
     /* Handing out pages: one thread at a time reads the products of the next one. */
     pthread_mutex_t turn;
-    struct buf cursor; /* the last id handed out */
+    struct buf cursor; /* the last id handed out, whatever its bytes */
+    struct buf named;  /* the last that a document can stand for: the index is cut into pages at these */
     size_t next_id;    /* in ids */
     int64_t handed;
     bool ended, nameless_done;

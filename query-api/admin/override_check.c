@@ -1,4 +1,5 @@
 /* override_check.c - the bodies of PUT /admin/{synonyms,stopwords,rules}/{id}. */
+#include "core/utf8.h"
 #include "query-api/admin/override_list.h"
 #include "query-api/text/search_words.h"
 #include <stdio.h>
@@ -21,7 +22,7 @@ static void check_members(struct check *c, const struct json *object, const char
         bool known = false;
         for (size_t i = 0; names[i] && !known; i++)
             known = slice_eq(m->key, slice_str(names[i]));
-        char *field = known ? NULL : arena_printf(c->arena, "%s%.64s", prefix, m->key.data);
+        char *field = known ? NULL : arena_printf(c->arena, "%s%.*s", prefix, (int)utf8_cut(m->key.data, m->key.len, 64), m->key.data);
         if (!known)
             bad(c, field ? field : "body", "is not a member of this");
     }

@@ -4,6 +4,7 @@
 #include "query-api/browse/facet_values_params.h"
 #include "query-api/query_api.h"
 #include "query-api/search/facet_result.h"
+#include "query-api/search/search_again.h"
 #include "query-api/search/search_query.h"
 #include "query-api/text/search_pattern.h"
 #include "query-api/text/search_text.h"
@@ -12,6 +13,7 @@ enum { VALUES_BODY_MAX_BYTES = 4 << 20, VALUES_RESULT_MAX_BYTES = 4 << 20 };
 
 struct facet_values {
     struct search_params params;
+    struct search_text *text; /* NULL without words */
     struct slice find;
     usec_t begun;
     const struct json *answer;
@@ -118,11 +120,38 @@ static void reply(struct query_loop *q, struct http_request *request, struct fac
         reply_nomem(request);
 }
 
+static upstream_answer on_again;
+
+static void ask_again(struct query_loop *q, struct http_request *request, struct facet_values *v) {
+    struct buf again = BUF_INIT(VALUES_BODY_MAX_BYTES);
+    ask(q, request, v, &again, search_query_write(&v->params, &again), on_again);
+}
+
+static void on_again(struct query_loop *q, struct http_request *request, void *data, int status, const struct json *body) {
+    struct facet_values *v = data;
+    if (!is_complete(q, request, v, status, body))
+        return;
+    enum search_again_verdict verdict = search_again_judge(v->text, body);
+    if (verdict == SEARCH_AGAIN_THIRD) {
+        ask_again(q, request, v);
+        return;
+    }
+    if (verdict == SEARCH_AGAIN_SECOND)
+        v->answer = body;
+    reply(q, request, v, NULL);
+}
+
+/* Words that find little are asked for once more, as the search itself does. */
 static void on_values(struct query_loop *q, struct http_request *request, void *data, int status,
                       const struct json *body) {
     struct facet_values *v = data;
+    struct search_text_context context = search_text_context_of(q, request);
     v->answer = body;
-    if (is_complete(q, request, v, status, body))
+    if (!is_complete(q, request, v, status, body))
+        return;
+    if (v->text && search_again(&context, v->text, body))
+        ask_again(q, request, v);
+    else
         reply(q, request, v, NULL);
 }
 
@@ -164,10 +193,11 @@ void facet_values_start(struct query_loop *q, struct http_request *request, cons
         return;
     }
     *v = (struct facet_values){.params = *params, .find = find, .begun = clock_now_usec()};
-    struct search_text_context context = {.arena = arena, .categories = q->categories, .overrides = q->overrides};
+    v->params.codes = &q->codes;
+    struct search_text_context context = search_text_context_of(q, request);
     bool ok = read_find(arena, v);
     if (ok && v->params.q.len)
-        ok = (v->params.text = search_text_read(&context, v->params.q, v->params.typo)) != NULL;
+        ok = (v->params.text = v->text = search_text_read(&context, v->params.q, v->params.typo)) != NULL;
     struct buf body = BUF_INIT(VALUES_BODY_MAX_BYTES);
     ask(q, request, v, &body, ok && search_query_write(&v->params, &body), on_values);
 }

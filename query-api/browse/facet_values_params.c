@@ -1,4 +1,5 @@
 #include "query-api/browse/facet_values_params.h"
+#include "core/utf8.h"
 
 static bool refuse(struct search_errors *errors, const char *field, const char *message) {
     if (field && errors->count < SEARCH_ERRORS_MAX)
@@ -42,7 +43,7 @@ static bool take_find(struct arena *arena, struct uri_pair *pairs, size_t *count
     for (size_t i = 0; i < *count; i++) {
         struct slice key = pairs[i].key, value = pairs[i].value;
         if (!is_known(key))
-            return refuse(ret_errors, arena_strndup(arena, key.len ? key.data : "", key.len < 80 ? key.len : 80),
+            return refuse(ret_errors, arena_strndup(arena, key.len ? key.data : "", utf8_cut(key.data, key.len, 80)),
                           "is no parameter of this endpoint");
         if (!slice_eq(key, SLICE("q"))) {
             pairs[kept++] = (struct uri_pair){slice_eq(key, SLICE("search")) ? SLICE("q") : key, value};

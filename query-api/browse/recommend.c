@@ -308,3 +308,14 @@ bool recommend_write_hits(const struct recommend *r, const struct json *answer, 
     json_write_array_end(w);
     return last != NULL;
 }
+
+void recommend_write_newest(const struct recommend *r, const struct json *answer, struct json_write *w) {
+    struct list list = {.r = r, .w = w};
+    json_write_array(w);
+    for (const struct json *hit = first_of(answer, "hits.hits"); hit; hit = hit->next) {
+        const struct json *id = json_path(hit, "_source.id");
+        if (json_is(id, JSON_STRING) && !slice_eq(id->text, r->product_id))
+            show(&list, json_get(hit, "_source"), RECOMMEND_NEWEST);
+    }
+    json_write_array_end(w);
+}

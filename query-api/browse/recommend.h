@@ -53,3 +53,5 @@ void recommend_read_history(struct recommend *r, const struct json *answer);
 void recommend_read_neighbours(struct recommend *r, const struct json *answer);
 /* Writes the list of hits, each with its reason. False: the last list, which is always there, is not in the answer. */
 bool recommend_write_hits(const struct recommend *r, const struct json *answer, struct json_write *w);
+/* Writes the list of hits of a search for what is newest (NULL: none), without the product itself. */
+void recommend_write_newest(const struct recommend *r, const struct json *answer, struct json_write *w);

@@ -2,6 +2,8 @@
 #include "core/http_param_read.h"
 #include "query-api/browse/recommend.h"
 #include "query-api/query_api.h"
+#include "query-api/search/search_cache.h"
+#include "query-api/upstream/fallback.h"
 #include <stdio.h>
 
 enum { ID_MAX_BYTES = 128, QUESTION_MAX_BYTES = 1 << 20, ANSWER_MAX_BYTES = 4 << 20, DEFAULT_SIZE = 12 };
@@ -30,6 +32,64 @@ struct recommendation {
 
 typedef bool question_writer(const struct recommend *r, struct buf *out);
 
+/* The end of every answer. *ret_common_len: what comes before it. */
+static bool write_end(struct json_write *w, struct buf *out, const struct recommendation *rec, const char *degraded,
+                      const char *query_id, size_t *ret_common_len) {
+    *ret_common_len = out->len;
+    json_write_key(w, "degraded");
+    json_write_str(w, degraded);
+    json_write_key(w, "took_ms");
+    json_write_uint(w, (clock_now_usec() - rec->begun + 500) / 1000);
+    json_write_key(w, "query_id");
+    json_write_str(w, query_id);
+    json_write_object_end(w);
+    return json_write_finish(w);
+}
+
+/* body NULL: MongoDB does not answer either, and a page does without this list rather than with an error. */
+static void on_fallback(struct query_loop *q, struct http_request *request, void *data, int status, const struct json *body) {
+    struct recommendation *rec = data;
+    struct buf out = BUF_INIT(ANSWER_MAX_BYTES);
+    struct json_write w;
+    struct error error = {0};
+    size_t common_len;
+    (void)status;
+    json_write_init(&w, &out);
+    json_write_object(&w);
+    json_write_key(&w, "hits");
+    recommend_write_newest(&rec->r, body, &w);
+    if (write_end(&w, &out, rec, "fallback", http_request_id(request), &common_len)) {
+        search_cache_end(q, request, rec->begun, &out, common_len, true);
+        return;
+    }
+    buf_done(&out);
+    error_nomem(&error);
+    search_cache_fail(q, request, &error);
+}
+
+static void on_fallback_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
+    (void)error;
+    on_fallback(q, request, data, 0, NULL);
+}
+
+/* What is new is all that MongoDB knows to recommend. It is asked once for all shoppers, as for equal searches. */
+static void on_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
+    struct recommendation *rec = data;
+    struct search_params params = {.q = {"", 0}, .sort = SORT_NEWEST, .page = 1, .size = rec->r.size + 1};
+    if (!q->fallback || !error_is_retriable(error)) {
+        upstream_reply_error(q, request, error);
+        return;
+    }
+    struct buf name = BUF_INIT(1024);
+    buf_printf(&name, "recommended %s %u ", rec->r.lang, rec->r.size);
+    buf_append(&name, rec->r.product_id.data, rec->r.product_id.len);
+    bool answered = (buf_ok(&name) && search_cache_begin_name(q, request, (struct slice){name.data, name.len}, rec->begun)) ||
+                    search_cache_rescue(q, request);
+    buf_done(&name);
+    if (!answered && !fallback_search(q, request, &params, on_fallback, on_fallback_failed, rec))
+        on_fallback_failed(q, request, rec, error);
+}
+
 /* False: there is nothing to ask for, or the request is answered (*ret_answered). */
 static bool ask(struct query_loop *q, struct http_request *request, struct recommendation *rec, question_writer *write,
                 upstream_answer *answer, bool *ret_answered) {
@@ -41,7 +101,7 @@ static bool ask(struct query_loop *q, struct http_request *request, struct recom
         http_reply_error(request, &error);
         *ret_answered = true;
     } else if (body.len) {
-        upstream_ask(q, request, "POST", "/_msearch", &body, answer, rec);
+        upstream_ask_or(q, request, "POST", "/_msearch", &body, answer, on_failed, rec);
         return true;
     }
     buf_done(&body);
@@ -53,24 +113,18 @@ static void on_candidates(struct query_loop *q, struct http_request *request, vo
     struct buf out = BUF_INIT(ANSWER_MAX_BYTES);
     struct json_write w;
     struct error error = {0};
+    size_t common_len;
     json_write_init(&w, &out);
     json_write_object(&w);
     json_write_key(&w, "hits");
     bool whole = status == 200 && recommend_write_hits(&rec->r, body, &w);
-    json_write_key(&w, "degraded");
-    json_write_null(&w);
-    json_write_key(&w, "took_ms");
-    json_write_uint(&w, (clock_now_usec() - rec->begun + 500) / 1000);
-    json_write_key(&w, "query_id");
-    json_write_str(&w, http_request_id(request));
-    json_write_object_end(&w);
-    if (whole && json_write_finish(&w)) {
+    if (write_end(&w, &out, rec, NULL, http_request_id(request), &common_len) && whole) {
         http_reply(request, 200, NULL, &out);
         return;
     }
     buf_done(&out);
     error_set(&error, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
-    upstream_reply_error(q, request, &error);
+    on_failed(q, request, rec, &error);
 }
 
 static void ask_candidates(struct query_loop *q, struct http_request *request, struct recommendation *rec) {

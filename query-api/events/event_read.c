@@ -1,5 +1,6 @@
 #include "core/clock.h"
 #include "core/json_write.h"
+#include "core/utf8.h"
 #include "query-api/events/event_read.h"
 #include <math.h>
 
@@ -40,7 +41,7 @@ static void check_members(struct reader *r, const struct json *event) {
         bool known = false;
         for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !known; i++)
             known = slice_eq(m->key, slice_str(names[i]));
-        const char *name = known ? NULL : arena_printf(r->arena, "%.64s", m->key.data);
+        const char *name = known ? NULL : arena_strndup(r->arena, m->key.data, utf8_cut(m->key.data, m->key.len, 64));
         if (!known)
             bad(r, name ? name : "events", "is not a member of an event");
     }
@@ -156,14 +157,8 @@ static void read_one(struct reader *r, const struct json *event, int64_t now, st
         write_event(event, at, out);
 }
 
-static void tell_click(const struct json *event, event_click *on_click, void *ctx) {
-    const struct json *query = json_get(event, "query");
-    if (query && json_string_is(json_get(event, "type"), "click"))
-        on_click(ctx, query->text);
-}
-
 bool event_read(struct arena *arena, const struct json *body, int64_t now, struct buf *out, size_t *ret_count,
-                event_click *on_click, void *ctx, struct event_errors *errors) {
+                struct event_errors *errors) {
     struct reader r = {.arena = arena, .errors = errors};
     const struct json *list = json_get(body, "events");
     errors->count = 0;
@@ -178,11 +173,18 @@ bool event_read(struct arena *arena, const struct json *body, int64_t now, struc
         for (const struct json *event = list->child; event; event = event->next, r.index++)
             read_one(&r, event, now, out);
     }
-    if (errors->count || !buf_ok(out))
+    return errors->count == 0 && buf_ok(out);
+}
+
+const struct json *event_read_first(const struct json *body) {
+    const struct json *list = json_get(body, "events");
+    return list ? list->child : body;
+}
+
+bool event_read_click(const struct json *event, struct slice *ret_query) {
+    const struct json *query = json_get(event, "query");
+    if (!query || !json_string_is(json_get(event, "type"), "click"))
         return false;
-    if (!list)
-        tell_click(body, on_click, ctx);
-    for (const struct json *event = list ? list->child : NULL; event; event = event->next)
-        tell_click(event, on_click, ctx);
+    *ret_query = query->text;
     return true;
 }

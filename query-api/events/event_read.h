@@ -22,10 +22,11 @@ struct event_errors {
     size_t count;
 };
 
-/* A click on a hit of a search whose text is known. */
-typedef void event_click(void *ctx, struct slice query);
-
 /* Appends two lines for each event; *ret_count: how many events. False with errors, or without them if there is no memory.
- * on_click is called for events that are clicks with a query, once all are valid. now: wall time. */
+ * now: wall time. */
 bool event_read(struct arena *arena, const struct json *body, int64_t now_wall_usec, struct buf *out, size_t *ret_count,
-                event_click *on_click, void *ctx, struct event_errors *errors);
+                struct event_errors *errors);
+/* The first event of a body that was read; the others follow it. */
+const struct json *event_read_first(const struct json *body);
+/* A click on a hit of a search whose text is known? */
+bool event_read_click(const struct json *event, struct slice *ret_query);

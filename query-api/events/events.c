@@ -1,7 +1,8 @@
 /* POST /v1/events: what shoppers do, written to an index of its own.
  *
  * 202 means written. Events of a loop's requests go out together: at once if no bulk is under way, else in the next one,
- * which fills meanwhile up to events_buffer. So there is one bulk at a time, no timer, and a bound on what waits. */
+ * which fills meanwhile up to events_buffer. So there is one bulk at a time, no timer, and a bound on what waits. While
+ * the index is being made, that bulk waits for it, for events_timeout at most. */
 #include "core/cleanup.h"
 #include "core/embed.h"
 #include "core/log.h"
@@ -14,10 +15,14 @@ EMBED(events_mapping, "mappings/events-v1.json");
 
 enum { ANSWER_DEPTH_MAX = 16 };
 
+static const char NOT_THERE[] = "the index of events is not there yet";
+
 /* A request whose events are in the bulk: `count` items, behind those of the requests before it. */
 struct event_waiter {
     struct http_request *request;
+    const struct json *events; /* in the request's arena */
     size_t count;
+    usec_t since;
     struct event_waiter *next;
 };
 
@@ -46,6 +51,8 @@ static void bulk_empty(struct event_bulk *bulk) {
     buf_reset(&bulk->body);
 }
 
+static void on_index_attempted(void *ctx);
+
 struct event_log *event_log_new(struct query_loop *q, struct error *reterr) {
     struct event_log *log = calloc(1, sizeof(*log));
     if (!log) {
@@ -62,6 +69,8 @@ struct event_log *event_log_new(struct query_loop *q, struct error *reterr) {
     bulk_empty(&log->sent);
     buf_init(&log->path, 1024);
     own_index_init(&log->index, q, q->conf->events_index, (struct slice){events_mapping, events_mapping_size});
+    log->index.attempted = on_index_attempted;
+    log->index.ctx = log;
     own_index_path(&log->index, &log->path);
     buf_append_str(&log->path, "/_bulk?filter_path=items.*.status,items.*.error.type");
     if (buf_ok(&log->path))
@@ -102,15 +111,19 @@ static void reply_written(struct event_log *log, struct http_request *request, s
     http_reply(request, 202, NULL, &out);
 }
 
-/* The items of one request, from *item on: 201 written, 409 there already. */
+/* The items of one request, from *item on: 201 written, 409 there already. A click counts once it is written. */
 static void settle(struct event_log *log, const struct event_waiter *w, const struct json **item) {
     size_t written = 0, repeated = 0;
-    for (size_t i = 0; i < w->count; i++, *item = *item ? (*item)->next : NULL) {
+    const struct json *event = w->events;
+    struct slice query;
+    for (size_t i = 0; i < w->count; i++, event = event->next, *item = *item ? (*item)->next : NULL) {
         int64_t status = 0;
         const struct json *action = json_is(*item, JSON_OBJECT) ? (*item)->child : NULL;
         json_int64(json_get(action, "status"), &status);
         written += status == 201;
         repeated += status == 409;
+        if (status == 201 && event_read_click(event, &query))
+            query_analytics_click(log->q->analytics, query);
         if (status == 404)
             own_index_lost(&log->index);
     }
@@ -118,6 +131,12 @@ static void settle(struct event_log *log, const struct event_waiter *w, const st
         reply_written(log, w->request, written, repeated);
     else
         reply_later(log, w->request, w->count, ERROR_UNAVAILABLE, "not all events could be written");
+}
+
+static void refuse_all(struct event_log *log, struct event_bulk *bulk, const char *why) {
+    for (const struct event_waiter *w = bulk->first; w; w = w->next)
+        reply_later(log, w->request, w->count, ERROR_UNAVAILABLE, why);
+    bulk_empty(bulk);
 }
 
 static void send_next(struct event_log *log);
@@ -140,7 +159,7 @@ static void on_written(void *ctx, struct http_response *response) {
         settle(log, w, &item);
     arena_done(&arena);
     bulk_empty(&log->sent);
-    if (log->filling.first)
+    if (log->index.there)
         send_next(log);
 }
 
@@ -153,19 +172,29 @@ static void send_next(struct event_log *log) {
     log->filling.last = &log->filling.first;
     log->sent = next;
     log->call = es_start(log->q->es, "POST", log->path.data, "application/x-ndjson",
-                         (struct slice){next.body.data, next.body.len}, NULL, log->q->conf->search_timeout_usec, on_written, log,
+                         (struct slice){next.body.data, next.body.len}, NULL, log->q->conf->events_timeout_usec, on_written, log,
                          &error);
-    if (log->call)
+    if (!log->call)
+        refuse_all(log, &log->sent, "the events could not be sent");
+}
+
+/* The index is there, or an attempt to make it has failed: the first in the line has waited longest. */
+static void on_index_attempted(void *ctx) {
+    struct event_log *log = ctx;
+    if (log->call || !log->filling.first)
         return;
-    for (const struct event_waiter *w = log->sent.first; w; w = w->next)
-        reply_later(log, w->request, w->count, ERROR_UNAVAILABLE, "the events could not be sent");
-    bulk_empty(&log->sent);
+    if (log->index.there)
+        send_next(log);
+    else if (!own_index_coming(&log->index) ||
+             clock_now_usec() - log->filling.first->since >= log->q->conf->events_timeout_usec)
+        refuse_all(log, &log->filling, NOT_THERE);
 }
 
 /* ---- the request ---- */
 
 /* Lines are copied behind those that wait. False: there is no room. */
-static bool add(struct event_log *log, struct http_request *request, const struct buf *lines, size_t count) {
+static bool add(struct event_log *log, struct http_request *request, const struct json *body, const struct buf *lines,
+                size_t count) {
     struct event_bulk *bulk = &log->filling;
     if (lines->len > bulk->body.max - bulk->body.len)
         return false;
@@ -175,14 +204,10 @@ static bool add(struct event_log *log, struct http_request *request, const struc
         return false;
     }
     buf_append(&bulk->body, lines->data, lines->len);
-    *w = (struct event_waiter){.request = http_request_ref(request), .count = count};
+    *w = (struct event_waiter){.request = http_request_ref(request), .events = event_read_first(body), .count = count, .since = clock_now_usec()};
     *bulk->last = w;
     bulk->last = &w->next;
     return true;
-}
-
-static void on_click(void *ctx, struct slice query) {
-    query_analytics_click(((struct query_loop *)ctx)->analytics, query);
 }
 
 void handle_events(struct http_request *request, void *ctx) {
@@ -201,16 +226,16 @@ void handle_events(struct http_request *request, void *ctx) {
     }
     struct buf lines = BUF_INIT((size_t)q->conf->events_buffer_bytes);
     size_t count = 0;
-    bool ok = event_read(arena, json, clock_wall_usec(), &lines, &count, on_click, q, &errors);
+    bool ok = event_read(arena, json, clock_wall_usec(), &lines, &count, &errors);
     if (errors.count) {
         http_reply_problem(request, 400, "the events are invalid; none was taken", errors.items, errors.count);
     } else if (!ok) {
         reply_later(log, request, count, ERROR_OVERLOADED, "there is no room for the events");
-    } else if (!log->index.there) {
-        reply_later(log, request, count, ERROR_UNAVAILABLE, "the index of events is not there yet");
-    } else if (!add(log, request, &lines, count)) {
+    } else if (!log->index.there && !own_index_coming(&log->index)) {
+        reply_later(log, request, count, ERROR_UNAVAILABLE, NOT_THERE);
+    } else if (!add(log, request, json, &lines, count)) {
         reply_later(log, request, count, ERROR_OVERLOADED, "too many events wait to be written");
-    } else if (!log->call) {
+    } else if (!log->call && log->index.there) {
         send_next(log);
     }
     buf_done(&lines);

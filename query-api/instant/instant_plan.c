@@ -192,13 +192,15 @@ static bool write_filters(struct arena *arena, const struct draft *d, struct sea
 static bool write_fields(struct arena *arena, const struct instant_query *q, struct search_params *p) {
     if (!q->field_count && !q->attributes)
         return true;
-    p->fields = arena_alloc(arena, (q->field_count + 1) * sizeof(*p->fields));
+    p->fields = arena_alloc(arena, (q->field_count + 2) * sizeof(*p->fields));
     if (!p->fields)
         return false;
     for (size_t i = 0; i < q->field_count; i++)
         p->fields[p->field_count++] = q->fields[i];
-    if (q->attributes)
+    if (q->attributes) {
         p->fields[p->field_count++] = SLICE("attrs");
+        p->fields[p->field_count++] = SLICE("code_attrs");
+    }
     return true;
 }
 

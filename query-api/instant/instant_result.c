@@ -148,11 +148,9 @@ static bool is_prefix(struct slice name, const struct json *term, struct slice *
     return true;
 }
 
-/* attributes: {"color":["black"]}, and image: the attribute of that name. terms: ["color=black"]. */
-static void write_attributes(struct json_write *w, const struct json *terms) {
-    struct slice image = {NULL, 0}, name = {NULL, 0};
-    json_write_key(w, "attributes");
-    json_write_object(w);
+/* ["color=black"] -> "color":["black"]. *image: the attribute of that name, if it is among them. */
+static void write_terms(struct json_write *w, const struct json *terms, struct slice *image) {
+    struct slice name = {NULL, 0};
     for (const struct json *t = first(terms); t; t = t->next) {
         struct slice s = text_of(t), value;
         const char *sign = s.len ? memchr(s.data, '=', s.len) : NULL;
@@ -167,11 +165,20 @@ static void write_attributes(struct json_write *w, const struct json *terms) {
             name = own;
         }
         json_write_string(w, sign + 1, s.len - own.len - 1);
-        if (!image.data && (is_prefix(SLICE("image"), t, &value) || is_prefix(SLICE("images"), t, &value)))
-            image = value;
+        if (!image->data && (is_prefix(SLICE("image"), t, &value) || is_prefix(SLICE("images"), t, &value)))
+            *image = value;
     }
     if (name.data)
         json_write_array_end(w);
+}
+
+/* An attribute is a code or it is none: no name stands in both lists. */
+static void write_attributes(struct json_write *w, const struct json *attrs, const struct json *code_attrs) {
+    struct slice image = {NULL, 0};
+    json_write_key(w, "attributes");
+    json_write_object(w);
+    write_terms(w, attrs, &image);
+    write_terms(w, code_attrs, &image);
     json_write_object_end(w);
     if (image.data) {
         json_write_key(w, "image");
@@ -222,7 +229,8 @@ static void write_levels(struct json_write *w, const struct instant_context *con
 /* Fields that are asked for: a text in several languages is the one of the request. */
 static void write_fields(struct json_write *w, const char *lang, const struct json *hit) {
     static const char *const known[] = {"id",       "name",  "brand",      "price",            "price_max",        "currency",
-                                        "in_stock", "stock", "categories", "primary_category", "matched_variants", "highlight", "attrs"};
+                                        "in_stock", "stock", "categories", "primary_category", "matched_variants", "highlight", "attrs",
+                                        "code_attrs"};
     for (const struct json *m = hit->child; m; m = m->next) {
         bool is_known = false;
         for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && !is_known; i++)
@@ -243,6 +251,7 @@ static void write_fields(struct json_write *w, const char *lang, const struct js
 void instant_hit_write(struct json_write *w, const struct instant_context *context, const char *lang, const struct json *hit) {
     static const char *const same[] = {"name", "brand", "currency", "in_stock", "stock", "primary_category"};
     const struct json *price = json_get(hit, "price"), *ids = json_get(hit, "categories"), *attrs = json_get(hit, "attrs");
+    const struct json *code_attrs = json_get(hit, "code_attrs");
     const struct json *primary = json_get(hit, "primary_category"), *matched = json_get(hit, "matched_variants");
     int64_t id = 0;
     bool placed = json_int64(primary, &id) || json_int64(first(ids), &id);
@@ -255,8 +264,8 @@ void instant_hit_write(struct json_write *w, const struct instant_context *conte
     write_levels(w, context, lang, c);
     if (matched)
         write_or_null(w, "matched_variants", matched);
-    if (attrs)
-        write_attributes(w, attrs);
+    if (attrs || code_attrs)
+        write_attributes(w, attrs, code_attrs);
     write_fields(w, lang, hit);
 }
 

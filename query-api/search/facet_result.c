@@ -1,5 +1,6 @@
 #include "query-api/search/facet_result.h"
 #include "query-api/search/search_query.h"
+#include "query-api/text/search_pattern.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -215,6 +216,15 @@ static void write_absent(struct facets *s, const struct source *source, const st
     write_value(s, value, count, true);
 }
 
+/* Values that are looked for: of a long text the engine was asked for the beginning only (search_query). */
+static size_t drop_others(const struct facets *s, struct value_count *items, size_t count) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!s->p->facet_find.data || search_pattern_matches(s->p->facet_find, items[i].value))
+            items[kept++] = items[i];
+    return kept;
+}
+
 /* The facet_size most frequent values, then what is selected but not among them. source: of an attribute, or NULL. */
 static void write_values(struct facets *s, struct value_count *items, size_t count, const struct filter *own,
                          uint64_t other, const struct source *source) {
@@ -223,6 +233,7 @@ static void write_values(struct facets *s, struct value_count *items, size_t cou
     json_write_str(s->w, "value");
     json_write_key(s->w, "values");
     json_write_array(s->w);
+    count = drop_others(s, items, count);
     if (count)
         qsort(items, count, sizeof(*items), by_count);
     for (size_t i = 0; i < count; i++) {

@@ -87,14 +87,19 @@ static size_t add_pairs(const struct json *terms, struct pair *pairs, size_t cou
     return count;
 }
 
-/* ["color=black","color=red"] of the product and ["size=M"] of the SKU -> {"color":["black","red"],"size":["M"]}.
- * False: no memory. */
-static bool write_attributes(struct json_write *w, const struct json *common, const struct json *own) {
-    size_t room = (json_is(common, JSON_ARRAY) ? common->count : 0) + (json_is(own, JSON_ARRAY) ? own->count : 0);
-    struct pair *pairs = malloc((room + 1) * sizeof(*pairs));
+/* {"attrs":["color=black","color=red"]} of the product and {"attrs":["size=M"],"code_attrs":["ean=880"]} of the SKU ->
+ * {"color":["black","red"],"ean":["880"],"size":["M"]}. False: no memory. */
+static bool write_attributes(struct json_write *w, const struct json *product, const struct json *sku) {
+    const struct json *lists[] = {json_get(product, "attrs"), json_get(product, "code_attrs"), json_get(sku, "attrs"),
+                                  json_get(sku, "code_attrs")};
+    size_t room = 1, count = 0;
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        room += json_is(lists[i], JSON_ARRAY) ? lists[i]->count : 0;
+    struct pair *pairs = malloc(room * sizeof(*pairs));
     if (!pairs)
         return false;
-    size_t count = add_pairs(own, pairs, add_pairs(common, pairs, 0));
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        count = add_pairs(lists[i], pairs, count);
     qsort(pairs, count, sizeof(*pairs), compare_pairs);
     json_write_key(w, "attributes");
     json_write_object(w);
@@ -116,26 +121,25 @@ static bool write_attributes(struct json_write *w, const struct json *common, co
     return true;
 }
 
-static bool write_sku(struct json_write *w, const struct json *sku, const struct json *common) {
+static bool write_sku(struct json_write *w, const struct json *sku, const struct json *product) {
     json_write_object(w);
     write_json_or_null(w, "sku", json_get(sku, "sku"));
     write_json_or_null(w, "price", json_get(sku, "price"));
     write_json_or_null(w, "stock", json_get(sku, "stock"));
-    bool ok = write_attributes(w, common, json_get(sku, "attrs"));
+    bool ok = write_attributes(w, product, sku);
     json_write_object_end(w);
     return ok;
 }
 
 static bool write_variants(struct json_write *w, const struct json *source) {
     const struct json *flat = json_get(source, "flat"), *variants = json_get(source, "variants");
-    const struct json *common = json_get(source, "attrs");
     bool ok = true;
     json_write_key(w, "variants");
     json_write_array(w);
     if (flat)
-        ok = write_sku(w, flat, common);
+        ok = write_sku(w, flat, source);
     for (const struct json *v = json_is(variants, JSON_ARRAY) ? variants->child : NULL; v && ok; v = v->next)
-        ok = write_sku(w, v, common);
+        ok = write_sku(w, v, source);
     json_write_array_end(w);
     return ok;
 }

@@ -1,11 +1,11 @@
 /* GET|POST /v1/search */
 #include "query-api/events/query_analytics.h"
 #include "query-api/query_api.h"
+#include "query-api/search/search_again.h"
 #include "query-api/search/search_cache.h"
 #include "query-api/search/search_cursor.h"
 #include "query-api/search/search_query.h"
 #include "query-api/search/search_result.h"
-#include "query-api/text/search_spelling.h"
 #include "query-api/upstream/fallback.h"
 #include <stdio.h>
 
@@ -34,12 +34,6 @@ static void on_failed(struct query_loop *q, struct http_request *request, void *
         fallback_search(q, request, &s->params, on_fallback, on_fallback_failed, s))
         return;
     search_cache_fail(q, request, error);
-}
-
-static int64_t found(const struct json *body) {
-    int64_t total = SEARCH_FEW;
-    json_int64(json_path(body, "hits.total.value"), &total);
-    return total;
 }
 
 static void reply_with_error(struct query_loop *q, struct http_request *request, struct search *s, struct error *error) {
@@ -78,7 +72,8 @@ static bool reply(struct query_loop *q, struct http_request *request, struct sea
         return false;
     }
     if (!s->fallback && s->params.filter_count + s->params.clause_count == 0)
-        query_analytics_results(q->analytics, s->params.q, found(s->answer));
+        query_analytics_results(q->analytics, s->params.q, search_again_found(s->answer));
+    search_view_done(q, &s->params, s->answer);
     search_cache_end(q, request, s->begun, &out, common_len, s->fallback);
     return true;
 }
@@ -138,32 +133,27 @@ static void answer(struct query_loop *q, struct http_request *request, struct se
     ask(q, request, &again, search_counts_write(&s->params, &s->doubts, &again), on_counts, s);
 }
 
-/* Few products without filters, too; or there are no filters. */
-static bool are_few(const struct json *body) {
-    int64_t count = 0;
-    json_int64(json_path(body, "aggregations.strict.n.doc_count"), &count);
-    return count < SEARCH_FEW;
-}
+static upstream_answer on_repaired;
 
-/* A code was meant, and found. */
-static bool found_code(const struct json *body) {
-    const struct json *hits = json_path(body, "hits.hits");
-    double score;
-    return json_is(hits, JSON_ARRAY) && hits->child && json_double(json_get(hits->child, "_score"), &score) &&
-           score >= LAYER_CODE_IN_NAME;
+static void ask_again(struct query_loop *q, struct http_request *request, struct search *s) {
+    struct buf again = BUF_INIT(QUERY_MAX_BYTES);
+    ask(q, request, &again, search_query_write(&s->params, &again), on_repaired, s);
 }
 
 static void on_repaired(struct query_loop *q, struct http_request *request, void *data, int status,
                         const struct json *body) {
     struct search *s = data;
-    if (status != 404 && found(body) > 0 && are_few(body))
+    enum search_again_verdict verdict = search_again_judge(s->text, status == 404 ? NULL : body);
+    if (verdict == SEARCH_AGAIN_THIRD) {
+        ask_again(q, request, s);
+        return;
+    }
+    if (verdict == SEARCH_AGAIN_SECOND)
         s->answer = body;
-    else
-        s->text->some = s->text->again = false;
     answer(q, request, s);
 }
 
-static struct search_text_context text_context(struct query_loop *q, struct http_request *request) {
+struct search_text_context search_text_context_of(struct query_loop *q, struct http_request *request) {
     return (struct search_text_context){
         .arena = http_request_arena(request), .categories = q->categories, .overrides = q->overrides, .ranking = &q->conf->ranking};
 }
@@ -185,17 +175,11 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
         return;
     }
     s->answer = body;
-    struct search_text_context context = text_context(q, request);
-    int64_t total = found(body);
-    bool repair = s->text && total == 0 &&
-                  search_text_repair(&context, s->text, search_spelling_read(context.arena, s->text, body));
-    bool relax = s->text && total > 0 && total < SEARCH_FEW && !found_code(body) && search_text_relax(s->text);
-    if (repair || relax) {
-        struct buf again = BUF_INIT(QUERY_MAX_BYTES);
-        ask(q, request, &again, search_query_write(&s->params, &again), on_repaired, s);
-        return;
-    }
-    answer(q, request, s);
+    struct search_text_context context = search_text_context_of(q, request);
+    if (s->text && search_again(&context, s->text, body))
+        ask_again(q, request, s);
+    else
+        answer(q, request, s);
 }
 
 static void ask_first(struct query_loop *q, struct http_request *request, struct search *s) {
@@ -278,13 +262,14 @@ void search_start(struct query_loop *q, struct http_request *request, const stru
     }
     s->begun = clock_now_usec();
     s->params = *params;
+    s->params.codes = &q->codes;
     if (s->params.page == 1 && !s->params.cursor.data)
         query_analytics_search(q->analytics, s->params.q);
     if (search_cache_begin(q, request, &s->params, s->begun))
         return;
     if (!upstream_has_room(q, request))
         return;
-    struct search_text_context context = text_context(q, request);
+    struct search_text_context context = search_text_context_of(q, request);
     if (s->params.q.len && !(s->text = search_text_read(&context, s->params.q, s->params.typo))) {
         error_nomem(&error);
         search_cache_fail(q, request, &error);

@@ -141,10 +141,18 @@ static const struct json *last_hit(const struct json *answer, unsigned *ret_coun
     return last;
 }
 
-static bool is_more(const struct search_params *p, const struct json *answer, unsigned count) {
+/* *ret_after: the sort values of the last hit. */
+static bool is_more(const struct search_params *p, const struct json *answer, const struct json **ret_after) {
+    unsigned count;
     int64_t total = 0;
+    *ret_after = json_get(last_hit(answer, &count), "sort");
     json_int64(json_path(answer, "hits.total.value"), &total);
-    return count && count == p->size && (p->cursor.data || (int64_t)p->page * p->size < total);
+    return count && count == p->size && (p->cursor.data || (int64_t)p->page * p->size < total) && after_ok(*ret_after);
+}
+
+bool search_cursor_is_more(const struct search_params *params, const struct json *answer) {
+    const struct json *after;
+    return is_more(params, answer, &after);
 }
 
 static bool write_payload(struct buf *out, const struct search_params *p, const struct json *view,
@@ -166,9 +174,8 @@ static bool write_payload(struct buf *out, const struct search_params *p, const 
 }
 
 bool search_cursor_write(struct json_write *w, const struct search_params *params, const struct json *answer) {
-    unsigned count;
-    const struct json *hit = last_hit(answer, &count), *after = json_get(hit, "sort");
-    if (!is_more(params, answer, count) || !after_ok(after)) {
+    const struct json *after;
+    if (!is_more(params, answer, &after)) {
         json_write_null(w);
         return true;
     }

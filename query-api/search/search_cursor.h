@@ -12,5 +12,7 @@
 /* Reads params->cursor into params->view and params->after. False: *ret_why says what is wrong with it. */
 bool search_cursor_read(struct arena *arena, struct search_params *params, const char **ret_why);
 
+/* Is there a page behind this answer? */
+bool search_cursor_is_more(const struct search_params *params, const struct json *answer);
 /* Writes the cursor that goes on behind the last hit of this answer as one JSON value, null if there is nothing more. */
 bool search_cursor_write(struct json_write *w, const struct search_params *params, const struct json *answer);

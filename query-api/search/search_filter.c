@@ -9,6 +9,12 @@ const char *search_filter_field(enum form form, enum dimension dim) {
     return names[form][dim - DIM_PRICE];
 }
 
+const char *search_filter_attr_field(enum form form, bool code) {
+    static const char *const names[] = {
+        [FORM_FLAT] = "code_attrs", [FORM_VARIED] = "variants.code_attrs", [FORM_ANY] = "any.code_attrs"};
+    return code ? names[form] : search_filter_field(form, DIM_ATTR);
+}
+
 void search_number_key(double v, char ret[17]) {
     uint64_t bits;
     if (v == 0)
@@ -81,8 +87,17 @@ static void write_price_range(struct json_write *w, enum form form, const struct
     json_write_object_end(w);
 }
 
+void search_filter_in_stock(struct json_write *w) {
+    static const char raw[] = "{\"term\":{\"in_stock\":true}}";
+    json_write_raw(w, raw, sizeof(raw) - 1);
+}
+
 static void write_stock_values(struct json_write *w, enum form form, const struct filter *f) {
     struct slice states[3];
+    if (form == FORM_ANY && f->value_count == 1 && slice_eq(f->values[0], SLICE("true"))) {
+        search_filter_in_stock(w);
+        return;
+    }
     size_t n = 0;
     for (size_t i = 0; i < f->value_count; i++)
         if (slice_eq(f->values[i], SLICE("true"))) {
@@ -139,23 +154,33 @@ static void write_no_name(struct json_write *w, struct slice name) {
     json_write_object_end(w);
 }
 
+static void write_attr_terms(struct json_write *w, const char *field, const struct filter *f) {
+    json_write_object(w);
+    json_write_key(w, "terms");
+    json_write_object(w);
+    json_write_key(w, field);
+    json_write_array(w);
+    for (size_t i = 0; i < f->value_count; i++)
+        write_attr_term(w, f->name, f->values[i]);
+    json_write_array_end(w);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
 /* Any of the values or ranges of an attribute. An attribute stands either with the product or in all of its variants:
- * the other place has no say. */
-static void write_attr_filter(struct json_write *w, enum form form, const struct filter *f) {
-    should_begin(w);
+ * the other place has no say. Both fields are asked, so that no filter depends on what is known of codes: a term that a
+ * field does not have costs a look into its dictionary. */
+static void write_attr_values(struct json_write *w, enum form form, const struct filter *f) {
     if (f->value_count) {
-        json_write_object(w);
-        json_write_key(w, "terms");
-        json_write_object(w);
-        json_write_key(w, search_filter_field(form, DIM_ATTR));
-        json_write_array(w);
-        for (size_t i = 0; i < f->value_count; i++)
-            write_attr_term(w, f->name, f->values[i]);
-        json_write_array_end(w);
-        json_write_object_end(w);
-        json_write_object_end(w);
+        write_attr_terms(w, search_filter_attr_field(form, false), f);
+        write_attr_terms(w, search_filter_attr_field(form, true), f);
     }
     write_ranges(w, form, f);
+}
+
+static void write_attr_filter(struct json_write *w, enum form form, const struct filter *f) {
+    should_begin(w);
+    write_attr_values(w, form, f);
     if (form == FORM_FLAT)
         write_name(w, "varied", f->name);
     else
@@ -183,7 +208,7 @@ bool search_filter_any_variant(const struct search_writer *q, enum visible which
     return false;
 }
 
-void search_filter_attrs(struct search_writer *q, enum visible which, const struct filter *but) {
+static void write_attrs(struct search_writer *q, enum visible which, const struct filter *but) {
     for (size_t i = 0; i < q->p->filter_count; i++)
         if (q->p->filters[i].dim == DIM_ATTR && takes_part(q, &q->p->filters[i], which, but))
             write_attr_filter(&q->w, FORM_FLAT, &q->p->filters[i]);
@@ -217,9 +242,38 @@ void search_filter_end(struct json_write *w) {
     json_write_object_end(w);
 }
 
-void search_filter_any_sku(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits) {
-    static const char flat[] = "{\"exists\":{\"field\":\"flat.sku\"}}";
+/* "nested":{"path":"variants","query": */
+static void nested_begin(struct json_write *w) {
+    json_write_object(w);
+    json_write_key(w, "nested");
+    json_write_object(w);
+    json_write_key(w, "path");
+    json_write_str(w, "variants");
+    json_write_key(w, "query");
+}
+
+static void nested_end(struct json_write *w) {
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+/* One variant matches all. */
+static void write_variants(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits) {
     static const char raw[] = "{\"name\":\"matched\",\"size\":20,\"_source\":false,\"docvalue_fields\":[\"variants.sku\"]}";
+    nested_begin(&q->w);
+    search_filter_begin(&q->w);
+    search_filter_sku(q, FORM_VARIED, which, but);
+    search_filter_end(&q->w);
+    if (inner_hits) {
+        json_write_key(&q->w, "inner_hits");
+        json_write_raw(&q->w, raw, sizeof(raw) - 1);
+    }
+    nested_end(&q->w);
+}
+
+/* flat.* all match, or one variant matches all. */
+static void write_any_sku(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits) {
+    static const char flat[] = "{\"exists\":{\"field\":\"flat.sku\"}}";
     struct json_write *w = &q->w;
     if (!search_filter_any_variant(q, which, but))
         return;
@@ -228,27 +282,69 @@ void search_filter_any_sku(struct search_writer *q, enum visible which, const st
     json_write_raw(w, flat, sizeof(flat) - 1);
     search_filter_sku(q, FORM_FLAT, which, but);
     search_filter_end(w);
-    json_write_object(w);
-    json_write_key(w, "nested");
-    json_write_object(w);
-    json_write_key(w, "path");
-    json_write_str(w, "variants");
-    json_write_key(w, "query");
-    search_filter_begin(w);
-    search_filter_sku(q, FORM_VARIED, which, but);
-    search_filter_end(w);
-    if (inner_hits) {
-        json_write_key(w, "inner_hits");
-        json_write_raw(w, raw, sizeof(raw) - 1);
+    write_variants(q, which, but, inner_hits);
+    should_end(w, 1);
+}
+
+/* The one filter on variants that takes part, or NULL. */
+static const struct filter *only_variant_filter(const struct search_writer *q, enum visible which,
+                                                const struct filter *but) {
+    const struct filter *only = NULL;
+    for (size_t i = 0; i < q->p->filter_count; i++) {
+        const struct filter *f = &q->p->filters[i];
+        if (!dimension_is_variant(f->dim) || !takes_part(q, f, which, but))
+            continue;
+        if (only)
+            return NULL;
+        only = f;
     }
-    json_write_object_end(w);
-    json_write_object_end(w);
+    return only;
+}
+
+static void write_values(struct json_write *w, enum form form, const struct filter *f) {
+    if (f->dim == DIM_ATTR)
+        write_attr_values(w, form, f);
+    else
+        write_ranges(w, form, f);
+}
+
+/* A filter that no other stands beside is met by a value of the product's, wherever it stands. */
+static void write_only(struct search_writer *q, const struct filter *f) {
+    struct json_write *w = &q->w;
+    if (f->dim == DIM_STOCK) {
+        write_stock_values(w, FORM_ANY, f);
+        return;
+    }
+    should_begin(w);
+    write_values(w, FORM_FLAT, f);
+    nested_begin(w);
+    should_begin(w);
+    write_values(w, FORM_VARIED, f);
+    should_end(w, 1);
+    nested_end(w);
     should_end(w, 1);
 }
 
 void search_filter_condition(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits) {
-    search_filter_attrs(q, which, but);
-    search_filter_any_sku(q, which, but, inner_hits);
+    const struct filter *only = only_variant_filter(q, which, but);
+    if (!only) {
+        write_attrs(q, which, but);
+        write_any_sku(q, which, but, inner_hits);
+        return;
+    }
+    if (!inner_hits) {
+        write_only(q, only);
+        return;
+    }
+    /* Which variants matched is asked for those products alone that are shown: beside a filter, where nothing is scored,
+     * what only should match is not looked at to find them. */
+    search_filter_begin(&q->w);
+    write_only(q, only);
+    json_write_array_end(&q->w);
+    json_write_key(&q->w, "should");
+    json_write_array(&q->w);
+    write_variants(q, which, but, true);
+    search_filter_end(&q->w);
 }
 
 void search_filter_products(struct search_writer *q, enum visible which, const struct filter *but) {

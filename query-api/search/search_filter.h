@@ -17,6 +17,10 @@ struct search_writer {
 
 /* The field of DIM_PRICE, DIM_STOCK or DIM_ATTR in one form. */
 const char *search_filter_field(enum form form, enum dimension dim);
+/* The same of an attribute's values: codes stand apart. */
+const char *search_filter_attr_field(enum form form, bool code);
+/* A product with a SKU in stock. */
+void search_filter_in_stock(struct json_write *w);
 /* {"terms":{field:[values]}} */
 void search_filter_terms(struct json_write *w, const char *field, const struct slice *values, size_t count);
 /* {"bool":{"filter":[ ... ]}} */
@@ -25,14 +29,11 @@ void search_filter_end(struct json_write *w);
 
 /* All of these write clauses into an open list, and leave out the filter `but` (may be NULL). */
 void search_filter_products(struct search_writer *q, enum visible which, const struct filter *but);
-/* The attributes that stand with the product. One that stands in its variants instead passes. */
-void search_filter_attrs(struct search_writer *q, enum visible which, const struct filter *but);
 /* Price and stock of the only SKU (flat), or price, stock and attributes of one variant (varied); there, an attribute
  * that stands with the product passes. */
 void search_filter_sku(struct search_writer *q, enum form form, enum visible which, const struct filter *but);
-/* flat.* all match, or one variant matches all. inner_hits names the variants that matched. */
-void search_filter_any_sku(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits);
-/* Both: what stands with the product, and one SKU of it. */
+/* What stands with the product matches, and so does one SKU of it: flat.* all, or one variant all. inner_hits names the
+ * variants that matched. */
 void search_filter_condition(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits);
 /* The clauses, one filter each. */
 void search_filter_clauses(struct search_writer *q);

@@ -97,6 +97,7 @@ struct search_text;
 struct search_params {
     struct slice q; /* trimmed; may be empty */
     const struct search_text *text; /* q as search_text_read reads it; set before a query is written */
+    const struct code_names *codes; /* the index's; set before a query is written. NULL: no facet is of a code */
     char lang[4];   /* "ko", "en", ... */
     struct filter *filters;
     size_t filter_count;

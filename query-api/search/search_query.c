@@ -1,4 +1,6 @@
+#include "query-api/search/code_names.h"
 #include "query-api/search/search_filter.h"
+#include "query-api/text/search_pattern.h"
 #include "query-api/text/search_rank.h"
 #include "query-api/text/search_spelling.h"
 #include "query-api/text/search_text.h"
@@ -68,13 +70,22 @@ static void write_pattern(struct json_write *w, const struct buf *pattern) {
     json_write_string(w, buf_ok(pattern) ? pattern->data : NULL, buf_ok(pattern) ? pattern->len : 0);
 }
 
+/* OpenSearch refuses a pattern here, too, that is longer than index.max_regex_length; and there is no limit to how long a
+ * value may be. So it is asked for what fits, and facet_result leaves out what is not meant. */
+static void append_find(struct buf *pattern, struct slice find) {
+    size_t n = search_pattern_cut(find, pattern->len);
+    buf_append(pattern, find.data, n);
+    if (n < find.len)
+        buf_append_str(pattern, ".*");
+}
+
 /* Values of this attribute, all or those that are looked for. */
 static void write_include(struct search_writer *q, struct slice attr) {
     struct buf pattern = BUF_INIT(SEARCH_VALUE_MAX_BYTES * 2 + 6 + SEARCH_FIND_MAX_BYTES);
     append_escaped(&pattern, attr);
     if (q->p->facet_find.data) {
         buf_append_char(&pattern, '=');
-        buf_append(&pattern, q->p->facet_find.data, q->p->facet_find.len);
+        append_find(&pattern, q->p->facet_find);
     } else {
         buf_append_str(&pattern, ANY_VALUE);
     }
@@ -96,11 +107,15 @@ static void write_included_terms(struct search_writer *q) {
     json_write_array_end(&q->w);
 }
 
+static bool is_code(const struct search_writer *q, const struct facet *facet) {
+    return code_names_has(q->p->codes, facet->name);
+}
+
 static void write_attr(struct search_writer *q, enum form form, const struct counted *c) {
     struct json_write *w = &q->w;
     bool all = slice_eq(c->facet->name, SLICE("*"));
     size_t size = q->terms ? q->term_count : all ? SEARCH_ATTR_VALUES_ALL : SEARCH_ATTR_VALUES;
-    write_terms_agg(w, c->name, "", search_filter_field(form, DIM_ATTR), size);
+    write_terms_agg(w, c->name, "", search_filter_attr_field(form, !all && is_code(q, c->facet)), size);
     if (q->terms)
         write_included_terms(q);
     else if (!all)
@@ -120,7 +135,10 @@ static void write_stock(struct search_writer *q, enum form form, const struct co
     json_write_key(w, "filters");
     json_write_object(w);
     json_write_key(w, "true");
-    search_filter_terms(w, field, (const struct slice[]){{"in", 2}, {"low", 3}}, 2);
+    if (form == FORM_ANY)
+        search_filter_in_stock(w);
+    else
+        search_filter_terms(w, field, (const struct slice[]){{"in", 2}, {"low", 3}}, 2);
     json_write_key(w, "false");
     search_filter_terms(w, field, (const struct slice[]){{"out", 3}}, 1);
     json_write_object_end(w);
@@ -177,8 +195,10 @@ static void write_brand(struct search_writer *q, const struct counted *c, const 
     struct json_write *w = &q->w;
     write_terms_agg(w, c->name, "", "brand", q->p->facet_size);
     if (q->p->facet_find.data) {
-        json_write_key(w, "include");
-        json_write_slice(w, q->p->facet_find);
+        struct buf pattern = BUF_INIT(SEARCH_FIND_MAX_BYTES);
+        append_find(&pattern, q->p->facet_find);
+        write_pattern(w, &pattern);
+        buf_done(&pattern);
     }
     json_write_object_end(w);
     json_write_object_end(w);
@@ -200,15 +220,15 @@ static void write_categories(struct search_writer *q, const struct counted *c) {
     json_write_object_end(&q->w);
 }
 
-static bool is_named_attr(const struct facet *facet) {
-    return facet->dim == DIM_ATTR && !slice_eq(facet->name, SLICE("*"));
+static bool is_named_attr(const struct search_writer *q, const struct facet *facet) {
+    return facet->dim == DIM_ATTR && !slice_eq(facet->name, SLICE("*")) && !is_code(q, facet);
 }
 
-/* (a|b)=.{0,} of the attributes asked for by name. Returns their number; 0 if there are less than two or too many of them. */
-static size_t attrs_pattern(const struct scope *scope, struct buf *pattern) {
+/* (a|b)=.{0,} of the attributes asked for by name that are no codes. Returns their number; 0 if there are less than two or too many of them. */
+static size_t attrs_pattern(const struct search_writer *q, const struct scope *scope, struct buf *pattern) {
     size_t n = 0;
     for (size_t i = 0; i < scope->count; i++)
-        if (is_named_attr(scope->facets[i].facet)) {
+        if (is_named_attr(q, scope->facets[i].facet)) {
             buf_append_char(pattern, n++ ? '|' : '(');
             append_escaped(pattern, scope->facets[i].facet->name);
         }
@@ -219,8 +239,8 @@ static size_t attrs_pattern(const struct scope *scope, struct buf *pattern) {
 
 /* One pass over the attributes of all products instead of one for each facet: it is what most pages cost. */
 static bool write_attrs(struct search_writer *q, enum form form, const struct scope *scope) {
-    struct buf pattern = BUF_INIT(SEARCH_PATTERN_MAX_BYTES);
-    size_t n = form == FORM_ANY && !q->terms && !q->p->facet_find.data ? attrs_pattern(scope, &pattern) : 0;
+    struct buf pattern = BUF_INIT(SEARCH_PATTERN_MAX);
+    size_t n = form == FORM_ANY && !q->terms && !q->p->facet_find.data ? attrs_pattern(q, scope, &pattern) : 0;
     if (n) {
         write_terms_agg(&q->w, "attrs", "", search_filter_field(form, DIM_ATTR), n * SEARCH_ATTR_VALUES);
         write_pattern(&q->w, &pattern);
@@ -240,7 +260,7 @@ static void write_form(struct search_writer *q, enum form form, const struct sco
             write_stock(q, form, c);
         else if (c->facet->dim == DIM_PRICE)
             write_price(q, form, c);
-        else if (c->facet->dim == DIM_ATTR && !(together && is_named_attr(c->facet)))
+        else if (c->facet->dim == DIM_ATTR && !(together && is_named_attr(q, c->facet)))
             write_attr(q, form, c);
         else if (c->facet->dim == DIM_BRAND && form != FORM_VARIED)
             write_brand(q, c, scope->own);
@@ -312,12 +332,12 @@ static void write_facet(struct search_writer *q, char kind, size_t index, const 
     write_scope(q, scope.facets[0].name, &scope);
 }
 
-/* How many products have all words, whatever the filters: a filter must not make them few. */
+/* How many products have all words, and how many of them by a code, whatever the filters and the page: neither may make
+ * them few. */
 static void write_strict_count(struct search_writer *q) {
     struct json_write *w = &q->w;
     static const char global[] = "{}";
-    struct search_text strict = *q->p->text;
-    strict.some = false;
+    const struct search_text *strict = q->p->text->first;
     json_write_key(w, "strict");
     json_write_object(w);
     json_write_key(w, "global");
@@ -327,7 +347,15 @@ static void write_strict_count(struct search_writer *q) {
     json_write_key(w, "n");
     json_write_object(w);
     json_write_key(w, "filter");
-    search_text_write(w, &strict);
+    search_text_write(w, strict);
+    json_write_key(w, "aggs");
+    json_write_object(w);
+    json_write_key(w, "code");
+    json_write_object(w);
+    json_write_key(w, "filter");
+    search_text_write_codes(w, strict);
+    json_write_object_end(w);
+    json_write_object_end(w);
     json_write_object_end(w);
     json_write_object_end(w);
     json_write_object_end(w);
@@ -335,7 +363,7 @@ static void write_strict_count(struct search_writer *q) {
 
 static void write_facets(struct search_writer *q) {
     const struct search_params *p = q->p;
-    bool strict = p->text && p->text->some && p->filter_count > 0;
+    bool strict = p->text && p->text->first;
     if (p->facet_count == 0 && !strict)
         return;
     json_write_key(&q->w, "aggs");

@@ -30,7 +30,6 @@ enum {
     SEARCH_ATTR_VALUES_ALL = 2000, /* of attr.*: values of all attributes together */
     SEARCH_CATEGORY_NODES = 10000,
     SEARCH_FIND_MAX_BYTES = 8192, /* of facet_find */
-    SEARCH_PATTERN_MAX_BYTES = 1000, /* of a regular expression: Elasticsearch's index.max_regex_length */
 };
 
 /* How long the engine keeps a view of the index for somebody who walks over it, from one page to the next. */

@@ -2,6 +2,20 @@
 #include "core/utf8.h"
 #include "query-api/text/search_pattern.h"
 
+/* Strings of the engine are UTF-16: above U+FFFF (four bytes here) a character is two of theirs. */
+static size_t count_units(struct slice pattern) {
+    size_t n = 0;
+    for (size_t i = 0; i < pattern.len; i++) {
+        unsigned char c = (unsigned char)pattern.data[i];
+        n += c >= 0xF0 ? 2 : (c & 0xC0) != 0x80;
+    }
+    return n;
+}
+
+static bool finish(const struct buf *out) {
+    return buf_ok(out) && count_units((struct slice){out->data ? out->data : "", out->len}) <= SEARCH_PATTERN_MAX;
+}
+
 static void append_cp(struct buf *out, uint32_t cp) {
     char bytes[4];
     size_t n = utf8_encode(cp, bytes);
@@ -45,7 +59,7 @@ bool search_pattern_initials(struct buf *out, struct slice initials) {
         if (hangul_lead_of(cp, &lead))
             append_begun(out, lead);
     }
-    return buf_ok(out);
+    return finish(out);
 }
 
 /* The last character of the text (valid UTF-8) and where it begins. */
@@ -62,7 +76,8 @@ static size_t last_of(struct slice text, uint32_t *ret) {
     return at;
 }
 
-bool search_pattern_is_begun(struct slice word) {
+/* Ends in consonants behind at least one syllable: 노트ㅂ. */
+static bool is_begun(struct slice word) {
     uint32_t cp;
     struct hangul s;
     size_t at = last_of(word, &cp);
@@ -90,7 +105,7 @@ static void append_letters(struct buf *out, struct slice letters) {
     buf_done(&typed);
 }
 
-static bool append_begun_word(struct buf *out, struct slice word) {
+static void append_begun_word(struct buf *out, struct slice word) {
     uint32_t cp;
     size_t at = word.len;
     for (size_t before; at > 0; at = before) {
@@ -100,15 +115,18 @@ static bool append_begun_word(struct buf *out, struct slice word) {
     }
     append_text(out, (struct slice){word.data, at});
     append_letters(out, (struct slice){word.data + at, word.len - at});
-    return buf_append_str(out, ".*");
+    buf_append_str(out, ".*");
 }
 
-bool search_pattern_begun(struct buf *out, struct slice word, bool halves) {
+/* False: the word does not end in Hangul. */
+static bool append_any_begun(struct buf *out, struct slice word, bool halves) {
     uint32_t cp;
     struct hangul s, rest;
     unsigned lead;
-    if (search_pattern_is_begun(word))
-        return append_begun_word(out, word);
+    if (is_begun(word)) {
+        append_begun_word(out, word);
+        return true;
+    }
     size_t at = last_of(word, &cp);
     if (!halves || !hangul_decompose(cp, &s))
         return false;
@@ -123,7 +141,12 @@ bool search_pattern_begun(struct buf *out, struct slice word, bool halves) {
     } else {
         append_range(out, cp, cp + HANGUL_TAILS - 1);
     }
-    return buf_append_str(out, ".*");
+    buf_append_str(out, ".*");
+    return true;
+}
+
+bool search_pattern_begun(struct buf *out, struct slice word, bool halves) {
+    return append_any_begun(out, word, halves) && finish(out);
 }
 
 /* One letter other than in this syllable. */
@@ -153,7 +176,7 @@ bool search_pattern_near(struct buf *out, struct slice word) {
         append_near(out, s);
         append_text(out, (struct slice){word.data + at + 3, word.len - at - 3});
     }
-    return buf_ok(out);
+    return finish(out);
 }
 
 static bool is_hangul(uint32_t cp) {
@@ -191,7 +214,83 @@ bool search_pattern_holds(struct buf *out, struct slice text) {
     len = out->len;
     if (hangul_is_initials(end))
         search_pattern_initials(out, end);
-    else if (end.len && !search_pattern_begun(out, end, true) && out->len == len)
+    else if (end.len && !append_any_begun(out, end, true) && out->len == len)
         append_letters(out, end);
     return buf_append_str(out, ".*");
+}
+
+/* ---- what search_pattern_holds writes, read ---- */
+
+/* The bytes of what stands for one character of the text: a, \., [a-b], [ab]; or of (a|b[c-d]) and .* */
+static size_t piece(struct slice p) {
+    uint32_t cp;
+    if (p.data[0] == '[' || p.data[0] == '(') {
+        const char *end = memchr(p.data, p.data[0] == '[' ? ']' : ')', p.len);
+        return end ? (size_t)(end - p.data) + 1 : p.len;
+    }
+    size_t before = (p.data[0] == '\\' || p.data[0] == '.') && p.len > 1;
+    size_t n = utf8_decode(p.data + before, p.len - before, &cp);
+    return before + (n ? n : 1);
+}
+
+size_t search_pattern_cut(struct slice pattern, size_t before) {
+    size_t at = 0, units = before + strlen(".*");
+    if (before + count_units(pattern) <= SEARCH_PATTERN_MAX)
+        return pattern.len;
+    while (at < pattern.len) {
+        size_t n = piece((struct slice){pattern.data + at, pattern.len - at});
+        units += count_units((struct slice){pattern.data + at, n});
+        if (units > SEARCH_PATTERN_MAX)
+            break;
+        at += n;
+    }
+    return at;
+}
+
+/* Is a character the one, or one of those, that this piece stands for? */
+static bool is_meant(struct slice p, uint32_t cp) {
+    uint32_t first = 0, last;
+    if (p.data[0] != '[')
+        return utf8_decode(p.data + (p.data[0] == '\\'), p.len - (p.data[0] == '\\'), &last) && last == cp;
+    for (size_t i = 1; i + 1 < p.len;) {
+        bool range = p.data[i] == '-';
+        size_t n = utf8_decode(p.data + i + range, p.len - i - range, &last);
+        if (cp == last || (range && cp >= first && cp <= last))
+            return true;
+        if (n == 0)
+            return false;
+        first = last;
+        i += n + range;
+    }
+    return false;
+}
+
+/* .* and what is chosen of stand last: behind either anything may follow. */
+static bool begins(struct slice pattern, struct slice text) {
+    while (pattern.len) {
+        struct slice p = {pattern.data, piece(pattern)};
+        uint32_t cp;
+        if (p.data[0] == '.')
+            return true;
+        if (p.data[0] == '(') {
+            const char *or = memchr(p.data, '|', p.len);
+            size_t one = or ? (size_t)(or - p.data) : p.len - 1;
+            return begins((struct slice){p.data + 1, one - 1}, text) ||
+                   (or && begins((struct slice){or + 1, p.len - one - 2}, text));
+        }
+        size_t n = text.len ? utf8_decode(text.data, text.len, &cp) : 0;
+        if (n == 0 || !is_meant(p, cp))
+            return false;
+        text = (struct slice){text.data + n, text.len - n};
+        pattern = (struct slice){pattern.data + p.len, pattern.len - p.len};
+    }
+    return true;
+}
+
+bool search_pattern_matches(struct slice pattern, struct slice text) {
+    struct slice rest = {pattern.data + 2, pattern.len - 2}; /* behind .* */
+    for (size_t i = 0; i <= text.len; i++)
+        if (begins(rest, (struct slice){text.data + i, text.len - i}))
+            return true;
+    return false;
 }

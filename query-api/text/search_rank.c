@@ -4,9 +4,10 @@
 /* The step of the logarithmic scale (projector/compose/product_signals.h) at which a signal counts in full: 4 log2(1 + 4095). */
 static const double full_step = 48;
 
-/* New for a week, then less each day; nothing after half a year. */
+/* New for a week, then less each day; nothing after half a year. By the day, not by the moment: the pages of a walk are asked
+ * for one after the other, and a score that falls meanwhile would put products behind it once more. */
 static const char recency[] =
-    "{\"created_at\":{\"origin\":\"now\",\"offset\":\"7d\",\"scale\":\"90d\",\"decay\":0.5}}";
+    "{\"created_at\":{\"origin\":\"now/d\",\"offset\":\"7d\",\"scale\":\"90d\",\"decay\":0.5}}";
 
 static bool is_off(const struct search_signal_weights *weights) {
     return weights->sales == 0 && weights->popularity == 0 && weights->recency == 0;

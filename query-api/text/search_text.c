@@ -516,6 +516,19 @@ static void write_code_in_name(struct json_write *w, const struct search_text *t
     buf_done(&key);
 }
 
+void search_text_write_codes(struct json_write *w, const struct search_text *t) {
+    clauses_begin(w, "dis_max", "queries");
+    write_terms(w, "codes", &t->q, 1, LAYER_CODE);
+    write_code_in_name(w, t);
+    for (size_t i = 0; i < t->words.count; i++)
+        write_word_codes(w, &t->words, i);
+    for (size_t i = 0; i < t->group_count; i++)
+        for (size_t k = 0; k < t->groups[i].alternative_count; k++)
+            for (size_t n = 0; n < t->groups[i].alternatives[k].count; n++)
+                write_word_codes(w, &t->groups[i].alternatives[k], n);
+    clauses_end(w);
+}
+
 struct slice search_text_marked(const struct search_text *t) {
     return t->again && t->spelled ? t->spelled->q : t->flipped && (t->flip_now || t->again) ? t->flipped->q : t->q;
 }

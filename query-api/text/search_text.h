@@ -63,6 +63,7 @@ struct search_text {
     bool split;  /* second request: a long word is cut in two, wherever that finds something */
     bool some;   /* second request: products with some of the words behind those with all */
     bool again;                   /* second request: everything that may have been meant */
+    const struct search_text *first; /* as it was asked for first; NULL: this is it */
     struct slice pins[SEARCH_PINS_MAX];
     size_t pin_count;
     struct override_effect effects[SEARCH_EFFECTS_MAX];
@@ -89,5 +90,6 @@ bool search_text_relax(struct search_text *text);
 
 /* What is marked in the names of hits. */
 struct slice search_text_marked(const struct search_text *text);
-/* Writes one query clause. */
+/* Writes one query clause. search_text_write_codes: that of products one of whose codes is meant. */
 void search_text_write(struct json_write *w, const struct search_text *text);
+void search_text_write_codes(struct json_write *w, const struct search_text *text);

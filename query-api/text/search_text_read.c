@@ -264,6 +264,14 @@ static struct search_text *read_plain(const struct search_text_context *c, struc
     return read_groups(c, t) && read_categories(c, t) ? t : NULL;
 }
 
+static bool ends_begun(const struct search_text *t, bool halves) {
+    struct buf pattern = BUF_INIT(TEXT_MAX_BYTES);
+    bool begun = t->words.count <= SEARCH_TYPO_WORDS_MAX &&
+                 search_pattern_begun(&pattern, t->words.items[t->words.count - 1].text, halves);
+    buf_done(&pattern);
+    return begun;
+}
+
 struct search_text *search_text_read(const struct search_text_context *context, struct slice q, bool typo) {
     struct search_text *t = read_plain(context, q, typo);
     if (!t || t->whole)
@@ -271,8 +279,7 @@ struct search_text *search_text_read(const struct search_text_context *context, 
     if (!read_rules(context, t))
         return NULL;
     t->initials = hangul_is_initials(t->q);
-    t->begun = !t->initials && t->words.count <= SEARCH_TYPO_WORDS_MAX &&
-               search_pattern_is_begun(t->words.items[t->words.count - 1].text);
+    t->begun = !t->initials && ends_begun(t, false);
     if (t->categories && !t->category_count && !read_likely_categories(context, t))
         return NULL;
     return t->q.len > SEARCH_TYPO_BYTES_MAX || read_flipped(context, t) ? t : NULL;
@@ -310,10 +317,7 @@ bool search_text_repair(const struct search_text_context *context, struct search
         return false;
     if (spelled.len && !(text->spelled = read_plain(context, spelled, false)))
         return false;
-    struct slice last = text->words.items[text->words.count - 1].text;
-    struct buf pattern = BUF_INIT(TEXT_MAX_BYTES);
-    text->begun = text->words.count <= SEARCH_TYPO_WORDS_MAX && search_pattern_begun(&pattern, last, true);
-    buf_done(&pattern);
+    text->begun = ends_begun(text, true);
     text->again = true;
     if (text->begun && text->categories && !text->category_count && !read_likely_categories(context, text))
         return false;

@@ -82,11 +82,12 @@ static int by_key(const void *a, const void *b) {
     return (x->place > y->place) - (x->place < y->place);
 }
 
+/* Sales are not in MongoDB: what is new stands for what sells best. */
 static void sort_founds(const struct question *f, struct founds *all) {
     for (size_t i = 0; i < all->count; i++) {
         struct found *one = &all->items[i];
         int64_t min, max;
-        if (f->sort == SORT_NEWEST)
+        if (f->sort == SORT_NEWEST || f->sort == SORT_BEST_SELLING)
             one->has_key = fallback_document_created(one->product, &one->key);
         else if ((one->has_key = fallback_document_prices(one->product, &min, &max)))
             one->key = f->sort == SORT_PRICE_ASC ? min : max;

@@ -1,4 +1,5 @@
-/* index_poll.c - notices that the alias leads to another index: a reindex has swapped it, or a rollback. */
+/* index_poll.c - notices that the alias leads to another index: a reindex has swapped it, or a rollback; and learns which
+ * attributes are codes there. */
 #include "core/cleanup.h"
 #include "core/hash.h"
 #include "core/log.h"
@@ -10,9 +11,11 @@ struct index_poll {
     struct query_loop *q;
     struct loop_timer timer;
     struct http_call *call;
-    struct buf path;
+    struct buf aliases, mapping; /* what is asked: who is behind the alias; what that one is like */
     struct arena arena;
+    bool answered;
     uint64_t known; /* hash of the names behind the alias; 0: not asked yet */
+    uint64_t found; /* the same, of the last answer */
 };
 
 static uint64_t names_of(const struct json *answer) {
@@ -22,31 +25,66 @@ static uint64_t names_of(const struct json *answer) {
     return hash ? hash : 1;
 }
 
-static void on_answer(void *ctx, struct http_response *response) {
-    struct index_poll *poll = ctx;
-    struct query_loop *q = poll->q;
+/* {index: ...}, or NULL. */
+static const struct json *read_answer(struct index_poll *poll, const struct http_response *response) {
     const struct json *answer = NULL;
     poll->call = NULL;
     arena_reset(&poll->arena);
     if (response->error.code == ERROR_NONE && response->status == 200 && response->body->data)
         answer = json_parse(&poll->arena, response->body->data, response->body->len,
                             &(struct json_limits){.depth_max = 16, .values_max = 10000}, NULL);
-    uint64_t names = json_is(answer, JSON_OBJECT) && answer->child ? names_of(answer) : poll->known;
-    if (names != poll->known) {
-        log_info(poll->known ? "index.changed" : "index.seen", LOG_STR("alias", q->conf->index));
-        poll->known = names;
-        query_epoch_next(q);
+    return json_is(answer, JSON_OBJECT) && answer->child ? answer : NULL;
+}
+
+static void ask(struct index_poll *poll, const struct buf *path, http_client_callback *callback) {
+    struct query_loop *q = poll->q;
+    poll->call = es_start(q->es, "GET", path->data, NULL, (struct slice){NULL, 0}, NULL, q->conf->search_timeout_usec,
+                          callback, poll, NULL);
+    if (!poll->call)
+        loop_timer_set(q->loop, &poll->timer, clock_now_usec() + q->conf->categories_poll_usec);
+}
+
+static void again_later(struct index_poll *poll, const struct http_response *response) {
+    query_answered(poll->q, response, &poll->answered);
+    loop_timer_set(poll->q->loop, &poll->timer, clock_now_usec() + poll->q->conf->categories_poll_usec);
+}
+
+/* An index of before codes stood apart has none that do. */
+static void on_mapping(void *ctx, struct http_response *response) {
+    struct index_poll *poll = ctx;
+    const struct json *answer = read_answer(poll, response), *mappings = answer ? json_get(answer->child, "mappings") : NULL;
+    if (response->error.code == ERROR_NONE && response->status == 200) {
+        bool apart = json_path(mappings, "properties.any.properties.code_attrs") != NULL;
+        code_names_read(&poll->q->codes,
+                        apart ? json_path(mappings, "_meta.readside.projection.code_attributes") : NULL);
+        log_info(poll->known ? "index.changed" : "index.seen", LOG_STR("alias", poll->q->conf->index));
+        poll->known = poll->found;
+        query_epoch_next(poll->q);
     }
-    loop_timer_set(q->loop, &poll->timer, clock_now_usec() + q->conf->categories_poll_usec);
+    again_later(poll, response);
+}
+
+static void on_aliases(void *ctx, struct http_response *response) {
+    struct index_poll *poll = ctx;
+    const struct json *answer = read_answer(poll, response);
+    poll->found = answer ? names_of(answer) : poll->known;
+    if (poll->found != poll->known)
+        ask(poll, &poll->mapping, on_mapping);
+    else
+        again_later(poll, response);
 }
 
 static void on_timer(struct loop_timer *timer) {
     struct index_poll *poll = CONTAINER_OF(timer, struct index_poll, timer);
-    struct query_loop *q = poll->q;
-    poll->call = es_start(q->es, "GET", poll->path.data, NULL, (struct slice){NULL, 0}, NULL, q->conf->search_timeout_usec,
-                          on_answer, poll, NULL);
-    if (!poll->call)
-        loop_timer_set(q->loop, timer, clock_now_usec() + q->conf->categories_poll_usec);
+    ask(poll, &poll->aliases, on_aliases);
+}
+
+/* /alias + rest */
+static bool write_path(const struct query_loop *q, struct buf *path, const char *rest) {
+    buf_init(path, 1024);
+    buf_append_char(path, '/');
+    uri_encode(path, q->conf->index, strlen(q->conf->index));
+    return buf_append_str(path, rest);
 }
 
 struct index_poll *index_poll_new(struct query_loop *q, struct error *reterr) {
@@ -56,13 +94,12 @@ struct index_poll *index_poll_new(struct query_loop *q, struct error *reterr) {
         return NULL;
     }
     poll->q = q;
+    q->unanswered++;
     poll->timer.cb = on_timer;
-    buf_init(&poll->path, 1024);
     arena_init(&poll->arena, ARENA_MAX_BYTES);
-    buf_append_char(&poll->path, '/');
-    uri_encode(&poll->path, q->conf->index, strlen(q->conf->index));
-    buf_append_str(&poll->path, "/_alias");
-    if (!buf_ok(&poll->path)) {
+    bool ok = write_path(q, &poll->aliases, "/_alias");
+    if (!write_path(q, &poll->mapping, "/_mapping?filter_path=*.mappings.properties.any.properties.code_attrs.type,"
+                                       "*.mappings._meta.readside.projection.code_attributes") || !ok) {
         index_poll_free(poll);
         error_nomem(reterr);
         return NULL;
@@ -77,7 +114,8 @@ void index_poll_free(struct index_poll *poll) {
     loop_timer_cancel(poll->q->loop, &poll->timer);
     if (poll->call)
         es_cancel(poll->q->es, poll->call);
-    buf_done(&poll->path);
+    buf_done(&poll->aliases);
+    buf_done(&poll->mapping);
     arena_done(&poll->arena);
     free(poll);
 }

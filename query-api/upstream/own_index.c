@@ -11,13 +11,18 @@ static void on_made(void *ctx, struct http_response *response) {
     struct error error = {0};
     index->call = NULL;
     query_answered(index->q, response, &index->answered);
-    if (response->error.code == ERROR_NONE && response->status != 200)
+    if (response->status != 200)
         es_error(response, &error);
-    index->there = response->error.code == ERROR_NONE && (response->status == 200 || error.code == ERROR_CONFLICT);
+    index->there = response->status == 200 || error.code == ERROR_CONFLICT;
     if (response->status == 200)
         log_info("index.created", LOG_STR("index", index->name));
+    if (!index->there && error.code != index->failed)
+        log_warn("index.missing", LOG_STR("index", index->name), LOG_ERR(&error));
+    index->failed = index->there ? ERROR_NONE : error.code;
     if (!index->there)
         later(index);
+    if (index->attempted)
+        index->attempted(index->ctx);
 }
 
 static void on_timer(struct loop_timer *timer) {
@@ -43,6 +48,11 @@ void own_index_done(struct own_index *index) {
     loop_timer_cancel(index->q->loop, &index->timer);
     if (index->call)
         es_cancel(index->q->es, index->call);
+}
+
+bool own_index_coming(const struct own_index *index) {
+    return !index->there &&
+           (index->failed == ERROR_NONE || index->failed == ERROR_TIMEOUT || index->failed == ERROR_OVERLOADED);
 }
 
 void own_index_lost(struct own_index *index) {

@@ -15,6 +15,7 @@ struct upstream {
     struct buf body;
     usec_t begun;
     unsigned at_engine; /* when it went out, itself included */
+    bool extra;         /* upstream_ask_extra */
     upstream_answer *answer;
     upstream_failed *failed;
     void *data;
@@ -166,7 +167,9 @@ static void learn(struct upstream *u, const struct http_response *response, bool
         load_limit_done(&q->limit, took, u->at_engine, now);
         metric_set(q->limit_gauge, q->limit.limit);
     }
-    report(q, failed, response->error.code == ERROR_TIMEOUT && q->upstream_answered < u->begun);
+    bool no_room = u->extra && (response->status == 429 || response->status == 503);
+    if (!no_room || q->breaker.state != BREAKER_CLOSED) /* a probe has to say something */
+        report(q, failed, response->error.code == ERROR_TIMEOUT && q->upstream_answered < u->begun);
 }
 
 static void on_response(void *ctx, struct http_response *response) {
@@ -294,13 +297,8 @@ static void send_waiting(struct query_loop *q) {
     }
 }
 
-void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
-                  struct buf *body, upstream_answer *answer, void *data) {
-    upstream_ask_or(q, request, method, path, body, answer, default_failed, data);
-}
-
-void upstream_ask_or(struct query_loop *q, struct http_request *request, const char *method, const char *path,
-                     struct buf *body, upstream_answer *answer, upstream_failed *failed, void *data) {
+static void ask(struct query_loop *q, struct http_request *request, const char *method, const char *path, struct buf *body,
+                upstream_answer *answer, upstream_failed *failed, void *data, bool extra) {
     bool at_once = is_follow_up(request) || q->breaker.state != BREAKER_CLOSED || !is_full(q);
     if (!at_once && !load_limit_may_wait(&q->limit, q->upstream_active, q->upstream_waiting, loop_now(q->loop))) {
         if (body)
@@ -321,10 +319,26 @@ void upstream_ask_or(struct query_loop *q, struct http_request *request, const c
     u->answer = answer;
     u->failed = failed;
     u->data = data;
+    u->extra = extra;
     if (at_once)
         send_out(u);
     else
         wait_for_turn(u);
+}
+
+void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
+                  struct buf *body, upstream_answer *answer, void *data) {
+    ask(q, request, method, path, body, answer, default_failed, data, false);
+}
+
+void upstream_ask_or(struct query_loop *q, struct http_request *request, const char *method, const char *path,
+                     struct buf *body, upstream_answer *answer, upstream_failed *failed, void *data) {
+    ask(q, request, method, path, body, answer, failed, data, false);
+}
+
+void upstream_ask_extra(struct query_loop *q, struct http_request *request, const char *method, const char *path,
+                        upstream_answer *answer, void *data) {
+    ask(q, request, method, path, NULL, answer, default_failed, data, true);
 }
 
 void upstream_drop_all(struct query_loop *q) {

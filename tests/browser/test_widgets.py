@@ -74,10 +74,10 @@ def test_facet_search(page, shop):
     browser = page()
     values = shop.search("facets=brand&facet_size=100&size=0")["facets"]["brand"]["values"]
     wanted = values[30]["value"]
-    browser.type("#brand .ais-SearchBox-input", wanted)
+    browser.paste("#brand .ais-SearchBox-input", wanted)
     browser.wait(lambda: browser.js("return document.querySelector('#brand .ais-RefinementList-labelText')?.textContent") == wanted)
     assert counts(browser, "#brand")[wanted] == values[30]["count"]
-    browser.click("#brand .ais-RefinementList-label")
+    browser.choose("#brand .ais-RefinementList-labelText", wanted)
     shows(browser, shop, f"brand={quote(wanted)}")
 
 

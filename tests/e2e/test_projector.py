@@ -111,6 +111,20 @@ def test_a_newer_version_in_the_index_raises_the_epoch(corner, projector, eventu
     eventually(lambda: corner.sql("SELECT COUNT(*) AS n FROM projection_queue")[0]["n"] == 0, 20, "rows go with the new epoch")
 
 
+@pytest.mark.slow
+def test_rows_whose_products_fill_more_than_an_answer(corner, projector, checker, eventually):
+    """MongoDB answers 16 MB at a time; a page of rows names a thousand products with 18 MB of SKUs."""
+    def sku(number, variant):
+        return f"{'s' * 110}-{number:05}-{variant:03}"
+
+    for begin in range(0, 1000, 100):
+        corner.products.insert_many([product(n, variants=[{"sku": sku(n, v)} for v in range(125)]) for n in range(begin, begin + 100)])
+    eventually(lambda: document(corner, "p00999"), 120)
+    corner.sql("INSERT INTO stock (sku, available) VALUES " + ",".join(["(%s, 9)"] * 1000), *(sku(n, 124) for n in range(1000)))
+    eventually(lambda: corner.sql("SELECT COUNT(*) AS n FROM projection_queue")[0]["n"] == 0, 60, "all rows are done")
+    checker.assert_equal(60, at_least=1000)
+
+
 # ---- positions ----------------------------------------------------------------------------------------------------
 
 
@@ -312,12 +326,24 @@ def test_it_waits_for_every_server_and_stops_while_waiting(corner, program, writ
     checker.assert_equal(60, at_least=20)
 
 
+def test_a_server_that_is_gone_just_when_a_term_begins(corner, program, write_api, proxies, checker, eventually):
+    """The last thing that is read before it is the owner: once by us, once more by the driver, and again."""
+    insert(corner, range(20))
+    proxies["mongo"].cut_at(b"find\0\x0d\0\0\0dead_letters\0", times=3)
+    projector = program("projector", through(proxies)).start()
+    assert re.search(r"event=start\.failed error=UNAVAILABLE .*list dead letters", projector.log())
+    assert "engine.failed" not in projector.log() and projector.metric(PREFIX + "lease_epoch") > 1
+    checker.assert_equal(30, at_least=20)
+
+
 # ---- command line -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("arguments, code, said", [
     ([], 2, "no command"), (["fly"], 2, "unknown command"), (["run", "away"], 2, "no argument away"),
-    (["--help"], 0, "run "), (["--print-config"], 0, "bulk_max_bytes"), (["--nonsense"], 2, "--nonsense")])
+    (["--help"], 0, "run "), (["--print-config"], 0, "bulk_max_bytes"), (["--nonsense"], 2, "--nonsense"),
+    (["--projector.lease_ttl=1s", "--check-config"], 2, "projector.lease_renew (3000 ms) is more than half of projector.lease_ttl (1000 ms)"),
+    (["--projector.lease_ttl=6s", "--check-config"], 0, "configuration ok")])
 def test_command_line(arguments, code, said):
     done = subprocess.run([os.path.join(os.environ["READSIDE_BIN_DIR"], "projector"), *arguments], capture_output=True,
                           text=True, timeout=30)

@@ -5,11 +5,13 @@ import re
 import shlex
 import subprocess
 
+import bson
 import pytest
 from bson import Int64
 from bson.raw_bson import RawBSONDocument
 from harness.own_stack import OwnStack
-from harness.shop import PREFIX, document, insert, jobs, letters, price_is, product, search_count, update
+from harness.planting import Verify
+from harness.shop import FAST_LEASE, PREFIX, document, insert, jobs, letters, price_is, product, search_count, update
 
 MAPPINGS = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "mappings")
 OK, FAILED, USAGE, DIFFERENCES, UNREACHABLE = 0, 1, 2, 3, 4
@@ -132,14 +134,12 @@ def test_values_that_search_cannot_hold_are_left_out_and_counted(corner, project
 
 def raw_date(product_id, msec):
     """pymongo makes no dates beyond the year 9999."""
-    import bson
     plain = bson.encode({"_id": product_id, "name": "Far", "price": Int64(1), "created_at": Int64(msec), "version": Int64(1)})
     return plain.replace(b"\x12created_at\0", b"\x09created_at\0")
 
 
 def test_text_that_is_no_utf8(corner, projector, checker, eventually):
     """MongoDB takes what a careless driver writes: it may not break the bulk that it is in."""
-    import bson
     plain = bson.encode({"_id": "p000001", "name": "AAAA", "price": Int64(1), "version": Int64(1)})
     insert(corner, range(2, 50))
     corner.products.insert_many([RawBSONDocument(plain.replace(b"AAAA", b"A\xff\xc3A"))])
@@ -147,6 +147,40 @@ def test_text_that_is_no_utf8(corner, projector, checker, eventually):
     for number in (1, 49, 99):
         eventually(lambda n=number: document(corner, f"p{n:06}") or letters(corner).find_one({"_id": f"p{n:06}"}), 30)
     assert document(corner, "p000049") and document(corner, "p000099")
+
+
+def raw_product(product_id):
+    """pymongo makes no text that is not UTF-8."""
+    plain = bson.encode({"_id": "I" * len(product_id), "name": "N", "price": Int64(1), "version": Int64(1)})
+    return RawBSONDocument(plain.replace(b"I" * len(product_id), product_id, 1))
+
+
+def test_ids_that_no_document_can_have(corner, program, write_api, eventually):
+    """The first scan and a verification pass over them, the stream counts them, and its position moves on."""
+    corner.products.insert_many([raw_product(b"a\xff\xc3"), raw_product(b"p\xff\xc3")])
+    insert(corner, range(2, 10))
+    projector = program("projector", FAST_LEASE).start()
+    eventually(lambda: jobs(corner).find_one({"type": "scan", "state": "done"}), 60, "the first scan")
+    corner.products.insert_many([raw_product(b"q\xff\xc3"), raw_product(b""), raw_product(b"x" * 129)])
+    insert(corner, range(10, 12))
+    eventually(lambda: search_count(corner) == 10, 30, "the others")
+    eventually(lambda: projector.metric(PREFIX + "ignored_events_total") == 3, 10, "they are counted")
+    eventually(lambda: projector.metric(PREFIX + "unfinished_marks", 'source="stream"') == 0, 30, "nothing waits")
+    assert letters(corner).count_documents({}) == 0
+    Verify(corner).run(expect=Verify.EQUAL)
+
+
+def test_pages_of_ids_that_no_document_can_have(corner, program, write_api, eventually):
+    """A scan and a verification go on behind pages that hold nothing else, whatever their bytes are."""
+    ids = [b""] + [start + b"%03d" % n for n in range(30) for start in (b"a" * 128, b"m\xff", b"n" * 100 + b"\xff" * 28, b"\xff" * 128)]
+    corner.products.insert_many([raw_product(i) for i in ids])
+    for n, good in enumerate((b"a" * 128, b"b", b"n" * 100 + b"o", "힣".encode() * 42)):
+        corner.products.insert_one({"_id": good.decode(), "name": f"Good {n}", "price": Int64(1), "version": Int64(1)})
+    program("projector", {**FAST_LEASE, "projector.scan_page": 10}).start()
+    scan = eventually(lambda: jobs(corner).find_one({"type": "scan", "state": "done"}), 60, "the first scan")
+    assert scan["done"] == 4
+    eventually(lambda: search_count(corner) == 4, 30, "all four")
+    Verify(corner).run("--rate", "200", expect=Verify.EQUAL)
 
 
 @pytest.mark.parametrize("limit", ["64k", "8m"])
@@ -161,6 +195,19 @@ def test_a_document_over_our_own_limit(corner, program, write_api, dead_letters,
     letter = letter_of(corner, eventually, "p000001", "document_max_bytes")
     assert len(letter["document"]) <= 1 << 20, "as much of it as is sensible"
     eventually(lambda: projector.metric(PREFIX + "dead_letters_total") == 1, 10, "it is counted once")
+
+
+def test_the_limit_is_the_document_s_own(corner, program, write_api, checker, eventually):
+    """Not how much is left in a bulk: alone in a large one it is too large, behind others one just below it is not."""
+    program("projector", {"projector.document_max_bytes": "64k", "projector.bulk_max_bytes": "4m", "projector.lanes": 1}).start()
+    corner.products.insert_one(product(1, description="d" * 66000))
+    letter_of(corner, eventually, "p000001", "document_max_bytes")
+    corner.products.insert_many([product(n, description="d" * (66000 if n == 50 else 64500)) for n in range(2, 100)])
+    eventually(lambda: search_count(corner) == 97, 60, "the others", pause=0.1)
+    letter_of(corner, eventually, "p000050", "document_max_bytes")
+    assert letters(corner).count_documents({}) == 2
+    corner.products.update_many({}, {"$set": {"description": "short"}})
+    checker.assert_equal(60, at_least=99)
 
 
 # ---- what Elasticsearch refuses -----------------------------------------------------------------------------------
@@ -190,6 +237,7 @@ def test_a_product_that_the_mapping_refuses(corner, program, write_api, tmp_path
     assert lines(dead_letters("list", "--json"))[0]["id"] == "p000001"
 
 
+@pytest.mark.slow
 class TestSmallRequests:
     """An Elasticsearch that takes no request over 1 MiB (http.max_content_length), which is less than a bulk."""
 

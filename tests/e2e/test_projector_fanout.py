@@ -174,6 +174,7 @@ def test_overlapping_changes_are_coalesced(corner, program, shop, slow, checker,
     assert tree["name"] == "Root 9"
 
 
+@pytest.mark.slow
 def test_renames_that_come_faster_than_a_job_runs(corner, program, shop, slow, checker, eventually):
     """Each supersedes the job of the one before it when that has come to a small part of its products: all have had a new
     name all the same once the renames were enough for one way through."""

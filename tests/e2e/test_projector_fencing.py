@@ -160,7 +160,7 @@ class TestDatabases:
         yield made
         made.close()
 
-    @pytest.mark.parametrize("lease", [FAST_LEASE, {}], ids=["fast-lease", "default-lease"])
+    @pytest.mark.parametrize("lease", [pytest.param(FAST_LEASE, id="fast-lease"), pytest.param({}, id="default-lease", marks=pytest.mark.slow)])
     def test_the_primary_steps_down_under_writes(self, corner, stack, program, write_api, checker, eventually, rng, lease):
         projector = program("projector", lease).start()
         insert(corner, range(500))
@@ -192,6 +192,7 @@ class TestDatabases:
         assert projector.metric(PREFIX + "history_lost_total") == 0, "a step-down loses no history"
         assert jobs(corner).count_documents({"type": "scan"}) == 1 and not log_has(projector, "checkpoint.mended")
 
+    @pytest.mark.slow
     def test_mysql_restarts_under_writes(self, corner, stack, program, write_api, checker, eventually, rng):
         add_category(corner, 1, "", "Root")
         insert(corner, range(500), categories=[Int64(1)], primary_category_id=Int64(1))

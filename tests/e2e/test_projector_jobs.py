@@ -92,3 +92,25 @@ def test_scan_and_fanout_paused_and_cancelled(corner, program, write_api, checke
     assert record(corner, fanout)["state"] == "cancelled" and record(corner, fanout)["finished_at"]
     corner.sql("UPDATE categories SET name = 'Renamed again' WHERE id = 1")
     checker.assert_equal(90, at_least=1500)
+
+
+@pytest.mark.parametrize("words", [("dead-letters", "replay", "p00003"), ("verify", "--repair")], ids=" ".join)
+def test_who_waits_for_a_repair_hears_that_it_is_cancelled(corner, program, write_api, checker, commands, eventually, words):
+    """It does not come to its end by itself: the index takes no writes."""
+    insert(corner, range(20))
+    program("projector", {**FAST_LEASE, "projector.verify_rate": "0"}).start()
+    checker.assert_equal(60, at_least=20)
+    eventually(lambda: not active(corner, "scan"), 60, "the first scan is over")
+    letters = corner.stack.mongo[corner.name]["dead_letters"]
+    letters.insert_one({"_id": "p00003", "reason": "of before", "status": 400, "times": Int64(1)})
+    corner.stack.es("DELETE", f"/{serving(corner)}/_doc/p00004?refresh=true")
+    corner.stack.es("PUT", f"/{serving(corner)}/_settings", {"index.blocks.write": True})
+    waiting = commands.start(*words)
+    job = eventually(lambda: active(corner, "repair"), 60, "the repair")["_id"]
+    assert "cancelled" in commands("jobs", "cancel", job).out
+    waiting.finish(expect=1, deadline=40)
+    assert f"the job {job} was cancelled after 0 products" in waiting.err
+    assert letters.find_one({"_id": "p00003"}), "nothing is known of it"
+    corner.stack.es("PUT", f"/{serving(corner)}/_settings", {"index.blocks.write": None})
+    insert(corner, range(20, 30))
+    eventually(lambda: corner.stack.es("GET", f"/{corner.index}/_doc/p00029", expect=(200, 404)).get("found"), 60, "it goes on")

@@ -48,7 +48,8 @@ def consumer(program, topic):
 
 
 class Writer(threading.Thread):
-    """Changes products and stock at random until it is told to stop."""
+    """Changes products and stock at random until it is told to stop, at most 200 a second: a machine that is busy with other
+    tests would fall behind without end, and a check that waits for rest would find none."""
 
     def __init__(self, corner, rng, products):
         super().__init__(daemon=True)
@@ -57,7 +58,7 @@ class Writer(threading.Thread):
 
     def run(self):
         try:
-            while not self.over.is_set():
+            while not self.over.wait(0.005):
                 self.change()
                 self.changes += 1
         except Exception as e:  # seen by finish()
@@ -140,7 +141,7 @@ def test_back_to_a_single_instance(corner, topic, write_api, relay, program, che
     one.stop()
     alone = program("projector", FAST_LEASE).start()
     checker.assert_equal(60, at_least=100)
-    assert "marks went into another topic before" in alone.log()
+    assert "marks went into another topic or index before" in alone.log()
 
 
 def test_reindex_through_the_topic(corner, topic, writer, relay, consumer, checker, eventually):
@@ -200,6 +201,7 @@ def test_what_a_consumer_had_not_finished_is_read_again(corner, topic, write_api
     proxy.close()
 
 
+@pytest.mark.slow
 def test_a_consumer_that_sleeps_through_its_session(corner, topic, writer, relay, consumer, checker, eventually):
     relay().start()
     sleeper, other = consumer().start(wait="alive"), consumer().start(wait="alive")
@@ -247,6 +249,7 @@ def test_a_relay_dies_and_another_takes_over(corner, topic, writer, relay, consu
 # ---- Kafka --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_kafka_goes_away_and_comes_back(corner, topic, writer, relay, consumer, checker, eventually):
     proxy = KafkaProxy(brokers()[0])
     away = {"kafka.brokers": proxy.address, "kafka.message_timeout": "2s", "projector.window_marks": 100, "projector.stream_batch": 50,

@@ -122,6 +122,7 @@ def test_one_product_that_is_always_refused_does_not_hold_up_the_others(corner, 
 # ---- slow ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_seconds_for_each_request(corner, through_proxy, proxy, writer, checker, eventually):
     projector = through_proxy
     insert(corner, range(1000))

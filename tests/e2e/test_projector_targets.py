@@ -3,6 +3,7 @@ import pytest
 import requests
 from bson import Int64
 from harness.command import Commands
+from harness.http_proxy import HttpProxy
 from test_projector_reindex import FAST_LEASE, insert, jobs, mapping_file, physical, serving, targets
 
 
@@ -44,6 +45,56 @@ def test_what_the_old_index_refuses(corner, program, write_api, checker, command
     assert serving(corner) == old
     eventually(lambda: letters.find_one({"_id": "p00005"}), 90, "the full scan finds what it cannot say")
     eventually(lambda: price(corner, "p00039"), 60)
+
+
+def test_a_forced_rollback_that_is_killed_still_owes_its_scan(corner, program, write_api, checker, commands, eventually, tmp_path):
+    """Between the swap and the scan, which the database refuses to store as long as the first owner lives."""
+    database = corner.stack.mongo[corner.name]
+    insert(corner, range(40), brand="17")
+    projector = program("projector", {**FAST_LEASE, "projector.mapping": mapping_file(tmp_path, brand_is_a_number)}).start()
+    eventually(lambda: jobs(corner, type="scan", state="done"), 60, "the first scan")
+    old = serving(corner)
+    commands("reindex", "--mapping", mapping_file(tmp_path, name="plain.json"))
+    new = serving(corner)
+    corner.products.update_one({"_id": "p00005"}, {"$set": {"brand": "Acme", "price": Int64(55)}, "$inc": {"version": 1}})
+    eventually(lambda: targets(corner)["list"][1].get("flaw"), 60, "the flaw is noted")
+
+    database.command("collMod", "projector_jobs", validator={"type": {"$ne": "scan"}})
+    job = commands("rollback", "--force", "--detach", "--json").events[0]["id"]
+    eventually(lambda: serving(corner) == old and targets(corner)["list"][0]["index"] == old, 60, "the swap")
+    eventually(lambda: "flaw" not in targets(corner)["list"][0], 60, "of which nothing tells any more")
+    projector.kill()
+    assert jobs(corner, type="rollback", _id=job, state="running") and len(jobs(corner, type="scan")) == 1
+    database["dead_letters"].insert_one({"_id": "p00007", "index": new, "status": 400, "reason": "of before", "times": Int64(1)})
+    database.command("collMod", "projector_jobs", validator={})
+    projector.start()
+    assert commands("jobs", "wait", job, "--json").result["state"] == "done"
+    assert not database["dead_letters"].find_one({"index": new}), "the letters of the index before go"
+    eventually(lambda: database["dead_letters"].find_one({"_id": "p00005"}), 90, "the full scan finds what it cannot say")
+    assert len(jobs(corner, type="scan")) == 2
+
+
+def test_copies_that_do_not_fit_into_one_request_go_one_by_one(corner, program, write_api, checker, commands, eventually):
+    proxy = HttpProxy(corner.stack.es_url)
+    try:
+        insert(corner, range(40))
+        program("projector", {**FAST_LEASE, "elasticsearch.url": proxy.url, "projector.verify_rate": "0"}).start()
+        checker.assert_equal(60, at_least=40)
+        old = serving(corner)
+        commands("reindex")
+        letters, proxy.largest = corner.stack.mongo[corner.name]["dead_letters"], 50_000
+        for number, fields in ((3, {"description": "d" * 35_000}), (4, {"description": "d" * 60_000}), (5, {"name": "small"})):
+            corner.products.update_one({"_id": f"p{number:05}"},
+                                       {"$set": {"price": Int64(number + 50), **fields}, "$inc": {"version": 1}})
+        for number in (3, 5):
+            eventually(lambda p=f"p{number:05}", n=number: price(corner, p) == price(corner, p, old) == n + 50, 60, "both copies")
+        eventually(lambda: letters.find_one({"_id": "p00004", "status": 413}), 60, "the one that does not fit alone")
+        assert letters.count_documents({}) == 1
+        assert "flaw" not in targets(corner)["list"][1], "which is no fault of the old index"
+        corner.products.delete_one({"_id": "p00003"})
+        eventually(lambda: price(corner, "p00003") is None and price(corner, "p00003", old) is None, 60, "gone from both")
+    finally:
+        proxy.close()
 
 
 # ---- an index of another release ----------------------------------------------------------------------------------
@@ -127,3 +178,26 @@ def test_the_new_index_is_lost(corner, program, write_api, checker, commands, ev
     insert(corner, range(200, 210))
     checker.assert_equal(60, at_least=210)
     assert physical(corner) == [before] and [t["role"] for t in targets(corner)["list"]] == ["serving"]
+
+
+def test_an_alias_that_was_moved_by_hand(corner, program, write_api, checker, eventually):
+    """To a copy of before some changes, as a restored snapshot is one: nothing says what it lacks, so all is read anew."""
+    insert(corner, range(40))
+    projector = program("projector", {**FAST_LEASE, "projector.verify_rate": 0}).start()
+    eventually(lambda: jobs(corner, type="scan", state="done"), 60, "the first scan")
+    eventually(lambda: price(corner, "p00039"), 60)
+    stack, first, copy = corner.stack, serving(corner), serving(corner) + "-copy"
+    made = stack.es("GET", f"/{first}")[first]
+    settings = {k: v for k, v in made["settings"]["index"].items() if k not in ("creation_date", "uuid", "version", "provided_name")}
+    stack.es("PUT", f"/{copy}", {"mappings": made["mappings"], "settings": settings})
+    stack.es("POST", f"/{first}/_refresh")
+    stack.es("POST", "/_reindex?refresh=true", {"source": {"index": first}, "dest": {"index": copy, "version_type": "external"}})
+    corner.products.update_one({"_id": "p00007"}, {"$set": {"price": Int64(77)}, "$inc": {"version": 1}})
+    corner.products.delete_one({"_id": "p00008"})
+    eventually(lambda: price(corner, "p00007") == 77 and price(corner, "p00008") is None, 60, "the changes are in the first index")
+    projector.stop()
+    stack.es("POST", "/_aliases", {"actions": [{"remove": {"index": first, "alias": corner.index}}, {"add": {"index": copy, "alias": corner.index}}]})
+    assert price(corner, "p00008") is not None
+    projector.start()
+    checker.assert_equal(60, at_least=39)
+    assert "event=index.unknown" in projector.log()

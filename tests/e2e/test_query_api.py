@@ -199,7 +199,18 @@ def test_all_attributes(shop):
     assert values(facets["attr.color"]) == {"black": 4, "red": 1, "white": 1}
     assert values(facets["attr.screen_inch"]) == {"16": 2}
     assert values(facets["attr.touch"]) == {"false": 1}
-    assert values(shop.search("facets=attr.model,attr.*")["facets"]["attr.model"])["NT940XGK-KC51G"] == 1
+
+
+def test_codes_are_counted_where_they_are_asked_for_by_name(shop):
+    chosen = "attr.model=NT940XGK-KC51G&attr.model=none"
+    for facets in ("attr.model,attr.*", "attr.model", "attr.*"):
+        answer = shop.search(f"facets={facets}&{chosen}")
+        assert answer["total"]["value"] == 1 and "attr.ean" not in answer["facets"]
+        counts = values(answer["facets"]["attr.model"])
+        assert counts["NT940XGK-KC51G"] == 1 and counts["none"] == 0
+    assert len(values(shop.search("facets=attr.model,attr.color,attr.touch")["facets"]["attr.model"])) == 3
+    assert shop.search("attr.ean=8806095000010&attr.model=16Z90S-GA5CK")["total"]["value"] == 0
+    assert values(shop.search("facets=attr.model&brand=LG&attr.color=white")["facets"]["attr.model"]) == {"14Z90S-GA5CK": 1}
 
 
 def test_facet_size(shop):

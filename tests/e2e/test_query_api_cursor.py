@@ -5,7 +5,9 @@ import json
 import threading
 
 import pytest
+from harness.http_proxy import HttpProxy
 from harness.query_fixture import Shop
+from harness.wait import eventually
 
 COUNT = 10500
 BRANDS = ("LG", "Nike", "Samsung")
@@ -114,6 +116,50 @@ def test_a_lost_view_is_opened_again(shop):
     rest = walk(shop, "size=100&sort=price:desc&brand=Nike", first["next_cursor"])
     ids = [h["id"] for h in first["hits"]] + rest
     assert len(ids) == len(set(ids)) == first["total"]["value"]
+
+
+@pytest.mark.parametrize("size", [60, 100])
+def test_a_view_is_closed_with_the_last_page(shop, size):
+    """An OpenSearch node has room for 300 of them."""
+    cursor, views = "*", set()
+    query = f"size={size}&sort=price:desc&price=1000..1500"
+    while cursor:
+        last, cursor = cursor, shop.search(f"{query}&cursor={cursor}")["next_cursor"]
+        if cursor:
+            views.add(payload(cursor)[1])
+            assert shop.index.stack.es("POST", "/_search", {"size": 0, "pit": {"id": payload(cursor)[1]}})
+    assert views
+
+    def is_gone(view):
+        return "hits" not in shop.index.stack.es("POST", "/_search", {"size": 0, "pit": {"id": view}}, expect=(200, 404))
+
+    eventually(lambda: all(is_gone(view) for view in views), 10, "the view is closed")
+    assert shop.search(f"{query}&cursor={last}")["next_cursor"] is None  # who asks for the last page again gets it
+
+
+class Crowded(HttpProxy):
+    """In front of a server that has no room for another view."""
+
+    def _forward(self, client, body):
+        if client.command == "POST" and ("/_pit?" in client.path or "point_in_time?" in client.path):
+            return 429, b'{"error":{"type":"rejected_execution_exception","reason":"too many"},"status":429}'
+        return super()._forward(client, body)
+
+
+def test_no_room_for_another_view(stack, tmp_path):
+    """Those who walk are told so; searches go on."""
+    proxy = Crowded(stack.es_url)
+    made = Shop(stack, tmp_path, settings={"elasticsearch.url": proxy.url, "query-api.loops": 1})
+    try:
+        made.index.put([document(n) for n in range(20)])
+        made.start()
+        for _ in range(12):
+            reply = made.get("/v1/search?cursor=*&size=5")
+            assert reply.status_code == 503 and "Retry-After" in reply.headers, reply.text
+        assert len(made.ids("size=5")) == 5
+    finally:
+        made.close()
+        proxy.close()
 
 
 def test_what_is_no_cursor_is_refused(shop):

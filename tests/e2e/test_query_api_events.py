@@ -1,6 +1,7 @@
 """Events, what they recommend, and what is searched and not found."""
 import datetime
 import threading
+from concurrent.futures import ThreadPoolExecutor, TimeoutError
 
 import pytest
 import requests
@@ -178,6 +179,32 @@ def test_events_are_not_there_yet(stack, tmp_path):
         made.close()
 
 
+def test_events_wait_for_their_index(stack, proxy, tmp_path):
+    """Answers come later than anybody waits for: the index is made, but nobody knows yet."""
+    settings = {"elasticsearch.url": proxy.url, "query-api.search_timeout": "1s", "query-api.overrides_poll": "200ms", "query-api.loops": 1}
+    made = Shop(stack, tmp_path, PRODUCTS, STOCK, settings=settings)
+    try:
+        made.index.stack.es("DELETE", f"/{made.index.events_index}", expect=(200, 404))
+        proxy.late = 1.5
+        made.start(wait="alive")
+        eventually(lambda: f"event=index.missing index={made.index.events_index}" in made.api.log(), 15, "the first attempt is over")
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(post, made, {"type": "click", "product_id": "tea", "user_id": "early"})
+            with pytest.raises(TimeoutError):
+                waiting.result(1)
+            proxy.late = 0
+            reply = waiting.result(15)
+        assert reply.status_code == 202 and reply.json() == {"accepted": 1, "repeated": 0}, reply.text
+        assert len(stored(made, user_id="early")) == 1
+        made.index.stack.es("DELETE", f"/{made.index.events_index}")
+        proxy.set("refuse")
+        eventually(lambda: post(made, {"type": "click", "product_id": "tea"}).status_code == 503, 15, "no server, no waiting")
+    finally:
+        proxy.late = 0
+        proxy.set("pass")
+        made.close()
+
+
 # ---- analytics -------------------------------------------------------------------------------------------------
 
 def report(shop, query=""):
@@ -192,7 +219,8 @@ def test_what_is_searched_and_what_finds_nothing(shop):
     shop.search("q=gram&brand=Nobody")  # nothing because of a filter
     shop.search("q=gram")
     shop.search("q=gram&page=2")  # another page is no other search
-    post(shop, {"type": "click", "product_id": "gram-16", "query": "GRAM "})
+    for _ in range(2):  # the same click
+        post(shop, {"type": "click", "product_id": "gram-16", "query": "GRAM ", "event_id": "clicked once"})
 
     def counted():
         rows = report(shop)

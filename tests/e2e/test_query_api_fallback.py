@@ -34,6 +34,7 @@ def stored(product):
 
 @pytest.fixture(scope="module")
 def mongo_proxy(stack):
+    stack.mongo.admin.command("ping")  # before that there may be no address yet
     address = stack.mongo.address
     made = Proxy(*address)
     yield made
@@ -145,6 +146,7 @@ def test_shape_order_and_pages(shop, proxy):
     assert runner == {"id": "runner", "name": "Nike running shoes", "price": {"min": 129000, "max": 139000}, "brand": "Nike", "currency": "KRW",
                       "in_stock": None, "stock": None, "categories": [20], "primary_category": 20, "matched_variants": []}
     assert found(shop, "sort=price:desc&size=1") == ["odyssey"] and found(shop, "sort=newest&size=2") == ["gone", "odyssey"]
+    assert found(shop, "sort=best_selling") == found(shop, "sort=newest")  # sales are not in MongoDB
     assert degraded(shop, "/v1/search?q=gram-16&fields=description")["hits"][0]["description"] == {"ko": "가볍고 오래 가는 노트북"}
     assert "hits" in degraded(shop, "/v1/search?page=100&size=100")
 
@@ -175,6 +177,30 @@ def test_what_does_without(shop, proxy):
     assert degraded(shop, "/v1/facets/brand/values?q=l")["facets"]["brand"]["values"] == []
     suggested = degraded(shop, "/v1/suggest?q=노트")
     assert suggested["products"] == [] and suggested["categories"][0]["name"] == "노트북"
+
+
+def test_what_is_new_is_recommended(shop, proxy, mongo_proxy):
+    proxy.set("refuse")
+    newest = found(shop, "sort=newest")
+    hits = degraded(shop, "/v1/recommendations?user_id=fan&lang=en")["hits"]
+    assert [hit["id"] for hit in hits] == newest and {hit["reason"] for hit in hits} == {"newest"}
+    assert all(hit["name"] and hit["price"] and hit["in_stock"] is None for hit in hits)
+    beside = degraded(shop, f"/v1/recommendations?product_id={newest[0]}&size=2")["hits"]
+    assert [hit["id"] for hit in beside] == newest[1:3]
+    wishes = [{"model": "bought-together", "objectID": newest[0]}, {"model": "recommended-for-you", "queryParameters": {"userToken": "fan"}}]
+    reply = requests.post(f"{shop.url}/1/indexes/*/recommendations", json={"requests": [{"indexName": "products", **w} for w in wishes]}, timeout=20)
+    assert reply.status_code == 200, reply.text
+    assert [[hit["objectID"] for hit in result["hits"]] for result in reply.json()["results"]] == [[], newest]
+    mongo_proxy.set("refuse")
+    assert degraded(shop, "/v1/recommendations?lang=en&size=3")["hits"] == []
+
+
+def test_equal_recommendations_ask_mongodb_once(shop, proxy):
+    proxy.set("refuse")
+    before = shop.api.metric("readside_query_api_fallback_total", 'result="answered"')
+    for n in range(20):
+        degraded(shop, f"/v1/recommendations?user_id=u-{n}&lang=en&size=7")
+    assert shop.api.metric("readside_query_api_fallback_total", 'result="answered"') <= before + LOOPS
 
 
 def test_a_walk_by_cursor_does_not_end_early(shop, proxy):
@@ -234,7 +260,7 @@ class Visitors(threading.Thread):
     def run(self):
         session = requests.Session()
         paths = ("/v1/search?q=laptop&facets=brand&facet_size={}", "/v1/search?brand=LG&price=..{}00000", "/v1/products/gram-16?{}", "/v1/suggest?q=lap{}",
-                 "/v1/facets/brand/values?q={}", "/v1/products/bag/similar", "/v1/categories/tree")
+                 "/v1/facets/brand/values?q={}", "/v1/products/bag/similar", "/v1/categories/tree", "/v1/recommendations?user_id=u-{}")
         while not self.over.is_set():
             n = next(unseen)
             path = paths[n % len(paths)].format(n % 900 + 1).removesuffix("?" + str(n % 900 + 1))

@@ -21,6 +21,7 @@ def shop(stack, tmp_path_factory):
     made = Shop(stack, tmp_path_factory.mktemp("hostile"), PRODUCTS, STOCK,
                 settings={"query-api.read_timeout": f"{int(READ_TIMEOUT * 1000)}ms", "query-api.idle_timeout": "2s", "query-api.loops": 1},
                 bin_dir=os.environ.get("READSIDE_PLAIN_BIN_DIR"))
+    made.session.headers["Connection"] = "close"  # a kept connection may reach its idle_timeout just when it is used again
     try:
         yield made.start()
     finally:

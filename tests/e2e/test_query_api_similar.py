@@ -2,7 +2,8 @@
 import pytest
 from harness.query_fixture import PRODUCTS, STOCK, Shop
 
-MAKERS = ["Samsung", "samsonite", "Sam-Poom (Korea)", "삼성전자", "노트북나라", "3..5", 'say "hi"', "a.b*c[d]", "LG", "엘지"]
+LONG = "Qw" * 125
+MAKERS = ["Samsung", "samsonite", "Sam-Poom (Korea)", "삼성전자", "노트북나라", "3..5", 'say "hi"', "a.b*c[d]", "LG", "엘지", LONG + "x", LONG + "y"]
 MORE = [{"id": f"made-{i}", "name": {"ko": f"램프 {i}", "en": f"lamp {i}"}, "brand": maker, "price": 1000 + i, "categories": [3],
          "attributes": {"maker": maker, "watt": i}} for i, maker in enumerate(MAKERS)]
 VARIED = {"id": "shirt", "name": "셔츠", "price": 20000, "categories": [2], "variants": [
@@ -81,6 +82,16 @@ def test_values_that_hold_a_text(shop, q, found):
     assert set(values(shop, "attr.maker", q=q, facet_size=100)) == found
     of_brand = set(values(shop, "brand", q=q, facet_size=100))
     assert of_brand & set(MAKERS) == found
+
+
+@pytest.mark.parametrize("q, found", [(LONG, {LONG + "x", LONG + "y"}), (LONG + "X", {LONG + "x"}), (LONG[1:].lower() + "y", {LONG + "y"}), (LONG + "z", set())])
+def test_a_text_too_long_for_a_pattern(shop, q, found):
+    """Four characters of a regular expression for each letter, and OpenSearch takes no more than 1000 of them here."""
+    assert set(values(shop, "attr.maker", q=q)) == set(values(shop, "brand", q=q)) == found
+    assert values(shop, "attr." + "%" * 256, q=q) == {}
+    requested = [{"indexName": "products", "type": "facet", "facet": "brand", "facetQuery": q}]
+    reply = shop.session.post(f"{shop.url}/1/indexes/*/queries", json={"requests": requested}, timeout=10)
+    assert reply.status_code == 200 and {hit["value"] for hit in reply.json()["results"][0]["facetHits"]} == found, reply.text
 
 
 def test_counts_are_those_of_the_search(shop):

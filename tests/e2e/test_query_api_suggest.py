@@ -113,3 +113,8 @@ def test_mistakes_are_named(shop, text, field):
     reply = shop.get("/v1/suggest?" + text)
     assert reply.status_code == 400 and reply.headers["Content-Type"] == "application/problem+json"
     assert [e["field"] for e in reply.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("end", ["노트", "노ㅌ", "노틉", "ㄴㅌ"])
+def test_marks_before_what_is_begun(shop, end):
+    suggest(shop, "(" * (512 - len(end.encode())) + end)

@@ -1,5 +1,6 @@
 """Words: what is found, and what stands first."""
 import unicodedata
+from urllib.parse import urlencode
 
 import pytest
 from harness.query_fixture import Shop
@@ -95,6 +96,31 @@ def test_any_words_give_an_answer(shop, q):
     assert answer["query"]["q"] == q.strip(" ")
 
 
+SECOND = ["samsung banana", "samsung NT940XGK-KC51H", "NT940XGK-KC51G 소니", "laptop 8806095000010", "nike dd-1001 red 260", "sony shoes", "tea shoes earphones",
+          "samsong laptop", "earphonez sony", "sonny earfones tee", "노트ㅂ", "노트ㅂ 삼성", "shtxmqnr", "무선이어폰 바나나", "boots"]
+
+
+@pytest.mark.parametrize("q", SECOND)
+def test_what_is_found_does_not_depend_on_what_is_shown(shop, q):
+    """Also where few or none are found and the words are asked for again: with some of them, or repaired."""
+    base = {"q": q, "facets": "brand,category", "facet_size": 100}
+    first = shop.search(body={**base, "size": 100})
+    ids, total = [h["id"] for h in first["hits"]], first["total"]["value"]
+    assert len(ids) == total
+    for how in ({"size": 0}, {"size": 1}, {"size": 1, "page": 2}, {"size": 100, "page": 2}, *({"sort": s, "size": 3} for s in ("price:asc", "newest", "best_selling"))):
+        answer = shop.search(body={**base, **how})
+        assert (answer["total"], answer["facets"]) == (first["total"], first["facets"]), how
+    assert sorted(found(shop, q, sort="newest")) == sorted(ids)
+    brands = {v["value"]: v["count"] for v in first["facets"]["brand"]["values"]}
+    listed = shop.get("/v1/facets/brand/values?" + urlencode({"search": q, "facet_size": 100})).json()
+    assert {v["value"]: v["count"] for v in listed["facets"]["brand"]["values"]} == brands
+    for name, value, count in [("brand", b, brands.get(b, 0)) for b in ("LG", "Nike", "O'sulloc", "Samsung", "Sony")] + \
+            [("category", n["path"], n["count"]) for n in first["facets"]["category"]["nodes"]]:
+        chosen = shop.search(body={**base, name: [value], "size": 100})
+        assert chosen["total"]["value"] == count, (name, value)
+        assert {h["id"] for h in chosen["hits"]} <= set(ids)
+
+
 def test_full_width_and_decomposed_forms_do_not_fail(shop):
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         shop.search(body={"q": unicodedata.normalize(form, "무선 이어폰 ①")})
@@ -113,3 +139,10 @@ def test_a_mapping_without_nori(stack, tmp_path):
         assert facets["brand"]["values"][0] == {"value": "Samsung", "count": 2}
     finally:
         made.close()
+
+
+@pytest.mark.parametrize("end", ["노ㅌ", "노트", "노틉", "ㄴㅌ"])
+def test_marks_before_what_is_begun(shop, end):
+    """Each is two characters of a regular expression, and Elasticsearch takes no more than 1000 of them."""
+    text = "(" * (512 - len(end.encode())) + end
+    assert shop.get("/v1/search", params={"q": text}).status_code == 200

@@ -39,6 +39,8 @@ def source(status, name):
 
 def test_the_daemon_is_shown(corner, projector, eventually):
     status = Status(corner, projector.url)
+    # What the first scan has indexed already counts nothing for the stream.
+    eventually(lambda: "event=job.done job=scan-" in projector.log(), 30, "the first scan is done")
     corner.products.insert_many([product(n) for n in range(200)])
     corner.sql("INSERT INTO stock (sku, available) VALUES ('nobody', 1)")
 

@@ -72,7 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     compose_product_id(&product, &id);
     if (!bulk_delete(&f.bulk, SLICE("before"), 1, NULL) || !bulk_begin(&f.bulk, id, 2, NULL))
         return 0;
-    struct compose_input input = {&product, data[0] & 4 ? NULL : f.tree, data[0] & 8 ? NULL : &f.stock, data[0] & 1, {data[0], 0}};
+    struct compose_input input = {&product, data[0] & 4 ? NULL : f.tree, data[0] & 8 ? NULL : &f.stock, data[0] & 1, {data[0], 0},
+                                  data[0] & 16 ? 500 : 0};
     size_t before = f.bulk.body.len;
     enum compose_status status = compose_product(f.composer, &input, &f.bulk.body, &result, &error);
     if (status != COMPOSE_OK) {

@@ -94,12 +94,34 @@ static void test_refused_as_a_whole(void **state) {
     static const struct {
         int status;
         const char *outcome;
-    } cases[] = {{400, "too_large"}, {401, "denied"}, {403, "denied"}, {404, "no_index"}, {413, "too_large"},
+    } cases[] = {{401, "denied"}, {403, "denied"}, {404, "no_index"}, {413, "too_large"},
                  {429, "retry"},     {500, "retry"},  {502, "retry"},  {503, "retry"},    {302, "retry"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         assert_outcomes("i", cases[i].status, "<html>", true, cases[i].outcome);
         assert_outcomes("i", cases[i].status, "{\"error\":{\"type\":\"t\",\"reason\":\"r\"},\"status\":1}", true, cases[i].outcome);
     }
+}
+
+/* What the search engine cannot read gets smaller by halves until the culprit is alone. What a proxy refuses is no
+ * product's fault. */
+static void test_a_400_is_only_believed_of_the_search_engine(void **state) {
+    (void)state;
+    static const char *const own[] = {
+        "{\"error\":{\"root_cause\":[{\"type\":\"a\",\"reason\":\"b\"}],\"type\":\"illegal_argument_exception\",\"reason\":\"r\"},"
+        "\"status\":400}",
+        "{\"error\":{\"type\":\"parse_exception\",\"reason\":\"r\"},\"status\":400}", /* filter_path */
+        "{\"error\":{\"type\":\"t\"}}",
+    };
+    static const char *const others[] = {
+        "", "Bad Request", "{}", "[]", "null", "\"error\"", "{\"error\":\"bad request\"}", "{\"error\":{\"code\":400}}",
+        "{\"error\":{\"type\":\"\"}}", "{\"error\":{\"type\":5}}", "{\"error\":{\"root_cause\":[{\"type\":\"t\"}]}}",
+        "{\"message\":\"no Route matched\"}", "{\"error\":{\"type\":\"t\"}", "{\"error\":{\"type\":\"t\"}} x",
+        "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(own); i++)
+        assert_outcomes("ii", 400, own[i], true, "too_large too_large");
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_outcomes("di", 400, others[i], true, "retry retry");
 }
 
 static void test_reasons_are_kept_and_cut(void **state) {
@@ -133,6 +155,7 @@ int main(void) {
         cmocka_unit_test(test_each_item_has_its_own_outcome),
         cmocka_unit_test(test_what_cannot_be_read_says_nothing),
         cmocka_unit_test(test_refused_as_a_whole),
+        cmocka_unit_test(test_a_400_is_only_believed_of_the_search_engine),
         cmocka_unit_test(test_reasons_are_kept_and_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

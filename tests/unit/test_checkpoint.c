@@ -53,6 +53,7 @@ static void test_marks_are_packed_and_read_back(void **state) {
     assert_true(segment_add(s, "a", 1, 5));
     assert_false(segment_add(s, "", 0, 5));
     assert_false(segment_add(s, longest, sizeof(longest), 5));
+    assert_false(segment_add(s, "a\xff", 2, 5));
     assert_true(segment_add(s, longest, MARK_ID_MAX, 0));
     assert_true(segment_add(s, "노트북", 9, 3));
     assert_int_equal(s->count, 3);

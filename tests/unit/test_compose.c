@@ -40,7 +40,7 @@ static void stock(struct fixture *f, const char *sku, int64_t state) {
 }
 
 static enum compose_status compose_bson(struct fixture *f, const bson_t *product) {
-    struct compose_input input = {product, f->tree, &f->stock, f->skip_unknown, f->signals};
+    struct compose_input input = {product, f->tree, &f->stock, f->skip_unknown, f->signals, 0};
     f->error = (struct error){0};
     size_t before = f->out.len;
     enum compose_status status = compose_product(f->composer, &input, &f->out, &f->result, &f->error);
@@ -108,7 +108,7 @@ static void test_flat_product(void **state) {
         "\"category_paths\":[\"1\",\"1/4\",\"1/4/13\",\"2\"],\"price_min\":1200000,\"price_max\":1200000,\"currency\":\"KRW\","
         "\"in_stock\":true,\"stock\":\"low\",\"skus\":[\"p1\"],\"created_at\":\"2026-01-02T03:04:05.678Z\","
         "\"attrs\":[\"screen_inch=13.3\",\"color=black\",\"color=white\",\"color=black\",\"waterproof=true\","
-        "\"dimensions.width=30\",\"model=NT-940\"],\"numbers\":[\"screen_inch=c02a99999999999a\","
+        "\"dimensions.width=30\"],\"code_attrs\":[\"model=NT-940\"],\"numbers\":[\"screen_inch=c02a99999999999a\","
         "\"dimensions.width=c03e000000000000\"],\"flat\":{\"sku\":\"p1\",\"price\":1200000,\"stock\":\"low\"}");
 }
 
@@ -127,8 +127,39 @@ static void test_varied_product(void **state) {
         "\"variants\":[{\"sku\":\"p2-S\",\"names\":[\"color\",\"ean\",\"size\"],\"attrs\":[\"color=red\",\"size=S\"],"
         "\"price\":90,\"stock\":\"out\"},"
         "{\"sku\":\"p2-L\",\"names\":[\"color\",\"ean\",\"size\"],"
-        "\"attrs\":[\"color=blue\",\"color=navy\",\"ean=8801234567890\",\"size=7.5\"],"
+        "\"attrs\":[\"color=blue\",\"color=navy\",\"size=7.5\"],\"code_attrs\":[\"ean=8801234567890\"],"
         "\"numbers\":[\"ean=c2a00264eb85a400\",\"size=c01e000000000000\"],\"price\":100,\"stock\":\"in\"}]");
+}
+
+/* An index that was made before codes stood apart. */
+static void test_codes_among_attributes(void **state) {
+    struct fixture *f = *state;
+    static const char product[] = "{\"_id\":\"p\",\"attributes\":{\"model\":\"M-1\"},\"variants\":[{\"sku\":\"a\","
+                                  "\"attributes\":{\"ean\":\"880\"}}]}";
+    f->projection->codes_apart = false;
+    assert_field(f, product, "attrs", "[\"model=M-1\"]");
+    assert_field(f, product, "variants", "[{\"sku\":\"a\",\"names\":[\"ean\"],\"attrs\":[\"ean=880\"],\"stock\":\"out\"}]");
+}
+
+/* A variant without a code of its own has the product's; what counts is the last key, under whatever name. Names of
+ * more and of less than 16 bytes, which agree in their first 16, stand apart. */
+static void test_codes_of_variants(void **state) {
+    struct fixture *f = *state;
+    assert_field(f,
+                 "{\"_id\":\"p\",\"attributes\":{\"ean\":\"880\",\"a\":{\"model\":\"Q1\"}},\"variants\":["
+                 "{\"sku\":\"s\",\"attributes\":{\"ean\":\"881\"}},{\"sku\":\"t\",\"attributes\":{\"a.model\":\"W\"}}]}",
+                 "variants",
+                 "[{\"sku\":\"s\",\"names\":[\"a.model\",\"ean\"],\"code_attrs\":[\"a.model=Q1\",\"ean=881\"],\"stock\":\"out\"},"
+                 "{\"sku\":\"t\",\"names\":[\"a.model\",\"ean\"],\"attrs\":[\"a.model=W\"],\"code_attrs\":[\"ean=880\"],"
+                 "\"stock\":\"out\"}]");
+    assert_field(f,
+                 "{\"_id\":\"p\",\"attributes\":{\"ean\":\"880\"},\"variants\":[{\"sku\":\"s\",\"attributes\":{\"size\":\"S\"}}]}",
+                 "variants", "[{\"sku\":\"s\",\"names\":[\"size\"],\"attrs\":[\"size=S\"],\"stock\":\"out\"}]");
+    assert_field(f,
+                 "{\"_id\":\"p\",\"attributes\":{\"abcdefghijklmno\":1,\"abcdefghijklmnop\":2,\"abcdefghijklmnopq\":3,"
+                 "\"abcdefghijklmnopr\":4,\"abcdefg\":5,\"abcdefgh\":6},\"variants\":["
+                 "{\"sku\":\"s\",\"attributes\":{\"abcdefghijklmnop\":\"x\",\"abcdefghijklmnopr\":\"y\",\"abcdefgh\":\"z\"}}]}",
+                 "attrs", "[\"abcdefg=5\",\"abcdefghijklmno=1\",\"abcdefghijklmnopq=3\"]");
 }
 
 static void test_one_place_for_dimensions(void **state) {
@@ -395,13 +426,13 @@ static void test_cut_bson(void **state) {
 }
 
 /* What stands in the buffer already survives a document that does not fit. */
-static void test_too_large(void **state) {
+static void test_no_room(void **state) {
     struct fixture *f = *state;
     struct buf small = BUF_INIT(400);
     bson_t *product = fixture_bson("{\"_id\":\"p\",\"attributes\":{\"v\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18]}}");
     struct compose_input input = {.product = product, .categories = f->tree};
     buf_append_str(&small, "before");
-    assert_int_equal(compose_product(f->composer, &input, &small, &f->result, &f->error), COMPOSE_TOO_LARGE);
+    assert_int_equal(compose_product(f->composer, &input, &small, &f->result, &f->error), COMPOSE_NO_ROOM);
     assert_true(buf_ok(&small));
     assert_string_equal(small.data, "before");
     small.max = 4000;
@@ -409,6 +440,48 @@ static void test_too_large(void **state) {
     assert_memory_equal(small.data, "before{\"id\"", 11);
     bson_destroy(product);
     buf_done(&small);
+}
+
+/* The limit is exact and the document's own: neither what is in the buffer nor how much room is left has a say. */
+static void test_the_largest_document(void **state) {
+    struct fixture *f = *state;
+    const size_t before[] = {0, 1, 999, 5000};
+    bson_t *product = fixture_bson("{\"_id\":\"p\",\"name\":\"a name\",\"attributes\":{\"v\":[1,2,3,4,5,6,7,8,9,10]}}");
+    struct compose_input input = {.product = product, .categories = f->tree};
+    struct buf out = BUF_INIT(1 << 20);
+    assert_int_equal(compose_product(f->composer, &input, &out, &f->result, &f->error), COMPOSE_OK);
+    const size_t len = out.len;
+    for (size_t i = 0; i < ARRAY_LEN(before) * 2; i++)
+        for (input.bytes_max = len - 2; input.bytes_max <= len + 2; input.bytes_max++) {
+            bool allowed = input.bytes_max >= len;
+            out.max = 1 << 20;
+            buf_reset(&out);
+            for (size_t n = 0; n < before[i / 2]; n++)
+                buf_append_char(&out, ' ');
+            if (i & 1)
+                out.max = out.len + input.bytes_max + COMPOSE_SLACK_BYTES;
+            assert_int_equal(compose_product(f->composer, &input, &out, &f->result, &f->error),
+                             allowed ? COMPOSE_OK : COMPOSE_TOO_LARGE);
+            assert_int_equal(out.len, before[i / 2] + (allowed ? len : 0));
+        }
+    bson_destroy(product);
+    buf_done(&out);
+}
+
+/* One that is far over the limit need not fit to be known as such; one that lacks room only may be allowed. */
+static void test_far_too_large(void **state) {
+    struct fixture *f = *state;
+    char name[20001];
+    struct buf out = BUF_INIT(100 + COMPOSE_SLACK_BYTES);
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    bson_t *product = BCON_NEW("_id", "p", "name", BCON_UTF8(name));
+    struct compose_input input = {.product = product, .categories = f->tree, .bytes_max = 100};
+    assert_int_equal(compose_product(f->composer, &input, &out, &f->result, &f->error), COMPOSE_TOO_LARGE);
+    input.bytes_max = 101;
+    assert_int_equal(compose_product(f->composer, &input, &out, &f->result, &f->error), COMPOSE_NO_ROOM);
+    bson_destroy(product);
+    buf_done(&out);
 }
 
 static void test_source_hash(void **state) {
@@ -496,60 +569,15 @@ static void test_signals_of_a_product(void **state) {
     assert_int_equal(hash_of(f, "{\"_id\":\"p\"}"), without);
 }
 
-static void test_signal_rows(void **state) {
-    struct signal_rows rows;
-    char id[SIGNAL_ID_MAX_BYTES + 2];
-    (void)state;
-    signal_rows_init(&rows, 1 << 20);
-    for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < 500; i++) {
-            snprintf(id, sizeof(id), "p%d", i * 7 % 500);
-            assert_true(signal_rows_want(&rows, slice_str("p")));
-            assert_true(signal_rows_add(&rows, slice_str(id), i * 7 % 500, -1));
-        }
-        memset(id, 'x', sizeof(id) - 1);
-        id[sizeof(id) - 1] = '\0';
-        assert_true(signal_rows_want(&rows, slice_str(id)));
-        assert_int_equal(rows.wanted_count, 500);
-        signal_rows_sort(&rows);
-        for (int i = 0; i < 500; i++) {
-            snprintf(id, sizeof(id), "p%d", i);
-            struct product_signals got = signal_rows_get(&rows, slice_str(id));
-            assert_int_equal(got.sales, i < SIGNAL_STEP_MAX ? i : SIGNAL_STEP_MAX);
-            assert_int_equal(got.popularity, 0);
-        }
-        assert_int_equal(signal_rows_get(&rows, SLICE("p")).sales, 0);
-        signal_rows_reset(&rows);
-        assert_int_equal(signal_rows_get(&rows, SLICE("p1")).sales, 0);
-    }
-    signal_rows_done(&rows);
-}
-
-static void test_signal_steps(void **state) {
-    static const struct {
-        double amount;
-        uint16_t old, step;
-    } cases[] = {
-        {0, 0, 0}, {1, 0, 4}, {3, 0, 8}, {7, 0, 12}, {4095, 0, 48}, {1e300, 0, SIGNAL_STEP_MAX}, {-1, 0, 0},
-        {1, 5, 4},     /* a whole step away */
-        {0.9, 4, 4},   /* 3.7: near enough to stay */
-        {0.9, 3, 3},   /* and from below as well */
-        {0.7, 4, 3},   /* 3.06 */
-        {0.04, 0, 0},  {0.04, 1, 0}, {0, 1, 0}, {0, 200, 0},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        assert_int_equal(product_signals_step(cases[i].amount, cases[i].old), cases[i].step);
-}
-
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_flat_product), T(test_varied_product), T(test_one_place_for_dimensions), T(test_hash_ignores_what_does_not_show),
+        T(test_flat_product), T(test_codes_among_attributes), T(test_codes_of_variants), T(test_varied_product), T(test_one_place_for_dimensions), T(test_hash_ignores_what_does_not_show),
         T(test_names_that_vary), T(test_numbers), T(test_odd_values_are_left_out), T(test_dates),
         T(test_long_values_are_cut), T(test_localized), T(test_categories), T(test_bad_products_name_the_field),
-        T(test_invalid_utf8), T(test_depth_is_bounded), T(test_cut_bson), T(test_too_large), T(test_source_hash), T(test_collect_skus),
-        T(test_stock_states), T(test_signals_of_a_product), T(test_signal_rows), T(test_signal_steps),
+        T(test_invalid_utf8), T(test_depth_is_bounded), T(test_cut_bson), T(test_no_room),
+        T(test_the_largest_document), T(test_far_too_large), T(test_source_hash), T(test_collect_skus),
+        T(test_stock_states), T(test_signals_of_a_product),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+/* 79 bytes */
+#define LONG "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 static struct arena arena;
 static struct search_params params;
 static struct search_errors errors;
@@ -40,6 +42,7 @@ static void test_mistakes(void **state) {
         {"brand", "x=1", "x"},         {"brand", "size=1", "size"}, {"brand", "sort=newest", "sort"}, {"brand", "cursor=*", "cursor"},
         {"brand", "q=a&q=b", "q"},     {"brand", "q=%01", "q"},     {"brand", "search=a&search=b", "search"}, {"brand", "attr.=x", "attr."},
         {"brand", "facets=brand", "facets"}, {"brand", "q=%FF", "query"},
+        {"brand", LONG "%ED%95%9C=1", LONG}, /* names are cut between characters */
     };
     arena_init(&arena, 1 << 20);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)

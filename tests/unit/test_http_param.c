@@ -15,6 +15,8 @@ static const struct http_param table[] = {
     {.name = "color", .about = "Which.", .example = "red", .values = colors},
     {.name = NULL},
 };
+/* 79 bytes */
+#define LONG "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 static struct arena arena;
 
 static void test_values(void **state) {
@@ -39,6 +41,7 @@ static void test_mistakes(void **state) {
         {"q=a&x=1", "x"},    {"q=%0A%01", "q"},     {"q=a&size=0", "size"},   {"q=a&size=51", "size"},
         {"q=a&size=", "size"}, {"q=a&size=-", "size"}, {"q=a&size=1.0", "size"}, {"q=a&size=99999999999999999999", "size"},
         {"q=a&color=green", "color"}, {"q=%FF", "query"},
+        {"q=a&" LONG "%ED%95%9C=1", LONG}, /* names are cut between characters */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct slice values[3];

@@ -1,5 +1,7 @@
-/* A fan-out that follows a superseded one comes to every product of its categories once, wherever that one was. */
+/* A fan-out that follows a superseded one comes to every product of its categories once, wherever that one was; and what
+ * refresh intervals mean. */
 #include "tests/unit/test.h"
+#include "projector/jobs/job_fill.h"
 #include "projector/jobs/jobs.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,12 +142,32 @@ static void test_progress_survives_every_change(void **state) {
     job_record_done(&job);
 }
 
+/* -- refresh intervals -- */
+
+static void test_intervals(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t usec;
+    } table[] = {
+        {"", 1000000}, {"1s", 1000000}, {"500ms", 500000}, {"250micros", 250}, {"7s", 7000000}, {"10000ms", 10000000},
+        {"2m", 120000000}, {"1h", INT64_C(3600000000)}, {"1d", INT64_C(86400000000)}, {"1000000d", INT64_C(86400000000000000)},
+        {"-1", -1}, {"-1ms", -1}, {"0", 0}, {"0s", 0}, {"1", 0}, {"s", 0}, {"1 s", 0}, {"1.5s", 0}, {"1S", 0}, {"5nanos", 0},
+        {"ten seconds", 0}, {"1000001s", 0}, {"99999999999999999999s", 0},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        if (job_fill_interval(table[i].text) != table[i].usec)
+            fail_msg("\"%s\": %lld, not %lld", table[i].text, (long long)job_fill_interval(table[i].text),
+                     (long long)table[i].usec);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_it_begins_where_the_other_one_was),
         cmocka_unit_test(test_it_begins_at_its_beginning_otherwise),
         cmocka_unit_test(test_chains_of_superseded_jobs),
         cmocka_unit_test(test_progress_survives_every_change),
+        cmocka_unit_test(test_intervals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -68,10 +68,21 @@ static void test_a_text_outlives_the_list(void **state) {
     buf_done(&out);
 }
 
+/* Whole characters of it: what is no UTF-8 could not be told. */
+static void test_a_long_name_of_a_member(void **state) {
+    (void)state;
+    struct override_errors errors;
+    const char *body = arena_printf(&arena, "{\"terms\":[\"a\"],\"%063d\xED\x95\x9C\":1}", 0);
+    assert_false(override_check(&arena, OVERRIDE_STOPWORD, parse(body), &errors));
+    assert_int_equal(errors.count, 1);
+    assert_string_equal(errors.items[0].field, arena_printf(&arena, "%063d", 0));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_look_ups),
         cmocka_unit_test(test_a_text_outlives_the_list),
+        cmocka_unit_test(test_a_long_name_of_a_member),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

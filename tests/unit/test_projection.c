@@ -61,6 +61,30 @@ static void test_built_in_mappings(void **state) {
     }
 }
 
+/* Codes stand apart where a rule says so, and then everywhere; an index that was made without that rule goes on as it is. */
+static void test_codes_apart(void **state) {
+    (void)state;
+    static const char *const without = "{\"version\":1," LANGUAGES ",\"code_attributes\":[\"ean\"],\"rules\":[" ID_RULE
+                                       ",{\"field\":\"attrs\",\"as\":\"attrs\"},{\"field\":\"variants\",\"as\":\"variants\"}]}";
+    static const char *const with = "{\"version\":1," LANGUAGES ",\"code_attributes\":[\"ean\"],\"rules\":[" ID_RULE
+                                    ",{\"field\":\"code_attrs\",\"as\":\"code_attrs\"},{\"field\":\"variants\",\"as\":\"variants\"}]}";
+#define PLACES(more)                                                                                                   \
+    "{\"id\":{},\"content_hash\":{},\"version\":{},\"attrs\":{},\"code_attrs\":{},\"variants\":{\"type\":\"nested\",\"properties\":{"  \
+    "\"names\":{},\"attrs\":{},\"numbers\":{},\"price\":{},\"stock\":{},\"sku\":{}" more "}}}"
+    static const char *const lacks = PLACES(""), *const has = PLACES(",\"code_attrs\":{}");
+    struct error e = {0};
+    struct projection *before = parse(without, lacks, &e), *now = parse(with, has, &e);
+    assert_non_null(before);
+    assert_non_null(now);
+    assert_false(before->codes_apart);
+    assert_true(now->codes_apart);
+    projection_free(before);
+    projection_free(now);
+    assert_null(parse(with, lacks, &e));
+    assert_int_equal(e.code, ERROR_INVALID);
+    assert_message(&e, "variants.code_attrs");
+}
+
 /* Both mapping files have the same fields and the same projection: only the analysis differs. */
 static void test_plain_mapping_differs_in_analysis_only(void **state) {
     (void)state;
@@ -154,6 +178,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_built_in_mappings), cmocka_unit_test(test_plain_mapping_differs_in_analysis_only),
         cmocka_unit_test(test_refusals),          cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_codes_apart),
         cmocka_unit_test(test_transform_names),   cmocka_unit_test(test_hangul),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,11 +39,30 @@ static void test_begun(void **state) {
     assert_string_equal(begun("노트", true), "노[트-틓].*");
     assert_null(begun("노틉", false));
     assert_null(begun("laptop", true));
-    assert_true(search_pattern_is_begun(SLICE("노트ㅂ")));
-    assert_false(search_pattern_is_begun(SLICE("ㄴㅌㅂ")));
-    assert_false(search_pattern_is_begun(SLICE("노트ㅏ")));
-    assert_false(search_pattern_is_begun(SLICE("aㅂ")));
-    assert_false(search_pattern_is_begun(SLICE("")));
+    assert_null(begun("ㄴㅌㅂ", false));
+    assert_null(begun("노트ㅏ", false));
+    assert_null(begun("aㅂ", false));
+    assert_null(begun("", false));
+}
+
+/* A mark is two characters, a syllable one, whatever its bytes, and an emoji two: the engine counts UTF-16. */
+static void test_too_long(void **state) {
+    (void)state;
+    static const struct {
+        const char *unit;
+        size_t fits;
+    } cases[] = {{"(", 496}, {"a", 992}, {"노", 992}, {"😀", 496}}; /* and 노[타-팋].* is 8 */
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        for (size_t more = 0; more < 2; more++) {
+            struct buf text = BUF_INIT(8192);
+            for (size_t n = 0; n < cases[i].fits + more; n++)
+                buf_append_str(&text, cases[i].unit);
+            buf_append_str(&text, "노ㅌ");
+            assert_true(buf_ok(&text));
+            if ((begun(text.data, false) != NULL) != (more == 0))
+                fail_msg("%zu of %s", cases[i].fits + more, cases[i].unit);
+            buf_done(&text);
+        }
 }
 
 /* Every syllable is in its own near set, with exactly 18 + 20 + 27 others, none of which differs in two letters. */
@@ -69,12 +88,51 @@ static void test_near(void **state) {
     }
 }
 
+/* As the engine takes the pattern of search_pattern_holds, so is it read here. */
+static void test_matches(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *value;
+        bool is;
+    } cases[] = {
+        {"lg", "LG", true},       {"lg", "the lG.", true}, {"lg", "l.g", false},      {"a.b", "xA.By", true}, {"a.b", "aab", false},
+        {"노ㅌ", "노트북", true}, {"노ㅌ", "노노타", true}, {"노ㅌ", "노북", false},  {"노틉", "노틉", true}, {"노틉", "노트북", true},
+        {"노틉", "노트", false},  {"노트", "노튼", true},   {"ㄴㅌ", "새 노트", true}, {"ㄴㅌ", "나", false},   {"lg 노", "LG 녹차", true},
+        {"", "", true},           {"", "x", true},         {"😀-[", "a😀-[", true},    {"😀-[", "a😀-", false},  {"lg ㄴㅌ", "LG 노트", true},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        buf_reset(&out);
+        assert_true(search_pattern_holds(&out, slice_str(cases[i].text)));
+        if (search_pattern_matches((struct slice){out.data, out.len}, slice_str(cases[i].value)) != cases[i].is)
+            fail_msg("%s in %s", cases[i].text, cases[i].value);
+    }
+}
+
+/* Whole pieces, as many as leave room for .* */
+static void test_cut(void **state) {
+    (void)state;
+    for (size_t before = 0; before < 600; before++) {
+        buf_reset(&out);
+        buf_append_str(&out, ".*");
+        for (size_t i = 0; i < 250; i++)
+            buf_append_str(&out, "[aA]");
+        buf_append_str(&out, ".*");
+        assert_int_equal(search_pattern_cut((struct slice){out.data, out.len}, before), 2 + (1000 - before - 4) / 4 * 4);
+    }
+    buf_reset(&out);
+    assert_true(search_pattern_holds(&out, SLICE("lg 노틉")));
+    assert_int_equal(search_pattern_cut((struct slice){out.data, out.len}, 500), out.len);
+}
+
 int main(void) {
     buf_init(&out, 1 << 16);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_initials),
         cmocka_unit_test(test_begun),
+        cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_near),
+        cmocka_unit_test(test_matches),
+        cmocka_unit_test(test_cut),
     };
     return cmocka_run_group_tests(tests, NULL, teardown);
 }

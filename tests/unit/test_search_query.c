@@ -1,4 +1,5 @@
 /* search_query: where each filter goes, and what each facet leaves out. */
+#include "query-api/search/code_names.h"
 #include "query-api/search/search_query.h"
 #include "query-api/text/search_text.h"
 #include <math.h>
@@ -26,12 +27,15 @@ static int teardown(void **state) {
     return 0;
 }
 
+static struct code_names codes;
+
 static const struct json *build(const char *query) {
     struct search_errors errors;
     struct error error = {0};
     arena_reset(&arena);
     buf_reset(&body);
     assert_true(search_params_from_query(&arena, slice_str(query), &params, &errors));
+    params.codes = &codes;
     params.text = search_text_read(&(struct search_text_context){.arena = &arena}, params.q, params.typo);
     assert_true(search_query_write(&params, &body));
     const struct json *json = json_parse(&arena, body.data, body.len, &(struct json_limits){64, 100000}, &error);
@@ -64,17 +68,35 @@ static void test_hidden_filters_go_into_the_query(void **state) {
     const struct json *q = build("brand=LG&attr.color=red&category=1/4");
     HAS(q, "query.bool.filter", "{\"terms\":{\"brand\":[\"LG\"]}}");
     HAS(q, "query.bool.filter", "{\"terms\":{\"category_paths\":[\"1/4\"]}}");
-    HAS(q, "query.bool.filter", "{\"terms\":{\"attrs\":[\"color=red\"]}},{\"term\":{\"varied\":\"color\"}}");
+    HAS(q, "query.bool.filter", "{\"terms\":{\"attrs\":[\"color=red\"]}},{\"terms\":{\"code_attrs\":[\"color=red\"]}},{\"nested\"");
     HAS(q, "query.bool.filter", "{\"terms\":{\"variants.attrs\":[\"color=red\"]}}");
     HAS(q, "query.bool.filter", "inner_hits");
     assert_null(json_get(q, "post_filter"));
     assert_null(json_get(q, "aggs"));
+    q = build("attr.color=red&attr.size=M");
+    HAS(q, "query.bool.filter", "{\"terms\":{\"attrs\":[\"color=red\"]}},{\"terms\":{\"code_attrs\":[\"color=red\"]}},{\"term\":{\"varied\":\"color\"}}");
+}
+
+/* Met by any SKU, it needs none that meets others as well; which variants meet it is asked beside it, for those that are shown. */
+static void test_the_only_filter_on_variants(void **state) {
+    (void)state;
+    const struct json *q = build("in_stock=true&brand=LG");
+    HAS(q, "query.bool.filter", "{\"bool\":{\"filter\":[{\"term\":{\"in_stock\":true}}],\"should\":[{\"nested\":{\"path\":\"variants\"");
+    HAS(q, "query.bool.filter", "inner_hits");
+    HAS_NOT(q, "query", "exists");
+    HAS(build("in_stock=false"), "query.bool.filter", "{\"bool\":{\"filter\":[{\"terms\":{\"any.stock\":[\"out\"]}}],\"should\"");
+    HAS_NOT(build("price=1..9"), "query", "exists");
+    q = build("price=1..9&facets=brand,price");
+    HAS(q, "post_filter", "{\"bool\":{\"filter\":[{\"bool\":{\"should\":[{\"range\":{\"flat.price\":{\"gte\":1,\"lte\":9}}},"
+                          "{\"nested\":{\"path\":\"variants\",\"query\":{\"bool\":{\"should\":[{\"range\":{\"variants.price\":{\"gte\":1,");
+    HAS_NOT(q, "aggs.o.filter", "inner_hits");
+    HAS(build("price=1..9&in_stock=true"), "query.bool.filter", "exists");
 }
 
 static void test_shown_filters_go_into_the_post_filter(void **state) {
     (void)state;
     const struct json *q = build("brand=LG&attr.color=red&in_stock=true&facets=brand,attr.color");
-    HAS(q, "query", "\"flat.stock\":[\"in\",\"low\"]");
+    HAS(q, "query", "{\"term\":{\"in_stock\":true}}");
     HAS(q, "post_filter", "LG");
     /* one variant must match all of it, the hidden stock included */
     HAS(q, "post_filter", "{\"terms\":{\"variants.stock\":[\"in\",\"low\"]}}");
@@ -104,7 +126,7 @@ static void test_a_facet_leaves_out_its_own_selection_only(void **state) {
     HAS(q, "aggs.of0.filter", "variants.price");
     HAS(q, "aggs.of1.filter", "LG");
     HAS_NOT(q, "aggs.of1.filter", "color=red");
-    HAS(q, "aggs.of1.filter", "{\"terms\":{\"attrs\":[\"size=M\"]}},{\"term\":{\"varied\":\"size\"}}");
+    HAS(q, "aggs.of1.filter", "{\"terms\":{\"attrs\":[\"size=M\"]}},{\"terms\":{\"code_attrs\":[\"size=M\"]}},{\"term\":{\"varied\":\"size\"}}");
     /* an attribute of the product counts if one SKU meets the others */
     HAS(q, "aggs.of1.filter", "variants.price");
     HAS(q, "aggs.of1.filter", "flat.price");
@@ -156,6 +178,18 @@ static void test_attributes_are_counted_in_one_pass(void **state) {
     assert_null(json_path(q, "aggs.o.aggs.f2"));
     HAS(q, "aggs.o.aggs.f3", "\"size\":2000");
     HAS_NOT(q, "aggs.o.aggs.f3", "include");
+    /* codes stand apart, in each of the three places */
+    static struct json named[] = {{.type = JSON_NUMBER}, {.type = JSON_STRING, .text = {"ean", 3}}};
+    named[0].next = &named[1];
+    code_names_read(&codes, &(struct json){.type = JSON_ARRAY, .child = named, .count = 2});
+    q = build("brand=LG&facets=attr.color,attr.pack.ean,attr.ean2,attr.*");
+    HAS(q, "aggs.attrs", "{\"field\":\"any.attrs\",\"size\":2000,\"include\":\"(color|ean2)=");
+    HAS(q, "aggs.f1", "{\"field\":\"any.code_attrs\",\"size\":1000,\"include\":\"pack\\\\.ean=");
+    HAS(q, "aggs.f3", "any.attrs");
+    q = build("in_stock=true&facets=attr.ean");
+    HAS(q, "aggs", "\"field\":\"code_attrs\"");
+    HAS(q, "aggs", "\"field\":\"variants.code_attrs\"");
+    codes.count = 0;
     /* no longer than an expression may be */
     char query[1200] = "facets=";
     for (size_t i = 0; i < 5; i++)
@@ -234,7 +268,7 @@ static void test_counts_of_a_few_terms(void **state) {
     assert_true(json_int64(json_get(q, "size"), &n) && n == 0);
     assert_null(json_get(q, "post_filter"));
     assert_null(json_get(q, "highlight"));
-    HAS(q, "query", "variants.stock");
+    HAS(q, "query", "{\"term\":{\"in_stock\":true}}");
     HAS_NOT(q, "query", "inner_hits");
     HAS(q, "query.bool.filter", "\"minimum_should_match\":2");
     assert_int_equal(json_get(q, "aggs")->count, 3);
@@ -279,6 +313,7 @@ static void test_a_full_buffer_fails(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hidden_filters_go_into_the_query),
+        cmocka_unit_test(test_the_only_filter_on_variants),
         cmocka_unit_test(test_shown_filters_go_into_the_post_filter),
         cmocka_unit_test(test_products_that_count_nowhere_are_left_out),
         cmocka_unit_test(test_a_facet_leaves_out_its_own_selection_only),

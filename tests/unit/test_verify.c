@@ -1,4 +1,5 @@
 #include "tests/unit/test.h"
+#include "projector/verify/verify.h"
 #include "projector/verify/verify_barrier.h"
 #include "projector/verify/verify_diff.h"
 #include "projector/verify/verify_hits.h"
@@ -114,6 +115,21 @@ static void test_verdicts(void **state) {
 
 /* -- answers -- */
 
+static void test_what_is_unknown_is_not_equal(void **state) {
+    (void)state;
+    struct verify_counts counts = {.compared = 10, .documents = 10, .candidates = 3};
+    assert_true(verify_is_equal(&counts));
+    counts.unsettled = 1;
+    assert_false(verify_is_equal(&counts));
+    counts.unsettled = 0;
+    for (int k = 0; k < VERIFY_KINDS; k++) {
+        counts.found[k] = 1;
+        assert_false(verify_is_equal(&counts));
+        counts.found[k] = 0;
+    }
+    assert_true(verify_is_equal(&counts));
+}
+
 static void test_search_answers(void **state) {
     (void)state;
     struct verify_hits h;
@@ -202,7 +218,8 @@ static void test_ids(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages),          cmocka_unit_test(test_a_page_that_nobody_takes),
-        cmocka_unit_test(test_verdicts),       cmocka_unit_test(test_search_answers),
+        cmocka_unit_test(test_verdicts),
+        cmocka_unit_test(test_what_is_unknown_is_not_equal),       cmocka_unit_test(test_search_answers),
         cmocka_unit_test(test_mget_answers),   cmocka_unit_test(test_token_times),
         cmocka_unit_test(test_ids),
     };

@@ -62,10 +62,10 @@ def ordered_hex(value):
 
 
 class Terms:
-    """What one attributes object gives: filter terms by name, number terms by name, codes."""
+    """What one attributes object gives: filter terms by name, number terms by name, codes, names of codes."""
 
     def __init__(self, attributes):
-        self.attrs, self.numbers, self.codes = {}, {}, set()
+        self.attrs, self.numbers, self.codes, self.code_names = {}, {}, set(), set()
         self._walk(attributes or {}, "")
 
     def _walk(self, value, prefix):
@@ -73,6 +73,8 @@ class Terms:
             self._value(inner, f"{prefix}.{key}" if prefix else key, key in CODE_ATTRIBUTES)
 
     def _value(self, value, name, is_code):
+        if is_code:
+            self.code_names.add(name)
         if isinstance(value, dict):
             self._walk(value, name)
         elif isinstance(value, list):
@@ -99,24 +101,25 @@ def by_bytes(values):
     return sorted(set(values), key=lambda v: v.encode())
 
 
+def fields_of(attrs, numbers, code_names):
+    """The members that hold terms; those of codes stand apart. An empty one is not written."""
+    found = {"attrs": flatten({n: v for n, v in attrs.items() if n not in code_names}),
+             "code_attrs": flatten({n: v for n, v in attrs.items() if n in code_names}), "numbers": flatten(numbers)}
+    return {field: terms for field, terms in found.items() if terms}
+
+
 def common(product_terms, varied):
     """What stands with the product: the terms of names that no variant has."""
-    found = {}
-    for field in ("attrs", "numbers"):
-        terms = flatten({n: v for n, v in getattr(product_terms, field).items() if n not in varied})
-        if terms:
-            found[field] = terms
-    return found
+    attrs, numbers = ({n: v for n, v in by_name.items() if n not in varied} for by_name in (product_terms.attrs, product_terms.numbers))
+    return fields_of(attrs, numbers, product_terms.code_names)
 
 
 def place(product_terms, own, varied, sku, price, stock):
     """flat, or one of variants[]. Of the names that vary, a variant has its own terms, else the product's."""
     made = {"sku": sku, "stock": STOCK_NAMES[stock]}
-    for field in ("attrs", "numbers"):
-        terms = flatten({n: (getattr(own, field) if n in own.attrs else getattr(product_terms, field)).get(n, ())
-                         for n in varied})
-        if terms:
-            made[field] = terms
+    attrs, numbers = ({n: (getattr(own, field) if n in own.attrs else getattr(product_terms, field)).get(n, ()) for n in varied}
+                      for field in ("attrs", "numbers"))
+    made.update(fields_of(attrs, numbers, own.code_names | product_terms.code_names))
     if varied:
         made["names"] = by_bytes(varied)
     if price is not None:
@@ -214,7 +217,7 @@ def normalized(source):
     if "categories" in made:
         made["categories"] = sorted(made["categories"])
     for one in [made] + made.get("variants", []):
-        for field in ("codes", "category_paths", "attrs", "numbers", "varied", "names"):
+        for field in ("codes", "category_paths", "attrs", "code_attrs", "numbers", "varied", "names"):
             if field in one:
                 one[field] = by_bytes(one[field])
     return made

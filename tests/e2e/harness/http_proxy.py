@@ -12,13 +12,13 @@ REJECTED = {"status": 429, "error": {"type": "es_rejected_execution_exception", 
 
 class HttpProxy:
     """delay, delay_per_item: seconds before each bulk is forwarded. reject(item id) -> True: that item is answered with 429 and does not
-    reach the server. hold(): bulks are kept until release(); `held` counts those that were, `answered` those that the
+    reach the server. largest: a bulk of more bytes is answered with 413. hold(): bulks are kept until release(); `held` counts those that were, `answered` those that the
     server has answered. refuse(): every connection is
     closed without an answer, until accept()."""
 
     def __init__(self, url):
         self.target = urlsplit(url)
-        self.delay, self.delay_per_item, self.reject = 0.0, 0.0, None
+        self.delay, self.delay_per_item, self.reject, self.largest = 0.0, 0.0, None, None
         self.bulks = self.items = self.rejected = self.held = self.answered = 0
         self.seen = deque(maxlen=1000)
         self.lock = threading.Lock()
@@ -111,6 +111,8 @@ class HttpProxy:
         items = split_bulk(body)
         with self.lock:
             self.seen.append((not self.let_go.is_set(), [item_id for item_id, _, _ in items]))
+        if self.largest is not None and len(body) > self.largest:
+            return 413, b"<html>Request Entity Too Large</html>"
         self.waiting.wait(self.delay + self.delay_per_item * len(items))
         self.let_go.wait()
         reject = self.reject

@@ -87,7 +87,7 @@ class KafkaProxy(TcpProxy):
 
     def _pump(self, source, sink):
         if source.getpeername()[1] != self.target[1]:
-            return TcpProxy._pump(source, sink)
+            return super()._pump(source, sink)
         try:
             with source.makefile("rb") as answers:
                 while len(head := answers.read(4)) == 4:
@@ -95,7 +95,7 @@ class KafkaProxy(TcpProxy):
                     sink.sendall(head + body.replace(self.theirs, self.ours))
         except OSError:
             pass
-        return TcpProxy._pump(source, sink)
+        return super()._pump(source, sink)
 
 
 def debezium_key(product_id, schema=False):

@@ -61,8 +61,8 @@ class Shop:
         self.api = Program("query-api", str(folder), self.index.environment,
                            {"query-api.cache_bytes": 0, "query-api.upstream_wait": "10s", **(settings or {})}, **how)
 
-    def start(self):
-        self.api.start(deadline=30)
+    def start(self, **how):
+        self.api.start(deadline=30, **how)
         return self
 
     def close(self):

@@ -50,9 +50,15 @@ def localized(value):
     return result
 
 
+def is_code(name):
+    return name.rsplit(".", 1)[-1] in CODE_ATTRIBUTES
+
+
 def terms_of(pairs):
     numbers = {f"{n}={number_key(v)}" for n, v in pairs if isinstance(v, (int, float)) and not isinstance(v, bool)}
-    return {"attrs": sorted({f"{n}={text_of(v)}" for n, v in pairs}), "numbers": sorted(numbers)}
+    found = {"attrs": {f"{n}={text_of(v)}" for n, v in pairs if not is_code(n)},
+             "code_attrs": {f"{n}={text_of(v)}" for n, v in pairs if is_code(n)}, "numbers": numbers}
+    return {field: sorted(terms) for field, terms in found.items()}
 
 
 class Sku:
@@ -98,7 +104,7 @@ def compose(product, stock, tree):
     prices = [s.price for s in skus if s.price is not None] + ([product["price"]] if "price" in product else [])
     codes = {product["id"], *(s.sku for s in skus)}
     for attributes in [product.get("attributes", {})] + [v.get("attributes", {}) for v in product.get("variants") or []]:
-        codes |= {text_of(v) for n, v in flatten(attributes) if n.rsplit(".", 1)[-1] in CODE_ATTRIBUTES}
+        codes |= {text_of(v) for n, v in flatten(attributes) if is_code(n)}
     best = max((s.stock for s in skus), key=RANK.get)
     made = {"id": product["id"], "codes": sorted(codes), "currency": product.get("currency", "KRW"), "in_stock": best != "out",
             "stock": best, "skus": [s.sku for s in skus], "created_at": product.get("created_at", "2026-01-01T00:00:00.000Z"),
@@ -199,6 +205,8 @@ class SearchIndex:
     def _mapping_file(name):
         with open(os.path.join(ROOT, "mappings", name), encoding="utf-8") as f:
             made = json.load(f)
+        if "projection" in made:
+            made["mappings"]["_meta"] = {"readside": {"mapping": name, "projection": made["projection"]}}
         return {"settings": made["settings"], "mappings": made["mappings"]}
 
     def create(self):

@@ -9,6 +9,7 @@ class TcpProxy:
         self.lock = threading.Lock()
         self.open = []
         self.up = True
+        self.fatal, self.fatal_times = None, 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -34,10 +35,15 @@ class TcpProxy:
             for a, b in ((near, far), (far, near)):
                 threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
 
-    @staticmethod
-    def _pump(source, sink):
+    def _is_fatal(self, data):
+        with self.lock:
+            found = self.fatal_times > 0 and self.fatal in data
+            self.fatal_times -= found
+        return found
+
+    def _pump(self, source, sink):
         try:
-            while data := source.recv(65536):
+            while (data := source.recv(65536)) and not self._is_fatal(data):
                 sink.sendall(data)
         except OSError:
             pass
@@ -58,6 +64,11 @@ class TcpProxy:
             except OSError:
                 pass
             one.close()
+
+    def cut_at(self, data, times):
+        """Connections break that bring these bytes, so many times."""
+        with self.lock:
+            self.fatal, self.fatal_times = data, times
 
     def mend(self):
         with self.lock:
