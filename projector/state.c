@@ -241,8 +241,8 @@ static bool start_over_job(const struct start_over *s, mongoc_collection_t *jobs
     bson_t reply_each;
     bson_t *active = BCON_NEW("type", "scan", "state", "{", "$in", "[", "running", "waiting", "]", "}", "epoch", "{",
                               "$lte", BCON_INT64((int64_t)s->epoch), "}");
-    bson_t *superseded = BCON_NEW("$set", "{", "state", "superseded", "}", "$currentDate", "{", "finished_at",
-                                  BCON_BOOL(true), "}");
+    bson_t *superseded = BCON_NEW("$set", "{", "state", "superseded", "superseded_by", BCON_UTF8(s->job_id), "}",
+                                  "$currentDate", "{", "finished_at", BCON_BOOL(true), "}");
     bool ok = mongoc_collection_update_many(jobs, active, superseded, session_opts, &reply_each, error);
     bson_destroy(active);
     bson_destroy(superseded);

@@ -92,6 +92,7 @@ struct engine {
     unsigned spare_count, batches_out; /* out: composing or in flight */
     struct concurrency concurrency;
     unsigned in_flight, slot_turn;
+    unsigned live_in_row; /* live bulks sent since the last background one */
     struct scavenger scavenger;
     struct hash_cache hashes;
     struct engine_target targets[TARGETS_MAX], *serving;

@@ -4,6 +4,7 @@
 
 enum {
     SPARE_BATCHES_MAX = 32,
+    LIVE_IN_ROW_MAX = 8, /* live bulks while background work waits: then it has one, however many live changes come */
     READ_BYTES = 4 << 20, /* what a round should read at most: each lane holds one answer, and the driver a copy of it */
 };
 
@@ -317,6 +318,7 @@ static void send_batch(struct engine_lane *l, struct engine_pipe *p) {
         return;
     }
     p->flight = batch;
+    e->live_in_row = batch->pipe == MARK_LIVE ? e->live_in_row + 1 : 0;
     e->batches_out++;
     metric_add(lag_metrics.bulk_bytes, batch->bulk.body.len);
     metric_add(lag_metrics.bulk_documents, batch->bulk.count);
@@ -341,10 +343,15 @@ static void try_send(struct engine_lane *l, struct engine_pipe *p) {
 
 /* -- the pump -- */
 
+static bool is_background_turn(const struct engine *e) {
+    return e->live_in_row >= LIVE_IN_ROW_MAX;
+}
+
 static size_t want(const struct engine_lane *l, enum mark_priority priority) {
     size_t queued = lane_queued(&l->lane, priority);
     /* Live marks go first: background work of this lane pauses while a full bulk of them waits. */
-    if (priority == MARK_BACKGROUND && lane_queued(&l->lane, MARK_LIVE) >= l->pipes[MARK_LIVE].docs_cap)
+    if (priority == MARK_BACKGROUND && lane_queued(&l->lane, MARK_LIVE) >= l->pipes[MARK_LIVE].docs_cap &&
+        !is_background_turn(l->engine))
         return 0;
     size_t free_room = room(l, priority);
     return queued < free_room ? queued : free_room;
@@ -374,14 +381,21 @@ void pump_all(struct engine *e) {
         pump_lane(&e->lanes[i]);
 }
 
-/* Live bulks first; then the lanes in turn. */
+static void offer_slot(struct engine *e, enum mark_priority priority) {
+    for (unsigned i = 0; i < e->lane_count; i++) {
+        struct engine_lane *l = &e->lanes[(e->slot_turn + i) % e->lane_count];
+        const struct engine_pipe *p = &l->pipes[priority];
+        if (p->waits_for_slot && p->next && !p->composing)
+            pump_pipe(l, priority);
+    }
+}
+
+/* Live bulks first, but for the turn of a background one; then the lanes in turn. */
 void pump_slot_free(struct engine *e) {
-    for (int priority = MARK_LIVE; priority < MARK_PRIORITY_COUNT; priority++)
-        for (unsigned i = 0; i < e->lane_count; i++) {
-            struct engine_pipe *p = &e->lanes[(e->slot_turn + i) % e->lane_count].pipes[priority];
-            if (p->waits_for_slot && p->next && !p->composing)
-                pump_lane(&e->lanes[(e->slot_turn + i) % e->lane_count]);
-        }
+    if (is_background_turn(e))
+        offer_slot(e, MARK_BACKGROUND);
+    offer_slot(e, MARK_LIVE);
+    offer_slot(e, MARK_BACKGROUND);
     e->slot_turn++;
 }
 

@@ -50,20 +50,6 @@ void job_runner_acked(struct job_runner *r, const struct segment *segment) {
 
 /* -- which jobs there are -- */
 
-/* A new fan-out supersedes those that it covers, and goes on where the largest of them is. It comes to all of their
- * products itself: what they have under way does not matter. */
-static void follow(struct job_runner *r, struct job_record *job) {
-    const struct job_run *best = NULL;
-    if (job->type != JOB_FANOUT || job->done > 0 || job->cursor.category > 0 || job->cursor.id_len > 0)
-        return;
-    for (const struct job_run *run = r->runs; run; run = run->next)
-        if (!run->gone && jobs_covers(job, &run->record) &&
-            (!best || run->record.category_count > best->record.category_count))
-            best = run;
-    if (best && jobs_follow(job, &best->record, &best->ahead))
-        log_info("job.follows", LOG_STR("job", job->id), LOG_STR("superseded", best->record.id));
-}
-
 static void add_or_update(void *ctx, struct job_record *job) {
     struct job_runner *r = ctx;
     r->unadopted = r->unadopted || job->epoch < lease_epoch(r->conf->lease);
@@ -87,16 +73,14 @@ static void add_or_update(void *ctx, struct job_record *job) {
         job_record_done(job);
         return;
     }
-    follow(r, job);
     run->record = *job;
     buf_init(&run->repairs, REPAIRS_MAX_BYTES);
     run->ahead = run->record.cursor;
     run->seen = true;
     run->started_at = run->said_at = clock_now_usec();
     run->started_done = job->done;
-    if (job->total == 0 && job->phase == JOB_PHASE_MARK)
-        run->record.total = job_scan_estimate(r->client, r->conf->options->mongo.database,
-                                              job->type == JOB_FANOUT ? job->categories : NULL, job->category_count);
+    if (job->total == 0 && job->phase == JOB_PHASE_MARK && job->type != JOB_FANOUT)
+        run->record.total = job_scan_estimate(r->client, r->conf->options->mongo.database, NULL, 0);
     run->next = r->runs;
     r->runs = run;
     log_info("job.running", LOG_STR("job", job->id), LOG_STR("phase", job_phase_names[job->phase]),
@@ -303,7 +287,6 @@ static bool scan_page(struct job_runner *r, struct job_run *run, struct segment 
                       struct error *reterr) {
     const struct job_record *job = &run->record;
     const int64_t *category = NULL;
-    const struct job_cursor *until = NULL;
     if (job->type == JOB_REPAIR) {
         repair_page(r, run, segment, ret_last);
         return buf_ok(&segment->marks) || error_nomem(reterr);
@@ -314,13 +297,11 @@ static bool scan_page(struct job_runner *r, struct job_run *run, struct segment 
             return true;
         }
         category = &job->categories[run->ahead.category];
-        if (job->until.id_len > 0 && run->ahead.category + 1 == job->category_count)
-            until = &job->until;
     }
     if (job->type == JOB_SCAN && run->ahead.id_len == 0 && !mark_letters(r, segment, reterr))
         return false;
-    if (!job_scan_products(r->client, r->conf->options->mongo.database, category, until, job->after, page_size(r, run),
-                           &run->ahead, segment, ret_last, reterr))
+    if (!job_scan_products(r->client, r->conf->options->mongo.database, category, job->after, page_size(r, run), &run->ahead,
+                           segment, ret_last, reterr))
         return false;
     if (*ret_last && category) {
         run->ahead = (struct job_cursor){.category = run->ahead.category + 1};
@@ -430,6 +411,31 @@ static bool recount(struct job_runner *r, struct job_run *run, bool *busy, struc
     return ok && last ? recounted(r, run, reterr) : ok;
 }
 
+/* -- fan-outs begin -- */
+
+static bool is_in_the_way(const struct job_run *run, const struct job_run *other) {
+    return other != run && !other->gone && other->record.begun && !other->produced && !other->record.paused &&
+           jobs_covers(&run->record, &other->record);
+}
+
+/* One that is begun is no longer superseded: what it covers is worth a second way through only when the first is over. */
+static bool begin(struct job_runner *r, struct job_run *run, struct error *reterr) {
+    for (const struct job_run *other = r->runs; other; other = other->next)
+        if (is_in_the_way(run, other))
+            return true;
+    run->record.total = job_scan_estimate(r->client, r->conf->options->mongo.database, run->record.categories,
+                                          run->record.category_count);
+    run->started_at = run->said_at = clock_now_usec();
+    run->record.begun = true;
+    bool ok = job_run_save(r, run, reterr);
+    run->record.begun = ok;
+    return ok;
+}
+
+static bool has_begun(const struct job_run *run) {
+    return run->record.type != JOB_FANOUT || run->record.begun;
+}
+
 /* -- the thread -- */
 
 static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct error *reterr) {
@@ -444,6 +450,10 @@ static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct e
     if (run->record.state == JOB_WAITING && !job_is_reindex(&run->record))
         return recount(r, run, busy, reterr);
     if (run->record.state != JOB_RUNNING || run->record.paused)
+        return true;
+    if (!has_begun(run) && !begin(r, run, reterr))
+        return false;
+    if (run->gone || !has_begun(run))
         return true;
     job_report_say(r, run);
     if (job_is_reindex(&run->record) && !job_reindex_ready(r, run, busy, reterr))

@@ -42,7 +42,7 @@ static bool at_end(const struct job_cursor *cursor) {
 }
 
 static void build_page(bson_t *command, const int64_t *category, const struct job_cursor *cursor,
-                       const struct job_cursor *until, int64_t limit, uint64_t after) {
+                       int64_t limit, uint64_t after) {
     bson_t filter, id;
     BSON_APPEND_UTF8(command, "find", STATE_PRODUCTS);
     BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
@@ -50,8 +50,6 @@ static void build_page(bson_t *command, const int64_t *category, const struct jo
         BSON_APPEND_INT64(&filter, "categories", *category);
     BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &id);
     append_after(&id, cursor);
-    if (until)
-        bson_append_utf8(&id, "$lte", -1, until->id, until->id_len);
     bson_append_document_end(&filter, &id);
     bson_append_document_end(command, &filter);
     BCON_APPEND(command, "sort", "{", "_id", BCON_INT32(1), "}", "projection", "{", "_id", BCON_INT32(1), "}");
@@ -69,10 +67,10 @@ static void cursor_set(struct job_cursor *cursor, const char *id, size_t len) {
 }
 
 bool job_scan_products(mongoc_client_t *client, const char *database, const int64_t *category,
-                       const struct job_cursor *until, uint64_t after, int64_t limit, struct job_cursor *cursor, struct segment *segment, bool *ret_last,
-                       struct error *reterr) {
+                       uint64_t after, int64_t limit, struct job_cursor *cursor, struct segment *segment,
+                       bool *ret_last, struct error *reterr) {
     bson_t command = BSON_INITIALIZER, reply;
-    build_page(&command, category, cursor, until, limit, after);
+    build_page(&command, category, cursor, limit, after);
     bool ok = state_command(client, database, &command, "scan products", &reply, reterr);
     bson_destroy(&command);
     bson_iter_t at, batch, each, id;

@@ -5,12 +5,11 @@
 #include "projector/engine/mark.h"
 #include "projector/jobs/jobs.h"
 
-/* Adds the next ids of all products (category NULL) or of one category's after `cursor`, not after the id of `until`
- * (NULL: to the end), in the order of their ids, read after cluster time `after`; moves the cursor. *ret_last: there are no more. The segment's cluster time
- * is set. */
+/* Adds the next ids of all products (category NULL) or of one category's after `cursor`, in the order of their ids, read
+ * after cluster time `after`; moves the cursor. *ret_last: there are no more. The segment's cluster time is set. */
 bool job_scan_products(mongoc_client_t *client, const char *database, const int64_t *category,
-                       const struct job_cursor *until, uint64_t after, int64_t limit, struct job_cursor *cursor, struct segment *segment, bool *ret_last,
-                       struct error *reterr);
+                       uint64_t after, int64_t limit, struct job_cursor *cursor, struct segment *segment,
+                       bool *ret_last, struct error *reterr);
 /* Ids that the index has after `cursor` and the source has not are added; *ret_seen counts all of the page. */
 bool job_scan_orphans(mongoc_client_t *client, const char *database, const struct es_conf *es, const char *index,
                       uint64_t after, int64_t limit, struct job_cursor *cursor, struct segment *segment,

@@ -111,7 +111,7 @@ static bool read_record(const bson_t *doc, struct job_record *job) {
     read_wishes(doc, job);
     job->cursor.category = (uint32_t)state_i64(doc, "cursor.category");
     read_place(doc, "cursor.id", &job->cursor);
-    read_place(doc, "until", &job->until);
+    job->begun = state_bool(doc, "begun");
     return read_categories(doc, job) && read_ids(doc, job);
 }
 
@@ -194,13 +194,8 @@ bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, co
     }
     if (job->error[0])
         BSON_APPEND_UTF8(&set, "error", job->error);
-    if (job->rotated) {
-        bson_t list;
-        BSON_APPEND_ARRAY_BEGIN(&set, "categories", &list);
-        append_numbers(&list, job->categories, job->category_count);
-        bson_append_array_end(&set, &list);
-        bson_append_utf8(&set, "until", -1, job->until.id, job->until.id_len);
-    }
+    if (job->begun)
+        BSON_APPEND_BOOL(&set, "begun", true);
     bson_append_document_end(&update, &set);
     if (job->state == JOB_DONE || job->state == JOB_FAILED || job->state == JOB_CANCELLED)
         BCON_APPEND(&update, "$currentDate", "{", "updated_at", BCON_BOOL(true), "finished_at", BCON_BOOL(true), "}");
@@ -233,33 +228,15 @@ bool jobs_covers(const struct job_record *job, const struct job_record *other) {
     return true;
 }
 
-bool jobs_follow(struct job_record *next, const struct job_record *before, const struct job_cursor *at) {
-    if (at->category >= before->category_count || !jobs_covers(next, before))
-        return false;
-    size_t count = next->category_count, first = place_of(next, before->categories[at->category]);
-    int64_t *list = malloc((count + 1) * sizeof(*list));
-    if (!list)
-        return false;
-    for (size_t i = 0; i <= count; i++)
-        list[i] = next->categories[(first + i) % count];
-    free(next->categories);
-    next->categories = list;
-    next->cursor = next->until = stored_place(at);
-    next->category_count = count + (next->until.id_len > 0); /* the rest of the first one comes last */
-    next->cursor.category = next->until.category = 0;
-    next->rotated = true;
-    return true;
-}
-
 static bool supersede_covered(mongoc_client_t *client, const char *database, uint64_t epoch, const char *id,
                               const bson_t *categories, struct error *reterr) {
     bson_t query = BSON_INITIALIZER;
     BSON_APPEND_UTF8(&query, "type", "fanout");
     BCON_APPEND(&query, "_id", "{", "$ne", BCON_UTF8(id), "}", "epoch", BCON_INT64((int64_t)epoch), "state", "{", "$in",
-                "[", "running", "waiting", "]", "}", "categories", "{", "$not", "{", "$elemMatch", "{", "$nin",
+                "[", "running", "waiting", "]", "}", "begun", "{", "$ne", BCON_BOOL(true), "}", "categories", "{", "$not", "{", "$elemMatch", "{", "$nin",
                 BCON_ARRAY(categories), "}", "}", "}");
-    bson_t *update = BCON_NEW("$set", "{", "state", "superseded", "}", "$currentDate", "{", "finished_at",
-                              BCON_BOOL(true), "}");
+    bson_t *update = BCON_NEW("$set", "{", "state", "superseded", "superseded_by", BCON_UTF8(id), "}", "$currentDate", "{",
+                              "finished_at", BCON_BOOL(true), "}");
     mongoc_collection_t *c = mongoc_client_get_collection(client, database, STATE_JOBS);
     bson_error_t error;
     bool ok = mongoc_collection_update_many(c, &query, update, NULL, NULL, &error);

@@ -4,16 +4,17 @@
  * projector_jobs: {_id, type: scan | fanout | repair | reindex | rollback, state: running | waiting | done | superseded |
  *   failed | cancelled, phase: mark | count | sweep | create | verify | swap,
  *   epoch, reason, sweep, after (cluster time), revision, categories: [ids], ids: [product ids],
- *   cursor: {category, id}, until, done, total, orphans, error, created_at, updated_at, finished_at,
+ *   cursor: {category, id}, begun, superseded_by, done, total, orphans, error, created_at, updated_at, finished_at,
  *   index, before, owes_scan, mapping: {name, text}, no_swap, keep_index, force,
  *   confirmed, paused, cancel, throttle: what somebody asks for; the owner reads them once a second}
  *
  * scan:   phase mark walks all products; then, if sweep, phase count walks the index for documents that the source
  *         has not, and phase sweep marks them. More than half of the index: the job waits until it is confirmed.
  * fanout: phase mark walks the products of its categories (a subtree, resolved when the job was made), category by
- *         category: cursor.category is the place in `categories`. One that follows a superseded one begins where that
- *         one was and ends there too: its list begins with that category and has it once more at the end, `until` the
- *         product where it began. So changes that come faster than a job runs let every product have its turn.
+ *         category: cursor.category is the place in `categories`. One that has not begun is superseded by a newer one
+ *         that covers it; one that has goes on to its end, and the newer one begins then. So changes that come faster
+ *         than a job runs are coalesced, and each job is over after a bounded time all the same, or the one that is
+ *         superseded_by points to: whoever waits for a change (verify_barrier.h) does not wait for ever.
  * repair: phase mark marks `ids`, to be written whatever their hash says: cursor.category is the place in `ids`. Anybody
  *         may insert one, with epoch 0; the owner adopts it.
  * reindex, rollback: job_reindex.h.
@@ -47,8 +48,7 @@ struct job_record {
     char *ids; /* repair: each a byte of length and so many bytes */
     size_t ids_bytes;
     struct job_cursor cursor;
-    struct job_cursor until; /* fan-out: its id is the last product of the last category; "" all of them */
-    bool rotated;            /* fan-out: it begins where another one was */
+    bool begun; /* fan-out: stored before its first mark is out; it is not superseded any more */
     int64_t done, total, orphans;
     char index[256];  /* reindex, rollback: the one that shall serve; "" not chosen yet */
     char before[256]; /* the one that serves until the swap; "" it is not at the swap yet */
@@ -73,11 +73,8 @@ bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, co
                struct error *reterr);
 /* Both are fan-outs, and all of the other one's categories are among this one's. */
 bool jobs_covers(const struct job_record *job, const struct job_record *other);
-/* Lets a fan-out that has not begun go on from where another one, whose categories it covers, has been read to. False:
- * that one was at its end, or there is no memory; it begins at its beginning then. */
-bool jobs_follow(struct job_record *next, const struct job_record *before, const struct job_cursor *at);
-/* A fan-out over these categories. An active fan-out whose categories are all among them is superseded: the new
- * one covers it. `key` (of the queue row that asks for it) makes a repetition harmless. */
+/* A fan-out over these categories. An active fan-out that has not begun and whose categories are all among them is
+ * superseded: the new one covers it. `key` (of the queue row that asks for it) makes a repetition harmless. */
 bool jobs_upsert_fanout(mongoc_client_t *client, const char *database, uint64_t epoch, const char *key,
                         uint64_t revision, const int64_t *categories, size_t count, struct error *reterr);
 /* Lets a waiting job go on. NOT_FOUND: no such waiting job. */

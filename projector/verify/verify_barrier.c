@@ -93,9 +93,19 @@ static bool is_running(const char *state) {
     return state && strcmp(state, "running") == 0;
 }
 
-/* The jobs of `query`; those that run are listed in b->jobs anew. */
+static void say_job(struct verify_barrier *b, const bson_t *job, const char *id) {
+    int64_t total = state_i64(job, "total");
+    if (state_bool(job, "paused"))
+        snprintf(b->why, sizeof(b->why), "the job %.60s is paused", id);
+    else if (total == 0)
+        snprintf(b->why, sizeof(b->why), "the job %.60s has not begun", id);
+    else
+        snprintf(b->why, sizeof(b->why), "the job %.60s is at %" PRId64 " of %" PRId64, id, state_i64(job, "done"), total);
+}
+
+/* The jobs of `query`; those that run, and those that came in the place of others, are listed in b->jobs anew. */
 static bool list_jobs(struct verify_barrier *b, mongoc_client_t *client, const char *database, const bson_t *query,
-                      bool *ret_superseded, struct error *reterr) {
+                      struct error *reterr) {
     mongoc_collection_t *c = mongoc_client_get_collection(client, database, STATE_JOBS);
     bson_t *opts = BCON_NEW("readConcern", "{", "level", "majority", "}");
     mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(c, query, opts, NULL);
@@ -104,20 +114,19 @@ static bool list_jobs(struct verify_barrier *b, mongoc_client_t *client, const c
     bson_error_t error;
     uint32_t n = 0;
     b->progress = 0;
-    *ret_superseded = false;
     while (mongoc_cursor_next(cursor, &doc)) {
         const char *id = state_string(doc, "_id"), *state = state_string(doc, "state");
-        if (state && strcmp(state, "superseded") == 0)
-            *ret_superseded = true;
-        if (!id || !is_running(state))
+        bool superseded = state && strcmp(state, "superseded") == 0;
+        if (superseded)
+            id = state_string(doc, "superseded_by");
+        if (!id || (!superseded && !is_running(state)))
             continue;
         char scratch[16];
         const char *key;
         size_t len = bson_uint32_to_string(n++, &key, scratch, sizeof(scratch));
         bson_append_utf8(running, key, (int)len, id, -1);
         b->progress = hash_combine(b->progress, (uint64_t)state_i64(doc, "done") + 1);
-        snprintf(b->why, sizeof(b->why), "the job %.60s is at %" PRId64 " of %" PRId64, id, state_i64(doc, "done"),
-                 state_i64(doc, "total"));
+        say_job(b, doc, id);
     }
     bool failed = mongoc_cursor_error(cursor, &error);
     mongoc_cursor_destroy(cursor);
@@ -130,15 +139,12 @@ static bool list_jobs(struct verify_barrier *b, mongoc_client_t *client, const c
 
 static bool ask_jobs(struct verify_barrier *b, mongoc_client_t *client, const char *database, bool first, bool *ret,
                      struct error *reterr) {
-    bool superseded = false;
     bson_t *query = first ? BCON_NEW("state", "running", "type", "{", "$in", "[", "scan", "fanout", "]", "}")
                           : BCON_NEW("_id", "{", "$in", BCON_ARRAY(b->jobs), "}");
-    bool ok = list_jobs(b, client, database, query, &superseded, reterr);
+    bool ok = list_jobs(b, client, database, query, reterr);
     bson_destroy(query);
     if (!ok)
         return false;
-    if (superseded)
-        return ask_jobs(b, client, database, true, ret, reterr);
     *ret = bson_count_keys(b->jobs) == 0;
     return true;
 }
