@@ -84,19 +84,29 @@ bool buf_append_char(struct buf *b, char c) {
     return true;
 }
 
+static unsigned count_digits(uint64_t v) {
+    unsigned n = 1;
+    for (; v >= 10000; v /= 10000)
+        n += 4;
+    return n + (v >= 10) + (v >= 100) + (v >= 1000);
+}
+
 bool buf_append_u64(struct buf *b, uint64_t v) {
     static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
                                 "4950515253545556575859606162636465666768697071727374757677787980818283848586878889909192939495969798"
                                 "99";
-    char digits[20];
-    size_t at = sizeof(digits);
+    unsigned n = count_digits(v);
+    if (!buf_reserve(b, n))
+        return false;
+    char *at = b->data + (b->len += n);
+    *at = '\0';
     for (; v >= 100; v /= 100)
-        memcpy(digits + (at -= 2), pairs + v % 100 * 2, 2);
+        memcpy(at -= 2, pairs + v % 100 * 2, 2);
     if (v >= 10)
-        memcpy(digits + (at -= 2), pairs + v * 2, 2);
+        memcpy(at - 2, pairs + v * 2, 2);
     else
-        digits[--at] = (char)('0' + v);
-    return buf_append(b, digits + at, sizeof(digits) - at);
+        at[-1] = (char)('0' + v);
+    return true;
 }
 
 bool buf_append_i64(struct buf *b, int64_t v) {

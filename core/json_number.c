@@ -87,8 +87,24 @@ static uint64_t decimal_digits(const struct decimal *d) {
     return v;
 }
 
+/* Up to 18 digits and nothing else, which is what most numbers are. */
+static bool plain_int64(struct slice text, int64_t *ret) {
+    if (text.len == 0 || text.len > 18 || (text.data[0] == '0' && text.len > 1))
+        return false;
+    int64_t v = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_digit(text.data[i]))
+            return false;
+        v = v * 10 + (text.data[i] - '0');
+    }
+    *ret = v;
+    return true;
+}
+
 bool json_text_int64(struct slice text, int64_t *ret) {
     struct decimal d;
+    if (plain_int64(text, ret))
+        return true;
     if (!scan_decimal(text, &d))
         return false;
     if (d.count == 0) {

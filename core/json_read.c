@@ -216,8 +216,9 @@ struct json *json_parse(struct arena *arena, const char *text, size_t len, const
 const struct json *json_get_slice(const struct json *v, struct slice key) {
     if (!json_is(v, JSON_OBJECT))
         return NULL;
+    char first = key.len ? key.data[0] : '\0';
     for (const struct json *m = v->child; m; m = m->next)
-        if (slice_eq(m->key, key))
+        if (m->key.len == key.len && (key.len == 0 || (m->key.data[0] == first && memcmp(m->key.data, key.data, key.len) == 0)))
             return m;
     return NULL;
 }

@@ -92,33 +92,43 @@ void json_write_array_end(struct json_write *w) {
     close_container(w, ']', false);
 }
 
-/* Bytes that cannot stand in a JSON string as they are (RFC 8259 section 7). */
-static inline bool needs_escape(unsigned char c) {
-    return c < 0x20 || c == '"' || c == '\\';
-}
-
-static inline uint64_t load_word(const char *s) {
-    uint64_t w;
-    memcpy(&w, s, sizeof(w));
-    return w;
-}
-
-/* Copies s if it is plain ASCII; the last word overlaps the one before. */
-static inline bool copy_plain(char *to, const char *s, size_t len) {
-    if (len < sizeof(uint64_t)) {
-        for (size_t i = 0; i < len; i++) {
-            if (needs_escape((unsigned char)s[i]) || (unsigned char)s[i] >= 0x80)
-                return false;
-            to[i] = s[i];
-        }
-        return true;
+/* Copies s, which is shorter than a block, if it is plain ASCII; its two halves may overlap. */
+static inline bool copy_plain_short(char *to, const char *s, size_t len) {
+    if (len >= 8) {
+        uint64_t first, last;
+        memcpy(&first, s, 8);
+        memcpy(&last, s + len - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + len - 8, &last, 8);
+        return json_escape_plain_pair(first, last);
     }
-    size_t last = len - sizeof(uint64_t);
-    for (size_t i = 0;; i = i + sizeof(uint64_t) < last ? i + sizeof(uint64_t) : last) {
-        uint64_t w = load_word(s + i);
-        if (json_escape_odd_marks(w))
+    if (len >= 4) {
+        uint32_t first, last;
+        memcpy(&first, s, 4);
+        memcpy(&last, s + len - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + len - 4, &last, 4);
+        uint64_t w = first | (uint64_t)last << 32;
+        return json_escape_plain_pair(w, w);
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (json_escape_needed((unsigned char)s[i]) || (unsigned char)s[i] >= 0x80)
             return false;
-        memcpy(to + i, &w, sizeof(w));
+        to[i] = s[i];
+    }
+    return true;
+}
+
+/* Copies s if it is plain ASCII; the last block overlaps the one before. */
+static inline bool copy_plain(char *to, const char *s, size_t len) {
+    if (len < JSON_ESCAPE_BLOCK)
+        return copy_plain_short(to, s, len);
+    size_t last = len - JSON_ESCAPE_BLOCK;
+    for (size_t i = 0;; i = i + JSON_ESCAPE_BLOCK < last ? i + JSON_ESCAPE_BLOCK : last) {
+        json_escape_block b = json_escape_load(s + i);
+        if (json_escape_found(b) | json_escape_high(b))
+            return false;
+        memcpy(to + i, s + i, JSON_ESCAPE_BLOCK);
         if (i == last)
             return true;
     }
@@ -138,29 +148,24 @@ static size_t put_escape(char *to, unsigned char c) {
 
 /* Appends s, for which there is room already, escaped; keeps room for tail more bytes. */
 static bool append_escaped(struct buf *out, const char *s, size_t len, size_t tail) {
+    const char *end = s + len;
+    json_escape_bits high = 0;
     if (!utf8_valid(s, len))
         return false;
-    for (size_t i = 0; i < len;) {
-        uint64_t w;
-        if (len - i >= sizeof(w) && json_escape_marks(w = load_word(s + i)) == 0) {
-            memcpy(out->data + out->len, &w, sizeof(w));
-            out->len += sizeof(w);
-            i += sizeof(w);
-            continue;
-        }
-        unsigned char c = (unsigned char)s[i++];
-        if (!needs_escape(c)) {
-            out->data[out->len++] = (char)c;
-            continue;
-        }
+    for (;;) {
+        const char *stop = json_escape_skip(s, end, &high);
+        memcpy(out->data + out->len, s, (size_t)(stop - s));
+        out->len += (size_t)(stop - s);
+        if (stop == end)
+            return true;
         char escape[6];
-        size_t n = put_escape(escape, c);
-        if (!buf_reserve(out, n + (len - i) + tail))
+        size_t n = put_escape(escape, (unsigned char)*stop);
+        s = stop + 1;
+        if (!buf_reserve(out, n + (size_t)(end - s) + tail))
             return false;
         memcpy(out->data + out->len, escape, n);
         out->len += n;
     }
-    return true;
 }
 
 /* [,]"s"[:] with one look at the room. */

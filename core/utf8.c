@@ -27,30 +27,38 @@ static size_t sequence(const unsigned char *s, size_t len) {
     return n;
 }
 
-bool utf8_valid(const char *s, size_t len) {
-    const unsigned char *p = (const unsigned char *)s;
-    size_t i = 0;
-    while (i < len) {
+/* The first byte that is not ASCII, or end. */
+static const unsigned char *skip_ascii(const unsigned char *p, const unsigned char *end) {
+    for (; (size_t)(end - p) >= sizeof(uint64_t); p += sizeof(uint64_t)) {
         uint64_t word;
-        if (len - i >= sizeof(word)) {
-            memcpy(&word, p + i, sizeof(word));
-            if (!(word & 0x8080808080808080u)) {
-                i += sizeof(word);
-                continue;
-            }
-        }
-        size_t n = sequence(p + i, len - i);
-        if (n == 0)
-            return false;
-        i += n;
-        /* Text in one script has its multi-byte characters in a row: no word test between them. */
-        while (n > 1 && i < len && p[i] >= 0x80) {
-            n = sequence(p + i, len - i);
+        memcpy(&word, p, sizeof(word));
+        if (word & 0x8080808080808080u)
+            break;
+    }
+    while (p < end && *p < 0x80)
+        p++;
+    return p;
+}
+
+/* Do four bytes begin with a character of three? So most of Korean, Japanese and Chinese text. An E0 before 80..9F is
+ * overlong, an ED before A0..BF half a pair of surrogates. */
+static bool begins_with_three(const unsigned char *p) {
+    uint32_t w = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24, edge = w & 0x200F;
+    return (w & 0xC0C0F0) == 0x8080E0 && edge != 0 && edge != 0x200D;
+}
+
+bool utf8_valid(const char *s, size_t len) {
+    const unsigned char *p = (const unsigned char *)s, *end = p + len;
+    if (len == 0)
+        return true;
+    while ((p = skip_ascii(p, end)) < end)
+        /* Text in one script has its multi-byte characters in a row. */
+        while (p < end && *p >= 0x80) {
+            size_t left = (size_t)(end - p), n = left >= 4 && begins_with_three(p) ? 3 : sequence(p, left);
             if (n == 0)
                 return false;
-            i += n;
+            p += n;
         }
-    }
     return true;
 }
 

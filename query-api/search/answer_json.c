@@ -1,74 +1,55 @@
 #include "core/json_escape.h"
 #include "core/utf8.h"
 #include "query-api/search/answer_json.h"
-#include <stdio.h>
 
 enum { BLOCK_NODES = 64, DEPTH_LIMIT = 128 };
 
+/* An array or object that is still open. */
 struct frame {
     struct json *container;
     struct json **tail;
+    char close;
 };
 
 struct reader {
     struct arena *arena;
-    char *p, *text, *end;
+    char *text, *end;
     struct json *nodes; /* of the block at hand */
     unsigned nodes_left;
-    unsigned depth, depth_max;
-    struct frame frames[DEPTH_LIMIT];
+    unsigned depth_max;
     struct error *reterr;
 };
 
-static bool bad(struct reader *r, const char *what) {
-    return error_set(r->reterr, ERROR_INVALID, "JSON byte %zu: %s", (size_t)(r->p - r->text), what);
+/* What reads a part of the text returns where it ends, or NULL after a failure. */
+static char *bad(const struct reader *r, const char *p, const char *what) {
+    error_set(r->reterr, ERROR_INVALID, "JSON byte %zu: %s", (size_t)(p - r->text), what);
+    return NULL;
 }
 
-static struct json *new_node(struct reader *r) {
-    if (r->nodes_left == 0) {
-        r->nodes = arena_alloc(r->arena, BLOCK_NODES * sizeof(*r->nodes));
-        if (!r->nodes) {
-            error_nomem(r->reterr);
-            return NULL;
-        }
-        r->nodes_left = BLOCK_NODES;
-    }
+static bool add_nodes(struct reader *r) {
+    r->nodes = arena_alloc(r->arena, BLOCK_NODES * sizeof(*r->nodes));
+    if (!r->nodes)
+        return error_nomem(r->reterr);
+    r->nodes_left = BLOCK_NODES;
+    return true;
+}
+
+static inline struct json *new_node(struct reader *r) {
+    if (r->nodes_left == 0 && !add_nodes(r))
+        return NULL;
     r->nodes_left--;
     struct json *node = r->nodes++;
     *node = (struct json){0};
     return node;
 }
 
-static char *skip_blanks(char *p) {
-    while (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')
+static inline char *skip_blanks(char *p) {
+    while ((unsigned char)*p <= ' ' && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
         p++;
     return p;
 }
 
 /* ---- strings ---- */
-
-static bool plain(unsigned char c) {
-    return c >= 0x20 && c != '"' && c != '\\';
-}
-
-/* Skips eight bytes at a time as long as each of them stands for itself. */
-static char *skip_plain(char *p, const char *end) {
-    for (; end - p >= 8; p += 8) {
-        uint64_t v;
-        memcpy(&v, p, 8);
-        uint64_t marks = json_escape_marks(v);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-        if (marks)
-            return p + __builtin_ctzll(marks) / 8;
-#else
-        if (marks)
-            break;
-#endif
-    }
-    while (plain((unsigned char)*p))
-        p++;
-    return p;
-}
 
 static int hex_digit(char c) {
     if (c >= '0' && c <= '9')
@@ -110,58 +91,71 @@ static char *put_utf8(char *out, uint32_t c) {
 }
 
 /* p stands behind "\u". A pair of surrogates is one character; half a pair is none. */
-static bool read_unicode(struct reader *r, char **out) {
-    int32_t c = hex4(r->p);
+static char *read_unicode(const struct reader *r, char *p, char **out) {
+    int32_t c = hex4(p);
     if (c < 0)
-        return bad(r, "four hexadecimal digits must follow \\u");
-    r->p += 4;
+        return bad(r, p, "four hexadecimal digits must follow \\u");
+    p += 4;
     if (c >= 0xDC00 && c <= 0xDFFF)
-        return bad(r, "half a pair of surrogates");
+        return bad(r, p, "half a pair of surrogates");
     if (c >= 0xD800 && c <= 0xDBFF) {
-        int32_t low = r->p[0] == '\\' && r->p[1] == 'u' ? hex4(r->p + 2) : -1;
+        int32_t low = p[0] == '\\' && p[1] == 'u' ? hex4(p + 2) : -1;
         if (low < 0xDC00 || low > 0xDFFF)
-            return bad(r, "half a pair of surrogates");
+            return bad(r, p, "half a pair of surrogates");
         c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
-        r->p += 6;
+        p += 6;
     }
     *out = put_utf8(*out, (uint32_t)c);
-    return true;
+    return p;
 }
 
 /* p stands on a backslash; what is decoded is never longer than what stood there. */
-static bool read_escape(struct reader *r, char **out) {
+static char *read_escape(const struct reader *r, char *p, char **out) {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    char c = r->p[1];
+    char c = p[1];
     const char *at = c ? strchr(from, c) : NULL;
     if (at) {
         *(*out)++ = to[at - from];
-        r->p += 2;
-        return true;
+        return p + 2;
     }
-    if (c != 'u')
-        return bad(r, "no such escape");
-    r->p += 2;
-    return read_unicode(r, out);
+    return c == 'u' ? read_unicode(r, p + 2, out) : bad(r, p, "no such escape");
 }
 
-/* p stands behind the opening quote, and behind the closing one afterwards. */
-static bool read_string(struct reader *r, struct slice *ret) {
-    char *start = r->p, *out;
-    r->p = out = skip_plain(r->p, r->end);
-    while (*r->p == '\\') {
-        if (!read_escape(r, &out))
-            return false;
-        char *from = r->p;
-        r->p = skip_plain(r->p, r->end);
-        memmove(out, from, (size_t)(r->p - from));
-        out += r->p - from;
+/* A stretch of a string up to what does not stand for itself. Outside of strings nothing but ASCII is JSON. */
+static inline char *read_plain(const struct reader *r, char *p) {
+    json_escape_bits high = 0;
+    char *stop = p + (json_escape_skip(p, r->end, &high) - p);
+    if (high && !utf8_valid(p, (size_t)(stop - p)))
+        return bad(r, p, "the text is not valid UTF-8");
+    return stop;
+}
+
+/* p stands on the first backslash of the string that begins at start. */
+static char *read_escaped(const struct reader *r, char *start, char *p, struct slice *ret) {
+    char *out = p;
+    while (*p == '\\') {
+        char *from = read_escape(r, p, &out);
+        p = from ? read_plain(r, from) : NULL;
+        if (!p)
+            return NULL;
+        memmove(out, from, (size_t)(p - from));
+        out += p - from;
     }
-    if (*r->p != '"')
-        return bad(r, "a string does not end, or holds a control character");
-    r->p++;
+    if (*p != '"')
+        return bad(r, p, "a string does not end, or holds a control character");
     *out = '\0';
     *ret = (struct slice){start, (size_t)(out - start)};
-    return true;
+    return p + 1;
+}
+
+/* start is behind the opening quote. */
+static inline char *read_string(const struct reader *r, char *start, struct slice *ret) {
+    char *p = read_plain(r, start);
+    if (!p || *p != '"')
+        return p ? read_escaped(r, start, p, ret) : NULL;
+    *p = '\0';
+    *ret = (struct slice){start, (size_t)(p - start)};
+    return p + 1;
 }
 
 /* ---- the other values ---- */
@@ -173,8 +167,8 @@ static char *skip_digits(char *p) {
 }
 
 /* -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)? ; the NUL behind it is set once what stands there has been read. */
-static bool read_number(struct reader *r, struct json *node) {
-    char *p = r->p, *start;
+static inline char *read_number(const struct reader *r, char *p, struct json *node) {
+    char *begin = p, *start;
     if (*p == '-')
         p++;
     start = p;
@@ -192,119 +186,104 @@ static bool read_number(struct reader *r, struct json *node) {
         ok = p > start;
     }
     if (!ok)
-        return bad(r, "no value");
+        return bad(r, begin, "no value");
     node->type = JSON_NUMBER;
-    node->text = (struct slice){r->p, (size_t)(p - r->p)};
-    r->p = p;
+    node->text = (struct slice){begin, (size_t)(p - begin)};
     if (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t')
-        *r->p++ = '\0';
-    return true;
+        *p++ = '\0';
+    return p;
 }
 
-static bool read_word(struct reader *r, const char *word, size_t len) {
-    if ((size_t)(r->end - r->p) < len || memcmp(r->p, word, len) != 0)
-        return bad(r, "no value");
-    r->p += len;
-    return true;
+static char *read_word(const struct reader *r, char *p, const char *word, size_t len) {
+    if ((size_t)(r->end - p) < len || memcmp(p, word, len) != 0)
+        return bad(r, p, "no value");
+    return p + len;
 }
 
-static bool open_container(struct reader *r, struct json *node, enum json_type type) {
-    if (r->depth == r->depth_max)
-        return bad(r, "too many arrays and objects inside each other");
-    node->type = type;
-    r->p++;
-    r->frames[r->depth++] = (struct frame){node, &node->child};
-    return true;
-}
-
-static bool read_value(struct reader *r, struct json *node) {
-    switch (*r->p) {
-    case '{':
-        return open_container(r, node, JSON_OBJECT);
-    case '[':
-        return open_container(r, node, JSON_ARRAY);
+/* Anything but an array or object. */
+static inline char *read_scalar(const struct reader *r, char *p, struct json *node) {
+    switch (*p) {
     case '"':
         node->type = JSON_STRING;
-        r->p++;
-        return read_string(r, &node->text);
+        return read_string(r, p + 1, &node->text);
     case 't':
         node->type = JSON_BOOL;
         node->boolean = true;
-        return read_word(r, "true", 4);
+        return read_word(r, p, "true", 4);
     case 'f':
         node->type = JSON_BOOL;
-        return read_word(r, "false", 5);
+        return read_word(r, p, "false", 5);
     case 'n':
         node->type = JSON_NULL;
-        return read_word(r, "null", 4);
+        return read_word(r, p, "null", 4);
     default:
-        return read_number(r, node);
+        return read_number(r, p, node);
     }
 }
 
-/* A member or element of the innermost container. */
-static bool read_item(struct reader *r) {
-    struct frame *frame = &r->frames[r->depth - 1];
-    struct json *node = new_node(r);
-    if (!node)
-        return false;
-    if (frame->container->type == JSON_OBJECT) {
-        if (*r->p != '"')
-            return bad(r, "a key must stand here");
-        r->p++;
-        if (!read_string(r, &node->key))
-            return false;
-        r->p = skip_blanks(r->p);
-        if (*r->p != ':')
-            return bad(r, "a colon must follow the key");
-        r->p = skip_blanks(r->p + 1);
-    }
-    *frame->tail = node;
-    frame->tail = &node->next;
-    frame->container->count++;
-    return read_value(r, node);
+/* Up to the value behind it. */
+static inline char *read_key(const struct reader *r, char *p, struct slice *ret) {
+    if (*p != '"')
+        return bad(r, p, "a key must stand here");
+    p = read_string(r, p + 1, ret);
+    if (p && *p != ':')
+        p = skip_blanks(p);
+    if (p && *p != ':')
+        return bad(r, p, "a colon must follow the key");
+    return p ? skip_blanks(p + 1) : NULL;
 }
 
-/* Between two values. The byte that is used up may end a number: it becomes its NUL. */
-static bool read_rest(struct reader *r) {
-    while (r->depth) {
-        const struct json *container = r->frames[r->depth - 1].container;
-        char close = container->type == JSON_OBJECT ? '}' : ']';
-        r->p = skip_blanks(r->p);
-        if (*r->p == close) {
-            *r->p++ = '\0';
-            r->depth--;
-            continue;
+/* The comma between two values. The byte that is used up may end a number: it becomes its NUL. */
+static inline char *read_comma(const struct reader *r, char *p) {
+    if (*p != ',')
+        return bad(r, p, "a comma or the end of the list must stand here");
+    *p = '\0';
+    return skip_blanks(p + 1);
+}
+
+static inline struct frame frame_of(struct json *container, char open) {
+    container->type = open == '{' ? JSON_OBJECT : JSON_ARRAY;
+    return (struct frame){container, &container->child, open == '{' ? '}' : ']'};
+}
+
+/* The value at p and all that is in it. */
+static char *read_tree(struct reader *r, char *p, struct json *node) {
+    struct frame at = {0}, outer[DEPTH_LIMIT];
+    unsigned depth = 0;
+    for (;;) {
+        if (*p != '{' && *p != '[') {
+            p = read_scalar(r, p, node);
+        } else {
+            if (depth == r->depth_max)
+                return bad(r, p, "too many arrays and objects inside each other");
+            outer[depth++] = at;
+            at = frame_of(node, *p++);
         }
-        if (container->count) {
-            if (*r->p != ',')
-                return bad(r, "a comma or the end of the list must stand here");
-            *r->p++ = '\0';
-            r->p = skip_blanks(r->p);
-        }
-        if (!read_item(r))
-            return false;
+        for (; p && depth && *(p = skip_blanks(p)) == at.close; at = outer[--depth])
+            *p++ = '\0'; /* as a comma does */
+        if (!p || depth == 0)
+            return p;
+        if (at.container->count++ && !(p = read_comma(r, p)))
+            return NULL;
+        node = new_node(r);
+        if (!node || (at.close == '}' && !(p = read_key(r, p, &node->key))))
+            return NULL;
+        *at.tail = node;
+        at.tail = &node->next;
     }
-    return true;
 }
 
 const struct json *answer_json_parse(struct arena *arena, char *text, size_t len, unsigned depth_max,
                                      struct error *reterr) {
-    struct reader r = {.arena = arena, .p = text, .text = text, .end = text + len, .reterr = reterr};
+    struct reader r = {.arena = arena, .text = text, .end = text + len, .reterr = reterr};
     r.depth_max = depth_max < DEPTH_LIMIT ? depth_max : DEPTH_LIMIT;
-    if (!utf8_valid(text, len)) {
-        error_set(reterr, ERROR_INVALID, "the JSON text is not valid UTF-8");
-        return NULL;
-    }
     struct json *root = new_node(&r);
-    if (!root)
+    char *p = root ? read_tree(&r, skip_blanks(text), root) : NULL;
+    if (!p)
         return NULL;
-    r.p = skip_blanks(r.p);
-    if (!read_value(&r, root) || !read_rest(&r))
-        return NULL;
-    r.p = skip_blanks(r.p);
-    if (r.p != r.end) {
-        bad(&r, "something follows the value");
+    p = skip_blanks(p);
+    if (p != r.end) {
+        bad(&r, p, "something follows the value");
         return NULL;
     }
     return root;

@@ -1,5 +1,6 @@
 #include "tests/unit/test.h"
 #include "core/buf.h"
+#include <stdio.h>
 
 static void test_appends(void **state) {
     (void)state;
@@ -34,6 +35,24 @@ static void test_numbers(void **state) {
     _cleanup_(buf_done) struct buf b = BUF_INIT(64);
     assert_true(buf_append_u64(&b, UINT64_MAX));
     assert_string_equal(b.data, "18446744073709551615");
+}
+
+/* Around every power of ten, into exactly the room that they need; a byte less is too little. */
+static void test_numbers_of_every_length(void **state) {
+    (void)state;
+    uint64_t power = 1;
+    for (int digits = 1; digits <= 20; digits++, power *= 10)
+        for (uint64_t v = power - 1; v <= power + 1; v++) {
+            char want[24];
+            int n = snprintf(want, sizeof(want), "x%llu", (unsigned long long)v);
+            _cleanup_(buf_done) struct buf exact = BUF_INIT((size_t)n), small = BUF_INIT((size_t)n - 1);
+            assert_true(buf_append_char(&exact, 'x') && buf_append_u64(&exact, v));
+            assert_string_equal(exact.data, want);
+            assert_int_equal(exact.len, n);
+            assert_true(buf_append_char(&small, 'x'));
+            assert_false(buf_append_u64(&small, v));
+            assert_false(buf_ok(&small));
+        }
 }
 
 /* Exactly max fits, one more does not; a failure stays until the reset. */
@@ -131,6 +150,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_appends),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_numbers_of_every_length),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_printf_grows),
         cmocka_unit_test(test_reserve_keeps_pointer),

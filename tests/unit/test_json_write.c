@@ -70,36 +70,42 @@ static void test_strings(void **state) {
     }
 }
 
-/* Every byte at every place of a word, alone in ASCII and behind a letter outside it, against the rule written down the
- * simple way. */
-static void check_byte_at(const char *before, unsigned char c, size_t at) {
+enum { LONGEST = 40 };
+
+/* A byte at a place of a text of that length, against the rule written down the simple way. */
+static void check_byte_at(const char *before, unsigned char c, size_t at, size_t len) {
     static const char *const names[32] = {[8] = "\\b", [9] = "\\t", [10] = "\\n", [12] = "\\f", [13] = "\\r"};
-    char rest[20], s[32], want[64], escaped[8] = {(char)c};
-    memset(rest, 'x', sizeof(rest));
-    rest[at] = (char)c;
+    static const char x[LONGEST + 1] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    char want[2 * LONGEST + 24], escaped[8] = {(char)c};
     size_t n = strlen(before);
+    _cleanup_(freep) char *s = malloc(n + len);
+    assert_non_null(s);
     memcpy(s, before, n);
-    memcpy(s + n, rest, sizeof(rest));
+    memcpy(s + n, x, len);
+    s[n + at] = (char)c;
     if (c < 32 && names[c])
         snprintf(escaped, sizeof(escaped), "%s", names[c]);
     else if (c < 32)
         snprintf(escaped, sizeof(escaped), "\\u%04x", (unsigned)c);
     else if (c == '"' || c == '\\')
         snprintf(escaped, sizeof(escaped), "\\%c", c);
-    snprintf(want, sizeof(want), "\"%s%.*s%s%.*s\"", before, (int)at, "xxxxxxxxxxxxxxxxxxxx", escaped, (int)(19 - at),
-             "xxxxxxxxxxxxxxxxxxxx");
+    snprintf(want, sizeof(want), "\"%s%.*s%s%.*s\"", before, (int)at, x, escaped, (int)(len - 1 - at), x);
     _cleanup_(buf_done) struct buf b = BUF_INIT(1000);
-    assert_true(json_append_string(&b, s, n + sizeof(rest)));
-    assert_string_equal(b.data, want);
+    assert_true(json_append_string(&b, s, n + len));
+    if (strcmp(b.data, want) != 0)
+        fail_msg("%s instead of %s", b.data, want);
 }
 
+/* Alone in ASCII, and behind a letter outside it. */
 static void test_every_byte_at_every_place(void **state) {
     (void)state;
+    static const size_t lengths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 23, 32, 33};
     for (int c = 0; c < 128; c++)
-        for (size_t at = 0; at < 20; at++) {
-            check_byte_at("", (unsigned char)c, at);
-            check_byte_at("가", (unsigned char)c, at);
-        }
+        for (size_t i = 0; i < ARRAY_LEN(lengths); i++)
+            for (size_t at = 0; at < lengths[i]; at++) {
+                check_byte_at("", (unsigned char)c, at, lengths[i]);
+                check_byte_at("가", (unsigned char)c, at, lengths[i]);
+            }
 }
 
 /* Of every length: what stands behind a string is not read, and nothing of it is left out. */
@@ -112,6 +118,21 @@ static void test_every_length(void **state) {
         assert_int_equal(b.len, len + 2);
         assert_memory_equal(b.data + 1, text, len);
     }
+}
+
+/* Half a letter at every place of a text of every length. */
+static void test_invalid_utf8_at_every_place(void **state) {
+    (void)state;
+    for (size_t len = 1; len <= LONGEST; len++)
+        for (size_t at = 0; at < len; at++) {
+            _cleanup_(buf_done) struct buf b = BUF_INIT(1000);
+            _cleanup_(freep) char *s = malloc(len);
+            assert_non_null(s);
+            memset(s, 'x', len);
+            s[at] = (char)0xEA;
+            assert_false(json_append_string(&b, s, len));
+            assert_string_equal(b.data, "");
+        }
 }
 
 static void test_invalid_utf8_is_refused_whole(void **state) {
@@ -343,6 +364,7 @@ int main(void) {
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_every_byte_at_every_place),
         cmocka_unit_test(test_every_length),
+        cmocka_unit_test(test_invalid_utf8_at_every_place),
         cmocka_unit_test(test_invalid_utf8_is_refused_whole),
         cmocka_unit_test(test_order_of_calls),
         cmocka_unit_test(test_depth),

@@ -88,6 +88,26 @@ static void test_every_byte_at_every_place(void **state) {
         }
 }
 
+/* Letters outside of ASCII at every place, whole and cut off, in keys and values: as json_parse takes or refuses them. */
+static void test_letters_at_every_place(void **state) {
+    (void)state;
+    static const char *const letters[] = {"é", "가", "\xED\x9E\xA3", "\xF0\x9F\x98\x80", "\xED\xA0\x80", "\xE0\x9F\xBF", "\xEA\xB0", "\xC3", "\x80", "\\n가"};
+    static const char *const around[][2] = {{"[\"", "\"]"}, {"{\"", "\":1}"}, {"[\"", ""}, {"[", "]"}};
+    const char *x = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    for (size_t i = 0; i < ARRAY_LEN(letters); i++)
+        for (size_t k = 0; k < ARRAY_LEN(around); k++)
+            for (int at = 0; at < 36; at++)
+                for (int rest = 0; rest < 20; rest += 6) {
+                    char text[128];
+                    snprintf(text, sizeof(text), "%s%.*s%s%.*s%s", around[k][0], at, x, letters[i], rest, x, around[k][1]);
+                    arena_reset(&other);
+                    const struct json *a = parse(text, strlen(text), NULL), *b = json_parse(&other, text, strlen(text), NULL, NULL);
+                    if (!a != !b)
+                        fail_msg("%s: %s", text, a ? "accepted" : "refused");
+                    assert_same(a, b);
+                }
+}
+
 static void test_refusals(void **state) {
     (void)state;
     static const char *const texts[] = {
@@ -139,6 +159,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_trees),
         cmocka_unit_test(test_every_byte_at_every_place),
+        cmocka_unit_test(test_letters_at_every_place),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_the_first_of_two_keys_counts),
