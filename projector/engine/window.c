@@ -47,16 +47,28 @@ size_t window_used(struct window *w) {
     return used;
 }
 
-bool window_sleep(struct window *w, usec_t usec) {
+bool window_has_room(struct window *w) {
+    return window_used(w) < w->limit;
+}
+
+static bool pause_for(struct window *w, usec_t usec, bool for_room) {
     usec_t until = clock_now_usec() + usec;
     struct timespec at = {.tv_sec = (time_t)(until / USEC_PER_SEC), .tv_nsec = (long)(until % USEC_PER_SEC) * 1000};
     pthread_mutex_lock(&w->lock);
-    while (!w->stopped && !w->poked && clock_now_usec() < until)
+    while (!w->stopped && !w->poked && clock_now_usec() < until && !(for_room && w->used < w->limit))
         pthread_cond_timedwait(&w->changed, &w->lock, &at);
     w->poked = false;
     bool go = !w->stopped;
     pthread_mutex_unlock(&w->lock);
     return go;
+}
+
+bool window_sleep(struct window *w, usec_t usec) {
+    return pause_for(w, usec, false);
+}
+
+bool window_sleep_for_room(struct window *w, usec_t usec) {
+    return pause_for(w, usec, true);
 }
 
 void window_poke(struct window *w) {

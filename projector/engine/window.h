@@ -24,8 +24,13 @@ void window_add(struct window *w, size_t n); /* may pass the limit by one batch 
 void window_release(struct window *w, size_t n);
 size_t window_used(struct window *w);
 
+/* For who has more to do than to wait for room. */
+bool window_has_room(struct window *w);
+
 /* A pause that a stop or a poke ends early. False: stopped. */
 bool window_sleep(struct window *w, usec_t usec);
+/* The same, and room ends it too. */
+bool window_sleep_for_room(struct window *w, usec_t usec);
 void window_poke(struct window *w);
 void window_stop(struct window *w);
 bool window_stopped(struct window *w);

@@ -194,9 +194,9 @@ static bool repair(struct job_runner *r, struct job_run *run, struct error *rete
     segment->targets = job_reindex_targets_of(r, run);
     for (size_t at = 0; at < run->repairs.len; at += 1 + (uint8_t)run->repairs.data[at])
         segment_add(segment, run->repairs.data + at + 1, (uint8_t)run->repairs.data[at], 0);
-    if (!window_wait(r->window) || !buf_ok(&segment->marks)) {
+    if (!buf_ok(&segment->marks)) {
         segment_free(segment);
-        return true;
+        return error_nomem(reterr);
     }
     run->phase_acked = false;
     return job_run_post(r, run, segment, true, reterr);

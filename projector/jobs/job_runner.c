@@ -467,8 +467,12 @@ static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct e
         *busy = true;
         return phase_over(r, run, reterr);
     }
-    if (run->produced || !is_due(r, run) || !window_wait(r->window))
+    if (run->produced || !is_due(r, run))
         return true;
+    if (!window_has_room(r->window)) {
+        r->wants_room = true;
+        return true;
+    }
     *busy = true;
     return produce(r, run, reterr);
 }
@@ -480,6 +484,7 @@ static void *runner_main(void *arg) {
     while (!window_stopped(r->window)) {
         struct error error = {.code = ERROR_INTERNAL, .message = ""};
         r->wake_at = clock_now_usec() + IDLE_USEC;
+        r->wants_room = false;
         bool busy = false, ok = reload(r, &error);
         if (ok)
             job_fill_refresh(r);
@@ -489,7 +494,7 @@ static void *runner_main(void *arg) {
             r->failures = 0;
             usec_t now = clock_now_usec();
             if (!busy && r->wake_at > now)
-                window_sleep(r->window, r->wake_at - now);
+                (r->wants_room ? window_sleep_for_room : window_sleep)(r->window, r->wake_at - now);
         } else {
             log_warn("job.trouble", LOG_ERR(&error));
             window_sleep(r->window, clock_backoff_usec(r->failures++, IDLE_USEC, BACKOFF_MAX_USEC));

@@ -46,7 +46,8 @@ struct job_runner {
     usec_t reload_at;
     bool unadopted; /* the last reload saw a job that is not of our epoch yet */
     unsigned failures;
-    usec_t wake_at; /* the next thing that is due by time */
+    usec_t wake_at;  /* the next thing that is due by time */
+    bool wants_room; /* a job has marks for which the window has no room yet */
     usec_t sweep_at;
     struct targets stored; /* the set as it is stored, read once a second */
     struct state_fill fill; /* the index that refreshes seldom, as it is stored */

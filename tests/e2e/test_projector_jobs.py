@@ -2,6 +2,8 @@
 import pytest
 from bson import Int64
 from harness.command import Commands
+from harness.http_proxy import HttpProxy
+from harness.shop import PREFIX, get
 from test_projector_reindex import FAST_LEASE, insert, jobs, physical, serving, targets
 
 SLOW_PAGES = {**FAST_LEASE, "projector.scan_page": 10}
@@ -92,6 +94,33 @@ def test_scan_and_fanout_paused_and_cancelled(corner, program, write_api, checke
     assert record(corner, fanout)["state"] == "cancelled" and record(corner, fanout)["finished_at"]
     corner.sql("UPDATE categories SET name = 'Renamed again' WHERE id = 1")
     checker.assert_equal(90, at_least=1500)
+
+
+def test_a_job_is_told_what_to_do_while_elasticsearch_is_away(corner, program, write_api, checker, commands, eventually):
+    """Its marks fill the window, and none is over: it hears all the same."""
+    corner.sql("INSERT INTO categories (id, parent_id, level, path, name, version, created_at, updated_at) "
+               "VALUES (1, NULL, 1, '1/', 'First', 1, NOW(6), NOW(6))")
+    insert(corner, range(1000), categories=[1])
+    proxy = HttpProxy(corner.stack.es_url)
+    try:
+        projector = program("projector", {**SLOW_PAGES, "projector.background_window_marks": 100, "elasticsearch.url": proxy.url}).start()
+        checker.assert_equal(90, at_least=1000)
+        eventually(lambda: not active(corner, "scan"), 60, "the first scan is over")
+        proxy.hold()
+        corner.sql("UPDATE categories SET name = 'Renamed' WHERE id = 1")
+        fanout = eventually(lambda: active(corner, "fanout"), 60, "a fan-out", pause=0.02)["_id"]
+        proxy.refuse()
+        proxy.release()
+        eventually(lambda: projector.metric(PREFIX + "unfinished_marks", 'source="job"') >= 100, 60, "the window is full")
+        assert "paused" in commands("jobs", "pause", fanout).out
+        eventually(lambda: [j["state"] for j in get(projector, "/v1/status").json()["jobs"]] == ["paused"], 30, "it has heard")
+        assert "cancelled" in commands("jobs", "cancel", fanout).out
+        eventually(lambda: record(corner, fanout)["state"] == "cancelled", 30, "it has heard")
+        proxy.accept()
+        corner.sql("UPDATE categories SET name = 'Renamed again' WHERE id = 1")
+        checker.assert_equal(90, at_least=1000)
+    finally:
+        proxy.close()
 
 
 @pytest.mark.parametrize("words", [("dead-letters", "replay", "p00003"), ("verify", "--repair")], ids=" ".join)

@@ -72,11 +72,36 @@ static void test_a_poke_is_not_lost(void **state) {
     window_done(&w);
 }
 
+static void *release_all(void *arg) {
+    struct window *w = arg;
+    window_release(w, LIMIT);
+    return NULL;
+}
+
+static void test_room_ends_a_pause_for_it(void **state) {
+    (void)state;
+    struct window w;
+    pthread_t thread;
+    window_init(&w, LIMIT);
+    usec_t begun = clock_now_usec();
+    assert_true(window_has_room(&w));
+    assert_true(window_sleep_for_room(&w, 60 * USEC_PER_SEC)); /* it is there already */
+    window_add(&w, LIMIT);
+    assert_false(window_has_room(&w));
+    assert_true(window_sleep_for_room(&w, 1));
+    assert_int_equal(pthread_create(&thread, NULL, release_all, &w), 0);
+    assert_true(window_sleep_for_room(&w, 60 * USEC_PER_SEC));
+    assert_true(window_has_room(&w) && clock_now_usec() - begun < 30 * USEC_PER_SEC);
+    pthread_join(thread, NULL);
+    window_done(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_source_never_runs_further_ahead),
         cmocka_unit_test(test_a_stop_ends_every_wait),
         cmocka_unit_test(test_a_poke_is_not_lost),
+        cmocka_unit_test(test_room_ends_a_pause_for_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
