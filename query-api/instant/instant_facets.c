@@ -160,30 +160,20 @@ static void write_level(struct facets *s, unsigned level) {
 /* ---- values ---- */
 
 /* Attributes whose values are all numbers, and all there. */
+/* A facet of numbers has its ends; sum and mean are known if all of its values are shown. */
 static void note_stats(struct facets *s, struct slice name, const struct json *facet) {
     struct stats stats = {.name = name};
     int64_t other = 0;
     double v;
+    if (!json_double(json_get(facet, "min"), &stats.min) || !json_double(json_get(facet, "max"), &stats.max))
+        return;
     json_int64(json_get(facet, "other"), &other);
-    for (const struct json *item = first(json_get(facet, "values")); item && other == 0; item = item->next) {
-        if (!json_text_double(text_of(json_get(item, "value")), &v))
-            return;
-        uint64_t count = count_of(item);
-        if (count == 0)
-            continue;
-        stats.min = stats.count == 0 || v < stats.min ? v : stats.min;
-        stats.max = stats.count == 0 || v > stats.max ? v : stats.max;
-        stats.sum += v * (double)count;
-        stats.count += count;
-    }
-    if (stats.count)
-        s->stats[s->stats_count++] = stats;
-}
-
-static void note_price(struct facets *s, struct slice name, const struct json *facet) {
-    struct stats stats = {.name = name};
-    if (json_double(json_get(facet, "min"), &stats.min) && json_double(json_get(facet, "max"), &stats.max))
-        s->stats[s->stats_count++] = stats;
+    for (const struct json *item = first(json_get(facet, "values")); item && other == 0; item = item->next)
+        if (json_text_double(text_of(json_get(item, "value")), &v)) {
+            stats.sum += v * (double)count_of(item);
+            stats.count += count_of(item);
+        }
+    s->stats[s->stats_count++] = stats;
 }
 
 /* True if there are any. */
@@ -229,7 +219,7 @@ static void write_facet(struct facets *s, const struct instant_attribute *a) {
         read_tree(s);
         write_level(s, a->level);
     } else if (a->dim == DIM_PRICE) {
-        note_price(s, a->asked, facet);
+        note_stats(s, a->asked, facet);
     } else {
         write_values(s, facet);
         if (a->dim == DIM_ATTR)

@@ -225,6 +225,23 @@ static size_t drop_others(const struct facets *s, struct value_count *items, siz
     return kept;
 }
 
+/* The smallest and the largest value, if all values came and are numbers. */
+static void write_ends(struct facets *s, const struct value_count *items, size_t count, const struct source *source) {
+    double min = 0, max = 0, v;
+    if (count == 0 || source->cut[FLAT] || source->cut[VARIED])
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (!json_text_double(items[i].value, &v))
+            return;
+        min = i == 0 || v < min ? v : min;
+        max = i == 0 || v > max ? v : max;
+    }
+    json_write_key(s->w, "min");
+    json_write_double(s->w, min);
+    json_write_key(s->w, "max");
+    json_write_double(s->w, max);
+}
+
 /* The facet_size most frequent values, then what is selected but not among them. source: of an attribute, or NULL. */
 static void write_values(struct facets *s, struct value_count *items, size_t count, const struct filter *own,
                          uint64_t other, const struct source *source) {
@@ -256,6 +273,8 @@ static void write_values(struct facets *s, struct value_count *items, size_t cou
     json_write_array_end(s->w);
     json_write_key(s->w, "other");
     json_write_uint(s->w, other);
+    if (source)
+        write_ends(s, items, count, source);
     json_write_object_end(s->w);
 }
 

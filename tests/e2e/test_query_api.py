@@ -168,6 +168,9 @@ def test_facets(shop):
     assert values(facets["in_stock"]) == {"true": 7, "false": 3}
     assert values(facets["attr.color"]) == {"black": 4, "red": 1, "white": 1}
     assert values(facets["attr.screen_inch"]) == {"16": 2, "14": 1, "27": 1}
+    assert (facets["attr.screen_inch"]["min"], facets["attr.screen_inch"]["max"]) == (14, 27) and "min" not in facets["attr.color"]
+    shortest = shop.search("facets=attr.screen_inch&facet_size=1")["facets"]["attr.screen_inch"]
+    assert (shortest["min"], shortest["max"], len(shortest["values"])) == (14, 27, 1)
     top = facets["category"]["nodes"]
     assert [(n["path"], n["name"], n["count"]) for n in top] == [("1", "Computers", 6), ("2", "Fashion", 2), ("3", "Food", 1)]
     assert [(n["path"], n["count"]) for n in top[0]["children"]] == [("1/4", 5), ("1/5", 1)]

@@ -102,6 +102,19 @@ def choices(facets):
                 yield name, node["path"], node["count"]
 
 
+def ends(facet):
+    return facet.get("min"), facet.get("max")
+
+
+def ends_of_values(facet):
+    """Of a facet of numbers all of whose values are shown."""
+    try:
+        numbers = [float(v["value"]) for v in facet["values"] if v["count"]]
+    except ValueError:
+        return None, None
+    return (min(numbers), max(numbers)) if numbers else (None, None)
+
+
 class Checker:
     """Asks over a connection per thread, and remembers totals: different states lead to the same search."""
 
@@ -139,6 +152,8 @@ class Checker:
                 wrong.append(f"{hit['id']} is found: {filters}")
             elif any(k.startswith(("price", "in_stock", "attr.")) for k in filters) and sorted(hit["matched_variants"]) != sorted(found[hit["id"]]):
                 wrong.append(f"{hit['id']}: {hit['matched_variants']} matched, not {found[hit['id']]}: {filters} {facets}")
+        wrong += [f"{name}: ends {ends(facet)}: {filters} {facets}" for name, facet in answer["facets"].items()
+                  if name.startswith("attr.") and ends(facet) != ends_of_values(facet)]
         for name, value, count in choices(answer["facets"]):
             clicked = {**{k: v for k, v in filters.items() if k != name}, name: [value]}
             total = self.total(clicked)
