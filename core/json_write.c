@@ -22,14 +22,14 @@ bool json_write_finish(struct json_write *w) {
     return json_write_ok(w) && w->depth == 0 && !w->value_due;
 }
 
-static bool in_object(const struct json_write *w) {
-    unsigned i = w->depth - 1;
-    return w->depth > 0 && (w->objects[i / WORD_BITS] >> (i % WORD_BITS) & 1);
+static bool is_object(const struct json_write *w, unsigned depth) {
+    unsigned i = depth - 1;
+    return depth > 0 && (w->objects[i / WORD_BITS] >> (i % WORD_BITS) & 1);
 }
 
 /* May a value stand here? Then *ret_comma says whether a comma has to stand before it. */
 static bool next_value(struct json_write *w, bool *ret_comma) {
-    if (!(w->depth == 0 ? !w->comma : w->value_due || !in_object(w)))
+    if (!(w->depth == 0 ? !w->comma : w->value_due || !w->object))
         w->failed = true;
     if (w->failed)
         return false;
@@ -39,10 +39,20 @@ static bool next_value(struct json_write *w, bool *ret_comma) {
     return true;
 }
 
+static inline void append_char(struct json_write *w, char c) {
+    struct buf *out = w->out;
+    if (!buf_reserve(out, 1)) {
+        w->failed = true;
+        return;
+    }
+    out->data[out->len++] = c;
+    out->data[out->len] = '\0';
+}
+
 static bool begin_value(struct json_write *w) {
     bool comma;
-    if (next_value(w, &comma) && comma && !buf_append_char(w->out, ','))
-        w->failed = true;
+    if (next_value(w, &comma) && comma)
+        append_char(w, ',');
     return !w->failed;
 }
 
@@ -52,9 +62,10 @@ static void check(struct json_write *w, bool ok) {
 }
 
 static void open_container(struct json_write *w, char bracket, bool object) {
+    bool comma;
     if (w->depth == JSON_WRITE_DEPTH_MAX)
         w->failed = true;
-    if (!begin_value(w))
+    if (!next_value(w, &comma))
         return;
     unsigned i = w->depth++;
     uint64_t bit = UINT64_C(1) << (i % WORD_BITS);
@@ -62,18 +73,21 @@ static void open_container(struct json_write *w, char bracket, bool object) {
         w->objects[i / WORD_BITS] |= bit;
     else
         w->objects[i / WORD_BITS] &= ~bit;
+    w->object = object;
     w->comma = false;
-    check(w, buf_append_char(w->out, bracket));
+    if (comma)
+        append_char(w, ',');
+    append_char(w, bracket);
 }
 
 static void close_container(struct json_write *w, char bracket, bool object) {
-    if (w->depth == 0 || w->value_due || in_object(w) != object)
+    if (w->depth == 0 || w->value_due || w->object != object)
         w->failed = true;
     if (w->failed)
         return;
-    w->depth--;
+    w->object = is_object(w, --w->depth);
     w->comma = true;
-    check(w, buf_append_char(w->out, bracket));
+    append_char(w, bracket);
 }
 
 void json_write_object(struct json_write *w) {
@@ -111,12 +125,18 @@ static inline bool copy_plain_short(char *to, const char *s, size_t len) {
         uint64_t w = first | (uint64_t)last << 32;
         return json_escape_plain_pair(w, w);
     }
-    for (size_t i = 0; i < len; i++) {
-        if (json_escape_needed((unsigned char)s[i]) || (unsigned char)s[i] >= 0x80)
-            return false;
-        to[i] = s[i];
+    if (len >= 2) {
+        uint16_t first, last;
+        memcpy(&first, s, 2);
+        memcpy(&last, s + len - 2, 2);
+        memcpy(to, &first, 2);
+        memcpy(to + len - 2, &last, 2);
+        uint64_t w = (first | (uint64_t)last << 16) * UINT64_C(0x100000001);
+        return json_escape_plain_pair(w, w);
     }
-    return true;
+    if (len == 1)
+        *to = *s;
+    return len == 0 || (!json_escape_needed((unsigned char)*s) && (unsigned char)*s < 0x80);
 }
 
 /* Copies s if it is plain ASCII; the last block overlaps the one before. */
@@ -168,18 +188,15 @@ static bool append_escaped(struct buf *out, const char *s, size_t len, size_t ta
     }
 }
 
-/* [,]"s"[:] with one look at the room. */
-static bool append_quoted(struct buf *out, bool comma, const char *s, size_t len, bool colon) {
+/* [,]"s"[:] into exactly the room that it takes. */
+static bool append_quoted_exactly(struct buf *out, bool comma, const char *s, size_t len, bool colon) {
     size_t tail = colon ? 2 : 1, before = out->len;
     if (len > SIZE_MAX / 2 || !buf_reserve(out, comma + 1 + len + tail))
         return false;
-    char *to = out->data + out->len;
     if (comma)
-        *to++ = ',';
-    *to++ = '"';
-    bool plain = copy_plain(to, s, len);
-    out->len = (size_t)(to - out->data) + (plain ? len : 0);
-    bool ok = plain || append_escaped(out, s, len, tail);
+        out->data[out->len++] = ',';
+    out->data[out->len++] = '"';
+    bool ok = append_escaped(out, s, len, tail);
     if (out->failed)
         return false;
     memcpy(out->data + out->len, "\":", 2);
@@ -188,12 +205,34 @@ static bool append_quoted(struct buf *out, bool comma, const char *s, size_t len
     return ok;
 }
 
+/* The same with one look at the room, if that is plenty and s is plain. */
+static inline bool append_quoted(struct buf *out, bool comma, const char *s, size_t len, bool colon) {
+    enum { AROUND = 4 };
+    size_t room = out->cap - out->len;
+    if (room <= AROUND || len >= room - AROUND)
+        return append_quoted_exactly(out, comma, s, len, colon);
+    char *to = out->data + out->len;
+    *to = ',';
+    to += comma;
+    *to++ = '"';
+    if (!copy_plain(to, s, len)) {
+        out->data[out->len] = '\0';
+        return append_quoted_exactly(out, comma, s, len, colon);
+    }
+    to += len;
+    memcpy(to, "\":", 2);
+    to += colon ? 2 : 1;
+    *to = '\0';
+    out->len = (size_t)(to - out->data);
+    return true;
+}
+
 bool json_append_string(struct buf *out, const char *s, size_t len) {
     return append_quoted(out, false, s, len, false);
 }
 
 void json_write_key_slice(struct json_write *w, struct slice key) {
-    if (!in_object(w) || w->value_due)
+    if (!w->object || w->value_due)
         w->failed = true;
     if (w->failed)
         return;
@@ -249,6 +288,10 @@ void json_write_raw(struct json_write *w, const char *json, size_t len) {
         w->failed = true;
     if (begin_value(w))
         check(w, buf_append(w->out, json, len));
+}
+
+struct buf *json_write_pieces(struct json_write *w) {
+    return begin_value(w) ? w->out : NULL;
 }
 
 /* Calls itself once per level, at most JSON_WRITE_DEPTH_MAX times: deeper the writer has failed. */

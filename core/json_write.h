@@ -20,6 +20,7 @@ struct json_write {
     struct buf *out;
     uint64_t objects[JSON_WRITE_DEPTH_MAX / 64]; /* bit i: level i is an object, not an array */
     unsigned depth;
+    bool object;    /* the level at hand is one */
     bool comma;     /* something stands before in this object or array */
     bool value_due; /* after a key */
     bool failed;
@@ -52,6 +53,8 @@ void json_write_null(struct json_write *w);
 /* A JSON text that is known to be valid, as one value. */
 void json_write_raw(struct json_write *w, const char *json, size_t len);
 void json_write_json(struct json_write *w, const struct json *v); /* a parsed tree */
+/* One value in pieces: what the caller appends to the buf has to be the JSON text of one value. NULL after a failure. */
+struct buf *json_write_pieces(struct json_write *w);
 
 /* The shortest round-trip form of a finite double ("19.99", "1e+300"); returns its length. */
 #define JSON_DOUBLE_SIZE 32

@@ -60,7 +60,7 @@ static void reply_tree(struct query_loop *q, struct http_request *request, const
         json_write_key(&w, "revision");
         json_write_uint(&w, category_list_revision(q->categories));
         json_write_key(&w, "nodes");
-        ok = category_nodes_write(&w, nodes, count, tree->lang);
+        category_nodes_write(&w, nodes, count, tree->lang);
         json_write_key(&w, "degraded");
         json_write_str(&w, degraded);
         json_write_object_end(&w);

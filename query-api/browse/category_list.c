@@ -1,7 +1,7 @@
-#include "core/cleanup.h"
 #include "query-api/browse/category_list.h"
+#include <stdlib.h>
 
-enum { CATEGORY_ARENA_MAX_BYTES = 64 << 20, QUOTED_MAX_BYTES = 1 << 20, FOREST_MAX_BYTES = 32 << 20 };
+enum { CATEGORY_ARENA_MAX_BYTES = 64 << 20, HEAD_MAX_BYTES = 2 << 20 };
 
 struct category_list {
     uint64_t revision;
@@ -20,7 +20,7 @@ struct category_list *category_list_new(uint64_t revision) {
         return NULL;
     list->revision = revision;
     arena_init(&list->arena, CATEGORY_ARENA_MAX_BYTES);
-    buf_init(&list->scratch, QUOTED_MAX_BYTES);
+    buf_init(&list->scratch, HEAD_MAX_BYTES);
     return list;
 }
 
@@ -55,43 +55,45 @@ static bool add_member(struct arena *arena, struct json *object, struct json ***
     return m->key.data && m->text.data;
 }
 
-static bool quote(struct category_list *list, struct slice text, struct slice *ret) {
+static bool prepare_head(struct category_list *list, const struct category *c, struct slice name, struct slice *ret) {
+    struct json_write w;
     buf_reset(&list->scratch);
-    if (!json_append_string(&list->scratch, text.data, text.len))
+    json_write_init(&w, &list->scratch);
+    json_write_object(&w);
+    json_write_key(&w, "path");
+    json_write_slice(&w, c->path);
+    json_write_key(&w, "id");
+    json_write_int(&w, c->id);
+    json_write_key(&w, "name");
+    json_write_slice(&w, name);
+    json_write_key(&w, "count");
+    if (!json_write_ok(&w))
         return false;
     *ret = copy_slice(&list->arena, (struct slice){list->scratch.data, list->scratch.len});
     return ret->data != NULL;
 }
 
-/* {lang: name} in the list's own arena, plain and quoted; anything but strings is left out. False without memory. */
+/* {lang: name} in the list's own arena, and the heads with these names; anything but strings is left out. False without
+ * memory. */
 static bool copy_names(struct category_list *list, const struct json *names, struct category *c) {
     if (!json_is(names, JSON_OBJECT))
         return true;
     struct json *plain = arena_zalloc(&list->arena, sizeof(*plain)),
-                *quotes = arena_zalloc(&list->arena, sizeof(*quotes));
-    if (!plain || !quotes)
+                *heads = arena_zalloc(&list->arena, sizeof(*heads));
+    if (!plain || !heads)
         return false;
-    plain->type = quotes->type = JSON_OBJECT;
-    struct json **plain_tail = &plain->child, **quotes_tail = &quotes->child;
+    plain->type = heads->type = JSON_OBJECT;
+    struct json **plain_tail = &plain->child, **heads_tail = &heads->child;
     for (const struct json *m = names->child; m; m = m->next) {
-        struct slice quoted;
+        struct slice head;
         if (m->type == JSON_STRING &&
-            (!quote(list, m->text, &quoted) || !add_member(&list->arena, plain, &plain_tail, m->key, m->text) ||
-             !add_member(&list->arena, quotes, &quotes_tail, m->key, quoted)))
+            (!prepare_head(list, c, m->text, &head) || !add_member(&list->arena, plain, &plain_tail, m->key, m->text) ||
+             !add_member(&list->arena, heads, &heads_tail, m->key, head)))
             return false;
     }
     c->names = plain;
-    c->quotes = quotes;
+    c->heads = heads;
     return true;
-}
-
-static bool prepare_head(struct category_list *list, struct category *c) {
-    struct slice path;
-    if (!quote(list, c->path, &path))
-        return false;
-    char *head = arena_printf(&list->arena, "\"path\":%s,\"id\":%lld,\"name\":", path.data, (long long)c->id);
-    c->head = (struct slice){head, head ? strlen(head) : 0};
-    return head && quote(list, c->name, &c->quoted);
 }
 
 static struct slice string_of(const struct json *v) {
@@ -125,7 +127,7 @@ bool category_list_add(struct category_list *list, const struct json *hits, size
             c.path = copy_slice(&list->arena, path);
             c.name = copy_slice(&list->arena, string_of(json_get(source, "name")));
             if (!c.path.data || !c.name.data || !copy_names(list, json_get(source, "names"), &c) ||
-                !prepare_head(list, &c) || !push(list, c))
+                !prepare_head(list, &c, c.name, &c.head) || !push(list, c))
                 return false;
             *ret_last_id = c.id;
             added++;
@@ -254,8 +256,11 @@ const struct category *category_list_at(const struct category_list *list, size_t
 
 static int64_t last_id(struct slice path) {
     int64_t id = 0;
-    for (size_t i = 0; i < path.len; i++)
-        id = path.data[i] == '/' ? 0 : (id * 10 + (path.data[i] - '0')) & INT32_MAX;
+    size_t i = path.len;
+    while (i > 0 && path.data[i - 1] != '/')
+        i--;
+    for (; i < path.len; i++)
+        id = (id * 10 + (path.data[i] - '0')) & INT32_MAX;
     return id;
 }
 
@@ -316,63 +321,71 @@ static bool is_below(struct slice path, struct slice parent) {
     return path.len > parent.len && path.data[parent.len] == '/' && memcmp(path.data, parent.data, parent.len) == 0;
 }
 
-static void append_slice(struct buf *out, struct slice s) {
-    buf_append(out, s.data, s.len);
+static struct slice head_of(const struct category *category, struct slice lang) {
+    const struct json *head = json_get_slice(category->heads, lang);
+    return head ? head->text : category->head;
 }
 
-/* Opens {...,"children":[ */
-static void node_begin(struct buf *out, const struct category_node *node, const char *lang) {
-    const struct category *category = node->category;
-    buf_append_char(out, '{');
-    if (category) {
-        const struct json *name = json_get(category->quotes, lang);
-        append_slice(out, category->head);
-        append_slice(out, name ? name->text : category->quoted);
+static void append(struct buf *out, struct slice s) {
+    memcpy(out->data + out->len, s.data, s.len);
+    out->len += s.len;
+}
+
+/* What a node takes beside its head, its closing brackets included. */
+enum { NODE_BYTES = 96 };
+
+/* {...,"children":[ */
+static bool node_begin(struct buf *out, const struct category_node *node, struct slice lang) {
+    if (node->category) {
+        struct slice head = head_of(node->category, lang);
+        if (!buf_reserve(out, head.len + NODE_BYTES))
+            return false;
+        append(out, head);
     } else {
-        buf_append_str(out, "\"path\":");
+        buf_append_str(out, "{\"path\":");
         json_append_string(out, node->path.data, node->path.len);
         buf_append_str(out, ",\"id\":");
         buf_append_i64(out, last_id(node->path));
-        buf_append_str(out, ",\"name\":null");
+        buf_append_str(out, ",\"name\":null,\"count\":");
+        if (!buf_reserve(out, NODE_BYTES))
+            return false;
     }
-    append_slice(out, SLICE(",\"count\":"));
     if (node->count == CATEGORY_COUNT_UNKNOWN)
-        append_slice(out, SLICE("null"));
+        append(out, SLICE("null"));
     else
         buf_append_u64(out, node->count);
     if (node->selected)
-        append_slice(out, SLICE(",\"selected\":true"));
-    append_slice(out, SLICE(",\"children\":["));
+        append(out, SLICE(",\"selected\":true"));
+    append(out, SLICE(",\"children\":["));
+    return true;
 }
 
 /* The nodes come in tree order, so a stack of open ancestors is enough; its depth is the depth of a path. */
-bool category_nodes_write(struct json_write *w, const struct category_node *nodes, size_t count, const char *lang) {
-    enum { DEPTH_MAX = 48, NODE_BYTES = 112 };
-    _cleanup_(buf_done) struct buf out = BUF_INIT(FOREST_MAX_BYTES);
-    struct slice open[DEPTH_MAX];
+void category_nodes_write(struct json_write *w, const struct category_node *nodes, size_t count, const char *lang) {
+    enum { DEPTH_MAX = 48, BRACKETS = DEPTH_MAX * 2 + 2 };
+    struct slice open[DEPTH_MAX], language = slice_str(lang);
+    struct buf *out = json_write_pieces(w);
     size_t depth = 0;
     bool again = false;
-    buf_reserve(&out, count * NODE_BYTES + 2);
-    buf_append_char(&out, '[');
+    if (!out || !buf_reserve(out, BRACKETS))
+        return;
+    append(out, SLICE("["));
     for (size_t i = 0; i < count; i++) {
-        while (depth && !is_below(nodes[i].path, open[depth - 1])) {
-            append_slice(&out, SLICE("]}"));
+        for (; depth && !is_below(nodes[i].path, open[depth - 1]); depth--) {
+            append(out, SLICE("]}"));
             again = true;
-            depth--;
         }
         if (depth == DEPTH_MAX)
             continue;
         if (again)
-            buf_append_char(&out, ',');
-        node_begin(&out, &nodes[i], lang);
+            append(out, SLICE(","));
+        if (!node_begin(out, &nodes[i], language) || !buf_reserve(out, BRACKETS))
+            return;
         again = false;
         open[depth++] = nodes[i].path;
     }
     while (depth--)
-        append_slice(&out, SLICE("]}"));
-    buf_append_char(&out, ']');
-    if (!buf_ok(&out))
-        return false;
-    json_write_raw(w, out.data, out.len);
-    return true;
+        append(out, SLICE("]}"));
+    append(out, SLICE("]"));
+    out->data[out->len] = '\0';
 }

@@ -13,9 +13,8 @@ struct category {
     struct slice name; /* of no particular language */
     const struct json *names; /* object lang -> name, or NULL */
     /* Prepared for category_nodes_write, which writes hundreds of them for one search. */
-    struct slice head;          /* "path":"1/4/13","id":13,"name": */
-    struct slice quoted;        /* name as a JSON string */
-    const struct json *quotes;  /* object lang -> name as a JSON string */
+    struct slice head;         /* {"path":"1/4/13","id":13,"name":"…","count": */
+    const struct json *heads;  /* object lang -> the same in that language */
 };
 
 struct category_list;
@@ -57,5 +56,5 @@ struct category_node {
 /* Brings nodes into that order; their categories, where there is one, are set. list may be NULL. False without memory
  * in the arena. */
 bool category_nodes_sort(const struct category_list *list, struct category_node *nodes, size_t count, struct arena *scratch);
-/* Writes [{"path","id","name","count","children":[...]}]: the forest that the nodes make. False without memory. */
-bool category_nodes_write(struct json_write *w, const struct category_node *nodes, size_t count, const char *lang);
+/* Writes [{"path","id","name","count","children":[...]}]: the forest that the nodes make. */
+void category_nodes_write(struct json_write *w, const struct category_node *nodes, size_t count, const char *lang);

@@ -2,7 +2,6 @@
 #include "query-api/search/search_query.h"
 #include "query-api/text/search_pattern.h"
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { ATTR_FACETS_MAX = 50 }; /* of attr.* */
@@ -49,15 +48,23 @@ static uint64_t count_of(const struct json *v) {
     return json_int64(v, &n) && n > 0 ? (uint64_t)n : 0;
 }
 
-static struct slice key_of(const struct json *bucket) {
-    const struct json *key = json_get(bucket, "key");
-    return json_is(key, JSON_STRING) ? key->text : (struct slice){"", 0};
-}
+struct bucket {
+    struct slice key;
+    uint64_t count; /* of products: through reverse_nested if the bucket counts variants */
+};
 
-/* Products in a bucket: through reverse_nested if the bucket counts variants. */
-static uint64_t bucket_products(const struct json *bucket) {
-    const struct json *products = json_get(bucket, "p");
-    return count_of(json_get(products ? products : bucket, "doc_count"));
+/* In one pass over its members, for there are hundreds of buckets in one answer. */
+static struct bucket read_bucket(const struct json *bucket) {
+    const struct json *key = NULL, *count = NULL, *products = NULL;
+    for (const struct json *m = json_is(bucket, JSON_OBJECT) ? bucket->child : NULL; m; m = m->next)
+        if (!key && slice_eq(m->key, SLICE("key")))
+            key = m;
+        else if (!count && slice_eq(m->key, SLICE("doc_count")))
+            count = m;
+        else if (!products && slice_eq(m->key, SLICE("p")))
+            products = m;
+    return (struct bucket){json_is(key, JSON_STRING) ? key->text : (struct slice){"", 0},
+                           count_of(products ? json_get(products, "doc_count") : count)};
 }
 
 static struct value_count *add_value(struct facets *s, struct values *v, struct slice value, uint64_t count) {
@@ -97,7 +104,8 @@ static int by_count(const void *a, const void *b) {
 static void collect_buckets(struct facets *s, struct values *v, const struct json *buckets, enum form form) {
     if (json_is(buckets, JSON_ARRAY))
         for (const struct json *b = buckets->child; b; b = b->next) {
-            struct value_count *added = add_value(s, v, key_of(b), bucket_products(b));
+            struct bucket bucket = read_bucket(b);
+            struct value_count *added = add_value(s, v, bucket.key, bucket.count);
             if (added)
                 added->in[form] = true;
         }
@@ -122,9 +130,8 @@ static void merge_values(struct values *v) {
 
 /* The scope of the facet: of its own, that of all without a filter of their own, or none (search_query.h). */
 static struct place place_of(const struct json *aggs, const struct source *source, bool own) {
-    char name[24];
-    snprintf(name, sizeof(name), "o%c%zu", source->kind, source->index);
-    const struct json *scope = json_get(aggs, name);
+    struct search_agg_name name = search_agg_name("o", source->kind, source->index, "");
+    const struct json *scope = json_get_slice(aggs, (struct slice){name.text, name.len});
     if (!scope && !own)
         scope = json_get(aggs, "o");
     if (!scope)
@@ -142,9 +149,8 @@ static struct source source_of(const struct facets *s, char kind, size_t index, 
 /* The facet's aggregation, or that with this suffix to its name. */
 static const struct json *counted(const struct source *source, const struct place *place, enum form form,
                                   const char *suffix) {
-    char name[32];
-    snprintf(name, sizeof(name), "%c%zu%s", source->kind, source->index, suffix);
-    return json_get(place->forms[form], name);
+    struct search_agg_name name = search_agg_name("", source->kind, source->index, suffix);
+    return json_get_slice(place->forms[form], (struct slice){name.text, name.len});
 }
 
 static const struct json *buckets_of(const struct source *source, const struct place *place, enum form form) {
@@ -284,14 +290,14 @@ static void write_brand(struct facets *s, const struct source *source, const str
     uint64_t other = count_of(json_get(counted(source, &source->first, FLAT, ""), "sum_other_doc_count"));
     const struct json *selected = json_get(counted(source, &source->first, FLAT, "sel"), "buckets");
     for (const struct json *b = json_is(selected, JSON_ARRAY) ? selected->child : NULL; b; b = b->next) {
+        struct bucket bucket = read_bucket(b);
         size_t i = 0;
-        while (i < v.count && !slice_eq(v.items[i].value, key_of(b)))
+        while (i < v.count && !slice_eq(v.items[i].value, bucket.key))
             i++;
         if (i < v.count)
             continue;
-        uint64_t count = bucket_products(b);
-        add_value(s, &v, key_of(b), count);
-        other -= other < count ? other : count;
+        add_value(s, &v, bucket.key, bucket.count);
+        other -= other < bucket.count ? other : bucket.count;
     }
     write_values(s, v.items, v.count, own, other, NULL);
 }
@@ -443,8 +449,8 @@ static void write_stock(struct facets *s, const struct source *source, const str
     json_write_array(s->w);
     for (size_t i = 0; i < 2; i++) {
         uint64_t count = 0;
-        count += bucket_products(json_get(buckets_of(source, &source->first, FLAT), keys[i]));
-        count += bucket_products(json_get(buckets_of(source, &source->first, VARIED), keys[i]));
+        count += read_bucket(json_get(buckets_of(source, &source->first, FLAT), keys[i])).count;
+        count += read_bucket(json_get(buckets_of(source, &source->first, VARIED), keys[i])).count;
         write_value(s, slice_str(keys[i]), count, is_selected(own, slice_str(keys[i])));
     }
     json_write_array_end(s->w);
@@ -473,19 +479,23 @@ static void write_bound_or_null(struct facets *s, const char *key, double v) {
         json_write_double(s->w, v);
 }
 
-static const struct json *nth(const struct json *array, size_t n) {
-    const struct json *item = json_is(array, JSON_ARRAY) ? array->child : NULL;
-    while (item && n--)
-        item = item->next;
-    return item;
+/* Takes the next bucket of a list, and its count. */
+static uint64_t next_count(const struct json **at) {
+    const struct json *bucket = *at;
+    if (!bucket)
+        return 0;
+    *at = bucket->next;
+    return read_bucket(bucket).count;
 }
 
 /* Both ends belong to the bucket, as in price=from..to: asking for it gives the count. */
-static void write_histogram(struct facets *s, const struct json *a, const struct json *b) {
+static void write_histogram(struct facets *s, const struct json *flat, const struct json *varied) {
+    const struct json *a = json_is(flat, JSON_ARRAY) ? flat->child : NULL,
+                      *b = json_is(varied, JSON_ARRAY) ? varied->child : NULL;
     json_write_key(s->w, "histogram");
     json_write_array(s->w);
     for (size_t i = 0; i < search_price_step_count; i++) {
-        uint64_t count = bucket_products(nth(a, i)) + bucket_products(nth(b, i));
+        uint64_t count = next_count(&a) + next_count(&b);
         if (count == 0)
             continue;
         json_write_object(s->w);
@@ -531,9 +541,9 @@ static size_t collect_nodes(struct facets *s, const struct json *buckets, const 
     if (!nodes)
         return SIZE_MAX;
     for (const struct json *b = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL; b; b = b->next) {
-        struct slice path = key_of(b);
-        nodes[n++] =
-            (struct category_node){.path = path, .count = bucket_products(b), .selected = is_selected(own, path)};
+        struct bucket bucket = read_bucket(b);
+        nodes[n++] = (struct category_node){
+            .path = bucket.key, .count = bucket.count, .selected = is_selected(own, bucket.key)};
     }
     size_t found = n;
     for (size_t k = 0; k < selected; k++) {
@@ -558,8 +568,7 @@ static void write_categories(struct facets *s, const struct source *source, cons
     json_write_key(s->w, "type");
     json_write_str(s->w, "tree");
     json_write_key(s->w, "nodes");
-    if (!category_nodes_write(s->w, nodes, count, s->p->lang))
-        s->out_of_memory = true;
+    category_nodes_write(s->w, nodes, count, s->p->lang);
     json_write_object_end(s->w);
 }
 

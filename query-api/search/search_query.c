@@ -4,7 +4,6 @@
 #include "query-api/text/search_rank.h"
 #include "query-api/text/search_spelling.h"
 #include "query-api/text/search_text.h"
-#include <stdio.h>
 
 const int64_t search_price_steps[] = {0,       100,     200,      500,      1000,     2000,     5000,
                                       10000,   20000,   50000,    100000,   200000,   500000,   1000000,
@@ -15,7 +14,8 @@ const size_t search_price_step_count = sizeof(search_price_steps) / sizeof(searc
 /* A facet that is counted, and what its aggregations are called. */
 struct counted {
     const struct facet *facet;
-    char name[24];
+    char kind;
+    size_t index;
 };
 
 /* Facets that leave out the same filter: they count the same products. */
@@ -26,21 +26,41 @@ struct scope {
 };
 
 static void scope_add(struct scope *scope, char kind, size_t index, const struct facet *facet) {
-    struct counted *added = &scope->facets[scope->count++];
-    added->facet = facet;
-    snprintf(added->name, sizeof(added->name), "%c%zu", kind, index);
+    scope->facets[scope->count++] = (struct counted){facet, kind, index};
 }
 
-/* "f0min":{ */
-static void write_agg(struct json_write *w, const char *name, const char *suffix) {
-    char key[32];
-    snprintf(key, sizeof(key), "%s%s", name, suffix);
-    json_write_key(w, key);
+struct search_agg_name search_agg_name(const char *before, char kind, size_t index, const char *after) {
+    struct search_agg_name name;
+    char digits[20];
+    size_t at = sizeof(digits), before_len = strlen(before), after_len = strlen(after);
+    do
+        digits[--at] = (char)('0' + index % 10);
+    while (index /= 10);
+    memcpy(name.text, before, before_len);
+    name.text[before_len] = kind;
+    name.len = before_len + 1;
+    memcpy(name.text + name.len, digits + at, sizeof(digits) - at);
+    name.len += sizeof(digits) - at;
+    memcpy(name.text + name.len, after, after_len);
+    name.len += after_len;
+    return name;
+}
+
+/* "varied":{ */
+static void write_agg(struct json_write *w, const char *name) {
+    json_write_key(w, name);
     json_write_object(w);
 }
 
-static void write_terms_agg(struct json_write *w, const char *name, const char *suffix, const char *field, size_t size) {
-    write_agg(w, name, suffix);
+/* "f0min":{ */
+static void write_agg_of(struct json_write *w, const char *before, const struct counted *c, const char *after) {
+    struct search_agg_name name = search_agg_name(before, c->kind, c->index, after);
+    json_write_key_slice(w, (struct slice){name.text, name.len});
+    json_write_object(w);
+}
+
+/* "terms":{"field":"brand","size":10 */
+static void write_terms(struct json_write *w, const char *field, size_t size) {
     json_write_key(w, "terms");
     json_write_object(w);
     json_write_key(w, "field");
@@ -115,7 +135,8 @@ static void write_attr(struct search_writer *q, enum form form, const struct cou
     struct json_write *w = &q->w;
     bool all = slice_eq(c->facet->name, SLICE("*"));
     size_t size = q->terms ? q->term_count : all ? SEARCH_ATTR_VALUES_ALL : SEARCH_ATTR_VALUES;
-    write_terms_agg(w, c->name, "", search_filter_attr_field(form, !all && is_code(q, c->facet)), size);
+    write_agg_of(w, "", c, "");
+    write_terms(w, search_filter_attr_field(form, !all && is_code(q, c->facet)), size);
     if (q->terms)
         write_included_terms(q);
     else if (!all)
@@ -129,7 +150,7 @@ static void write_attr(struct search_writer *q, enum form form, const struct cou
 static void write_stock(struct search_writer *q, enum form form, const struct counted *c) {
     struct json_write *w = &q->w;
     const char *field = search_filter_field(form, DIM_STOCK);
-    write_agg(w, c->name, "");
+    write_agg_of(w, "", c, "");
     json_write_key(w, "filters");
     json_write_object(w);
     json_write_key(w, "filters");
@@ -149,8 +170,8 @@ static void write_stock(struct search_writer *q, enum form form, const struct co
 }
 
 /* Of all SKUs together the product itself says it. */
-static void write_bound(struct json_write *w, enum form form, const char *name, const char *which) {
-    write_agg(w, name, which);
+static void write_bound(struct json_write *w, enum form form, const struct counted *c, const char *which) {
+    write_agg_of(w, "", c, which);
     json_write_key(w, which);
     json_write_object(w);
     json_write_key(w, "field");
@@ -163,11 +184,11 @@ static void write_bound(struct json_write *w, enum form form, const char *name, 
 
 static void write_price(struct search_writer *q, enum form form, const struct counted *c) {
     struct json_write *w = &q->w;
-    write_bound(w, form, c->name, "min");
-    write_bound(w, form, c->name, "max");
+    write_bound(w, form, c, "min");
+    write_bound(w, form, c, "max");
     if (c->facet->bounds)
         return;
-    write_agg(w, c->name, "");
+    write_agg_of(w, "", c, "");
     json_write_key(w, "range");
     json_write_object(w);
     json_write_key(w, "field");
@@ -193,7 +214,8 @@ static void write_price(struct search_writer *q, enum form form, const struct co
 
 static void write_brand(struct search_writer *q, const struct counted *c, const struct filter *own) {
     struct json_write *w = &q->w;
-    write_terms_agg(w, c->name, "", "brand", q->p->facet_size);
+    write_agg_of(w, "", c, "");
+    write_terms(w, "brand", q->p->facet_size);
     if (q->p->facet_find.data) {
         struct buf pattern = BUF_INIT(SEARCH_FIND_MAX_BYTES);
         append_find(&pattern, q->p->facet_find);
@@ -204,7 +226,8 @@ static void write_brand(struct search_writer *q, const struct counted *c, const 
     json_write_object_end(w);
     if (!own)
         return;
-    write_terms_agg(w, c->name, "sel", "brand", own->value_count);
+    write_agg_of(w, "", c, "sel");
+    write_terms(w, "brand", own->value_count);
     json_write_key(w, "include");
     json_write_array(w);
     for (size_t i = 0; i < own->value_count; i++)
@@ -215,7 +238,8 @@ static void write_brand(struct search_writer *q, const struct counted *c, const 
 }
 
 static void write_categories(struct search_writer *q, const struct counted *c) {
-    write_terms_agg(&q->w, c->name, "", "category_paths", SEARCH_CATEGORY_NODES);
+    write_agg_of(&q->w, "", c, "");
+    write_terms(&q->w, "category_paths", SEARCH_CATEGORY_NODES);
     json_write_object_end(&q->w);
     json_write_object_end(&q->w);
 }
@@ -242,7 +266,8 @@ static bool write_attrs(struct search_writer *q, enum form form, const struct sc
     struct buf pattern = BUF_INIT(SEARCH_PATTERN_MAX);
     size_t n = form == FORM_ANY && !q->terms && !q->p->facet_find.data ? attrs_pattern(q, scope, &pattern) : 0;
     if (n) {
-        write_terms_agg(&q->w, "attrs", "", search_filter_field(form, DIM_ATTR), n * SEARCH_ATTR_VALUES);
+        write_agg(&q->w, "attrs");
+        write_terms(&q->w, search_filter_field(form, DIM_ATTR), n * SEARCH_ATTR_VALUES);
         write_pattern(&q->w, &pattern);
         json_write_object_end(&q->w);
         json_write_object_end(&q->w);
@@ -278,12 +303,12 @@ static void write_varied(struct search_writer *q, const struct scope *scope) {
         i++;
     if (i == scope->count)
         return;
-    write_agg(w, "varied", "");
+    write_agg(w, "varied");
     json_write_key(w, "nested");
     json_write_raw(w, nested, sizeof(nested) - 1);
     json_write_key(w, "aggs");
     json_write_object(w);
-    write_agg(w, "o", "");
+    write_agg(w, "o");
     json_write_key(w, "filter");
     search_filter_begin(w);
     search_filter_sku(q, FORM_VARIED, VISIBLE_ALL, scope->own);
@@ -297,15 +322,18 @@ static void write_varied(struct search_writer *q, const struct scope *scope) {
     json_write_object_end(w);
 }
 
-/* The facets of a scope, under those of its filters that `query` has not. */
-static void write_scope(struct search_writer *q, const char *name, const struct scope *scope) {
+/* The facets of a scope, under those of its filters that `query` has not. own: it is that of one facet, and bears its name. */
+static void write_scope(struct search_writer *q, const struct scope *scope, bool own) {
     struct json_write *w = &q->w;
     if (scope->count == 0)
         return;
     bool forms = search_filter_any_variant(q, VISIBLE_ALL, scope->own);
     bool narrowed = forms || search_filter_any_product(q, VISIBLE_SHOWN, scope->own);
     if (narrowed) {
-        write_agg(w, "o", name);
+        if (own)
+            write_agg_of(w, "o", &scope->facets[0], "");
+        else
+            write_agg(w, "o");
         json_write_key(w, "filter");
         search_filter_begin(w);
         search_filter_products(q, VISIBLE_SHOWN, scope->own);
@@ -329,7 +357,7 @@ static void write_facet(struct search_writer *q, char kind, size_t index, const 
                         const struct filter *own) {
     struct scope scope = {.own = own};
     scope_add(&scope, kind, index, facet);
-    write_scope(q, scope.facets[0].name, &scope);
+    write_scope(q, &scope, true);
 }
 
 /* How many products have all words, and how many of them by a code, whatever the filters and the page: neither may make
@@ -386,7 +414,7 @@ static void write_facets(struct search_writer *q) {
                 write_facet(q, 's', k, &selected, &p->filters[k]);
             }
     }
-    write_scope(q, "", &all);
+    write_scope(q, &all, false);
     json_write_object_end(&q->w);
 }
 

@@ -39,6 +39,13 @@ enum {
 extern const int64_t search_price_steps[];
 extern const size_t search_price_step_count;
 
+/* "o" "f" 12 "sel": before, kind, index, after. */
+struct search_agg_name {
+    char text[40];
+    size_t len;
+};
+struct search_agg_name search_agg_name(const char *before, char kind, size_t index, const char *after);
+
 /* Writes the request body. False only if out failed (too large, no memory). */
 bool search_query_write(const struct search_params *p, struct buf *out);
 

@@ -4,7 +4,6 @@
 #include "query-api/search/search_explain.h"
 #include "query-api/search/search_result.h"
 #include "query-api/text/search_spelling.h"
-#include <stdio.h>
 
 struct result {
     struct json_write w;
@@ -46,11 +45,12 @@ static void write_matched(struct result *r, const struct json *hit, const struct
  * a list of hits does not change its language line by line. */
 static void write_highlight(struct result *r, const struct json *hit, const struct json *source) {
     const struct json *name = product_view_localized(json_get(source, "name"), r->p->lang);
-    char field[16];
-    if (!json_is(name, JSON_STRING) || name->key.len > 8)
+    char field[16] = "name.";
+    const struct json *highlight = json_get(hit, "highlight");
+    if (!highlight || !json_is(name, JSON_STRING) || name->key.len > 8)
         return;
-    snprintf(field, sizeof(field), "name.%.*s", (int)name->key.len, name->key.data);
-    const struct json *text = first(json_get(json_get(hit, "highlight"), field));
+    memcpy(field + 5, name->key.data, name->key.len);
+    const struct json *text = first(json_get_slice(highlight, (struct slice){field, 5 + name->key.len}));
     if (!json_is(text, JSON_STRING))
         return;
     json_write_key(&r->w, "highlight");

@@ -1,7 +1,6 @@
 #include "query-api/text/search_pattern.h"
 #include "query-api/text/search_text.h"
 #include "query-api/text/search_thing.h"
-#include <stdio.h>
 
 const char *const search_reason_names[REASON_COUNT] = {
     [REASON_NONE] = "words",      [REASON_KEYBOARD] = "keyboard", [REASON_INITIALS] = "initials",
@@ -112,10 +111,17 @@ static void write_regexp(struct json_write *w, const char *field, struct buf *pa
 
 /* ---- a word ---- */
 
+/* "name.ko^1.00" */
 static void write_field(struct json_write *w, const char *field, int64_t hundredths) {
-    char text[64];
-    int n = snprintf(text, sizeof(text), "%s^%d.%02d", field, (int)(hundredths / 100), (int)(hundredths % 100));
-    json_write_string(w, text, (size_t)n);
+    struct buf *out = json_write_pieces(w);
+    uint64_t weight = (uint64_t)hundredths;
+    if (!out)
+        return;
+    buf_append_char(out, '"');
+    buf_append_str(out, field);
+    buf_append_char(out, '^');
+    buf_append_u64(out, weight / 100);
+    buf_append(out, (const char[]){'.', (char)('0' + weight / 10 % 10), (char)('0' + weight % 10), '"'}, 4);
 }
 
 /* All of a word in one field, by the best of the fields; the others break ties. */

@@ -273,6 +273,61 @@ static void test_failures_stay(void **state) {
     buf_done(&b);
 }
 
+/* Objects and arrays in turns, to the last level: each end has to be that of the level at hand. */
+static void test_every_level_knows_its_end(void **state) {
+    (void)state;
+    for (unsigned wrong = 0; wrong <= JSON_WRITE_DEPTH_MAX; wrong++) {
+        _cleanup_(buf_done) struct buf b = BUF_INIT(10000);
+        struct json_write w;
+        json_write_init(&w, &b);
+        for (unsigned i = 0; i < JSON_WRITE_DEPTH_MAX; i++)
+            run_steps(&w, i % 3 == 0 ? "{k" : "[");
+        run_steps(&w, (JSON_WRITE_DEPTH_MAX - 1) % 3 == 0 ? "v" : "");
+        for (unsigned i = JSON_WRITE_DEPTH_MAX; i-- > 0;)
+            run_steps(&w, (i % 3 == 0) != (i == wrong) ? "}" : "]");
+        assert_int_equal(json_write_finish(&w), wrong == JSON_WRITE_DEPTH_MAX);
+    }
+}
+
+static void test_a_value_in_pieces(void **state) {
+    (void)state;
+    _cleanup_(buf_done) struct buf b = BUF_INIT(100);
+    struct json_write w;
+    json_write_init(&w, &b);
+    json_write_array(&w);
+    for (int i = 0; i < 2; i++) {
+        struct buf *out = json_write_pieces(&w);
+        assert_ptr_equal(out, &b);
+        buf_append_char(out, '1');
+        buf_append_char(out, '2');
+    }
+    json_write_array_end(&w);
+    assert_null(json_write_pieces(&w));
+    assert_string_equal(b.data, "[12,12]");
+    json_write_restart(&w, &b);
+    json_write_object(&w);
+    assert_null(json_write_pieces(&w)); /* without a key */
+    assert_false(json_write_ok(&w));
+}
+
+/* Whatever the room that is left, from none to plenty. */
+static void test_strings_in_any_room(void **state) {
+    (void)state;
+    static const char *const texts[] = {"", "k", "ab", "plain text", "a longer text, of more than one block", "가나", "a\nb"};
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        for (size_t room = 0; room < 64; room++) {
+            _cleanup_(buf_done) struct buf b = BUF_INIT(1000), want = BUF_INIT(1000);
+            assert_true(json_append_string(&want, texts[i], strlen(texts[i])));
+            buf_reserve(&b, 1);
+            while (b.cap - b.len > room + 1)
+                buf_append_char(&b, 'x');
+            size_t before = b.len;
+            assert_true(json_append_string(&b, texts[i], strlen(texts[i])));
+            assert_string_equal(b.data + before, want.data);
+            assert_int_equal(b.len, before + want.len);
+        }
+}
+
 static void test_restart(void **state) {
     (void)state;
     _cleanup_(buf_done) struct buf b = BUF_INIT(1000);
@@ -369,6 +424,9 @@ int main(void) {
         cmocka_unit_test(test_order_of_calls),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_failures_stay),
+        cmocka_unit_test(test_every_level_knows_its_end),
+        cmocka_unit_test(test_a_value_in_pieces),
+        cmocka_unit_test(test_strings_in_any_room),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_double_forms),
         cmocka_unit_test(test_double_round_trip),

@@ -310,8 +310,24 @@ static void test_a_full_buffer_fails(void **state) {
     buf_done(&small);
 }
 
+static void test_names_of_aggregations(void **state) {
+    (void)state;
+    static const struct {
+        const char *before, *after;
+        char kind;
+        size_t index;
+        const char *want;
+    } cases[] = {{"", "", 'f', 0, "f0"}, {"o", "", 's', 9, "os9"}, {"", "sel", 'f', 10, "f10sel"}, {"o", "min", 'f', SIZE_MAX, "of18446744073709551615min"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct search_agg_name name = search_agg_name(cases[i].before, cases[i].kind, cases[i].index, cases[i].after);
+        assert_int_equal(name.len, strlen(cases[i].want));
+        assert_memory_equal(name.text, cases[i].want, name.len);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names_of_aggregations),
         cmocka_unit_test(test_hidden_filters_go_into_the_query),
         cmocka_unit_test(test_the_only_filter_on_variants),
         cmocka_unit_test(test_shown_filters_go_into_the_post_filter),
