@@ -2,7 +2,7 @@
 #include "projector/compose/bulk_result.h"
 #include <stdlib.h>
 
-enum { REASON_BYTES_MAX = 500, ARENA_BYTES_MAX = 4 << 20, ANSWER_DEPTH_MAX = 32 };
+enum { REASON_BYTES_MAX = 500, ARENA_BYTES_MAX = 4 << 20, ANSWER_DEPTH_MAX = 32, FRAME_BYTES_MAX = 256 };
 
 /* Where the reader stands: {took, errors, items: [{index: {status, error: {type, reason}}}], error: {...}}. */
 enum place { AT_TOP, AT_ITEMS, AT_ITEM, AT_ACTION, AT_ERROR, AT_TOP_ERROR, AT_OTHER };
@@ -15,6 +15,7 @@ struct reader {
     unsigned depth; /* objects and arrays that are open */
     enum key key;
     size_t index;     /* of the item that is read, or the count of those that were */
+    size_t plain;     /* items that were read before, and are not in the text */
     bool saw_items, saw_action;
     const char *top_type, *top_reason;
     const char *problem; /* why reading stopped */
@@ -94,7 +95,10 @@ static bool on_array_begin(void *ctx) {
     bool items = place_of(reader) == AT_TOP && reader->key == KEY_ITEMS;
     if (items && reader->saw_items)
         return stop(reader, "items given twice");
-    reader->saw_items = reader->saw_items || items;
+    if (items) {
+        reader->saw_items = true;
+        reader->index = reader->plain;
+    }
     return enter(reader, items ? AT_ITEMS : AT_OTHER);
 }
 
@@ -256,17 +260,86 @@ static bool prepare(struct bulk_result *r, size_t count) {
     return true;
 }
 
+/* Behind an item that says what most do, byte for byte: it is written, or it is not there to delete. NULL: it says another thing. */
+static const char *plain_item(const char *p, const char *end, enum bulk_op op, int *ret_status) {
+    static const char index[] = "{\"index\":{\"status\":20", del[] = "{\"delete\":{\"status\":200}}";
+    size_t len = op == BULK_DELETE ? sizeof(del) - 1 : sizeof(index) + 2;
+    if ((size_t)(end - p) < len)
+        return NULL;
+    if (op == BULK_DELETE) {
+        *ret_status = 200;
+        return memcmp(p, del, len) == 0 ? p + len : NULL;
+    }
+    *ret_status = 200 + (p[len - 3] - '0');
+    bool same = memcmp(p, index, sizeof(index) - 1) == 0 && p[len - 2] == '}' && p[len - 1] == '}';
+    return same && (p[len - 3] == '0' || p[len - 3] == '1') ? p + len : NULL;
+}
+
+/* If every item is plain: their statuses, and the answer without them. */
+static bool read_plain(struct bulk_result *r, const struct bulk *bulk, struct slice body, char frame[FRAME_BYTES_MAX],
+                       struct slice *ret) {
+    static const char begin[] = "\"items\":[";
+    const char *end = body.data + body.len;
+    const char *p = memmem(body.data, body.len < FRAME_BYTES_MAX ? body.len : FRAME_BYTES_MAX, begin, sizeof(begin) - 1);
+    size_t head = p ? (size_t)(p - body.data) + sizeof(begin) - 1 : 0;
+    if (head == 0 || memchr(body.data + 1, '{', head - 1)) /* an array that lies deeper */
+        return false;
+    p = body.data + head;
+    for (size_t i = 0; i < r->count; i++) {
+        if (i > 0 && (p == end || *p++ != ','))
+            return false;
+        if (!(p = plain_item(p, end, bulk->items[i].op, &r->items[i].status)))
+            return false;
+    }
+    size_t tail = (size_t)(end - p);
+    if (head + tail > FRAME_BYTES_MAX)
+        return false;
+    memcpy(frame, body.data, head);
+    memcpy(frame + head, p, tail);
+    *ret = (struct slice){frame, head + tail};
+    return true;
+}
+
+static bool read_json(struct reader *reader, struct slice text, struct error *reterr) {
+    bool stopped = false;
+    return json_sax(&HANDLERS, reader, text.data ? text.data : "", text.len, ANSWER_DEPTH_MAX, &stopped, reterr) && !stopped;
+}
+
+/* Where it does not come out even, what is wrong is found in the whole answer. */
+static bool all_plain(struct bulk_result *r, const struct bulk *bulk, struct slice body) {
+    char frame[FRAME_BYTES_MAX];
+    struct slice text;
+    struct error unused;
+    struct reader reader = {.result = r, .bulk = bulk, .plain = bulk->count, .top_type = "", .top_reason = ""};
+    if (body.len > 0 && read_plain(r, bulk, body, frame, &text) && read_json(&reader, text, &unused) && reader.index == r->count)
+        return true;
+    set_all(r, BULK_RETRY, 0, NULL, NULL);
+    return false;
+}
+
+static void count_outcomes(struct bulk_result *r, const struct bulk *bulk) {
+    r->outcomes[BULK_RETRY] = 0;
+    for (size_t i = 0; i < r->count; i++) {
+        r->items[i].outcome = outcome_of_item(bulk->items[i].op, &r->items[i]);
+        r->outcomes[r->items[i].outcome]++;
+    }
+}
+
 bool bulk_result_read(struct bulk_result *r, const struct bulk *bulk, int status, struct slice body,
                       struct error *reterr) {
     if (!prepare(r, bulk->count))
         return error_nomem(reterr);
     if (status == 0)
         return error_set(reterr, ERROR_UNAVAILABLE, "bulk: no answer arrived");
+    bool taken = status >= 200 && status <= 299;
+    if (taken && all_plain(r, bulk, body)) {
+        count_outcomes(r, bulk);
+        return true;
+    }
     struct reader reader = {.result = r, .bulk = bulk, .top_type = "", .top_reason = ""};
     struct error why = {0};
-    bool stopped = false;
-    bool read = json_sax(&HANDLERS, &reader, body.data ? body.data : "", body.len, ANSWER_DEPTH_MAX, &stopped, &why) && !stopped;
-    if (status < 200 || status > 299) {
+    bool read = read_json(&reader, body, &why);
+    if (!taken) {
         /* What was understood of the reason is kept; most refusals need no readable body. */
         bool own_error = read && !reader.problem && reader.top_type[0];
         set_all(r, outcome_of_request(status, own_error), status, reader.top_type, reader.top_reason);
@@ -279,11 +352,7 @@ bool bulk_result_read(struct bulk_result *r, const struct bulk *bulk, int status
         return error_set(reterr, ERROR_UNAVAILABLE, "bulk: the answer to %zu items cannot be used: %s", r->count,
                          reader.problem ? reader.problem : why.message);
     }
-    r->outcomes[BULK_RETRY] = 0;
-    for (size_t i = 0; i < r->count; i++) {
-        r->items[i].outcome = outcome_of_item(bulk->items[i].op, &r->items[i]);
-        r->outcomes[r->items[i].outcome]++;
-    }
+    count_outcomes(r, bulk);
     return true;
 }
 

@@ -60,6 +60,11 @@ static void test_each_item_has_its_own_outcome(void **state) {
                     "{\"delete\":{\"status\":404,\"error\":{\"type\":\"index_not_found_exception\"}}}," OK "]}",
                     true, "gone done no_index done");
     assert_outcomes("", 200, "{\"errors\":false,\"items\":[]}", true, "");
+    assert_outcomes("idi", 200, "{\"errors\":false,\"took\":3,\"items\":[" OK ",{\"delete\":{\"status\":200}}," OK "]}", true,
+                    "done done done");
+    assert_outcomes("ii", 200, "{\"items\":[" OK ", " OK "],\"took\":3}", true, "done done");
+    assert_outcomes("ii", 200, "{\"items\":[" OK ",{\"index\":{\"status\":202}}],\"took\":3}", true, "done done");
+    assert_outcomes("ii", 200, "{\"items\":[" OK "," OK "],\"x\":{\"items\":[" OK "]}}", true, "done done");
     /* Full answers, without filter_path, read the same. */
     assert_outcomes("i", 200,
                     "{\"took\":1,\"ingest_took\":0,\"errors\":false,\"items\":[{\"index\":{\"_index\":\"a\",\"_id\":\"b\","
@@ -82,6 +87,10 @@ static void test_what_cannot_be_read_says_nothing(void **state) {
         "{\"items\":[" OK ",{\"index\":{\"status\":1e9}}]}", "{\"items\":[" OK ",{\"index\":{\"status\":200},\"index\":{\"status\":200}}]}",
         "{\"items\":{\"index\":{\"status\":200}}}", "{\"items\":[" OK "," OK "],\"items\":[" OK "," OK "]}",
         "{\"errors\":false,\"took\":3}", "{\"items\":[" OK "," OK "]}x", "<html>200</html>", "{\"items\":[[" OK "," OK "]]}",
+        "{\"x\":{\"items\":[" OK "," OK "]}}", "{\"x\":{\"items\":[" OK "," OK "]},\"items\":[]}",
+        "{\"x\":[{\"items\":[" OK "," OK "]}]}", "{\"items\":[" OK "," OK "],\"items\":[]}", "{\"items\":[" OK "," OK "]",
+        "{\"items\":[" OK OK "]}", "{\"items\":[" OK "," OK ",]}", "x\"items\":[" OK "," OK "]}", "{\"items\":[" OK "," OK "]}}",
+        "{\"items\":[{\"index\":{\"status\":20:}}," OK "]}", "{\"items\":[{\"index\":{\"status\":20}}," OK "]}",
         "{\"items\":[" OK ",true," OK "]}", "{\"items\":[" OK ",null," OK "]}", "{\"items\":[" OK ",[]," OK "]}",
     };
     for (size_t i = 0; i < ARRAY_LEN(answers); i++)
