@@ -30,12 +30,12 @@ bool sink_grow(struct sink *s, size_t n) {
     if (buf->data)
         buf->len = sink_len(s);
     if (n > buf->max - buf->len) {
-        s->full = true;
+        s->full = s->bad = true;
         return false;
     }
     size_t room = buf->max - buf->len < FIRST_BYTES ? buf->max - buf->len : FIRST_BYTES;
     if (!buf_reserve(buf, n > room ? n : room)) {
-        s->nomem = true;
+        s->nomem = s->bad = true;
         s->p = s->end = NULL;
         return false;
     }
@@ -65,16 +65,35 @@ static char *put_escape(char *out, unsigned char c) {
     return out;
 }
 
-/* Copies 16 bytes and returns how many of the first of them are plain. */
+#ifdef __SSE2__
+/* Below a space as signed bytes: controls and everything from 0x80 on. */
+static inline unsigned odd_marks(__m128i v) {
+    __m128i escape = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(' ')), escape));
+}
+
+/* How many of 16 bytes, some of which are odd, are plain or of whole three-byte characters, neither overlong (E0) nor
+ * surrogates (ED A0..): most of Korean, Japanese and Chinese text. A bit for each byte. */
+static inline size_t wide_prefix(__m128i v, unsigned odd) {
+    unsigned lead = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_and_si128(v, _mm_set1_epi8((char)0xF0)), _mm_set1_epi8((char)0xE0)));
+    unsigned next = (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(v, _mm_set1_epi8((char)0xC0)));
+    unsigned e0 = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8((char)0xE0)));
+    unsigned ed = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8((char)0xED)));
+    unsigned from_a0 = (unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(v, _mm_set1_epi8((char)0x9F)));
+    unsigned bad = (odd & ~(lead | next)) | (next ^ (lead << 1 | lead << 2)) | e0 | (ed << 1 & from_a0);
+    size_t n = (size_t)__builtin_ctz((bad & 0xFFFF) | 0x10000);
+    return lead << 1 >> n & 1 ? n - 1 : lead << 2 >> n & 1 ? n - 2 : n;
+}
+#endif
+
+/* Copies 16 bytes and returns how many of the first of them are whole characters that stand as they are; fewer if these are
+ * not seen at once. */
 static inline size_t copy_block(char *out, const unsigned char *in) {
 #ifdef __SSE2__
     __m128i v = _mm_loadu_si128((const __m128i *)in);
     _mm_storeu_si128((__m128i *)out, v);
-    /* Below a space as signed bytes: controls and everything from 0x80 on. */
-    __m128i odd = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(' ')),
-                               _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
-                                            _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
-    return (size_t)__builtin_ctz((unsigned)_mm_movemask_epi8(odd) | 0x10000u);
+    unsigned odd = odd_marks(v);
+    return odd ? wide_prefix(v, odd) : 16;
 #else
     uint64_t w[2];
     memcpy(w, in, 16);
@@ -83,6 +102,14 @@ static inline size_t copy_block(char *out, const unsigned char *in) {
     return first    ? (size_t)__builtin_ctzll(first) / 8
            : second ? 8 + (size_t)__builtin_ctzll(second) / 8
                     : 16;
+#endif
+}
+
+static inline bool any_odd(uint64_t a, uint64_t b) {
+#ifdef __SSE2__
+    return odd_marks(_mm_set_epi64x((int64_t)b, (int64_t)a)) != 0;
+#else
+    return (json_escape_odd_marks(a) | json_escape_odd_marks(b)) != 0;
 #endif
 }
 
@@ -95,10 +122,9 @@ static inline size_t copy_tail(char *out, const unsigned char *in, size_t len) {
         memcpy(&last, in + len - 8, 8);
         memcpy(out, &first, 8);
         memcpy(out + len - 8, &last, 8);
-        if ((json_escape_odd_marks(first) | json_escape_odd_marks(last)) == 0)
+        if (!any_odd(first, last))
             return len;
-    }
-    if (len >= 4 && len < 8) {
+    } else if (len >= 4) {
         uint32_t first, last;
         memcpy(&first, in, 4);
         memcpy(&last, in + len - 4, 4);
@@ -143,17 +169,18 @@ void sink_escaped(struct sink *s, struct slice text) {
         return;
     char *out = s->p;
     for (;;) {
-        size_t n = end - in >= 16 ? copy_block(out, in) : copy_tail(out, in, (size_t)(end - in));
+        bool block = end - in >= 16;
+        size_t n = block ? copy_block(out, in) : copy_tail(out, in, (size_t)(end - in));
         in += n;
         out += n;
         if (in == end)
             break;
-        if (n == 16)
+        if (block && n > 0)
             continue;
         if (*in >= 0x80) {
             n = copy_wide(out, in, end);
             if (n == 0) {
-                s->invalid = true;
+                s->invalid = s->bad = true;
                 return;
             }
             in += n;

@@ -15,6 +15,7 @@ struct sink {
     bool full;    /* over buf->max */
     bool nomem;   /* the buf is lost */
     bool invalid; /* a string was not valid UTF-8 */
+    bool bad;     /* any of these */
 };
 
 void sink_open(struct sink *s, struct buf *buf);
@@ -22,7 +23,7 @@ void sink_close(struct sink *s);
 bool sink_grow(struct sink *s, size_t n);
 
 static inline bool sink_ok(const struct sink *s) {
-    return !s->full && !s->nomem && !s->invalid;
+    return !s->bad;
 }
 static inline size_t sink_len(const struct sink *s) {
     return s->p ? (size_t)(s->p - s->buf->data) : 0;

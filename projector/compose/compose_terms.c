@@ -51,7 +51,7 @@ static bool list_room(struct terms *t, struct term_list *list) {
     uint32_t capacity = list->capacity ? list->capacity * 2 : ITEMS_FIRST;
     struct term *items = realloc(list->items, capacity * sizeof(*items));
     if (!items) {
-        t->sink.nomem = true;
+        t->sink.nomem = t->sink.bad = true;
         return false;
     }
     list->items = items;

@@ -1,0 +1,78 @@
+#include "tests/unit/test.h"
+#include "core/json_write.h"
+#include "core/utf8.h"
+#include "projector/compose/compose_sink.h"
+#include <stdlib.h>
+
+static void assert_escaped(struct slice text) {
+    struct buf got = BUF_INIT(1 << 16), expected = BUF_INIT(1 << 16);
+    struct sink s;
+    buf_append_char(&got, 'x');
+    sink_open(&s, &got);
+    sink_string(&s, text);
+    assert_int_equal(s.invalid, !utf8_valid(text.data, text.len));
+    assert_int_equal(sink_ok(&s), !s.invalid);
+    sink_close(&s);
+    if (!s.invalid) {
+        buf_append_char(&expected, 'x');
+        json_append_string(&expected, text.data, text.len);
+        assert_string_equal(got.data, expected.data);
+    }
+    buf_done(&got);
+    buf_done(&expected);
+}
+
+/* Each text in memory that ends where it ends. */
+static void assert_escaped_alone(const char *text, size_t len) {
+    char *copy = malloc(len + 1);
+    assert_non_null(copy);
+    memcpy(copy + 1, text, len);
+    assert_escaped((struct slice){copy + 1, len});
+    free(copy);
+}
+
+static void test_every_mixture_of_characters(void **state) {
+    (void)state;
+    static const char *const pieces[] = {
+        "a", "word ", "sixteen plain by", "\"", "\\", "\n", "\x01", "\x7F", "é", "가", "힣", "하", "한국어", "漢字", "\xEE\x80\x80", "€", "😀",
+        "\xE0\xA0\x80", "\xED\x9F\xBF",
+    };
+    static const char *const broken[] = {"\xE0\x9F\xBF", "\xED\xA0\x80", "\xC0\x80", "\xEA\xB0", "\xEA", "\x80", "\xF4\x90\x80\x80", "\xFF"};
+    unsigned seed = 7;
+    for (int round = 0; round < 20000; round++) {
+        char text[256];
+        size_t len = 0, count = (size_t)(rand_r(&seed) % 12);
+        for (size_t i = 0; i < count; i++) {
+            const char *piece = rand_r(&seed) % 60 == 0 ? broken[(size_t)rand_r(&seed) % ARRAY_LEN(broken)]
+                                                        : pieces[(size_t)rand_r(&seed) % ARRAY_LEN(pieces)];
+            memcpy(text + len, piece, strlen(piece));
+            len += strlen(piece);
+        }
+        assert_escaped_alone(text, len);
+    }
+}
+
+/* Every three bytes, at every place of a block of 16. */
+static void test_every_place_in_a_block(void **state) {
+    (void)state;
+    static const unsigned char bytes[] = {' ', '"', '\\', 0x1F, 0x7F, 0x80, 0x8F, 0x9F, 0xA0, 0xBF, 0xC1, 0xC2, 0xDF,
+                                          0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0, 0xF4, 0xF5, 0xFF};
+    const size_t n = ARRAY_LEN(bytes);
+    for (size_t i = 0; i < n * n * n; i++)
+        for (size_t at = 0; at <= 17; at++) {
+            char text[36];
+            memset(text, 'a', sizeof(text));
+            text[at] = (char)bytes[i % n];
+            text[at + 1] = (char)bytes[i / n % n];
+            text[at + 2] = (char)bytes[i / n / n];
+            assert_escaped_alone(text, at + 3 + i % 16);
+        }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_mixture_of_characters),
+        cmocka_unit_test(test_every_place_in_a_block),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
