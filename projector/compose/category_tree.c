@@ -94,7 +94,7 @@ static unsigned parse_path(struct slice path, int64_t ids[CATEGORY_LEVELS_MAX]) 
 static bool add_name(struct category_tree *tree, struct category_name *name, struct slice lang, struct slice text) {
     *name = (struct category_name){.hangul = projection_has_hangul(text)};
     memcpy(name->lang, lang.data, lang.len);
-    name->lang_len = (uint8_t)lang.len;
+    name->language = projection_language_code(lang);
     return copy(&tree->arena, text, &name->text) && quote(&tree->arena, text, &name->json);
 }
 

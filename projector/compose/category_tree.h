@@ -15,7 +15,7 @@
 
 struct category_name {
     char lang[4];       /* "ko", "en"; "" for a plain name without a language */
-    uint8_t lang_len;
+    uint32_t language;  /* projection_language_code() of it */
     struct slice text;  /* UTF-8 */
     struct slice json;  /* the same as a quoted JSON string */
     bool hangul;        /* text has a Hangul syllable or jamo */

@@ -85,7 +85,7 @@ static unsigned read_translations(struct composer *c, const struct element *obje
         }
         if (t.text.len == 0)
             continue;
-        t.field = projection_language_of(c->projection, t.lang.data, t.lang.len, false);
+        t.field = projection_language_of(c->projection, projection_language_code(t.lang), false);
         unsigned at = count++;
         for (; at > 0 && compare_translations(c, &t, &list[at - 1]) < 0; at--)
             list[at] = list[at - 1];
@@ -132,7 +132,7 @@ static bool put_localized(struct composer *c, const struct projection_rule *rule
     if (!text_of(it, rule->max_bytes, &list[0].text))
         return compose_bad(c, c->projection->sources[rule->source].data, -1,
                            "must be a string or an object of strings by language");
-    list[0].field = projection_language_of(c->projection, "", 0, projection_has_hangul(list[0].text));
+    list[0].field = projection_language_of(c->projection, 0, projection_has_hangul(list[0].text));
     put_translations(c, rule, list, list[0].text.len > 0, out);
     return true;
 }
@@ -232,8 +232,7 @@ static bool put_category_names(struct composer *c, const struct projection_rule 
         for (size_t i = 0; i < c->lineage_count; i++)
             for (unsigned k = 0; k < c->lineage[i]->name_count; k++) {
                 const struct category_name *name = &c->lineage[i]->names[k];
-                if (name->text.len == 0 ||
-                    projection_language_of(p, name->lang, name->lang_len, name->hangul) != field)
+                if (name->text.len == 0 || projection_language_of(p, name->language, name->hangul) != field)
                     continue;
                 if (!any)
                     sink_arena(out, rule->open);

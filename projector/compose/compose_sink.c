@@ -202,18 +202,41 @@ static const char DIGIT_PAIRS[] = "000102030405060708091011121314151617181920212
                                   "4950515253545556575859606162636465666768697071727374757677787980818283848586878889909192939495969798"
                                   "99";
 
-static char *put_u64(char *out, uint64_t v) {
-    char digits[20];
-    size_t at = sizeof(digits);
+static char *put_pair(char *out, unsigned v) {
+    memcpy(out, DIGIT_PAIRS + (size_t)v * 2, 2);
+    return out + 2;
+}
+
+static char *put_eight(char *out, uint32_t v) {
+    uint32_t high = v / 10000, low = v % 10000;
+    out = put_pair(put_pair(out, high / 100), high % 100);
+    return put_pair(put_pair(out, low / 100), low % 100);
+}
+
+/* Below 1e8. */
+static inline char *put_small(char *out, uint32_t v) {
+    char *end = out + (v < 10000 ? (v < 100 ? 1 + (v >= 10) : 3 + (v >= 1000))
+                                 : (v < 1000000 ? 5 + (v >= 100000) : 7 + (v >= 10000000)));
+    char *p = end;
     for (; v >= 100; v /= 100)
-        memcpy(digits + (at -= 2), DIGIT_PAIRS + v % 100 * 2, 2);
+        put_pair(p -= 2, v % 100);
     if (v >= 10)
-        memcpy(digits + (at -= 2), DIGIT_PAIRS + v * 2, 2);
+        put_pair(out, v);
     else
-        digits[--at] = (char)('0' + v);
-    size_t len = sizeof(digits) - at;
-    memcpy(out, digits + at, len);
-    return out + len;
+        *out = (char)('0' + v);
+    return end;
+}
+
+static char *put_u64(char *out, uint64_t v) {
+    const uint64_t unit = 100000000;
+    if (v < unit)
+        return put_small(out, (uint32_t)v);
+    uint64_t high = v / unit;
+    if (high < unit)
+        out = put_small(out, (uint32_t)high);
+    else
+        out = put_eight(put_small(out, (uint32_t)(high / unit)), (uint32_t)(high % unit));
+    return put_eight(out, (uint32_t)(v % unit));
 }
 
 void sink_u64(struct sink *s, uint64_t v) {
@@ -284,11 +307,6 @@ void sink_ordered_hex(struct sink *s, double v) {
         memcpy(s->p + half * 8, &n, 8);
     }
     s->p += 16;
-}
-
-static char *put_pair(char *out, unsigned v) {
-    memcpy(out, DIGIT_PAIRS + (size_t)v * 2, 2);
-    return out + 2;
 }
 
 void sink_date(struct sink *s, int64_t msec) {

@@ -55,21 +55,30 @@ bool compose_push_slice(struct composer *c, struct slice s) {
     return true;
 }
 
+static uint8_t find_source(const struct projection *p, struct slice name) {
+    uint8_t i = 0;
+    while (i < p->source_count && !slice_eq(p->sources[i], name))
+        i++;
+    return i;
+}
+
+/* Products mostly have their fields in the same order: then the source that followed the last one is the one. */
 static bool read_fields(struct composer *c) {
     const struct projection *p = c->projection;
     struct elements it = elements_of_document(bson_get_data(c->input->product), c->input->product->len);
     struct element e;
+    uint8_t *next = &c->follows[PROJECTION_SOURCES_MAX];
     c->present = 0;
     while (elements_next(&it, &e)) {
         if (element_is_null(&e))
             continue;
-        for (unsigned i = 0; i < p->source_count; i++)
-            if (p->sources[i].len == e.key.len && p->sources[i].data[0] == e.key.data[0] &&
-                slice_eq(p->sources[i], e.key)) {
-                c->sources[i] = e;
-                c->present |= UINT32_C(1) << i;
-                break;
-            }
+        uint8_t i = slice_eq(p->sources[*next], e.key) ? *next : find_source(p, e.key);
+        if (i == p->source_count)
+            continue;
+        c->sources[i] = e;
+        c->present |= UINT32_C(1) << i;
+        *next = i;
+        next = &c->follows[i];
     }
     return !it.corrupt || compose_bad(c, "product", -1, "is damaged BSON");
 }
@@ -255,15 +264,15 @@ static void settle_variant(struct composer *c, struct variant *v, bool has_price
 static void sort_by_name(struct composer *c) {
     struct terms *t = &c->terms;
     for (size_t i = 0; i < c->variant_count; i++) {
-        terms_sort(&t->attrs, c->variants[i].attrs, t->text.data);
-        terms_sort(&t->numbers, c->variants[i].numbers, t->text.data);
+        terms_sort(t, &t->attrs, c->variants[i].attrs);
+        terms_sort(t, &t->numbers, c->variants[i].numbers);
         terms_add_names(t, c->variants[i].attrs);
     }
     if (t->names.count == 0)
         return;
+    terms_sort(t, &t->attrs, c->attrs);
+    terms_sort(t, &t->numbers, c->numbers);
     terms_sort_names(t, c->attrs);
-    terms_sort(&t->attrs, c->attrs, t->text.data);
-    terms_sort(&t->numbers, c->numbers, t->text.data);
 }
 
 static bool read_variants(struct composer *c) {

@@ -25,6 +25,7 @@ struct composer {
 
     struct element sources[PROJECTION_SOURCES_MAX];
     uint32_t present; /* bit n: sources[n] is there and not null */
+    uint8_t follows[PROJECTION_SOURCES_MAX + 1]; /* the source that stood behind this one, of late; last: the first one */
 
     struct slice id;
     struct terms terms;

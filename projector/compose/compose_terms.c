@@ -35,13 +35,22 @@ bool terms_ok(const struct terms *t) {
     return sink_ok(&t->sink) && !t->corrupt;
 }
 
+static inline bool is_blank(char c) {
+    return (unsigned char)c <= ' ' && (c == ' ' || (c >= '\t' && c <= '\r'));
+}
+
 struct slice terms_trim(struct slice s) {
-    while (s.len > 0 && (s.data[0] == ' ' || (s.data[0] >= '\t' && s.data[0] <= '\r'))) {
+    for (; s.len > 0 && is_blank(s.data[0]); s.len--)
         s.data++;
+    while (s.len > 0 && is_blank(s.data[s.len - 1]))
         s.len--;
-    }
-    while (s.len > 0 && (s.data[s.len - 1] == ' ' || (s.data[s.len - 1] >= '\t' && s.data[s.len - 1] <= '\r')))
-        s.len--;
+    return s;
+}
+
+static inline struct slice trim_and_cut(struct slice s) {
+    s = terms_trim(s);
+    if (s.len > PROJECTION_KEYWORD_BYTES)
+        s.len = utf8_cut(s.data, s.len, PROJECTION_KEYWORD_BYTES);
     return s;
 }
 
@@ -65,34 +74,23 @@ static uint64_t load_order(const char *text) {
     return __builtin_bswap64(v);
 }
 
-/* What was written since `start` becomes a term of the list. */
-static void end_term(struct terms *t, struct term_list *list, size_t start, size_t name_len, bool is_code) {
-    /* 16 zero bytes behind the term: the order of a short one reads them. */
-    static const char close[17] = {'"'};
-    if (!sink_room(&t->sink, sizeof(close)))
+/* What was written since `start` becomes a term of the list. There is room for a block of 16 behind it. */
+static inline void end_term(struct terms *t, struct term_list *list, size_t start, uint32_t name_len, bool is_code) {
+    if (!sink_room(&t->sink, 17) || !sink_ok(&t->sink) || !list_room(t, list))
         return;
-    memcpy(t->sink.p, close, sizeof(close));
-    t->sink.p++;
-    if (!sink_ok(&t->sink) || !list_room(t, list))
-        return;
-    const char *text = t->text.data + start;
-    list->items[list->count++] = (struct term){.order = {load_order(text + 1), load_order(text + 9)},
-                                               .offset = (uint32_t)start,
-                                               .len = (uint32_t)(sink_len(&t->sink) - start),
-                                               .name_len = (uint32_t)name_len,
+    *t->sink.p++ = '"';
+    list->items[list->count++] = (struct term){.offset = (uint32_t)start,
+                                               .len = (uint32_t)((size_t)(t->sink.p - t->text.data) - start),
+                                               .name_len = name_len,
                                                .is_code = is_code && t->projection->codes_apart};
 }
 
 /* Writes "name= and returns where the term starts. */
-static size_t begin_term(struct terms *t, size_t name_len) {
-    size_t start = sink_len(&t->sink);
-    if (sink_room(&t->sink, name_len + 18)) {
-        char *p = t->sink.p;
-        *p++ = '"';
-        p = sink_copy_short(p, t->name, name_len);
-        *p++ = '=';
-        t->sink.p = p;
-    }
+static inline size_t begin_term(struct terms *t) {
+    if (!sink_room(&t->sink, t->name_len + 16))
+        return 0;
+    size_t start = (size_t)(t->sink.p - t->text.data);
+    t->sink.p = sink_copy_short(t->sink.p, t->name, t->name_len);
     return start;
 }
 
@@ -107,57 +105,55 @@ static bool has_alphanumeric(struct slice s) {
 }
 
 void terms_code(struct terms *t, struct slice code) {
-    code = terms_trim(code);
-    code.len = utf8_cut(code.data, code.len, PROJECTION_KEYWORD_BYTES);
-    if (!has_alphanumeric(code))
+    code = trim_and_cut(code);
+    if (!has_alphanumeric(code) || !sink_room(&t->sink, 1))
         return;
-    size_t start = sink_len(&t->sink);
-    sink_char(&t->sink, '"');
+    size_t start = (size_t)(t->sink.p - t->text.data);
+    *t->sink.p++ = '"';
     sink_escaped(&t->sink, code);
     end_term(t, &t->codes, start, 0, false);
 }
 
-static void add_term(struct terms *t, size_t name_len, bool is_code, struct slice value) {
-    size_t start = begin_term(t, name_len);
+static void add_term(struct terms *t, struct slice value) {
+    size_t start = begin_term(t);
     sink_escaped(&t->sink, value);
-    end_term(t, &t->attrs, start, name_len + 2, is_code);
+    end_term(t, &t->attrs, start, t->name_len, t->is_code);
 }
 
-static void add_text(struct terms *t, size_t name_len, bool is_code, struct slice value) {
-    value = terms_trim(value);
-    value.len = utf8_cut(value.data, value.len, PROJECTION_KEYWORD_BYTES);
+static void add_text(struct terms *t, struct slice value) {
+    value = trim_and_cut(value);
     if (value.len == 0)
         return;
-    add_term(t, name_len, is_code, value);
-    if (is_code)
+    add_term(t, value);
+    if (t->is_code)
         terms_code(t, value);
 }
 
 /* whole: the exact value of an integer, beyond what a double holds. */
-static void add_number(struct terms *t, size_t name_len, bool is_code, double v, const int64_t *whole) {
+static void add_number(struct terms *t, double v, const int64_t *whole) {
     if (!isfinite(v)) {
         t->ignored++;
         return;
     }
-    size_t start = begin_term(t, name_len), text = sink_len(&t->sink);
+    size_t start = begin_term(t), text = sink_len(&t->sink);
     if (whole)
         sink_int(&t->sink, *whole);
     else
         sink_number(&t->sink, v);
     size_t text_len = sink_len(&t->sink) - text;
-    end_term(t, &t->attrs, start, name_len + 2, is_code);
-    if (is_code && sink_ok(&t->sink)) {
+    end_term(t, &t->attrs, start, t->name_len, t->is_code);
+    if (t->is_code && sink_ok(&t->sink)) {
         char copy[64]; /* the text may move while it is read */
         text_len = text_len < sizeof(copy) ? text_len : sizeof(copy);
         memcpy(copy, t->text.data + text, text_len);
         terms_code(t, (struct slice){copy, text_len});
     }
-    start = begin_term(t, name_len);
+    start = begin_term(t);
     sink_ordered_hex(&t->sink, v);
-    end_term(t, &t->numbers, start, name_len + 2, false);
+    end_term(t, &t->numbers, start, t->name_len, false);
 }
 
-static void add_decimal128(struct terms *t, size_t name_len, bool is_code, const struct element *e) {
+static void add_decimal128(struct terms *t, const struct element *e) {
     bson_decimal128_t decimal;
     char text[BSON_DECIMAL128_STRING];
     double v = NAN;
@@ -166,81 +162,100 @@ static void add_decimal128(struct terms *t, size_t name_len, bool is_code, const
     bson_decimal128_to_string(&decimal, text);
     if (!json_text_double(slice_str(text), &v))
         v = NAN; /* its NaN and infinities too */
-    add_number(t, name_len, is_code, v, NULL);
+    add_number(t, v, NULL);
 }
 
-static void walk(struct terms *t, struct elements it, unsigned depth, size_t raw_len, size_t name_len);
+static void walk(struct terms *t, struct elements it, unsigned depth, size_t raw_len);
 
-static void add_elements(struct terms *t, struct elements it, unsigned depth, size_t raw_len, size_t name_len,
-                         bool is_code);
+static void add_elements(struct terms *t, struct elements it, unsigned depth, size_t raw_len);
 
-static void add_value(struct terms *t, const struct element *e, unsigned depth, size_t raw_len, size_t name_len,
-                      bool is_code) {
+static void add_nested(struct terms *t, const struct element *e, unsigned depth, size_t raw_len) {
+    if (depth >= TERMS_DEPTH_MAX)
+        t->ignored++;
+    else if (e->type == BSON_TYPE_DOCUMENT)
+        walk(t, elements_in(e), depth + 1, raw_len);
+    else
+        add_elements(t, elements_in(e), depth + 1, raw_len);
+}
+
+static void add_value(struct terms *t, const struct element *e, unsigned depth, size_t raw_len) {
     int64_t whole;
     switch (e->type) {
     case BSON_TYPE_UTF8:
-        add_text(t, name_len, is_code, element_text(e));
+        add_text(t, element_text(e));
         return;
     case BSON_TYPE_INT32:
     case BSON_TYPE_INT64:
         whole = element_int(e);
-        add_number(t, name_len, is_code, (double)whole, &whole);
+        add_number(t, (double)whole, &whole);
         return;
     case BSON_TYPE_DOUBLE:
-        add_number(t, name_len, is_code, element_double(e), NULL);
+        add_number(t, element_double(e), NULL);
         return;
     case BSON_TYPE_DECIMAL128:
-        add_decimal128(t, name_len, is_code, e);
+        add_decimal128(t, e);
         return;
     case BSON_TYPE_BOOL:
-        add_term(t, name_len, is_code, e->value[0] ? SLICE("true") : SLICE("false"));
+        add_term(t, e->value[0] ? SLICE("true") : SLICE("false"));
         return;
     case BSON_TYPE_NULL:
     case BSON_TYPE_UNDEFINED:
         return;
     case BSON_TYPE_ARRAY:
     case BSON_TYPE_DOCUMENT:
-        if (depth >= TERMS_DEPTH_MAX)
-            t->ignored++;
-        else if (e->type == BSON_TYPE_DOCUMENT)
-            walk(t, elements_in(e), depth + 1, raw_len, name_len);
-        else
-            add_elements(t, elements_in(e), depth + 1, raw_len, name_len, is_code);
+        add_nested(t, e, depth, raw_len);
         return;
     default:
         t->ignored++;
     }
 }
 
+/* The name at hand has so many bytes, with its quote and without '='. */
+static void set_name(struct terms *t, size_t len, bool is_code) {
+    t->name[len] = '=';
+    t->name_len = (uint32_t)len + 1;
+    t->is_code = is_code;
+}
+
 /* The elements of an array all have the array's name. */
-static void add_elements(struct terms *t, struct elements it, unsigned depth, size_t raw_len, size_t name_len,
-                         bool is_code) {
+static void add_elements(struct terms *t, struct elements it, unsigned depth, size_t raw_len) {
     struct element e;
-    while (elements_next(&it, &e) && terms_ok(t))
-        add_value(t, &e, depth, raw_len, name_len, is_code);
+    const uint32_t len = t->name_len - 1;
+    const bool is_code = t->is_code;
+    for (; elements_next(&it, &e) && terms_ok(t); set_name(t, len, is_code))
+        add_value(t, &e, depth, raw_len);
     t->corrupt = t->corrupt || it.corrupt;
 }
 
+#ifdef __SSE2__
+static inline unsigned odd_in_name(__m128i v) {
+    __m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(' ')); /* from 0x80 on, too */
+    __m128i quotes = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+    __m128i others = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('=')), _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7F)));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quotes, others)));
+}
+#endif
+
 /* Nothing in the key that may not stand in a name or needs an escape in JSON: control, quote, backslash, '=', DEL and
- * non-ASCII. Eight bytes at a time, the last eight overlapping. */
+ * non-ASCII. */
 static bool is_plain_name(struct slice key) {
     static const uint8_t special[256] = {
         [0 ... 0x1F] = 1, ['"'] = 1, ['='] = 1, ['\\'] = 1, [0x7F ... 0xFF] = 1,
     };
-    const uint64_t ones = 0x0101010101010101u;
-    uint64_t odd = 0;
-    if (key.len < 8) {
-        for (size_t i = 0; i < key.len; i++)
-            odd |= special[(unsigned char)key.data[i]];
-        return odd == 0 && key.len > 0;
+    unsigned odd = 0;
+#ifdef __SSE2__
+    const char *last = key.data + key.len;
+    if (key.len >= 16) {
+        for (size_t at = 0; at + 16 < key.len; at += 16)
+            odd |= odd_in_name(_mm_loadu_si128((const __m128i *)(key.data + at)));
+        return (odd | odd_in_name(_mm_loadu_si128((const __m128i *)(last - 16)))) == 0;
     }
-    for (size_t at = 0; at < key.len; at += 8) {
-        uint64_t w;
-        memcpy(&w, key.data + (at + 8 <= key.len ? at : key.len - 8), 8);
-        uint64_t equal = w ^ (ones * '='), del = w ^ (ones * 0x7F);
-        odd |= json_escape_odd_marks(w) | ((equal - ones) & ~equal) | ((del - ones) & ~del);
-    }
-    return (odd & (ones * 0x80)) == 0;
+    if (key.len >= 8)
+        return odd_in_name(_mm_unpacklo_epi64(_mm_loadl_epi64((const __m128i *)key.data), _mm_loadl_epi64((const __m128i *)(last - 8)))) == 0;
+#endif
+    for (size_t i = 0; i < key.len; i++)
+        odd |= special[(unsigned char)key.data[i]];
+    return odd == 0 && key.len > 0;
 }
 
 static bool is_name(struct slice key) {
@@ -255,7 +270,7 @@ static size_t extend_name(struct terms *t, size_t name_len, struct slice key) {
     bool plain = is_plain_name(key);
     if (!plain && !is_name(key))
         return 0;
-    if (name_len > 0)
+    if (name_len > 1)
         t->name[name_len++] = '.';
     if (plain) {
         memcpy(t->name + name_len, key.data, key.len);
@@ -271,21 +286,25 @@ static size_t extend_name(struct terms *t, size_t name_len, struct slice key) {
     return name_len + len;
 }
 
-static void walk(struct terms *t, struct elements it, unsigned depth, size_t raw_len, size_t name_len) {
+static void walk(struct terms *t, struct elements it, unsigned depth, size_t raw_len) {
     struct element e;
+    const size_t name_len = raw_len > 0 ? t->name_len - 1 : 1;
     while (elements_next(&it, &e) && terms_ok(t)) {
         size_t raw = raw_len + e.key.len + (raw_len > 0);
         size_t extended = raw > TERMS_NAME_BYTES_MAX ? 0 : extend_name(t, name_len, e.key);
-        if (extended > 0)
-            add_value(t, &e, depth, raw, extended, projection_is_code_attribute(t->projection, e.key));
-        else
+        if (extended == 0) {
             t->ignored++;
+            continue;
+        }
+        set_name(t, extended, projection_is_code_attribute(t->projection, e.key));
+        add_value(t, &e, depth, raw);
     }
     t->corrupt = t->corrupt || it.corrupt;
 }
 
 void terms_walk(struct terms *t, const struct element *object) {
-    walk(t, elements_in(object), 0, 0, 0);
+    t->name[0] = '"';
+    walk(t, elements_in(object), 0, 0);
 }
 
 static inline int compare(const struct term *a, const struct term *b, const char *text) {
@@ -312,12 +331,29 @@ static void insertion_sort(struct term *items, uint32_t count, const char *text)
     }
 }
 
-void terms_sort(struct term_list *list, struct term_range range, char *text) {
-    uint32_t count = range.end - range.first;
+/* Behind a short term the order has something of the next one: that is looked at only where both are the same to their
+ * closing quotes. */
+static void load_orders(struct terms *t, struct term *items, uint32_t count) {
+    memset(t->sink.p, 0, 16); /* room that end_term left */
+    for (uint32_t i = 0; i < count; i++) {
+        const char *text = t->text.data + items[i].offset + 1;
+        items[i].order[0] = load_order(text);
+        items[i].order[1] = load_order(text + 8);
+    }
+}
+
+static void sort_items(struct term *items, uint32_t count, char *text) {
     if (count > INSERTION_MAX)
-        qsort_r(list->items + range.first, count, sizeof(*list->items), compare_r, text);
-    else if (count > 1)
-        insertion_sort(list->items + range.first, count, text);
+        qsort_r(items, count, sizeof(*items), compare_r, text);
+    else
+        insertion_sort(items, count, text);
+}
+
+void terms_sort(struct terms *t, struct term_list *list, struct term_range range) {
+    if (range.end == range.first)
+        return;
+    load_orders(t, list->items + range.first, range.end - range.first);
+    sort_items(list->items + range.first, range.end - range.first, t->text.data);
 }
 
 static void write_one(const struct terms *t, const struct term *term, struct sink *out) {
@@ -417,7 +453,7 @@ static bool product_codes_vary(const struct terms *t, struct term_range base) {
 void terms_sort_names(struct terms *t, struct term_range base) {
     struct term_list *names = &t->names;
     uint32_t kept = 0;
-    terms_sort(names, (struct term_range){0, names->count}, t->text.data);
+    sort_items(names->items, names->count, t->text.data);
     for (uint32_t i = 0; i < names->count; i++)
         if (kept == 0 || !same_name(t->text.data, &names->items[kept - 1], &names->items[i]))
             names->items[kept++] = names->items[i];

@@ -12,7 +12,7 @@
 enum { TERMS_NAME_BYTES_MAX = 256, TERMS_DEPTH_MAX = 16 };
 
 struct term {
-    uint64_t order[2];  /* the first 16 bytes behind the quote: most comparisons end here */
+    uint64_t order[2];  /* the first 16 bytes behind the quote: most comparisons end here. Once sorted */
     uint32_t offset, len; /* in text, quotes included */
     uint32_t name_len;  /* of the quote, the name and '=' */
     bool is_code;       /* of a code attribute that stands apart (projection.codes_apart) */
@@ -34,7 +34,9 @@ struct terms {
     bool codes_vary;  /* a term of `names` is a code that stands apart */
     unsigned ignored; /* values that were left out */
     bool corrupt;     /* BSON that ends in the middle */
-    char name[TERMS_NAME_BYTES_MAX * 6 + 32]; /* of the attribute at hand, escaped; read in steps of 16 */
+    uint32_t name_len; /* of the attribute at hand, with the quote and '=' */
+    bool is_code;
+    char name[TERMS_NAME_BYTES_MAX * 6 + 32]; /* "name=, escaped; read in steps of 16 */
 };
 
 void terms_init(struct terms *t, const struct projection *projection, size_t max_bytes);
@@ -46,11 +48,11 @@ bool terms_ok(const struct terms *t);
 /* Adds the members of an attributes object, nested ones as a.b. */
 void terms_walk(struct terms *t, const struct element *object);
 void terms_code(struct terms *t, struct slice code);
-/* By their bytes: the terms of a name stand together then. text: t->text.data. */
-void terms_sort(struct term_list *list, struct term_range range, char *text);
+/* By their bytes: the terms of a name stand together then. */
+void terms_sort(struct terms *t, struct term_list *list, struct term_range range);
 
 /* Adds the names in a sorted range of attrs to `names`; after the last, terms_sort_names makes them a set. base: the
- * product's own range of attrs, in any order. */
+ * product's own range of attrs, sorted. */
 void terms_add_names(struct terms *t, struct term_range range);
 void terms_sort_names(struct terms *t, struct term_range base);
 

@@ -2,7 +2,7 @@
 #include "projector/compose/projection.h"
 #include <stdlib.h>
 
-enum { ARENA_BYTES_MAX = 1 << 20, FILE_BYTES_MAX = 16 << 20, CODE_NAME_BYTES_MAX = 63, NAME_BYTES_MAX = 512, LANGUAGE_BYTES_MAX = 3 };
+enum { ARENA_BYTES_MAX = 1 << 20, FILE_BYTES_MAX = 16 << 20, NAME_BYTES_MAX = 512 };
 
 /* What a transform reads. PLAIN ones read the field that the rule names. */
 enum { PLAIN = 1, ID = 2, PRICE = 4, ATTRIBUTES = 8, VARIANTS = 16, CATEGORIES = 32, PRIMARY = 64 };
@@ -119,14 +119,6 @@ static bool add_source(struct projection *p, struct slice name, uint8_t *ret, st
     return true;
 }
 
-/* A code of up to LANGUAGE_BYTES_MAX letters as a number, its length in it; longer ones, which no field has, are 1. */
-static uint32_t language_code(struct slice name) {
-    uint32_t code = 1;
-    for (size_t i = 0; i < name.len && name.len <= LANGUAGE_BYTES_MAX; i++)
-        code = code << 8 | (unsigned char)name.data[i];
-    return code;
-}
-
 static bool language_index(const struct projection *p, const struct json *v, uint8_t *ret) {
     for (unsigned i = 0; json_is(v, JSON_STRING) && i < p->language_count; i++)
         if (slice_eq(p->languages[i].name, v->text)) {
@@ -144,14 +136,14 @@ static bool read_languages(struct projection *p, const struct json *v, struct er
     if (!members_known(v, "\"languages\"", members, 3, reterr))
         return false;
     for (const struct json *f = fields->child; f; f = f->next) {
-        if (f->type != JSON_STRING || f->text.len == 0 || f->text.len > LANGUAGE_BYTES_MAX)
+        if (f->type != JSON_STRING || f->text.len == 0 || f->text.len > PROJECTION_LANGUAGE_BYTES_MAX)
             return error_set(reterr, ERROR_INVALID, "projection: languages.fields must be codes of 2 or 3 letters");
         if (p->language_count == PROJECTION_LANGUAGES_MAX)
             return refuse(reterr, "language", f->text, "is one too many");
         struct projection_language *l = &p->languages[p->language_count++];
         if (!copy(p, f->text, &l->name, reterr) || !quoted(p, "", f->text, ":", &l->open, reterr))
             return false;
-        l->code = language_code(l->name);
+        l->code = projection_language_code(l->name);
     }
     if (!language_index(p, json_get(v, "hangul"), &p->language_hangul) ||
         !language_index(p, json_get(v, "other"), &p->language_other))
@@ -176,7 +168,7 @@ static bool read_code_attributes(struct projection *p, const struct json *v, str
     if (!p->code_attributes)
         return error_nomem(reterr);
     for (const struct json *n = v->child; n; n = n->next) {
-        if (n->type != JSON_STRING || n->text.len == 0 || n->text.len > CODE_NAME_BYTES_MAX)
+        if (n->type != JSON_STRING || n->text.len == 0 || n->text.len > PROJECTION_CODE_NAME_BYTES_MAX)
             return error_set(reterr, ERROR_INVALID, "projection: code_attributes must be names of 1 to 63 bytes");
         if (!copy(p, n->text, &p->code_attributes[p->code_attribute_count], reterr))
             return false;
@@ -389,20 +381,7 @@ void projection_free(struct projection *projection) {
     free(projection);
 }
 
-uint8_t projection_language_of(const struct projection *projection, const char *lang, size_t len, bool hangul) {
-    if (len == 0)
-        return hangul ? projection->language_hangul : projection->language_other;
-    uint32_t code = language_code((struct slice){lang, len});
-    for (unsigned i = 0; i < projection->language_count; i++)
-        if (projection->languages[i].code == code)
-            return (uint8_t)i;
-    return projection->language_other;
-}
-
-bool projection_is_code_attribute(const struct projection *projection, struct slice name) {
-    if (name.len > CODE_NAME_BYTES_MAX || !(projection->code_lengths >> name.len & 1) || name.len == 0 ||
-        !(projection->code_letters >> (name.data[0] & 31) & 1))
-        return false;
+bool projection_has_code_attribute(const struct projection *projection, struct slice name) {
     return bsearch(&name, projection->code_attributes, projection->code_attribute_count, sizeof(name),
                    compare_names) != NULL;
 }

@@ -53,6 +53,8 @@ enum transform {
 #define PROJECTION_KEYWORD_BYTES 256 /* default max_bytes of a keyword, and the limit of a value in a term */
 #define PROJECTION_TEXT_BYTES 65536  /* default max_bytes of a text */
 #define PROJECTION_TERM_BYTES_MAX 32766 /* Lucene's limit for one term */
+#define PROJECTION_CODE_NAME_BYTES_MAX 63
+#define PROJECTION_LANGUAGE_BYTES_MAX 3
 
 struct projection_rule {
     enum transform transform;
@@ -94,11 +96,30 @@ struct projection *projection_new(const struct json *projection, const struct js
 struct projection *projection_parse_mapping(const char *name, const char *text, size_t len, struct error *reterr);
 void projection_free(struct projection *projection);
 
-/* Which language field a name in `lang` ("" for a plain string) belongs to; an index into languages. */
-uint8_t projection_language_of(const struct projection *projection, const char *lang, size_t len, bool hangul);
+/* A language as a number, its length in it: 0 for "" (a plain string), 1 for what is longer than any that a field has. */
+static inline uint32_t projection_language_code(struct slice lang) {
+    uint32_t code = lang.len > 0;
+    for (size_t i = 0; i < lang.len && lang.len <= PROJECTION_LANGUAGE_BYTES_MAX; i++)
+        code = code << 8 | (unsigned char)lang.data[i];
+    return code;
+}
+/* Which language field a text in the language of that code belongs to; an index into languages. */
+static inline uint8_t projection_language_of(const struct projection *projection, uint32_t code, bool hangul) {
+    if (code == 0)
+        return hangul ? projection->language_hangul : projection->language_other;
+    for (unsigned i = 0; i < projection->language_count; i++)
+        if (projection->languages[i].code == code)
+            return (uint8_t)i;
+    return projection->language_other;
+}
 /* Any Hangul syllable or jamo in the text. */
 bool projection_has_hangul(struct slice text);
-bool projection_is_code_attribute(const struct projection *projection, struct slice name);
+bool projection_has_code_attribute(const struct projection *projection, struct slice name);
+/* The same; hardly any other name is looked for. */
+static inline bool projection_is_code_attribute(const struct projection *projection, struct slice name) {
+    return name.len > 0 && name.len <= PROJECTION_CODE_NAME_BYTES_MAX && (projection->code_lengths >> name.len & 1) &&
+           (projection->code_letters >> (name.data[0] & 31) & 1) && projection_has_code_attribute(projection, name);
+}
 /* NULL if there is no transform of that name; the reverse never is NULL. */
 bool projection_transform_by_name(struct slice name, enum transform *ret);
 const char *projection_transform_name(enum transform transform);

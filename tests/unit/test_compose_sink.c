@@ -2,6 +2,7 @@
 #include "core/json_write.h"
 #include "core/utf8.h"
 #include "projector/compose/compose_sink.h"
+#include <inttypes.h>
 #include <stdlib.h>
 
 static void assert_escaped(struct slice text) {
@@ -69,10 +70,35 @@ static void test_every_place_in_a_block(void **state) {
         }
 }
 
+static void assert_number(uint64_t v) {
+    struct buf got = BUF_INIT(100);
+    struct sink s;
+    char expected[32];
+    sink_open(&s, &got);
+    sink_u64(&s, v);
+    sink_close(&s);
+    snprintf(expected, sizeof(expected), "%" PRIu64, v);
+    assert_string_equal(got.data, expected);
+    buf_done(&got);
+}
+
+static void test_numbers_of_every_length(void **state) {
+    (void)state;
+    uint64_t power = 1;
+    for (int digits = 1; digits <= 20; digits++, power *= 10)
+        for (uint64_t k = 1; k <= 9; k++) {
+            assert_number(power * k);
+            assert_number(power * k - 1);
+            assert_number(power * k + power / 7);
+        }
+    assert_number(UINT64_MAX);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_mixture_of_characters),
         cmocka_unit_test(test_every_place_in_a_block),
+        cmocka_unit_test(test_numbers_of_every_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,10 +47,10 @@ static void test_built_in_mappings(void **state) {
         if (!p)
             fail_msg("%s", e.message);
         assert_int_equal(p->language_count, 2);
-        assert_int_equal(projection_language_of(p, "", 0, true), 0);
-        assert_int_equal(projection_language_of(p, "", 0, false), 1);
-        assert_int_equal(projection_language_of(p, "ko", 2, false), 0);
-        assert_int_equal(projection_language_of(p, "fra", 3, true), 1);
+        assert_int_equal(projection_language_of(p, projection_language_code(SLICE("")), true), 0);
+        assert_int_equal(projection_language_of(p, projection_language_code(SLICE("")), false), 1);
+        assert_int_equal(projection_language_of(p, projection_language_code(SLICE("ko")), false), 0);
+        assert_int_equal(projection_language_of(p, projection_language_code(SLICE("fra")), true), 1);
         assert_true(projection_is_code_attribute(p, SLICE("ean")));
         assert_true(projection_is_code_attribute(p, SLICE("part_number")));
         assert_false(projection_is_code_attribute(p, SLICE("eam")));
