@@ -3,6 +3,7 @@
 #include "core/utf8.h"
 #include "projector/compose/compose_sink.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void assert_escaped(struct slice text) {
