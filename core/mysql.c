@@ -343,31 +343,52 @@ static void call_rows(MYSQL_RES *result, mysql_row_fn *row, void *ctx) {
     }
 }
 
+static bool no_query(struct slice sql, struct error *reterr) {
+    return error_set(reterr, ERROR_INTERNAL, "SQL is no query: %.*s", (int)(sql.len < 120 ? sql.len : 120), sql.data);
+}
+
+static bool more_results(struct mysql_session *s, usec_t since, struct error *reterr) {
+    return !mysql_more_results(&s->connection) || mysql_next_result(&s->connection) < 0 || discard_results(s, since, reterr);
+}
+
+static bool start_query(struct mysql_session *s, struct slice sql, usec_t since, struct error *reterr) {
+    if (!mysql_session_connect(s, reterr))
+        return false;
+    return mysql_real_query(&s->connection, sql.data, (unsigned long)sql.len) == 0 || fail(s, "query", since, reterr);
+}
+
 bool mysql_session_query_raw(struct mysql_session *s, struct slice sql, mysql_row_fn *row, void *ctx,
                              struct error *reterr) {
     usec_t since = clock_now_usec();
-    if (!mysql_session_connect(s, reterr))
+    if (!start_query(s, sql, since, reterr))
         return false;
-    if (mysql_real_query(&s->connection, sql.data, (unsigned long)sql.len) != 0)
-        return fail(s, "query", since, reterr);
-    MYSQL_RES *result = mysql_store_result(&s->connection);
-    if (!result && mysql_field_count(&s->connection) > 0)
-        return fail(s, "query", since, reterr);
+    MYSQL_RES *result = mysql_use_result(&s->connection);
     if (!result)
-        return error_set(reterr, ERROR_INTERNAL, "SQL is no query: %.*s", (int)(sql.len < 120 ? sql.len : 120), sql.data);
-    /* The connection is free before row() runs: it may use the session. */
-    bool ok = !mysql_more_results(&s->connection) || mysql_next_result(&s->connection) < 0 ||
-              discard_results(s, since, reterr);
-    if (ok)
-        call_rows(result, row, ctx);
-    mysql_free_result(result);
-    return ok;
+        return mysql_field_count(&s->connection) > 0 ? fail(s, "query", since, reterr) : no_query(sql, reterr);
+    call_rows(result, row, ctx);
+    mysql_free_result(result); /* reads what is left */
+    if (mysql_errno(&s->connection) != 0)
+        return fail(s, "query", since, reterr);
+    return more_results(s, since, reterr);
 }
 
 bool mysql_session_queryv(struct mysql_session *s, mysql_row_fn *row, void *ctx, struct error *reterr, const char *sql,
                           const struct mysql_value *values, size_t count) {
-    return expand(s, sql, values, count, reterr) &&
-           mysql_session_query_raw(s, (struct slice){s->sql.data, s->sql.len}, row, ctx, reterr);
+    usec_t since = clock_now_usec();
+    if (!expand(s, sql, values, count, reterr))
+        return false;
+    struct slice text = {s->sql.data, s->sql.len};
+    if (!start_query(s, text, since, reterr))
+        return false;
+    MYSQL_RES *result = mysql_store_result(&s->connection);
+    if (!result)
+        return mysql_field_count(&s->connection) > 0 ? fail(s, "query", since, reterr) : no_query(text, reterr);
+    /* The connection is free before row() runs: it may use the session. */
+    bool ok = more_results(s, since, reterr);
+    if (ok)
+        call_rows(result, row, ctx);
+    mysql_free_result(result);
+    return ok;
 }
 
 /* ---- transactions ---------------------------------------------------------------------------------------- */

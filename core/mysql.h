@@ -82,7 +82,8 @@ bool mysql_session_queryv(struct mysql_session *s, mysql_row_fn *row, void *ctx,
                          (const struct mysql_value[]){MYSQL_NULL_VALUE, ##__VA_ARGS__} + 1,        \
                          sizeof((const struct mysql_value[]){MYSQL_NULL_VALUE, ##__VA_ARGS__}) /   \
                                  sizeof(struct mysql_value) - 1)
-/* The same for SQL that is complete already (long IN lists built with mysql_session_quote). */
+/* The same for SQL that is complete already (long IN lists built with mysql_session_quote). Rows come as they are read, and not
+ * all of them may before an error: row() must not use the session. */
 bool mysql_session_query_raw(struct mysql_session *s, struct slice sql, mysql_row_fn *row, void *ctx, struct error *reterr);
 /* Appends 'text' quoted and escaped for this session (which must be connected). */
 bool mysql_session_quote(struct mysql_session *s, struct buf *out, const char *text, size_t len);

@@ -7,6 +7,7 @@
 enum {
     STOCK_MAX_BYTES = 16 << 20,
     SQL_MAX_BYTES = 32 << 20,
+    IDS_MAX_BYTES = 15 << 20, /* the command is a BSON document */
     SQL_KEEP_BYTES = 256 << 10,
     READ_AHEAD_BYTES = 8 << 10,
 };
@@ -17,6 +18,7 @@ struct load_session {
     struct mysql_session *mysql;
     struct composer *composers[BULK_TARGETS_MAX];
     struct load_rows rows;
+    struct buf ids;  /* BSON: what a round asks for */
     uint32_t *slots; /* id -> item + 1, open addressing */
     size_t slot_count;
     bool indexed; /* the slots are those of this round */
@@ -31,6 +33,7 @@ struct load_session *load_session_new(const struct load_conf *conf, struct error
     }
     s->conf = *conf;
     load_rows_init(&s->rows);
+    buf_init(&s->ids, IDS_MAX_BYTES);
     s->mysql = mysql_session_new(conf->mysql, reterr);
     bool ok = s->mysql != NULL;
     for (unsigned t = 0; ok && t < conf->target_count; t++)
@@ -52,6 +55,7 @@ void load_session_free(struct load_session *s) {
     for (unsigned t = 0; t < s->conf.target_count; t++)
         composer_free(s->composers[t]);
     load_rows_done(&s->rows);
+    buf_done(&s->ids);
     free(s->slots);
     free(s);
 }
@@ -109,24 +113,47 @@ static bool find_item(struct load_session *s, const struct batch *batch, struct 
 
 /* -- products -- */
 
-/* More documents than ids, so that the server closes the cursor with its first answer unless the answer is full. */
-static void build_find(const struct load_session *s, const struct batch *batch, bson_t *command) {
-    bson_t filter, id, in, concern;
-    BSON_APPEND_UTF8(command, "find", "products");
-    BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
-    BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &id);
-    BSON_APPEND_ARRAY_BEGIN(&id, "$in", &in);
-    uint64_t after = 0;
+/* An array of strings, written here since each call of bson_append_utf8 looks after the sizes of all that it is in. The ids are
+ * valid. False: no memory. */
+static bool write_ids(struct buf *out, const struct batch *batch) {
+    buf_reset(out);
+    size_t bytes = 5;
+    for (size_t i = 0; i < batch->count; i++)
+        bytes += batch->items[i].entry->id_len + 16u;
+    if (!buf_reserve(out, bytes))
+        return false;
+    char *p = out->data + 4;
     for (size_t i = 0; i < batch->count; i++) {
         const struct lane_entry *e = batch->items[i].entry;
         char scratch[16];
         const char *key;
         size_t key_len = bson_uint32_to_string((uint32_t)i, &key, scratch, sizeof(scratch));
-        bson_append_utf8(&in, key, (int)key_len, e->id, e->id_len);
-        if (e->flight.cluster_time > after)
-            after = e->flight.cluster_time;
+        uint32_t len = BSON_UINT32_TO_LE((uint32_t)e->id_len + 1);
+        *p++ = BSON_TYPE_UTF8;
+        memcpy(p, key, key_len + 1);
+        memcpy(p + key_len + 1, &len, 4);
+        memcpy(p + key_len + 5, e->id, e->id_len);
+        p += key_len + 5 + e->id_len;
+        *p++ = '\0';
     }
-    bson_append_array_end(&id, &in);
+    *p++ = '\0';
+    out->len = (size_t)(p - out->data);
+    uint32_t size = BSON_UINT32_TO_LE((uint32_t)out->len);
+    memcpy(out->data, &size, 4);
+    return true;
+}
+
+/* More documents than ids, so that the server closes the cursor with its first answer unless the answer is full. */
+static void build_find(const struct load_session *s, const struct batch *batch, const bson_t *ids, bson_t *command) {
+    bson_t filter, id, concern;
+    BSON_APPEND_UTF8(command, "find", "products");
+    BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
+    BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &id);
+    BSON_APPEND_ARRAY(&id, "$in", ids);
+    uint64_t after = 0;
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].entry->flight.cluster_time > after)
+            after = batch->items[i].entry->flight.cluster_time;
     bson_append_document_end(&filter, &id);
     bson_append_document_end(command, &filter);
     BSON_APPEND_INT32(command, "batchSize", (int32_t)batch->count + 1);
@@ -151,8 +178,10 @@ static void kill_cursor(struct load_session *s, int64_t cursor_id) {
 /* On success *ret_docs iterates cursor.firstBatch of *reply; *ret_complete: every product that exists is in it. */
 static bool find_products(struct load_session *s, const struct batch *batch, bson_t *reply, bson_iter_t *ret_docs,
                           bool *ret_complete, struct error *reterr) {
-    bson_t command = BSON_INITIALIZER;
-    build_find(s, batch, &command);
+    bson_t command = BSON_INITIALIZER, ids;
+    if (!write_ids(&s->ids, batch) || !bson_init_static(&ids, (const uint8_t *)s->ids.data, s->ids.len))
+        return error_nomem(reterr);
+    build_find(s, batch, &ids, &command);
     bson_error_t error;
     bool ok = mongoc_client_command_simple(s->client, s->conf.database, &command, NULL, reply, &error);
     bson_destroy(&command);
@@ -216,10 +245,9 @@ static bool take_row(void *ctx, char **columns, const unsigned long *lengths, un
     if (count < 3 || !columns[0] || !columns[1])
         return true;
     struct slice key = {columns[0], lengths[0]};
-    long first = strtol(columns[1], NULL, 10);
     if (!columns[2])
-        stock_states_set(&rows->stock, key, first);
-    else if (!signal_rows_add(&rows->signals, key, first, strtol(columns[2], NULL, 10)))
+        stock_states_set(&rows->stock, key, lengths[1] == 1 ? columns[1][0] - '0' : -1);
+    else if (!signal_rows_add(&rows->signals, key, strtol(columns[1], NULL, 10), strtol(columns[2], NULL, 10)))
         rows->failed = true;
     return true;
 }
