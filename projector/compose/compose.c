@@ -261,7 +261,7 @@ static void put_codes(const struct composer *c, const struct projection_rule *ru
         return;
     sink_arena(out, rule->open);
     sink_char(out, '[');
-    terms_write(&c->terms, &c->terms.codes, c->codes, out);
+    terms_write(&c->terms, &c->terms.codes, false, c->codes, out);
     sink_char(out, ']');
 }
 
@@ -300,7 +300,9 @@ static void put_variant_terms(const struct composer *c, struct slice open, const
                               struct sink *out) {
     size_t before = sink_len(out);
     sink_slice(out, open);
-    if (terms_write_varied(&c->terms, list, codes, base, own, v->attrs, out))
+    bool all = v->names == c->terms.names.count; /* nothing of the product's */
+    if (all ? terms_write(&c->terms, list, codes, own, out)
+            : terms_write_varied(&c->terms, list, codes, base, own, v->attrs, out))
         sink_char(out, ']');
     else
         sink_cut(out, before);

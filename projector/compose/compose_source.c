@@ -266,7 +266,7 @@ static void sort_by_name(struct composer *c) {
     for (size_t i = 0; i < c->variant_count; i++) {
         terms_sort(t, &t->attrs, c->variants[i].attrs);
         terms_sort(t, &t->numbers, c->variants[i].numbers);
-        terms_add_names(t, c->variants[i].attrs);
+        c->variants[i].names = terms_add_names(t, c->variants[i].attrs);
     }
     if (t->names.count == 0)
         return;

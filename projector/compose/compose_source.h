@@ -13,6 +13,7 @@ struct variant {
     bool has_price;
     enum stock_state stock;
     struct term_range attrs, numbers; /* of its own attributes */
+    uint32_t names;                   /* how many of these */
 };
 
 struct composer {

@@ -378,9 +378,10 @@ static bool end_list(struct sink *out, size_t before) {
     return true;
 }
 
-bool terms_write(const struct terms *t, const struct term_list *list, struct term_range range, struct sink *out) {
+bool terms_write(const struct terms *t, const struct term_list *list, bool codes, struct term_range range,
+                 struct sink *out) {
     const size_t before = sink_len(out);
-    write_run(t, false, list->items + range.first, list->items + range.end, out);
+    write_run(t, codes, list->items + range.first, list->items + range.end, out);
     return end_list(out, before);
 }
 
@@ -424,14 +425,15 @@ static struct term name_of(const char *text, const struct term *term) {
 }
 
 /* Variants mostly have the same names in the same order: then a name of a further variant is found at once. */
-void terms_add_names(struct terms *t, struct term_range range) {
+uint32_t terms_add_names(struct terms *t, struct term_range range) {
     const char *text = t->text.data;
-    uint32_t expected = 0;
+    uint32_t expected = 0, found = 0;
     for (uint32_t i = range.first; i < range.end; i++) {
         const struct term *term = &t->attrs.items[i];
         t->codes_vary = t->codes_vary || term->is_code;
         if (i > range.first && same_name(text, term, term - 1))
             continue;
+        found++;
         if (expected < t->names.count && same_name(text, term, &t->names.items[expected])) {
             expected++;
         } else if (list_room(t, &t->names)) {
@@ -439,6 +441,7 @@ void terms_add_names(struct terms *t, struct term_range range) {
             expected = t->names.count;
         }
     }
+    return found;
 }
 
 /* A variant without a value of its own takes the product's. */

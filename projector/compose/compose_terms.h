@@ -51,9 +51,9 @@ void terms_code(struct terms *t, struct slice code);
 /* By their bytes: the terms of a name stand together then. */
 void terms_sort(struct terms *t, struct term_list *list, struct term_range range);
 
-/* Adds the names in a sorted range of attrs to `names`; after the last, terms_sort_names makes them a set. base: the
+/* Adds the names in a sorted range of attrs to `names`, and returns how many there are; after the last, terms_sort_names makes them a set. base: the
  * product's own range of attrs, sorted. */
-void terms_add_names(struct terms *t, struct term_range range);
+uint32_t terms_add_names(struct terms *t, struct term_range range);
 void terms_sort_names(struct terms *t, struct term_range base);
 
 /* "a","b",... All ranges and `names` but that of terms_write must be sorted. These write nothing and return false if there is no term.
@@ -61,7 +61,8 @@ void terms_sort_names(struct terms *t, struct term_range base);
  * a variant has of `names`: its own terms, or the product's (base) where it has none of that name. own_attrs: its
  * range of attrs, which tells what it has; for a list of numbers the attribute may be its own without a number.
  * codes: of a list, the terms of codes that stand apart, or all others. */
-bool terms_write(const struct terms *t, const struct term_list *list, struct term_range range, struct sink *out);
+bool terms_write(const struct terms *t, const struct term_list *list, bool codes, struct term_range range,
+                 struct sink *out);
 bool terms_write_common(const struct terms *t, const struct term_list *list, bool codes, struct term_range base,
                         struct sink *out);
 bool terms_write_varied(const struct terms *t, const struct term_list *list, bool codes, struct term_range base,
