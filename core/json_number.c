@@ -211,12 +211,9 @@ static size_t format_short(double v, char ret[JSON_DOUBLE_SIZE]) {
     return 0;
 }
 
-size_t json_format_double(double v, char ret[JSON_DOUBLE_SIZE]) {
-    if (v == 0)
-        return write_fixed(0, 0, signbit(v) != 0, ret);
-    size_t len = format_short(v, ret);
-    if (len)
-        return len;
+/* 15 digits, or as many more as it takes. */
+static size_t format_long(double v, char ret[JSON_DOUBLE_SIZE]) {
+    size_t len = 0;
     locale_t before = uselocale(get_c_locale());
     /* Subnormal numbers have fewer than 15 digits. */
     for (int precision = fabs(v) < DBL_MIN ? 1 : 15; precision <= 17; precision++) {
@@ -226,5 +223,32 @@ size_t json_format_double(double v, char ret[JSON_DOUBLE_SIZE]) {
             break;
     }
     uselocale(before);
+    return len;
+}
+
+/* Such numbers are weights of a query, the same in every one: each thread keeps the last few. */
+size_t json_format_double(double v, char ret[JSON_DOUBLE_SIZE]) {
+    enum { KEPT = 8 };
+    static _Thread_local struct {
+        double v; /* 0: nothing */
+        size_t len;
+        char text[JSON_DOUBLE_SIZE];
+    } kept[KEPT];
+    static _Thread_local unsigned oldest;
+    if (v == 0)
+        return write_fixed(0, 0, signbit(v) != 0, ret);
+    size_t len = format_short(v, ret);
+    if (len)
+        return len;
+    for (unsigned i = 0; i < KEPT; i++)
+        if (kept[i].v == v) {
+            memcpy(ret, kept[i].text, JSON_DOUBLE_SIZE);
+            return kept[i].len;
+        }
+    len = format_long(v, ret);
+    unsigned at = oldest++ % KEPT;
+    kept[at].v = v;
+    kept[at].len = len;
+    memcpy(kept[at].text, ret, len + 1);
     return len;
 }

@@ -17,6 +17,7 @@ struct json {
     struct slice key;  /* if it is a member of an object; may hold NUL bytes from \u0000 */
     struct slice text; /* JSON_STRING: decoded; JSON_NUMBER: as written; both also NUL-terminated */
     bool boolean;
+    bool plain;         /* JSON_STRING: known to stand in a JSON text as it is; written without another look */
     unsigned count;     /* members or elements */
     struct json *child; /* first member or element */
     struct json *next;  /* next sibling */

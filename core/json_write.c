@@ -294,6 +294,25 @@ struct buf *json_write_pieces(struct json_write *w) {
     return begin_value(w) ? w->out : NULL;
 }
 
+static void write_plain(struct json_write *w, struct slice s) {
+    struct buf *out = w->out;
+    bool comma;
+    if (!next_value(w, &comma))
+        return;
+    if (s.len > SIZE_MAX / 2 || !buf_reserve(out, comma + s.len + 2)) {
+        w->failed = true;
+        return;
+    }
+    char *to = out->data + out->len;
+    if (comma)
+        *to++ = ',';
+    *to++ = '"';
+    memcpy(to, s.data, s.len);
+    to += s.len;
+    memcpy(to, "\"", 2);
+    out->len = (size_t)(to + 1 - out->data);
+}
+
 /* Calls itself once per level, at most JSON_WRITE_DEPTH_MAX times: deeper the writer has failed. */
 void json_write_json(struct json_write *w, const struct json *v) {
     if (w->failed)
@@ -309,7 +328,10 @@ void json_write_json(struct json_write *w, const struct json *v) {
         json_write_raw(w, v->text.data, v->text.len);
         return;
     case JSON_STRING:
-        json_write_slice(w, v->text);
+        if (v->plain)
+            write_plain(w, v->text);
+        else
+            json_write_slice(w, v->text);
         return;
     case JSON_ARRAY:
     case JSON_OBJECT:

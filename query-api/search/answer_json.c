@@ -2,20 +2,12 @@
 #include "core/utf8.h"
 #include "query-api/search/answer_json.h"
 
-enum { BLOCK_NODES = 64, DEPTH_LIMIT = 128 };
-
-/* An array or object that is still open. */
-struct frame {
-    struct json *container;
-    struct json **tail;
-    char close;
-};
+enum { BLOCK_NODES = 64 };
 
 struct reader {
     struct arena *arena;
     char *text, *end;
-    struct json *nodes; /* of the block at hand */
-    unsigned nodes_left;
+    struct json *nodes, *nodes_end; /* of the block at hand */
     unsigned depth_max;
     struct error *reterr;
 };
@@ -30,14 +22,13 @@ static bool add_nodes(struct reader *r) {
     r->nodes = arena_alloc(r->arena, BLOCK_NODES * sizeof(*r->nodes));
     if (!r->nodes)
         return error_nomem(r->reterr);
-    r->nodes_left = BLOCK_NODES;
+    r->nodes_end = r->nodes + BLOCK_NODES;
     return true;
 }
 
 static inline struct json *new_node(struct reader *r) {
-    if (r->nodes_left == 0 && !add_nodes(r))
+    if (r->nodes == r->nodes_end && !add_nodes(r))
         return NULL;
-    r->nodes_left--;
     struct json *node = r->nodes++;
     *node = (struct json){0};
     return node;
@@ -148,13 +139,14 @@ static char *read_escaped(const struct reader *r, char *start, char *p, struct s
     return p + 1;
 }
 
-/* start is behind the opening quote. */
-static inline char *read_string(const struct reader *r, char *start, struct slice *ret) {
+/* start is behind the opening quote. *ret_plain: nothing in it was escaped; else left alone. */
+static inline char *read_string(const struct reader *r, char *start, struct slice *ret, bool *ret_plain) {
     char *p = read_plain(r, start);
     if (!p || *p != '"')
         return p ? read_escaped(r, start, p, ret) : NULL;
     *p = '\0';
     *ret = (struct slice){start, (size_t)(p - start)};
+    *ret_plain = true;
     return p + 1;
 }
 
@@ -200,12 +192,8 @@ static char *read_word(const struct reader *r, char *p, const char *word, size_t
     return p + len;
 }
 
-/* Anything but an array or object. */
-static inline char *read_scalar(const struct reader *r, char *p, struct json *node) {
+static inline char *read_number_or_word(const struct reader *r, char *p, struct json *node) {
     switch (*p) {
-    case '"':
-        node->type = JSON_STRING;
-        return read_string(r, p + 1, &node->text);
     case 't':
         node->type = JSON_BOOL;
         node->boolean = true;
@@ -223,9 +211,10 @@ static inline char *read_scalar(const struct reader *r, char *p, struct json *no
 
 /* Up to the value behind it. */
 static inline char *read_key(const struct reader *r, char *p, struct slice *ret) {
+    bool plain;
     if (*p != '"')
         return bad(r, p, "a key must stand here");
-    p = read_string(r, p + 1, ret);
+    p = read_string(r, p + 1, ret, &plain);
     if (p && *p != ':')
         p = skip_blanks(p);
     if (p && *p != ':')
@@ -241,42 +230,54 @@ static inline char *read_comma(const struct reader *r, char *p) {
     return skip_blanks(p + 1);
 }
 
-static inline struct frame frame_of(struct json *container, char open) {
-    container->type = open == '{' ? JSON_OBJECT : JSON_ARRAY;
-    return (struct frame){container, &container->child, open == '{' ? '}' : ']'};
+static char closing(const struct json *container) {
+    return container && container->type == JSON_OBJECT ? '}' : ']';
 }
 
-/* The value at p and all that is in it. */
+/* The value at p and all that is in it. An array or object that is still open has the one around it for its `next`. */
 static char *read_tree(struct reader *r, char *p, struct json *node) {
-    struct frame at = {0}, outer[DEPTH_LIMIT];
+    struct json *open = NULL, **tail = NULL;
     unsigned depth = 0;
+    char close = '\0';
     for (;;) {
-        if (*p != '{' && *p != '[') {
-            p = read_scalar(r, p, node);
+        if (*p == '"') {
+            node->type = JSON_STRING;
+            p = read_string(r, p + 1, &node->text, &node->plain);
+        } else if (*p != '{' && *p != '[') {
+            p = read_number_or_word(r, p, node);
         } else {
-            if (depth == r->depth_max)
+            if (depth++ == r->depth_max)
                 return bad(r, p, "too many arrays and objects inside each other");
-            outer[depth++] = at;
-            at = frame_of(node, *p++);
+            node->type = *p++ == '{' ? JSON_OBJECT : JSON_ARRAY;
+            node->next = open;
+            open = node;
+            tail = &node->child;
+            close = closing(node);
         }
-        for (; p && depth && *(p = skip_blanks(p)) == at.close; at = outer[--depth])
+        while (p && open && *p != ',' && *(p = skip_blanks(p)) == close) {
             *p++ = '\0'; /* as a comma does */
-        if (!p || depth == 0)
+            node = open;
+            open = node->next;
+            node->next = NULL;
+            tail = &node->next;
+            close = closing(open);
+            depth--;
+        }
+        if (!p || !open)
             return p;
-        if (at.container->count++ && !(p = read_comma(r, p)))
+        if (open->count++ && !(p = read_comma(r, p)))
             return NULL;
         node = new_node(r);
-        if (!node || (at.close == '}' && !(p = read_key(r, p, &node->key))))
+        if (!node || (close == '}' && !(p = read_key(r, p, &node->key))))
             return NULL;
-        *at.tail = node;
-        at.tail = &node->next;
+        *tail = node;
+        tail = &node->next;
     }
 }
 
 const struct json *answer_json_parse(struct arena *arena, char *text, size_t len, unsigned depth_max,
                                      struct error *reterr) {
-    struct reader r = {.arena = arena, .text = text, .end = text + len, .reterr = reterr};
-    r.depth_max = depth_max < DEPTH_LIMIT ? depth_max : DEPTH_LIMIT;
+    struct reader r = {.arena = arena, .text = text, .end = text + len, .depth_max = depth_max, .reterr = reterr};
     struct json *root = new_node(&r);
     char *p = root ? read_tree(&r, skip_blanks(text), root) : NULL;
     if (!p)

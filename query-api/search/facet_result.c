@@ -53,7 +53,7 @@ struct bucket {
     uint64_t count; /* of products: through reverse_nested if the bucket counts variants */
 };
 
-/* In one pass over its members, for there are hundreds of buckets in one answer. */
+/* In one pass over its members, for there are hundreds of buckets in one answer. NULL counts nothing. */
 static struct bucket read_bucket(const struct json *bucket) {
     const struct json *key = NULL, *count = NULL, *products = NULL;
     for (const struct json *m = json_is(bucket, JSON_OBJECT) ? bucket->child : NULL; m; m = m->next)
@@ -448,9 +448,8 @@ static void write_stock(struct facets *s, const struct source *source, const str
     json_write_key(s->w, "values");
     json_write_array(s->w);
     for (size_t i = 0; i < 2; i++) {
-        uint64_t count = 0;
-        count += read_bucket(json_get(buckets_of(source, &source->first, FLAT), keys[i])).count;
-        count += read_bucket(json_get(buckets_of(source, &source->first, VARIED), keys[i])).count;
+        uint64_t count = read_bucket(json_get(buckets_of(source, &source->first, FLAT), keys[i])).count +
+                         read_bucket(json_get(buckets_of(source, &source->first, VARIED), keys[i])).count;
         write_value(s, slice_str(keys[i]), count, is_selected(own, slice_str(keys[i])));
     }
     json_write_array_end(s->w);
@@ -481,11 +480,9 @@ static void write_bound_or_null(struct facets *s, const char *key, double v) {
 
 /* Takes the next bucket of a list, and its count. */
 static uint64_t next_count(const struct json **at) {
-    const struct json *bucket = *at;
-    if (!bucket)
-        return 0;
-    *at = bucket->next;
-    return read_bucket(bucket).count;
+    uint64_t count = read_bucket(*at).count;
+    *at = *at ? (*at)->next : NULL;
+    return count;
 }
 
 /* Both ends belong to the bucket, as in price=from..to: asking for it gives the count. */

@@ -5,10 +5,17 @@
 #include "query-api/text/search_spelling.h"
 #include "query-api/text/search_text.h"
 
-const int64_t search_price_steps[] = {0,       100,     200,      500,      1000,     2000,     5000,
-                                      10000,   20000,   50000,    100000,   200000,   500000,   1000000,
-                                      2000000, 5000000, 10000000, 20000000, 50000000, 100000000};
+#define PRICE_STEPS(X)                                                                                                 \
+    X(0, 100) X(100, 200) X(200, 500) X(500, 1000) X(1000, 2000) X(2000, 5000) X(5000, 10000) X(10000, 20000)          \
+    X(20000, 50000) X(50000, 100000) X(100000, 200000) X(200000, 500000) X(500000, 1000000) X(1000000, 2000000)        \
+    X(2000000, 5000000) X(5000000, 10000000) X(10000000, 20000000) X(20000000, 50000000) X(50000000, 100000000)
+#define STEP(from, to) from,
+#define RANGE(from, to) "{\"from\":" #from ",\"to\":" #to "},"
+
+const int64_t search_price_steps[] = {PRICE_STEPS(STEP) 100000000};
 const size_t search_price_step_count = sizeof(search_price_steps) / sizeof(search_price_steps[0]);
+static const char price_ranges[] = "[" PRICE_STEPS(RANGE) "{\"from\":100000000}]";
+
 /* ---- facets ---- */
 
 /* A facet that is counted, and what its aggregations are called. */
@@ -194,18 +201,7 @@ static void write_price(struct search_writer *q, enum form form, const struct co
     json_write_key(w, "field");
     json_write_str(w, search_filter_field(form, DIM_PRICE));
     json_write_key(w, "ranges");
-    json_write_array(w);
-    for (size_t i = 0; i < search_price_step_count; i++) {
-        json_write_object(w);
-        json_write_key(w, "from");
-        json_write_int(w, search_price_steps[i]);
-        if (i + 1 < search_price_step_count) {
-            json_write_key(w, "to");
-            json_write_int(w, search_price_steps[i + 1]);
-        }
-        json_write_object_end(w);
-    }
-    json_write_array_end(w);
+    json_write_raw(w, price_ranges, sizeof(price_ranges) - 1);
     json_write_object_end(w);
     if (form == FORM_VARIED)
         write_reverse_nested(w);

@@ -30,12 +30,12 @@ static void write_matched(struct result *r, const struct json *hit, const struct
     if (has_variant_filter(r->p)) {
         const struct json *sku = json_path(source, "flat.sku");
         if (json_is(sku, JSON_STRING))
-            json_write_slice(&r->w, sku->text);
+            json_write_json(&r->w, sku);
         for (const struct json *v = first(json_path(hit, "inner_hits.matched.hits.hits")); v; v = v->next) {
             const struct json *fields = json_get(v, "fields");
             sku = first(json_get(fields, "variants.sku"));
             if (json_is(sku, JSON_STRING))
-                json_write_slice(&r->w, sku->text);
+                json_write_json(&r->w, sku);
         }
     }
     json_write_array_end(&r->w);
@@ -56,7 +56,7 @@ static void write_highlight(struct result *r, const struct json *hit, const stru
     json_write_key(&r->w, "highlight");
     json_write_object(&r->w);
     json_write_key(&r->w, "name");
-    json_write_slice(&r->w, text->text);
+    json_write_json(&r->w, text);
     json_write_object_end(&r->w);
 }
 

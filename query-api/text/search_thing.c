@@ -27,50 +27,77 @@ static void filter_end(struct json_write *w, int64_t hundredths) {
 
 /* Things that belong to other things. Where one of them stands right behind the word that is asked for ("laptop sleeve",
  * 노트북 가방, 노트북용), the product is not that word's thing. */
-static const char *const accessories[] = {
-    "case",    "cover",   "sleeve",   "bag",       "pouch",   "stand",     "mount",   "support", "holder", "bracket",
-    "arm",     "riser",   "adapter",  "charger",   "cable",   "cord",      "lock",    "filter",  "film",   "skin",
-    "strap",   "kit",     "spare",    "rest",      "tray",    "cartridge", "drum",    "toner",   "ink",    "fuser",
-    "battery", "license", "pad",      "backpack",  "cooler",  "cleaner",   "screen",  "dock",    "stylus", "accessory",
-    "가방",    "케이스",  "파우치",   "거치대",    "충전기",  "필름",      "커버",    "스킨",    "키스킨", "어댑터",
-    "케이블",  "받침대",  "홀더",     "스트랩",    "잉크",    "토너",      "배터리",  "리모컨",  "필터",   "부품",
-    "용",      "전용",    "액세서리", "악세사리",  "패드",    "백팩",      "쿨러",    "보호필름"};
+#define W(word) {word, sizeof(word) - 1}
+static const struct slice accessories[] = {
+    W("case"), W("cover"), W("sleeve"), W("bag"), W("pouch"), W("stand"), W("mount"), W("support"),
+    W("holder"), W("bracket"), W("arm"), W("riser"), W("adapter"), W("charger"), W("cable"), W("cord"),
+    W("lock"), W("filter"), W("film"), W("skin"), W("strap"), W("kit"), W("spare"), W("rest"), W("tray"),
+    W("cartridge"), W("drum"), W("toner"), W("ink"), W("fuser"), W("battery"), W("license"), W("pad"),
+    W("backpack"), W("cooler"), W("cleaner"), W("screen"), W("dock"), W("stylus"), W("accessory"), W("가방"),
+    W("케이스"), W("파우치"), W("거치대"), W("충전기"), W("필름"), W("커버"), W("스킨"),
+    W("키스킨"), W("어댑터"), W("케이블"), W("받침대"), W("홀더"), W("스트랩"), W("잉크"),
+    W("토너"), W("배터리"), W("리모컨"), W("필터"), W("부품"), W("용"), W("전용"),
+    W("액세서리"), W("악세사리"), W("패드"), W("백팩"), W("쿨러"), W("보호필름")};
+#undef W
 
 static bool is_accessory(struct slice key) {
     for (size_t i = 0; i < sizeof(accessories) / sizeof(accessories[0]); i++) {
-        struct slice one = slice_str(accessories[i]);
+        struct slice one = accessories[i];
         if (slice_eq(key, one) || (key.len == one.len + 1 && key.data[one.len] == 's' && memcmp(key.data, one.data, one.len) == 0))
             return true;
     }
     return false;
 }
 
+enum { WORD_MAX_BYTES = 64, QUOTED_MAX_BYTES = WORD_MAX_BYTES * 6 + 2, ACCESSORY_MAX_BYTES = 16 };
+
+/* ["<word>case","<word>cases",...]: a hundred of them, so the word is escaped once; the others have nothing to escape. */
+static void write_with_accessories(struct json_write *w, struct slice word) {
+    char begin[QUOTED_MAX_BYTES];
+    struct buf *out = json_write_pieces(w);
+    if (!out || !buf_append_char(out, '['))
+        return;
+    size_t start = out->len;
+    if (!json_append_string(out, word.data, word.len)) {
+        json_write_slice(w, word); /* fails, too */
+        return;
+    }
+    size_t len = out->len - start - 1; /* without the quote at its end */
+    memcpy(begin, out->data + start, len);
+    buf_truncate(out, start);
+    for (size_t i = 0; i < sizeof(accessories) / sizeof(accessories[0]); i++)
+        for (int plural = 0; plural <= is_ascii_letter(accessories[i].data[0]); plural++) {
+            if (!buf_reserve(out, len + ACCESSORY_MAX_BYTES + 3))
+                return;
+            char *to = out->data + out->len;
+            memcpy(to, begin, len);
+            memcpy(to + len, accessories[i].data, accessories[i].len);
+            to += len + accessories[i].len;
+            if (plural)
+                *to++ = 's';
+            memcpy(to, "\",", 2);
+            out->len = (size_t)(to + 2 - out->data);
+        }
+    out->data[out->len - 1] = ']'; /* for the last comma */
+    out->data[out->len] = '\0';
+}
+
 /* Not "<word> <accessory>" in the name: the index has such pairs as one joined word. */
 static void write_no_accessory(struct json_write *w, const struct search_text *t) {
-    char text[160];
     struct slice last = t->words.items[t->words.count - 1].key;
-    size_t bare = last.len > 3 && last.data[last.len - 1] == 's' ? last.len - 1 : last.len;
     for (size_t i = 0; i < t->words.count; i++)
         if (is_accessory(t->words.items[i].key))
             return;
-    if (last.len == 0 || last.len > 64 || t->ranking->accessory == 0)
+    if (last.len == 0 || last.len > WORD_MAX_BYTES || t->ranking->accessory == 0)
         return;
+    if (last.len > 3 && last.data[last.len - 1] == 's')
+        last.len--;
     filter_begin(w);
     open_object(w, "bool");
     open_object(w, "must_not");
     open_object(w, "terms");
     json_write_key(w, "words");
-    json_write_array(w);
-    memcpy(text, last.data, bare);
-    for (size_t i = 0; i < sizeof(accessories) / sizeof(accessories[0]); i++) {
-        size_t n = strlen(accessories[i]);
-        memcpy(text + bare, accessories[i], n);
-        text[bare + n] = 's';
-        json_write_string(w, text, bare + n);
-        if (is_ascii_letter(accessories[i][0]))
-            json_write_string(w, text, bare + n + 1);
-    }
-    json_write_array_end(w);
+    write_with_accessories(w, last);
     json_write_object_end(w);
     json_write_object_end(w);
     json_write_object_end(w);

@@ -3,6 +3,7 @@
 #include "core/json_write.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static void test_document(void **state) {
     (void)state;
@@ -310,6 +311,31 @@ static void test_a_value_in_pieces(void **state) {
     assert_false(json_write_ok(&w));
 }
 
+/* A tree whose strings are known to be plain, and one whose strings are not, in any room that is left. */
+static void test_plain_strings_of_a_tree(void **state) {
+    (void)state;
+    struct json last = {.type = JSON_STRING, .text = SLICE("가나다"), .plain = true},
+                middle = {.type = JSON_STRING, .text = SLICE("a\"b"), .next = &last},
+                first = {.type = JSON_STRING, .text = SLICE(""), .plain = true, .next = &middle},
+                tree = {.type = JSON_ARRAY, .child = &first, .count = 3};
+    for (size_t max = 1; max < 40; max++) {
+        _cleanup_(buf_done) struct buf b = BUF_INIT(max);
+        struct json_write w;
+        json_write_init(&w, &b);
+        json_write_json(&w, &tree);
+        bool fits = max >= strlen("[\"\",\"a\\\"b\",\"가나다\"]");
+        assert_int_equal(json_write_finish(&w), fits);
+        if (fits)
+            assert_string_equal(b.data, "[\"\",\"a\\\"b\",\"가나다\"]");
+    }
+    _cleanup_(buf_done) struct buf b = BUF_INIT(100);
+    struct json_write w;
+    json_write_init(&w, &b);
+    json_write_object(&w);
+    json_write_json(&w, &last); /* without a key */
+    assert_false(json_write_ok(&w));
+}
+
 /* Whatever the room that is left, from none to plenty. */
 static void test_strings_in_any_room(void **state) {
     (void)state;
@@ -391,6 +417,20 @@ static void check_double(double v, const char *seed_text) {
 }
 
 /* Random bit patterns, random decimals, and all the prices up to 10,000.00. */
+/* More than are kept, in turns and again: each its own text. */
+static void test_doubles_again_and_again(void **state) {
+    (void)state;
+    for (int round = 0; round < 3; round++)
+        for (int i = 1; i <= 20; i++)
+            for (int again = 0; again < 3; again++) {
+                double v = (again == 1 ? -i : i) / 4800.0 / 7.0;
+                char text[JSON_DOUBLE_SIZE];
+                size_t len = json_format_double(v, text);
+                assert_int_equal(len, strlen(text));
+                assert_true(strtod(text, NULL) == v);
+            }
+}
+
 static void test_double_round_trip(void **state) {
     (void)state;
     const char *given = getenv("TEST_SEED");
@@ -426,9 +466,11 @@ int main(void) {
         cmocka_unit_test(test_failures_stay),
         cmocka_unit_test(test_every_level_knows_its_end),
         cmocka_unit_test(test_a_value_in_pieces),
+        cmocka_unit_test(test_plain_strings_of_a_tree),
         cmocka_unit_test(test_strings_in_any_room),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_double_forms),
+        cmocka_unit_test(test_doubles_again_and_again),
         cmocka_unit_test(test_double_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

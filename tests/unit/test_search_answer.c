@@ -108,6 +108,46 @@ static void test_letters_at_every_place(void **state) {
                 }
 }
 
+/* A string that is written as it was read says so, and only such a one. */
+static void test_plain_strings(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bool plain;
+    } cases[] = {{"\"\"", true}, {"\"a\"", true}, {"\"가나다, and more than a block of it\"", true}, {"\"\x7F\"", true},
+                 {"\"\\n\"", false}, {"\"a\\/\"", false}, {"\"\\u0041\"", false}, {"\"more than a block of it, and then \\\"\"", false},
+                 {"1", false}, {"null", false}, {"[]", false}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[128];
+        const struct json *v = parse(cases[i].text, strlen(cases[i].text), NULL);
+        assert_non_null(v);
+        assert_int_equal(v->plain, cases[i].plain);
+        snprintf(text, sizeof(text), "{\"\\n\":%s}", cases[i].text);
+        v = parse(text, strlen(text), NULL);
+        assert_non_null(v);
+        assert_int_equal(v->child->plain, cases[i].plain);
+    }
+}
+
+/* Every array and object ends where it began, whatever stands around it. */
+static void test_siblings_of_containers(void **state) {
+    (void)state;
+    static const char *const texts[] = {
+        "[[],[],1]", "[{},{\"a\":[]},[{}],{}]", "{\"a\":{},\"b\":[[[]],[]],\"c\":{\"d\":{\"e\":[1,[2],3]}},\"f\":4}", "[[[[]]]]", "[[1,[2,[3]]],[[[4],5],6]]", "[{\"a\":[1]},{\"a\":[2]}]",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        arena_reset(&other);
+        const struct json *v = parse(texts[i], strlen(texts[i]), NULL), *wanted = json_parse(&other, texts[i], strlen(texts[i]), NULL, NULL);
+        assert_non_null(v);
+        assert_null(v->next);
+        assert_same(v, wanted);
+    }
+    static const char *const refused[] = {"1,2", "[],[]", "\"a\",", "[1],", "{},1", "[[1],2}", "{\"a\":[1,2},3]", "[{\"a\":1],2}", "[}", "{]", "[,]", "{,}", "[1,,2]"};
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        if (parse(refused[i], strlen(refused[i]), NULL))
+            fail_msg("accepted: %s", refused[i]);
+}
+
 static void test_refusals(void **state) {
     (void)state;
     static const char *const texts[] = {
@@ -160,6 +200,8 @@ int main(void) {
         cmocka_unit_test(test_same_trees),
         cmocka_unit_test(test_every_byte_at_every_place),
         cmocka_unit_test(test_letters_at_every_place),
+        cmocka_unit_test(test_plain_strings),
+        cmocka_unit_test(test_siblings_of_containers),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_the_first_of_two_keys_counts),
