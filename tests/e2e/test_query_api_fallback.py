@@ -55,6 +55,8 @@ def shop(stack, proxy, mongo_proxy, tmp_path_factory):
     try:
         made.start()
         eventually(lambda: "event=fallback.ready" in made.api.log(), 30, "the text index is made")
+        eventually(lambda: all(requests.get(f"{made.url}/v1/categories/tree", timeout=20).status_code == 200 for _ in range(LOOPS * 2)), 30,
+                   "categories on every loop")
         yield made
     finally:
         made.close()
