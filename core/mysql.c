@@ -287,14 +287,17 @@ static bool exec_raw(struct mysql_session *s, struct slice sql, struct mysql_res
 }
 
 /* Letters, digits and "-._" stand for themselves in every character set: most ids and SKUs are made of nothing else,
- * and long IN lists of them need no call each. */
+ * and long IN lists of them need no call each. Four at a time, without a look at each. */
 static bool needs_no_escape(const char *text, size_t len) {
-    static const bool plain[256] = {['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
-                                    ['-'] = true,         ['.'] = true,         ['_'] = true};
-    for (size_t i = 0; i < len; i++)
-        if (!plain[(unsigned char)text[i]])
-            return false;
-    return true;
+    static const bool special[256] = {[0 ... ','] = true, ['/'] = true, [':' ... '@'] = true, ['[' ... '^'] = true, ['`'] = true, ['{' ... 255] = true};
+    const unsigned char *s = (const unsigned char *)text;
+    bool any = false;
+    size_t i = 0;
+    for (; i + 4 <= len; i += 4)
+        any |= special[s[i]] | special[s[i + 1]] | special[s[i + 2]] | special[s[i + 3]];
+    for (; i < len; i++)
+        any |= special[s[i]];
+    return !any;
 }
 
 static bool quote_for_session(void *ctx, struct buf *out, const char *text, size_t len) {

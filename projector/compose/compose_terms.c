@@ -178,12 +178,9 @@ static void add_nested(struct terms *t, const struct element *e, unsigned depth,
         add_elements(t, elements_in(e), depth + 1, raw_len);
 }
 
-static void add_value(struct terms *t, const struct element *e, unsigned depth, size_t raw_len) {
+static void add_no_text(struct terms *t, const struct element *e, unsigned depth, size_t raw_len) {
     int64_t whole;
     switch (e->type) {
-    case BSON_TYPE_UTF8:
-        add_text(t, element_text(e));
-        return;
     case BSON_TYPE_INT32:
     case BSON_TYPE_INT64:
         whole = element_int(e);
@@ -208,6 +205,13 @@ static void add_value(struct terms *t, const struct element *e, unsigned depth, 
     default:
         t->ignored++;
     }
+}
+
+static inline void add_value(struct terms *t, const struct element *e, unsigned depth, size_t raw_len) {
+    if (e->type == BSON_TYPE_UTF8)
+        add_text(t, element_text(e));
+    else
+        add_no_text(t, e, depth, raw_len);
 }
 
 /* The name at hand has so many bytes, with its quote and without '='. */
@@ -265,15 +269,18 @@ static bool is_name(struct slice key) {
     return key.len > 0;
 }
 
-/* Puts the key behind the name at hand, escaped. Returns the new escaped length; 0 if it is no name. */
-static size_t extend_name(struct terms *t, size_t name_len, struct slice key) {
+/* Puts the key, of a document that ends at `end`, behind the name at hand, escaped. Returns the new escaped length; 0 if it is no name. */
+static inline size_t extend_name(struct terms *t, size_t name_len, struct slice key, const uint8_t *end) {
     bool plain = is_plain_name(key);
     if (!plain && !is_name(key))
         return 0;
     if (name_len > 1)
         t->name[name_len++] = '.';
     if (plain) {
-        memcpy(t->name + name_len, key.data, key.len);
+        if ((size_t)((const char *)end - key.data) >= key.len + 16)
+            sink_copy_short(t->name + name_len, key.data, key.len);
+        else
+            memcpy(t->name + name_len, key.data, key.len);
         return name_len + key.len;
     }
     size_t start = sink_len(&t->sink);
@@ -291,7 +298,7 @@ static void walk(struct terms *t, struct elements it, unsigned depth, size_t raw
     const size_t name_len = raw_len > 0 ? t->name_len - 1 : 1;
     while (elements_next(&it, &e) && terms_ok(t)) {
         size_t raw = raw_len + e.key.len + (raw_len > 0);
-        size_t extended = raw > TERMS_NAME_BYTES_MAX ? 0 : extend_name(t, name_len, e.key);
+        size_t extended = raw > TERMS_NAME_BYTES_MAX ? 0 : extend_name(t, name_len, e.key, it.end);
         if (extended == 0) {
             t->ignored++;
             continue;
