@@ -487,6 +487,7 @@ enum compose_status compose_product(struct composer *composer, const struct comp
     enum compose_status status;
     if (compose_read(c)) {
         sink_open(&sink, out);
+        sink.source = compose_bytes(c);
         put_document(c, &sink);
         status = close_document(c, &sink, start, ret);
     } else {

@@ -72,17 +72,27 @@ static inline unsigned odd_marks(__m128i v) {
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(' ')), escape));
 }
 
-/* How many of 16 bytes, some of which are odd, are plain or of whole three-byte characters, neither overlong (E0) nor
- * surrogates (ED A0..): most of Korean, Japanese and Chinese text. A bit for each byte. */
-static inline size_t wide_prefix(__m128i v, unsigned odd) {
-    unsigned lead = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_and_si128(v, _mm_set1_epi8((char)0xF0)), _mm_set1_epi8((char)0xE0)));
-    unsigned next = (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(v, _mm_set1_epi8((char)0xC0)));
+/* How many of the first bytes, some of which are odd, are plain or of whole three-byte characters, neither overlong (E0) nor
+ * surrogates (ED A0..): most of Korean, Japanese and Chinese text. A bit for each byte; mask: those that count, from the first on. */
+static inline size_t wide_prefix(__m128i v, unsigned odd, unsigned mask) {
+    __m128i high = _mm_and_si128(v, _mm_set1_epi8((char)0xF0));
+    unsigned lead = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(high, _mm_set1_epi8((char)0xE0))) & mask;
+    unsigned next = (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(v, _mm_set1_epi8((char)0xC0))) & mask;
     unsigned e0 = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8((char)0xE0)));
     unsigned ed = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8((char)0xED)));
     unsigned from_a0 = (unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8(v, _mm_set1_epi8((char)0x9F)));
     unsigned bad = (odd & ~(lead | next)) | (next ^ (lead << 1 | lead << 2)) | e0 | (ed << 1 & from_a0);
-    size_t n = (size_t)__builtin_ctz((bad & 0xFFFF) | 0x10000);
+    size_t n = (size_t)__builtin_ctz(bad | (mask + 1));
     return lead << 1 >> n & 1 ? n - 1 : lead << 2 >> n & 1 ? n - 2 : n;
+}
+
+/* Like copy_block, for what may be less than 16 bytes of them: no branch goes by the length. */
+static inline size_t copy_part(char *out, const unsigned char *in, size_t len) {
+    unsigned mask = len < 16 ? (1u << len) - 1 : 0xFFFF;
+    __m128i v = _mm_loadu_si128((const __m128i *)in);
+    _mm_storeu_si128((__m128i *)out, v);
+    unsigned odd = odd_marks(v) & mask;
+    return odd ? wide_prefix(v, odd, mask) : len < 16 ? len : 16;
 }
 #endif
 
@@ -93,7 +103,7 @@ static inline size_t copy_block(char *out, const unsigned char *in) {
     __m128i v = _mm_loadu_si128((const __m128i *)in);
     _mm_storeu_si128((__m128i *)out, v);
     unsigned odd = odd_marks(v);
-    return odd ? wide_prefix(v, odd) : 16;
+    return odd ? wide_prefix(v, odd, 0xFFFF) : 16;
 #else
     uint64_t w[2];
     memcpy(w, in, 16);
@@ -163,14 +173,32 @@ static inline size_t copy_wide(char *out, const unsigned char *in, const unsigne
     return (size_t)(in - start);
 }
 
-void sink_escaped(struct sink *s, struct slice text) {
+#ifdef __SSE2__
+static inline bool has_block_behind(struct slice source, struct slice text) {
+    uintptr_t at = (uintptr_t)text.data, from = (uintptr_t)source.data;
+    return at >= from && at + text.len + 16 <= from + source.len;
+}
+#else
+static inline bool has_block_behind(struct slice source, struct slice text) {
+    (void)source, (void)text;
+    return false;
+}
+static inline size_t copy_part(char *out, const unsigned char *in, size_t len) {
+    return copy_tail(out, in, len);
+}
+#endif
+
+/* parts: there is a block behind the text. */
+__attribute__((always_inline)) static inline void escape(struct sink *s, struct slice text, const bool parts) {
     const unsigned char *in = (const unsigned char *)text.data, *end = in + text.len;
     if (in == end || !sink_room(s, text.len + 16))
         return;
     char *out = s->p;
     for (;;) {
-        bool block = end - in >= 16;
-        size_t n = block ? copy_block(out, in) : copy_tail(out, in, (size_t)(end - in));
+        const bool block = parts || end - in >= 16;
+        size_t n = parts   ? copy_part(out, in, (size_t)(end - in))
+                   : block ? copy_block(out, in)
+                           : copy_tail(out, in, (size_t)(end - in));
         in += n;
         out += n;
         if (in == end)
@@ -196,6 +224,13 @@ void sink_escaped(struct sink *s, struct slice text) {
             break;
     }
     s->p = out;
+}
+
+void sink_escaped(struct sink *s, struct slice text) {
+    if (has_block_behind(s->source, text))
+        escape(s, text, true);
+    else
+        escape(s, text, false);
 }
 
 static const char DIGIT_PAIRS[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"

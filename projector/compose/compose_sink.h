@@ -16,6 +16,7 @@ struct sink {
     bool nomem;   /* the buf is lost */
     bool invalid; /* a string was not valid UTF-8 */
     bool bad;     /* any of these */
+    struct slice source; /* texts inside it may be read in blocks of 16, past their ends */
 };
 
 void sink_open(struct sink *s, struct buf *buf);

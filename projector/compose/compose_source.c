@@ -55,6 +55,10 @@ bool compose_push_slice(struct composer *c, struct slice s) {
     return true;
 }
 
+struct slice compose_bytes(const struct composer *c) {
+    return (struct slice){(const char *)bson_get_data(c->input->product), c->input->product->len};
+}
+
 static uint8_t find_source(const struct projection *p, struct slice name) {
     uint8_t i = 0;
     while (i < p->source_count && !slice_eq(p->sources[i], name))
@@ -312,6 +316,7 @@ static bool read_variants(struct composer *c) {
 
 bool compose_read(struct composer *c) {
     terms_reset(&c->terms);
+    c->terms.sink.source = compose_bytes(c);
     if (!read_fields(c) || !read_id(c) || !read_categories(c) || !read_attributes(c) || !read_variants(c))
         return false;
     c->codes = (struct term_range){0, c->terms.codes.count};

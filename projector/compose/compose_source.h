@@ -52,6 +52,8 @@ bool compose_read(struct composer *c);
 /* Sets COMPOSE_BAD and "field: why"; returns false. index -1: none. */
 bool compose_bad(struct composer *c, const char *field, long index, const char *why);
 bool compose_nomem(struct composer *c);
+/* The product. */
+struct slice compose_bytes(const struct composer *c);
 /* The value of a source field, or NULL if it is missing or null. */
 const struct element *compose_value(const struct composer *c, uint8_t source);
 /* A whole number from any numeric BSON type within +-9e15. */

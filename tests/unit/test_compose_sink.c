@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void assert_escaped(struct slice text) {
+static void assert_escaped_from(struct slice source, struct slice text) {
     struct buf got = BUF_INIT(1 << 16), expected = BUF_INIT(1 << 16);
     struct sink s;
     buf_append_char(&got, 'x');
     sink_open(&s, &got);
+    s.source = source;
     sink_string(&s, text);
     assert_int_equal(s.invalid, !utf8_valid(text.data, text.len));
     assert_int_equal(sink_ok(&s), !s.invalid);
@@ -24,13 +25,19 @@ static void assert_escaped(struct slice text) {
     buf_done(&expected);
 }
 
-/* Each text in memory that ends where it ends. */
-static void assert_escaped_alone(const char *text, size_t len) {
-    char *copy = malloc(len + 1);
-    assert_non_null(copy);
-    memcpy(copy + 1, text, len);
-    assert_escaped((struct slice){copy + 1, len});
-    free(copy);
+/* The text in memory that ends where it ends; the same as all of a source; and with more of a source behind it, whatever that is. */
+static void assert_escaped(const char *text, size_t len) {
+    static const char behind[][16] = {"", "aaaaaaaaaaaaaaa", "\x80\x80\x80\x80", "\"\\", "\xED\xA0\x80"};
+    for (size_t i = 0; i <= ARRAY_LEN(behind); i++) {
+        size_t more = i < ARRAY_LEN(behind) ? sizeof(behind[0]) : 0;
+        char *copy = malloc(len + more + 1);
+        assert_non_null(copy);
+        memcpy(copy + 1, text, len);
+        memcpy(copy + 1 + len, more ? behind[i] : "", more);
+        assert_escaped_from((struct slice){copy + 1, len + more}, (struct slice){copy + 1, len});
+        assert_escaped_from((struct slice){copy + 1, 0}, (struct slice){copy + 1, len});
+        free(copy);
+    }
 }
 
 static void test_every_mixture_of_characters(void **state) {
@@ -50,7 +57,7 @@ static void test_every_mixture_of_characters(void **state) {
             memcpy(text + len, piece, strlen(piece));
             len += strlen(piece);
         }
-        assert_escaped_alone(text, len);
+        assert_escaped(text, len);
     }
 }
 
@@ -67,7 +74,7 @@ static void test_every_place_in_a_block(void **state) {
             text[at] = (char)bytes[i % n];
             text[at + 1] = (char)bytes[i / n % n];
             text[at + 2] = (char)bytes[i / n / n];
-            assert_escaped_alone(text, at + 3 + i % 16);
+            assert_escaped(text, at + 3 + i % 16);
         }
 }
 
