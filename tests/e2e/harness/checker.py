@@ -3,6 +3,7 @@ import json
 import time
 
 from . import compose
+from .wait import patience
 
 PAGE = 5000
 
@@ -58,7 +59,8 @@ class Checker:
         return lines
 
     def assert_equal(self, deadline=60.0, at_least=0):
-        """The index equals the databases within the deadline, and has at least so many documents."""
+        """The index equals the databases within the deadline (wait.patience), and has at least so many documents."""
+        deadline = patience(deadline)
         end = time.monotonic() + deadline
         while True:
             lines = self.differences()
