@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 #if defined(__SSE2__) && !defined(JSON_ESCAPE_WORDS)
+#define JSON_ESCAPE_SSE2
 #include <emmintrin.h>
 #endif
 
@@ -29,7 +30,7 @@ static inline bool json_escape_needed(unsigned char c) {
     return c < 0x20 || c == '"' || c == '\\';
 }
 
-#if defined(__SSE2__) && !defined(JSON_ESCAPE_WORDS)
+#ifdef JSON_ESCAPE_SSE2
 enum { JSON_ESCAPE_BLOCK = 16 };
 typedef __m128i json_escape_block;
 typedef unsigned json_escape_bits; /* a bit for each byte */
@@ -52,10 +53,15 @@ static inline size_t json_escape_first(json_escape_bits found) {
     return (size_t)__builtin_ctz(found);
 }
 
+/* Those found, and what is not ASCII: below a space as signed bytes are controls and everything from 0x80 on. */
+static inline json_escape_bits json_escape_odd(json_escape_block b) {
+    __m128i escape = _mm_or_si128(_mm_cmpeq_epi8(b, _mm_set1_epi8('"')), _mm_cmpeq_epi8(b, _mm_set1_epi8('\\')));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmplt_epi8(b, _mm_set1_epi8(' ')), escape));
+}
+
 /* Are these sixteen bytes plain ASCII? */
 static inline bool json_escape_plain_pair(uint64_t a, uint64_t b) {
-    __m128i both = _mm_set_epi64x((long long)b, (long long)a);
-    return (json_escape_found(both) | json_escape_high(both)) == 0;
+    return json_escape_odd(_mm_set_epi64x((long long)b, (long long)a)) == 0;
 }
 #else
 enum { JSON_ESCAPE_BLOCK = 8 };

@@ -2,9 +2,6 @@
 #include "core/json_write.h"
 #include "core/utf8.h"
 #include "projector/compose/compose_sink.h"
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 enum { FIRST_BYTES = 4096 };
 
@@ -65,13 +62,7 @@ static char *put_escape(char *out, unsigned char c) {
     return out;
 }
 
-#ifdef __SSE2__
-/* Below a space as signed bytes: controls and everything from 0x80 on. */
-static inline unsigned odd_marks(__m128i v) {
-    __m128i escape = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
-    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(' ')), escape));
-}
-
+#ifdef JSON_ESCAPE_SSE2
 /* How many of the first bytes, some of which are odd, are plain or of whole three-byte characters, neither overlong (E0) nor
  * surrogates (ED A0..): most of Korean, Japanese and Chinese text. A bit for each byte; mask: those that count, from the first on. */
 static inline size_t wide_prefix(__m128i v, unsigned odd, unsigned mask) {
@@ -91,7 +82,7 @@ static inline size_t copy_part(char *out, const unsigned char *in, size_t len) {
     unsigned mask = len < 16 ? (1u << len) - 1 : 0xFFFF;
     __m128i v = _mm_loadu_si128((const __m128i *)in);
     _mm_storeu_si128((__m128i *)out, v);
-    unsigned odd = odd_marks(v) & mask;
+    unsigned odd = json_escape_odd(v) & mask;
     return odd ? wide_prefix(v, odd, mask) : len < 16 ? len : 16;
 }
 #endif
@@ -99,10 +90,10 @@ static inline size_t copy_part(char *out, const unsigned char *in, size_t len) {
 /* Copies 16 bytes and returns how many of the first of them are whole characters that stand as they are; fewer if these are
  * not seen at once. */
 static inline size_t copy_block(char *out, const unsigned char *in) {
-#ifdef __SSE2__
+#ifdef JSON_ESCAPE_SSE2
     __m128i v = _mm_loadu_si128((const __m128i *)in);
     _mm_storeu_si128((__m128i *)out, v);
-    unsigned odd = odd_marks(v);
+    unsigned odd = json_escape_odd(v);
     return odd ? wide_prefix(v, odd, 0xFFFF) : 16;
 #else
     uint64_t w[2];
@@ -115,14 +106,6 @@ static inline size_t copy_block(char *out, const unsigned char *in) {
 #endif
 }
 
-static inline bool any_odd(uint64_t a, uint64_t b) {
-#ifdef __SSE2__
-    return odd_marks(_mm_set_epi64x((int64_t)b, (int64_t)a)) != 0;
-#else
-    return (json_escape_odd_marks(a) | json_escape_odd_marks(b)) != 0;
-#endif
-}
-
 /* Fewer than 16 bytes: copies the plain ones at their start and returns how many. There is room for 8 more. */
 static inline size_t copy_tail(char *out, const unsigned char *in, size_t len) {
     size_t n = 0;
@@ -132,7 +115,7 @@ static inline size_t copy_tail(char *out, const unsigned char *in, size_t len) {
         memcpy(&last, in + len - 8, 8);
         memcpy(out, &first, 8);
         memcpy(out + len - 8, &last, 8);
-        if (!any_odd(first, last))
+        if (json_escape_plain_pair(first, last))
             return len;
     } else if (len >= 4) {
         uint32_t first, last;
@@ -173,7 +156,7 @@ static inline size_t copy_wide(char *out, const unsigned char *in, const unsigne
     return (size_t)(in - start);
 }
 
-#ifdef __SSE2__
+#ifdef JSON_ESCAPE_SSE2
 static inline bool has_block_behind(struct slice source, struct slice text) {
     uintptr_t at = (uintptr_t)text.data, from = (uintptr_t)source.data;
     return at >= from && at + text.len + 16 <= from + source.len;

@@ -231,12 +231,10 @@ static void add_elements(struct terms *t, struct elements it, unsigned depth, si
     t->corrupt = t->corrupt || it.corrupt;
 }
 
-#ifdef __SSE2__
+#ifdef JSON_ESCAPE_SSE2
 static inline unsigned odd_in_name(__m128i v) {
-    __m128i low = _mm_cmplt_epi8(v, _mm_set1_epi8(' ')); /* from 0x80 on, too */
-    __m128i quotes = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
     __m128i others = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('=')), _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7F)));
-    return (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quotes, others)));
+    return json_escape_odd(v) | (unsigned)_mm_movemask_epi8(others);
 }
 #endif
 
@@ -247,7 +245,7 @@ static bool is_plain_name(struct slice key) {
         [0 ... 0x1F] = 1, ['"'] = 1, ['='] = 1, ['\\'] = 1, [0x7F ... 0xFF] = 1,
     };
     unsigned odd = 0;
-#ifdef __SSE2__
+#ifdef JSON_ESCAPE_SSE2
     const char *last = key.data + key.len;
     if (key.len >= 16) {
         for (size_t at = 0; at + 16 < key.len; at += 16)
