@@ -81,6 +81,7 @@ static void add_or_update(void *ctx, struct job_record *job) {
     run->started_done = job->done;
     if (job->total == 0 && job->phase == JOB_PHASE_MARK && job->type != JOB_FANOUT)
         run->record.total = job_scan_estimate(r->client, r->conf->options->mongo.database, NULL, 0);
+    run->number = ++r->numbers;
     run->next = r->runs;
     r->runs = run;
     log_info("job.running", LOG_STR("job", job->id), LOG_STR("phase", job_phase_names[job->phase]),
@@ -413,23 +414,31 @@ static bool recount(struct job_runner *r, struct job_run *run, bool *busy, struc
 
 /* -- fan-outs begin -- */
 
-static bool is_in_the_way(const struct job_run *run, const struct job_run *other) {
-    return other != run && !other->gone && other->record.begun && !other->produced && !other->record.paused &&
-           jobs_covers(&run->record, &other->record);
+/* An older one that somebody holds back is none of it, and newer ones are none: they could come without end. */
+static bool is_in_the_way(const struct job_run *run, const struct job_run *older) {
+    const struct job_record *job = &older->record;
+    return !older->gone && job->begun && !older->produced && !job->paused && job->throttle == 0 &&
+           jobs_covers(&run->record, job);
 }
 
 /* One that is begun is no longer superseded: what it covers is worth a second way through only when the first is over. */
 static bool begin(struct job_runner *r, struct job_run *run, struct error *reterr) {
-    for (const struct job_run *other = r->runs; other; other = other->next)
-        if (is_in_the_way(run, other))
+    for (const struct job_run *older = run->next; older; older = older->next)
+        if (is_in_the_way(run, older))
             return true;
-    run->record.total = job_scan_estimate(r->client, r->conf->options->mongo.database, run->record.categories,
-                                          run->record.category_count);
-    run->started_at = run->said_at = clock_now_usec();
     run->record.begun = true;
     bool ok = job_run_save(r, run, reterr);
     run->record.begun = ok;
-    return ok;
+    if (!ok || run->gone)
+        return ok;
+    /* Counting may take long: not before it is safe from being superseded. */
+    run->record.total = job_scan_estimate(r->client, r->conf->options->mongo.database, run->record.categories,
+                                          run->record.category_count);
+    run->started_at = run->said_at = clock_now_usec();
+    pthread_mutex_lock(&r->lock);
+    run->changed = true;
+    pthread_mutex_unlock(&r->lock);
+    return true;
 }
 
 static bool has_begun(const struct job_run *run) {
@@ -474,7 +483,19 @@ static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct e
         return true;
     }
     *busy = true;
+    r->turn = run->number;
     return produce(r, run, reterr);
+}
+
+/* Each once; first those behind the one that had the last page, so that all have their turn where there is little room. */
+static bool step_each(struct job_runner *r, bool *busy, struct error *reterr) {
+    uint64_t turn = r->turn;
+    bool ok = true;
+    for (int others = 0; others < 2; others++)
+        for (struct job_run *run = r->runs; ok && run; run = run->next)
+            if ((run->number >= turn) == others)
+                ok = step(r, run, busy, reterr);
+    return ok;
 }
 
 static void *runner_main(void *arg) {
@@ -488,8 +509,8 @@ static void *runner_main(void *arg) {
         bool busy = false, ok = reload(r, &error);
         if (ok)
             job_fill_refresh(r);
-        for (struct job_run *run = r->runs; ok && run; run = run->next)
-            ok = step(r, run, &busy, &error);
+        if (ok)
+            ok = step_each(r, &busy, &error);
         if (ok) {
             r->failures = 0;
             usec_t now = clock_now_usec();

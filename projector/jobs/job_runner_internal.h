@@ -9,6 +9,7 @@
  * lock, and in words of its own: compilers read flags that are neighbours at once. */
 struct job_run {
     struct job_run *next;
+    uint64_t number; /* older ones have lower ones, and stand behind in the list */
     struct job_record record; /* as far as it is acked; cursor and done under the lock */
     struct job_cursor ahead;
     int64_t walked;    /* documents of the index looked at, in this phase */
@@ -48,6 +49,7 @@ struct job_runner {
     unsigned failures;
     usec_t wake_at;  /* the next thing that is due by time */
     bool wants_room; /* a job has marks for which the window has no room yet */
+    uint64_t numbers, turn; /* given so far; of the run that had the last page */
     usec_t sweep_at;
     struct targets stored; /* the set as it is stored, read once a second */
     struct state_fill fill; /* the index that refreshes seldom, as it is stored */

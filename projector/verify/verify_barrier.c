@@ -97,15 +97,18 @@ static void say_job(struct verify_barrier *b, const bson_t *job, const char *id)
     int64_t total = state_i64(job, "total");
     if (state_bool(job, "paused"))
         snprintf(b->why, sizeof(b->why), "the job %.60s is paused", id);
+    else if (total == 0 && b->why[0]) /* another one says more */
+        return;
     else if (total == 0)
         snprintf(b->why, sizeof(b->why), "the job %.60s has not begun", id);
     else
         snprintf(b->why, sizeof(b->why), "the job %.60s is at %" PRId64 " of %" PRId64, id, state_i64(job, "done"), total);
 }
 
-/* The jobs of `query`; those that run, and those that came in the place of others, are listed in b->jobs anew. */
+/* The jobs of `query`; those that run, and those that came in the place of others, are listed in b->jobs anew. *ret_lost: it
+ * is not known what came in the place of one. */
 static bool list_jobs(struct verify_barrier *b, mongoc_client_t *client, const char *database, const bson_t *query,
-                      struct error *reterr) {
+                      bool *ret_lost, struct error *reterr) {
     mongoc_collection_t *c = mongoc_client_get_collection(client, database, STATE_JOBS);
     bson_t *opts = BCON_NEW("readConcern", "{", "level", "majority", "}");
     mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(c, query, opts, NULL);
@@ -114,11 +117,13 @@ static bool list_jobs(struct verify_barrier *b, mongoc_client_t *client, const c
     bson_error_t error;
     uint32_t n = 0;
     b->progress = 0;
+    b->why[0] = '\0';
+    *ret_lost = false;
     while (mongoc_cursor_next(cursor, &doc)) {
         const char *id = state_string(doc, "_id"), *state = state_string(doc, "state");
         bool superseded = state && strcmp(state, "superseded") == 0;
-        if (superseded)
-            id = state_string(doc, "superseded_by");
+        if (superseded && !(id = state_string(doc, "superseded_by")))
+            *ret_lost = true; /* an older projector does not store it */
         if (!id || (!superseded && !is_running(state)))
             continue;
         char scratch[16];
@@ -139,12 +144,15 @@ static bool list_jobs(struct verify_barrier *b, mongoc_client_t *client, const c
 
 static bool ask_jobs(struct verify_barrier *b, mongoc_client_t *client, const char *database, bool first, bool *ret,
                      struct error *reterr) {
+    bool lost = false;
     bson_t *query = first ? BCON_NEW("state", "running", "type", "{", "$in", "[", "scan", "fanout", "]", "}")
                           : BCON_NEW("_id", "{", "$in", BCON_ARRAY(b->jobs), "}");
-    bool ok = list_jobs(b, client, database, query, reterr);
+    bool ok = list_jobs(b, client, database, query, &lost, reterr);
     bson_destroy(query);
     if (!ok)
         return false;
+    if (lost)
+        return ask_jobs(b, client, database, true, ret, reterr);
     *ret = bson_count_keys(b->jobs) == 0;
     return true;
 }
