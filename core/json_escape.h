@@ -94,6 +94,39 @@ static inline bool json_escape_plain_pair(uint64_t a, uint64_t b) {
 }
 #endif
 
+/* Copies s, of fewer than sixteen bytes, and says whether it is plain ASCII; its two halves may overlap. */
+static inline bool json_escape_copy_short(char *to, const char *s, size_t len) {
+    if (len >= 8) {
+        uint64_t first, last;
+        memcpy(&first, s, 8);
+        memcpy(&last, s + len - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + len - 8, &last, 8);
+        return json_escape_plain_pair(first, last);
+    }
+    if (len >= 4) {
+        uint32_t first, last;
+        memcpy(&first, s, 4);
+        memcpy(&last, s + len - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + len - 4, &last, 4);
+        uint64_t w = first | (uint64_t)last << 32;
+        return json_escape_plain_pair(w, w);
+    }
+    if (len >= 2) {
+        uint16_t first, last;
+        memcpy(&first, s, 2);
+        memcpy(&last, s + len - 2, 2);
+        memcpy(to, &first, 2);
+        memcpy(to + len - 2, &last, 2);
+        uint64_t w = (first | (uint64_t)last << 16) * UINT64_C(0x100000001);
+        return json_escape_plain_pair(w, w);
+    }
+    if (len == 1)
+        *to = *s;
+    return len == 0 || (!json_escape_needed((unsigned char)*s) && (unsigned char)*s < 0x80);
+}
+
 /* The first byte from s on that cannot stand as it is, or end. *high is set to something if a byte before it is not
  * ASCII, else left alone. */
 static inline const char *json_escape_skip(const char *s, const char *end, json_escape_bits *high) {

@@ -106,43 +106,10 @@ void json_write_array_end(struct json_write *w) {
     close_container(w, ']', false);
 }
 
-/* Copies s, which is shorter than a block, if it is plain ASCII; its two halves may overlap. */
-static inline bool copy_plain_short(char *to, const char *s, size_t len) {
-    if (len >= 8) {
-        uint64_t first, last;
-        memcpy(&first, s, 8);
-        memcpy(&last, s + len - 8, 8);
-        memcpy(to, &first, 8);
-        memcpy(to + len - 8, &last, 8);
-        return json_escape_plain_pair(first, last);
-    }
-    if (len >= 4) {
-        uint32_t first, last;
-        memcpy(&first, s, 4);
-        memcpy(&last, s + len - 4, 4);
-        memcpy(to, &first, 4);
-        memcpy(to + len - 4, &last, 4);
-        uint64_t w = first | (uint64_t)last << 32;
-        return json_escape_plain_pair(w, w);
-    }
-    if (len >= 2) {
-        uint16_t first, last;
-        memcpy(&first, s, 2);
-        memcpy(&last, s + len - 2, 2);
-        memcpy(to, &first, 2);
-        memcpy(to + len - 2, &last, 2);
-        uint64_t w = (first | (uint64_t)last << 16) * UINT64_C(0x100000001);
-        return json_escape_plain_pair(w, w);
-    }
-    if (len == 1)
-        *to = *s;
-    return len == 0 || (!json_escape_needed((unsigned char)*s) && (unsigned char)*s < 0x80);
-}
-
 /* Copies s if it is plain ASCII; the last block overlaps the one before. */
 static inline bool copy_plain(char *to, const char *s, size_t len) {
     if (len < JSON_ESCAPE_BLOCK)
-        return copy_plain_short(to, s, len);
+        return json_escape_copy_short(to, s, len);
     size_t last = len - JSON_ESCAPE_BLOCK;
     for (size_t i = 0;; i = i + JSON_ESCAPE_BLOCK < last ? i + JSON_ESCAPE_BLOCK : last) {
         json_escape_block b = json_escape_load(s + i);

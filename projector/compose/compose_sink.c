@@ -109,23 +109,8 @@ static inline size_t copy_block(char *out, const unsigned char *in) {
 /* Fewer than 16 bytes: copies the plain ones at their start and returns how many. There is room for 8 more. */
 static inline size_t copy_tail(char *out, const unsigned char *in, size_t len) {
     size_t n = 0;
-    if (len >= 8) {
-        uint64_t first, last;
-        memcpy(&first, in, 8);
-        memcpy(&last, in + len - 8, 8);
-        memcpy(out, &first, 8);
-        memcpy(out + len - 8, &last, 8);
-        if (json_escape_plain_pair(first, last))
-            return len;
-    } else if (len >= 4) {
-        uint32_t first, last;
-        memcpy(&first, in, 4);
-        memcpy(&last, in + len - 4, 4);
-        memcpy(out, &first, 4);
-        memcpy(out + len - 4, &last, 4);
-        if (json_escape_odd_marks(first | (uint64_t)last << 32) == 0)
-            return len;
-    }
+    if (json_escape_copy_short(out, (const char *)in, len))
+        return len;
     for (; n < len && is_plain(in[n]); n++)
         out[n] = (char)in[n];
     return n;
