@@ -53,7 +53,7 @@ bool category_call_name_taken(struct call *call) {
 }
 
 bool category_call_too_deep(struct call *call, const char *field) {
-    problems_add_field(&call->problems, field, "the path would be longer than %d characters", CATEGORY_PATH_MAX);
+    problems_add_field(&call->problems, field, "the tree would have more than %d levels", CATEGORY_LEVELS_MAX);
     return call_refuse(call, 409, "the category would be too deep");
 }
 
@@ -85,12 +85,12 @@ static bool insert_row(struct creation *c, struct session *s, const struct categ
     char path[CATEGORY_PATH_MAX + 16];
     int prefix_len = parent ? (int)parent->path.len : 0;
     const char *prefix = parent ? parent->path.data : "";
+    if (level > CATEGORY_LEVELS_MAX)
+        return category_call_too_deep(c->call, "parent_id");
     if (c->id)
         snprintf(path, sizeof(path), "%.*s%u/", prefix_len, prefix, c->id);
     else
         snprintf(path, sizeof(path), "~%lu", mysql_thread_id(mysql_session_handle(s->mysql)));
-    if (strlen(path) > CATEGORY_PATH_MAX)
-        return category_call_too_deep(c->call, "parent_id");
     if (!mysql_session_exec(s->mysql, &result, &error,
                             "INSERT INTO categories (id, parent_id, level, path, name, names) VALUES (?, ?, ?, ?, ?, ?)",
                             c->id ? MYSQL_U64(c->id) : MYSQL_NULL_VALUE,
@@ -105,8 +105,6 @@ static bool insert_row(struct creation *c, struct session *s, const struct categ
         return true;
     c->created.id = (uint32_t)result.insert_id;
     snprintf(path, sizeof(path), "%.*s%u/", prefix_len, prefix, c->created.id);
-    if (strlen(path) > CATEGORY_PATH_MAX)
-        return category_call_too_deep(c->call, "parent_id");
     return mysql_session_exec(s->mysql, NULL, reterr, "UPDATE categories SET path=? WHERE id=?", MYSQL_STR(path),
                               MYSQL_U64(c->created.id));
 }

@@ -10,7 +10,11 @@
 #include "write-api/product_store.h"
 #include "write-api/service.h"
 
-enum { CATEGORY_PATH_MAX = 255, CATEGORY_NAME_MAX = 255 /* characters */ };
+enum {
+    CATEGORY_PATH_MAX = 255,
+    CATEGORY_LEVELS_MAX = 23, /* so many ids of ten digits fit into a path */
+    CATEGORY_NAME_MAX = 255   /* characters */
+};
 
 struct category {
     uint32_t id, parent_id; /* parent_id 0: a root */

@@ -97,20 +97,20 @@ void category_changed(struct session *s) {
     __atomic_fetch_add(&s->service->category_changes, 1, __ATOMIC_ACQ_REL);
 }
 
-/* Locks what lies below in path order, and finds the longest path there. */
-static bool lock_below(struct session *s, const char *pattern, int64_t *ret_longest, struct error *reterr) {
+/* Locks what lies below in path order, and finds the deepest level there. */
+static bool lock_below(struct session *s, const char *pattern, int64_t *ret_deepest, struct error *reterr) {
     int64_t locked;
     return mysql_session_query(s->mysql, read_count, &locked, reterr,
                                "SELECT id FROM categories WHERE path LIKE ? ORDER BY path FOR UPDATE",
                                MYSQL_STR(pattern)) &&
-           mysql_session_query(s->mysql, read_count, ret_longest, reterr,
-                               "SELECT MAX(LENGTH(path)) FROM categories WHERE path LIKE ?", MYSQL_STR(pattern));
+           mysql_session_query(s->mysql, read_count, ret_deepest, reterr,
+                               "SELECT MAX(level) FROM categories WHERE path LIKE ?", MYSQL_STR(pattern));
 }
 
 enum category_move category_rewrite(struct session *s, const struct category *from, bool with_root,
                                     const struct category *to, struct error *reterr) {
     char pattern[CATEGORY_PATH_MAX + 2];
-    int64_t longest = 0;
+    int64_t deepest = 0;
     struct slice prefix = to ? to->path : SLICE("");
     /* Without the root the paths of its children lose it: '1/4/13/' below 1/4/ becomes prefix + '13/'. */
     size_t cut = from->path.len;
@@ -123,9 +123,9 @@ enum category_move category_rewrite(struct session *s, const struct category *fr
     }
     snprintf(pattern, sizeof(pattern), "%.*s%%", (int)from->path.len, from->path.data);
     struct error error = {0};
-    if (!lock_below(s, pattern, &longest, reterr))
+    if (!lock_below(s, pattern, &deepest, reterr))
         return CATEGORY_MOVE_FAILED;
-    if (longest - (int64_t)cut + (int64_t)prefix.len > CATEGORY_PATH_MAX)
+    if (deepest + level > CATEGORY_LEVELS_MAX)
         return CATEGORY_TOO_DEEP;
     /* parent_id before path: the assignments of an UPDATE see each other's effects from left to right. */
     bool ok = mysql_session_exec(
