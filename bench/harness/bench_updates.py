@@ -140,9 +140,15 @@ def run(env, args):
     if len(ids) < count:
         raise RuntimeError(f"{count} products without variants are needed, there are {len(ids)}")
     rng.shuffle(ids)
-    rounds = [follow(env, "products", "price_min", ids, 2_000_000_000 + n) for n in range(args.rounds + 1)][1:]
+    rounds = []
+    for n in range(args.rounds + 1):
+        rounds.append(follow(env, "products", "price_min", ids, 2_000_000_000 + n))
+        say(f"{f'round {n}' if n else 'warm-up'}: the last one indexed after {rounds[-1][1]:.2f} s, {rounds[-1][2]:,.0f} updates/s until all are there")
+    del rounds[0]
+    say("hot products")
     writes = hot(env, projector, rng)
     projector.stop()
+    say("the same bulk bodies, replayed by curl")
     top, behind = ceiling(env, ids, args.rounds)
     peer = monstache(env, ids, args.rounds) if os.environ.get("MONSTACHE") else []
     rows, result = [["curl replay, 4 connections", "", "", f"{top:,.0f}"],
