@@ -3,6 +3,7 @@
 #include "core/json_write.h"
 #include "projector/commands/command.h"
 #include "projector/commands/command_progress.h"
+#include "projector/engine/mark.h"
 #include "projector/jobs/index_admin.h"
 #include "projector/jobs/jobs.h"
 #include "projector/verify/verify.h"
@@ -187,7 +188,7 @@ static bool on_difference(void *ctx, const struct verify_difference *d) {
         say_json(d);
     else
         say_text(v, d);
-    if (!v->args.repair || d->kind == VERIFY_DEAD)
+    if (!v->args.repair || d->kind == VERIFY_DEAD || !mark_id_ok(d->id))
         return true;
     return verify_ids_add(d->kind == VERIFY_ORPHANED ? &v->orphans : &v->repairs, d->id);
 }
@@ -293,9 +294,13 @@ static int64_t repairable(const struct verify_counts *counts) {
     return counts->found[VERIFY_MISSING] + counts->found[VERIFY_STALE] + counts->found[VERIFY_ORPHANED];
 }
 
+static int64_t removable(const struct verify_counts *counts) {
+    return counts->found[VERIFY_ORPHANED] - counts->foreign;
+}
+
 /* More orphans than half of what was looked at: rather the source is not what it should be. A person decides. */
 static bool many_orphans(const struct verify_command *v) {
-    return v->counts.found[VERIFY_ORPHANED] * 2 > v->counts.documents && v->counts.found[VERIFY_ORPHANED] > 1;
+    return removable(&v->counts) * 2 > v->counts.documents && removable(&v->counts) > 1;
 }
 
 static bool repair(struct verify_command *v, struct error *reterr) {
@@ -308,11 +313,11 @@ static bool repair(struct verify_command *v, struct error *reterr) {
     if (ok && ask) {
         for (size_t i = 0; i < held_count; i++)
             command_progress_say(&v->progress, "%" PRId64 " of %" PRId64 " documents have no product: the removal %s waits for "
-                                 "a person: curl -X POST http://%s/v1/jobs/%s:confirm", v->counts.found[VERIFY_ORPHANED],
+                                 "a person: curl -X POST http://%s/v1/jobs/%s:confirm", removable(&v->counts),
                                  v->counts.documents, held[i], v->options->projector.listen, held[i]);
         verify_ids_reset(&v->orphans);
     }
-    int64_t left = ask ? v->counts.found[VERIFY_ORPHANED] : 0;
+    int64_t left = ask ? v->counts.found[VERIFY_ORPHANED] : v->counts.foreign;
     ok = ok && wait_for_jobs(v, jobs, count, repairable(&v->counts) - left, reterr) && compare_again(v, reterr);
     v->after.found[VERIFY_ORPHANED] += left;
     free(jobs);
@@ -390,8 +395,11 @@ static void print_text(const struct verify_command *v, bool equal) {
     if (v->args.repair)
         printf("; %" PRId64 " repaired", repairable(&v->counts) - repairable(&v->after));
     printf("\n");
-    if (!equal && !v->args.repair && repairable(&v->counts))
+    if (!equal && !v->args.repair && repairable(&v->counts) > v->counts.foreign)
         printf("projector verify --repair mends them\n");
+    if (v->counts.foreign)
+        printf("%" PRId64 " of the orphaned have an id that no product can have, so no repair removes them: delete them from "
+               "the index %s\n", v->counts.foreign, v->index);
     if (unsettled(v))
         printf("what is never at rest could not be compared: run this again when it is written less often\n");
     if (v->counts.found[VERIFY_DEAD])

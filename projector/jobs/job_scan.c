@@ -1,5 +1,6 @@
 #include "core/cleanup.h"
 #include "core/json_write.h"
+#include "core/utf8.h"
 #include "projector/jobs/job_scan.h"
 #include <stdlib.h>
 
@@ -94,19 +95,32 @@ bool job_scan_products(mongoc_client_t *client, const char *database, const int6
 
 /* -- what the index has and the source has not -- */
 
+/* As in append_after: what begins with a full cursor, which may end within a character, is not ours. */
+static void append_place(struct buf *body, const struct job_cursor *cursor) {
+    size_t len = cursor->id_len;
+    if (!len)
+        return;
+    if (len == MARK_ID_MAX) {
+        while (!utf8_valid(cursor->id, len))
+            len--;
+        buf_append_str(body, ",\"query\":{\"bool\":{\"must_not\":{\"prefix\":{\"id\":");
+        json_append_string(body, cursor->id, len);
+        buf_append_str(body, "}}}}");
+    }
+    buf_append_str(body, ",\"search_after\":[");
+    json_append_string(body, cursor->id, len);
+    buf_append_char(body, ']');
+}
+
 static bool index_page(const struct es_conf *es, const char *index, const struct job_cursor *cursor, int64_t limit,
                        struct arena *arena, const struct json **ret_hits, struct error *reterr) {
     _cleanup_(buf_done) struct buf body = BUF_INIT(4096);
     _cleanup_(buf_done) struct buf path = BUF_INIT(1024);
     _cleanup_(buf_done) struct buf answer = BUF_INIT(ANSWER_MAX_BYTES);
     buf_printf(&path, "/%s/_search?filter_path=hits.hits.sort", index);
-    buf_printf(&body, "{\"size\":%lld,\"_source\":false,\"track_total_hits\":false,\"query\":{\"match_all\":{}},"
-                      "\"sort\":[{\"id\":\"asc\"}]", (long long)limit);
-    if (cursor->id_len) {
-        buf_append_str(&body, ",\"search_after\":[");
-        json_append_string(&body, cursor->id, cursor->id_len);
-        buf_append_char(&body, ']');
-    }
+    buf_printf(&body, "{\"size\":%lld,\"_source\":false,\"track_total_hits\":false,\"sort\":[{\"id\":\"asc\"}]",
+               (long long)limit);
+    append_place(&body, cursor);
     buf_append_char(&body, '}');
     if (!buf_ok(&body) || !buf_ok(&path))
         return error_nomem(reterr);
@@ -161,17 +175,18 @@ static void add_missing(const struct json *hits, bson_iter_t *found, struct segm
     }
 }
 
-/* To the last id that one of ours can have; false: there is none, and going on would find the same again. */
-static bool move_behind(const struct json *hits, struct job_cursor *cursor) {
-    struct slice last = {0};
+/* False: only documents without an id are left. */
+static bool move_behind(const struct json *hits, struct job_cursor *cursor, size_t *ret_ours) {
+    bool moved = false;
     for (const struct json *hit = hits->child; hit; hit = hit->next) {
         const struct json *sort = json_get(hit, "sort");
-        if (sort && json_is(sort->child, JSON_STRING) && mark_id_ok(sort->child->text))
-            last = sort->child->text;
+        if (!sort || !json_is(sort->child, JSON_STRING))
+            continue;
+        cursor_set(cursor, sort->child->text.data, sort->child->text.len);
+        *ret_ours += mark_id_ok(sort->child->text);
+        moved = true;
     }
-    if (last.len)
-        cursor_set(cursor, last.data, last.len);
-    return last.len > 0;
+    return moved;
 }
 
 static bool source_page(mongoc_client_t *client, const char *database, const struct json *hits, uint64_t after,
@@ -205,8 +220,7 @@ bool job_scan_orphans(mongoc_client_t *client, const char *database, const struc
         if (ok && bson_iter_init(&at, &reply) && bson_iter_find_descendant(&at, "cursor.firstBatch", &batch) &&
             bson_iter_recurse(&batch, &found)) {
             add_missing(hits, &found, segment);
-            *ret_seen = hits->count;
-            *ret_last = !move_behind(hits, cursor) || hits->count < (unsigned)limit;
+            *ret_last = !move_behind(hits, cursor, ret_seen) || hits->count < (unsigned)limit;
         }
         segment->cluster_time = state_operation_time(&reply);
         bson_destroy(&reply);

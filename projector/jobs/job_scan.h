@@ -10,7 +10,8 @@
 bool job_scan_products(mongoc_client_t *client, const char *database, const int64_t *category,
                        uint64_t after, int64_t limit, struct job_cursor *cursor, struct segment *segment,
                        bool *ret_last, struct error *reterr);
-/* Ids that the index has after `cursor` and the source has not are added; *ret_seen counts all of the page. */
+/* Ids that the index has after `cursor` and the source has not are added; *ret_seen counts the page's. Ids that none of
+ * ours can be (mark_id_ok) are passed over and not counted. */
 bool job_scan_orphans(mongoc_client_t *client, const char *database, const struct es_conf *es, const char *index,
                       uint64_t after, int64_t limit, struct job_cursor *cursor, struct segment *segment,
                       size_t *ret_seen, bool *ret_last, struct error *reterr);

@@ -1,5 +1,6 @@
 #include "core/cleanup.h"
 #include "projector/engine/lag.h"
+#include "projector/engine/mark.h"
 #include "projector/jobs/jobs.h"
 #include "projector/status.h"
 #include "projector/verify/verifier.h"
@@ -163,7 +164,7 @@ static bool note(void *ctx, const struct verify_difference *d) {
     if (v->said++ < SAID_PER_SLICE)
         log_warn("verify.difference", LOG_STR("kind", verify_kind_names[d->kind]), LOG_STR("id", id),
                  LOG_INT("version", d->version));
-    return verify_ids_add(d->kind == VERIFY_ORPHANED ? &v->orphans : &v->repairs, d->id);
+    return !mark_id_ok(d->id) || verify_ids_add(d->kind == VERIFY_ORPHANED ? &v->orphans : &v->repairs, d->id);
 }
 
 static struct verify_conf conf_of(struct verifier *v) {
@@ -199,7 +200,7 @@ static void note_scan(void *ctx, struct job_record *job) {
 /* Whether orphans may go without a person's word. */
 static bool may_remove(struct verifier *v, const struct verify_counts *counts, struct error *reterr, bool *ret) {
     struct scans scans = {false, false};
-    int64_t orphans = counts->found[VERIFY_ORPHANED];
+    int64_t orphans = counts->found[VERIFY_ORPHANED] - counts->foreign;
     *ret = true;
     if (orphans == 0)
         return true;
@@ -255,8 +256,8 @@ static bool repair(struct verifier *v, const struct verify_counts *counts, struc
         if (!verify_ids_add(&v->repairs, v->orphans.slices[i]))
             return error_nomem(reterr);
     if (remove) {
-        wanted += kept;
-        kept = 0;
+        wanted += kept - counts->foreign;
+        kept = counts->foreign;
     }
     if (wanted && !mend(v, &left, reterr))
         return false;

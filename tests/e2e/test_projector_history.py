@@ -1,4 +1,5 @@
 """The position in the change stream is gone, or is nonsense: the projector recovers by itself, says so and keeps serving."""
+import json
 import signal
 import threading
 
@@ -7,7 +8,7 @@ import pytest
 import requests
 from bson import Int64
 from harness.own_stack import OwnStack
-from harness.shop import FAST_LEASE, PREFIX, document, get, insert, jobs, log_has, price_is, search_count, state, update, wait_job
+from harness.shop import FAST_LEASE, PREFIX, document, get, insert, jobs, log_has, physical, price_is, search_count, state, update, wait_job
 
 COUNT = 600
 
@@ -162,6 +163,26 @@ def test_a_sweep_of_most_of_the_index_waits_for_a_word_over_restarts(corner, pro
     assert requests.post(f"{projector.url}/v1/jobs/{job['_id']}:confirm", timeout=10).status_code == 204
     checker.assert_equal(60, at_least=281)
     wait_job(corner, eventually, {"_id": job["_id"], "state": "done"}, 30)
+
+
+def test_a_sweep_goes_on_behind_pages_of_documents_that_are_not_ours(corner, projector, checker, eventually):
+    """Whole pages of ids that no product can have, alike in their beginning and not, before the orphans and behind them."""
+    def plant_foreign():
+        index, body = physical(corner), ""
+        for n in range(1100):
+            for start in ("a" * 130, "o" * 127 + "가", f"p0000{n % 20:02}-{n}" + "힣" * 50, "\U0010ffff" * 33):
+                body += json.dumps({"index": {}}) + "\n" + json.dumps({"id": f"{start}{n:04}"}) + "\n"
+        reply = corner.stack.http.post(f"{corner.stack.es_url}/{index}/_bulk?refresh=true", data=body.encode(), timeout=60,
+                                       headers={"Content-Type": "application/x-ndjson"})
+        assert reply.status_code == 200 and not reply.json()["errors"]
+        state(corner).delete_one({"_id": "checkpoint:stream"})
+
+    lose_history(corner, projector, checker, plant_foreign)
+    projector.start()
+    wait_job(corner, eventually, {"type": "scan", "state": "done", "phase": "sweep", "orphans": 20}, 60)
+    corner.refresh()
+    assert search_count(corner) == COUNT - 20 + 4 * 1100
+    assert not document(corner, "p000019") and document(corner, "p000020")
 
 
 # ---- the oplog ----------------------------------------------------------------------------------------------------

@@ -128,6 +128,22 @@ def test_documents_under_strange_names(corner, shop, checker):
     checker.assert_equal(30, at_least=400)
 
 
+def test_documents_with_ids_that_no_product_can_have(corner, shop):
+    """They are found, no repair is promised, and what can be repaired is."""
+    shop(400)
+    index = physical(corner)
+    for name in ("p000100" + "x" * 122, "p000200" + "가" * 60, "of-ours"):
+        corner.stack.es("PUT", f"/{index}/_doc/{name}?refresh=true", {"id": name, "content_hash": 1})
+    verify = Verify(corner)
+    verify.run("--repair", expect=Verify.DIFFERENCES)
+    reasons = {line["id"]: line.get("reason", "") for line in verify.lines if line["event"] == "difference"}
+    assert sorted(reasons) == ["of-ours", "p000100" + "x" * 122, "p000200" + "가" * 60]
+    assert all(("delete the document" in reason) == (name != "of-ours") for name, reason in reasons.items()), reasons
+    assert verify.result["orphaned"] == 3 and verify.result["repaired"] == 1
+    verify.run(expect=Verify.DIFFERENCES)
+    assert verify.result["orphaned"] == 2
+
+
 def test_dead_letters_are_a_class_of_their_own(corner, shop, eventually):
     shop(400)
     corner.products.update_one({"_id": "p000005"}, {"$set": {"name": 17}})
