@@ -1,0 +1,315 @@
+/* Which job is served when: the jobs' thread with MongoDB, the engine and the clock played by the test. A turn is one pass
+ * of the thread over all jobs; each is a second long. */
+#include "tests/unit/test.h"
+#include "core/clock.h"
+#include "projector/jobs/job_runner_internal.h"
+#include "projector/jobs/job_scan.h"
+#include "projector/status.h"
+#include <assert.h>
+#include <stdio.h>
+
+enum { JOBS_MAX = 8, SEGMENTS_MAX = 256, CATEGORIES = 4 };
+
+struct fake_job {
+    struct job_record stored;
+    int64_t categories[CATEGORIES];
+    int64_t pages;   /* left */
+    bool superseded; /* since the list was read: it cannot be saved */
+};
+
+static struct world {
+    struct fake_job jobs[JOBS_MAX];
+    size_t count;
+    unsigned turn;
+    void (*script)(unsigned turn); /* before each turn, on the thread */
+    unsigned turns;
+    struct window window;
+    struct buf said;
+    struct segment *posted[SEGMENTS_MAX];
+    size_t posted_count;
+} fake;
+
+static void say(const char *what, const char *id) {
+    buf_printf(&fake.said, "%s-%s ", what, id);
+}
+
+static struct fake_job *job_of(const char *id) {
+    for (size_t i = 0; i < fake.count; i++)
+        if (strcmp(fake.jobs[i].stored.id, id) == 0)
+            return &fake.jobs[i];
+    return NULL;
+}
+
+/* -- what the thread asks -- */
+
+usec_t __wrap_clock_now_usec(void);
+usec_t __wrap_clock_now_usec(void) {
+    return (usec_t)(fake.turn + 10) * USEC_PER_SEC;
+}
+
+bool __wrap_window_stopped(struct window *w);
+bool __wrap_window_stopped(struct window *w) {
+    (void)w;
+    if (++fake.turn > fake.turns)
+        return true;
+    buf_append_str(&fake.said, "| ");
+    if (fake.script)
+        fake.script(fake.turn);
+    return false;
+}
+
+bool __wrap_window_sleep(struct window *w, usec_t usec);
+bool __wrap_window_sleep(struct window *w, usec_t usec) {
+    (void)w, (void)usec;
+    return true;
+}
+
+bool __wrap_window_sleep_for_room(struct window *w, usec_t usec);
+bool __wrap_window_sleep_for_room(struct window *w, usec_t usec) {
+    (void)w, (void)usec;
+    return true;
+}
+
+bool __wrap_jobs_active(mongoc_client_t *client, const char *database, void (*fn)(void *ctx, struct job_record *job),
+                        void *ctx, struct error *reterr);
+bool __wrap_jobs_active(mongoc_client_t *client, const char *database, void (*fn)(void *ctx, struct job_record *job),
+                        void *ctx, struct error *reterr) {
+    (void)client, (void)database, (void)reterr;
+    for (size_t i = 0; i < fake.count; i++) {
+        const struct fake_job *job = &fake.jobs[i];
+        struct job_record copy = job->stored;
+        if (copy.state != JOB_RUNNING)
+            continue;
+        copy.categories = malloc(sizeof(job->categories));
+        memcpy(copy.categories, job->categories, sizeof(job->categories));
+        fn(ctx, &copy);
+    }
+    return true;
+}
+
+bool __wrap_jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, const struct job_record *record,
+                      struct error *reterr);
+bool __wrap_jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, const struct job_record *record,
+                      struct error *reterr) {
+    (void)client, (void)database, (void)epoch;
+    struct fake_job *job = job_of(record->id);
+    if (job->superseded)
+        return error_set(reterr, ERROR_CONFLICT, "superseded");
+    if (record->begun && !job->stored.begun)
+        say("begun", record->id);
+    if (record->state != job->stored.state)
+        say(job_state_names[record->state], record->id);
+    job->stored.begun = record->begun;
+    job->stored.state = record->state;
+    job->stored.total = record->total;
+    return true;
+}
+
+int64_t __wrap_job_scan_estimate(mongoc_client_t *client, const char *database, const int64_t *categories, size_t count);
+int64_t __wrap_job_scan_estimate(mongoc_client_t *client, const char *database, const int64_t *categories, size_t count) {
+    (void)client, (void)database, (void)categories, (void)count;
+    say("count", "");
+    return 10;
+}
+
+bool __wrap_job_scan_products(mongoc_client_t *client, const char *database, const int64_t *category, uint64_t after,
+                              int64_t limit, struct job_cursor *cursor, struct segment *segment, bool *ret_last,
+                              struct error *reterr);
+bool __wrap_job_scan_products(mongoc_client_t *client, const char *database, const int64_t *category, uint64_t after,
+                              int64_t limit, struct job_cursor *cursor, struct segment *segment, bool *ret_last,
+                              struct error *reterr) {
+    (void)client, (void)database, (void)category, (void)after, (void)limit, (void)reterr;
+    *ret_last = false; /* __wrap_engine_post_segment knows which job it is, and its last page */
+    cursor->id_len = 1;
+    cursor->id[0] = 'p';
+    return segment_add(segment, "p", 1, 0);
+}
+
+void __wrap_engine_post_segment(struct engine *engine, struct segment *segment);
+void __wrap_engine_post_segment(struct engine *engine, struct segment *segment) {
+    (void)engine;
+    const struct job_position *position = segment->position;
+    say("page", position->run->record.id);
+    if (--job_of(position->run->record.id)->pages == 0)
+        position->run->produced = true;
+    assert(fake.posted_count < SEGMENTS_MAX);
+    fake.posted[fake.posted_count++] = segment;
+}
+
+struct window *__wrap_engine_window(struct engine *engine, enum mark_source source);
+struct window *__wrap_engine_window(struct engine *engine, enum mark_source source) {
+    (void)engine, (void)source;
+    return &fake.window;
+}
+
+uint64_t __wrap_lease_epoch(const struct lease *lease);
+uint64_t __wrap_lease_epoch(const struct lease *lease) {
+    (void)lease;
+    return 0;
+}
+
+usec_t __wrap_lease_valid_until(const struct lease *lease);
+usec_t __wrap_lease_valid_until(const struct lease *lease) {
+    (void)lease;
+    return 0;
+}
+
+void __wrap_job_fill_refresh(struct job_runner *r);
+void __wrap_job_fill_refresh(struct job_runner *r) {
+    (void)r;
+}
+
+bool __wrap_job_reindex_targets(struct job_runner *r, struct error *reterr);
+bool __wrap_job_reindex_targets(struct job_runner *r, struct error *reterr) {
+    (void)r, (void)reterr;
+    return true;
+}
+
+mongoc_client_t *__wrap_mongoc_client_pool_pop(mongoc_client_pool_t *pool);
+mongoc_client_t *__wrap_mongoc_client_pool_pop(mongoc_client_pool_t *pool) {
+    (void)pool;
+    return NULL;
+}
+
+void __wrap_mongoc_client_pool_push(mongoc_client_pool_t *pool, mongoc_client_t *client);
+void __wrap_mongoc_client_pool_push(mongoc_client_pool_t *pool, mongoc_client_t *client) {
+    (void)pool, (void)client;
+}
+
+/* -- a run -- */
+
+static void set_up(size_t window, void (*script)(unsigned turn)) {
+    fake = (struct world){.script = script, .said = BUF_INIT(64 << 10)};
+    window_init(&fake.window, window);
+}
+
+/* A fan-out over categories 1 to `last`, the oldest first, with so many pages. */
+static struct fake_job *add_job(const char *id, int64_t last, int64_t pages) {
+    struct fake_job *job = &fake.jobs[fake.count++];
+    *job = (struct fake_job){.stored = {.type = JOB_FANOUT, .category_count = (size_t)last}, .pages = pages};
+    snprintf(job->stored.id, sizeof(job->stored.id), "%s", id);
+    for (int64_t i = 0; i < last; i++)
+        job->categories[i] = i + 1;
+    return job;
+}
+
+/* What was said, turn by turn. */
+static const char *run(unsigned turns) {
+    char database[] = "x";
+    struct projector_options options = {.projector.scan_page = 10, .mongo.database = database};
+    struct engine_conf conf = {.options = &options};
+    struct error error = {0};
+    fake.turns = turns;
+    struct job_runner *runner = job_runner_start(NULL, &conf, &error);
+    assert_non_null(runner);
+    job_runner_stop(runner);
+    for (size_t i = 0; i < fake.posted_count; i++)
+        segment_free(fake.posted[i]);
+    job_runner_free(runner);
+    status_done();
+    return fake.said.data;
+}
+
+static void tear_down(void) {
+    window_done(&fake.window);
+    buf_done(&fake.said);
+}
+
+/* -- cases -- */
+
+static void test_a_fanout_is_safe_before_it_is_counted(void **state) {
+    (void)state;
+    set_up(1000, NULL);
+    add_job("a", 1, 3);
+    assert_string_equal(run(2), "| begun-a count- page-a | page-a ");
+    tear_down();
+}
+
+static void supersede(unsigned turn) {
+    if (turn == 1) /* after the list of jobs is read */
+        fake.jobs[0].superseded = true;
+}
+
+static void test_a_fanout_that_is_superseded_is_not_counted(void **state) {
+    (void)state;
+    set_up(1000, supersede);
+    add_job("a", 1, 3);
+    assert_string_equal(run(2), "| | ");
+    tear_down();
+}
+
+static void let_oldest_go(unsigned turn) {
+    fake.jobs[0].stored.paused = turn < 2;
+}
+
+/* The newer one has no end, as newer ones that come again and again. */
+static void test_a_fanout_waits_for_none_that_is_newer(void **state) {
+    (void)state;
+    set_up(1000, let_oldest_go);
+    add_job("old", 2, 2);
+    add_job("new", 1, 1000);
+    const char *said = run(3);
+    assert_non_null(strstr(said, "begun-old"));
+    assert_true(strstr(said, "begun-new") < strstr(said, "begun-old"));
+    tear_down();
+}
+
+static void add_newest_later(unsigned turn) {
+    fake.count = turn < 2 ? 1 : 2;
+}
+
+static void test_a_fanout_waits_for_older_ones_that_it_covers(void **state) {
+    (void)state;
+    set_up(1000, add_newest_later);
+    add_job("old", 1, 3);
+    add_job("new", 2, 1);
+    const char *said = run(5);
+    assert_string_equal(said, "| begun-old count- page-old | page-old | page-old | begun-new count- page-new | ");
+    tear_down();
+}
+
+static void hold_back_oldest(unsigned turn) {
+    add_newest_later(turn);
+    fake.jobs[0].stored.throttle = turn < 2 ? 0 : 1;
+}
+
+static void test_a_fanout_waits_for_none_that_is_held_back(void **state) {
+    (void)state;
+    set_up(1000, hold_back_oldest);
+    add_job("old", 1, 1000);
+    add_job("new", 2, 1);
+    assert_non_null(strstr(run(3), "begun-new"));
+    tear_down();
+}
+
+static void make_room(unsigned turn) {
+    (void)turn;
+    window_release(&fake.window, window_used(&fake.window));
+}
+
+/* One page fills the window, and each turn there is room for one. */
+static void test_jobs_take_turns_where_there_is_little_room(void **state) {
+    (void)state;
+    set_up(1, make_room);
+    static const char *const ids[] = {"a", "b", "c"};
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+        struct fake_job *job = add_job(ids[i], 1, 1000);
+        job->stored.type = JOB_SCAN;
+        job->stored.total = 10;
+        job->stored.cursor = (struct job_cursor){.id_len = 1, .id = {'p'}};
+    }
+    assert_string_equal(run(6), "| page-c | page-b | page-a | page-c | page-b | page-a ");
+    tear_down();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_fanout_is_safe_before_it_is_counted),
+        cmocka_unit_test(test_a_fanout_that_is_superseded_is_not_counted),
+        cmocka_unit_test(test_a_fanout_waits_for_none_that_is_newer),
+        cmocka_unit_test(test_a_fanout_waits_for_older_ones_that_it_covers),
+        cmocka_unit_test(test_a_fanout_waits_for_none_that_is_held_back),
+        cmocka_unit_test(test_jobs_take_turns_where_there_is_little_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
