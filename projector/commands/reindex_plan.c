@@ -213,7 +213,7 @@ bool reindex_plan_print(const struct projector_options *options, struct command_
         !jobs_visit(session->client, session->database, NULL, note_rate, &plan, reterr))
         return false;
     plan.index = names.count ? strdup(names.names[0]) : NULL;
-    plan.documents = job_scan_estimate(session->client, session->database, NULL, 0);
+    plan.documents = job_scan_estimate(session->client, session->database);
     if (!read_index(&options->es, &plan, reterr) || !read_file(&plan, mapping, reterr))
         return false;
     json_lines_sort(&plan.before);

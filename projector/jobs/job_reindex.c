@@ -140,7 +140,7 @@ static bool create(struct job_runner *r, struct job_run *run, struct error *rete
         return true;
     if (!targets_add_building(r->client, database(r), &r->stored, run->record.index, reterr))
         return false;
-    run->record.total = job_scan_estimate(r->client, database(r), NULL, 0);
+    run->record.total = job_scan_estimate(r->client, database(r));
     if (!job_run_enter_phase(r, run, JOB_PHASE_MARK, reterr))
         return false;
     engine_post_retarget(r->engine);
@@ -175,7 +175,7 @@ static bool begin_check(struct job_runner *r, struct job_run *run, struct error 
     if (!job_run_refresh(r, run->record.index, reterr))
         return false;
     if (run->rounds == 0) {
-        run->record.total = job_scan_estimate(r->client, database(r), NULL, 0);
+        run->record.total = job_scan_estimate(r->client, database(r));
         run->record.done = 0;
     }
     struct verify_conf conf = {.options = r->conf->options, .pool = r->conf->pool, .index = run->record.index,

@@ -80,7 +80,7 @@ static void add_or_update(void *ctx, struct job_record *job) {
     run->started_at = run->said_at = clock_now_usec();
     run->started_done = job->done;
     if (job->total == 0 && job->phase == JOB_PHASE_MARK && job->type != JOB_FANOUT)
-        run->record.total = job_scan_estimate(r->client, r->conf->options->mongo.database, NULL, 0);
+        run->record.total = job_scan_estimate(r->client, r->conf->options->mongo.database);
     run->number = ++r->numbers;
     run->next = r->runs;
     r->runs = run;
@@ -220,6 +220,8 @@ static bool phase_over(struct job_runner *r, struct job_run *run, struct error *
     switch (run->record.phase) {
     case JOB_PHASE_MARK:
         run->record.rate = (int64_t)job_run_rate(run, job_run_done(r, run));
+        if (run->record.total == 0)
+            run->record.total = job_run_done(r, run);
         if (run->record.type == JOB_REINDEX)
             return job_run_enter_phase(r, run, JOB_PHASE_VERIFY, reterr);
         return run->record.sweep ? job_run_enter_phase(r, run, JOB_PHASE_COUNT, reterr)
@@ -429,16 +431,25 @@ static bool begin(struct job_runner *r, struct job_run *run, struct error *reter
     run->record.begun = true;
     bool ok = job_run_save(r, run, reterr);
     run->record.begun = ok;
-    if (!ok || run->gone)
-        return ok;
-    /* Counting may take long: not before it is safe from being superseded. */
-    run->record.total = job_scan_estimate(r->client, r->conf->options->mongo.database, run->record.categories,
-                                          run->record.category_count);
     run->started_at = run->said_at = clock_now_usec();
+    return ok;
+}
+
+/* A category each time, so that other jobs do not wait for it. A product counts for each of its categories: it is visited
+ * once for each. */
+static void count_on(struct job_runner *r, struct job_run *run, bool *busy) {
+    struct job_record *job = &run->record;
+    if (job->type != JOB_FANOUT || job->total > 0 || run->counted == job->category_count)
+        return;
+    int64_t n = job_scan_count(r->client, r->conf->options->mongo.database, job->categories[run->counted++]);
+    run->visits = n < 0 || run->visits < 0 ? -1 : run->visits + n;
+    *busy = true;
+    if (run->counted < job->category_count || run->visits < 0)
+        return;
+    job->total = run->visits;
     pthread_mutex_lock(&r->lock);
     run->changed = true;
     pthread_mutex_unlock(&r->lock);
-    return true;
 }
 
 static bool has_begun(const struct job_run *run) {
@@ -464,6 +475,7 @@ static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct e
         return false;
     if (run->gone || !has_begun(run))
         return true;
+    count_on(r, run, busy);
     job_report_say(r, run);
     if (job_is_reindex(&run->record) && !job_reindex_ready(r, run, busy, reterr))
         return false;

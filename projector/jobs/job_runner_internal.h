@@ -24,6 +24,8 @@ struct job_run {
     bool produced;  /* all pages of this phase are out */
     bool gone;      /* done or superseded: kept for the segments that point here */
     bool seen;      /* in the last reload */
+    size_t counted; /* fan-out: so many of its categories, with so many products to visit; -1: nobody knows */
+    int64_t visits;
     bool asked;     /* job_fill.h: the interval of its index was looked at */
     unsigned rounds;         /* of verification and repair */
     struct job_check *check; /* reindex: the verification under way */

@@ -7,6 +7,7 @@
 enum {
     ANSWER_MAX_BYTES = 32 << 20,
     ARENA_MAX_BYTES = 64 << 20,
+    COUNT_MSEC = 1000,
 };
 
 static void append_concern(bson_t *command, uint64_t after) {
@@ -229,37 +230,20 @@ bool job_scan_orphans(mongoc_client_t *client, const char *database, const struc
     return ok && !buf_ok(&segment->marks) ? error_nomem(reterr) : ok;
 }
 
-/* A product counts for each of the categories that it is in: it is visited once for each. */
-static int64_t count_visits(mongoc_collection_t *c, const bson_t *list) {
-    bson_t *pipeline = BCON_NEW("pipeline", "[",
-        "{", "$match", "{", "categories", "{", "$in", BCON_ARRAY(list), "}", "}", "}",
-        "{", "$unwind", "$categories", "}",
-        "{", "$match", "{", "categories", "{", "$in", BCON_ARRAY(list), "}", "}", "}",
-        "{", "$count", "visits", "}", "]");
-    mongoc_cursor_t *cursor = mongoc_collection_aggregate(c, MONGOC_QUERY_NONE, pipeline, NULL, NULL);
-    const bson_t *doc;
-    int64_t n = mongoc_cursor_next(cursor, &doc) ? state_i64(doc, "visits") : 0;
-    mongoc_cursor_destroy(cursor);
-    bson_destroy(pipeline);
-    return n;
-}
-
-int64_t job_scan_estimate(mongoc_client_t *client, const char *database, const int64_t *categories, size_t count) {
+int64_t job_scan_estimate(mongoc_client_t *client, const char *database) {
     mongoc_collection_t *c = mongoc_client_get_collection(client, database, STATE_PRODUCTS);
-    int64_t n;
-    if (!categories) {
-        n = mongoc_collection_estimated_document_count(c, NULL, NULL, NULL, NULL);
-    } else {
-        bson_t list = BSON_INITIALIZER;
-        for (size_t i = 0; i < count; i++) {
-            char scratch[16];
-            const char *key;
-            size_t len = bson_uint32_to_string((uint32_t)i, &key, scratch, sizeof(scratch));
-            bson_append_int64(&list, key, (int)len, categories[i]);
-        }
-        n = count_visits(c, &list);
-        bson_destroy(&list);
-    }
+    int64_t n = mongoc_collection_estimated_document_count(c, NULL, NULL, NULL, NULL);
     mongoc_collection_destroy(c);
     return n > 0 ? n : 0;
+}
+
+int64_t job_scan_count(mongoc_client_t *client, const char *database, int64_t category) {
+    bson_t *command = BCON_NEW("count", STATE_PRODUCTS, "query", "{", "categories", BCON_INT64(category), "}", "maxTimeMS",
+                               BCON_INT32(COUNT_MSEC));
+    bson_t reply;
+    bool ok = state_command(client, database, command, "count products", &reply, &(struct error){0});
+    int64_t n = ok ? state_i64(&reply, "n") : -1;
+    bson_destroy(command);
+    bson_destroy(&reply);
+    return n;
 }

@@ -15,5 +15,7 @@ bool job_scan_products(mongoc_client_t *client, const char *database, const int6
 bool job_scan_orphans(mongoc_client_t *client, const char *database, const struct es_conf *es, const char *index,
                       uint64_t after, int64_t limit, struct job_cursor *cursor, struct segment *segment,
                       size_t *ret_seen, bool *ret_last, struct error *reterr);
-/* An estimate for the progress; 0 if unknown. */
-int64_t job_scan_estimate(mongoc_client_t *client, const char *database, const int64_t *categories, size_t count);
+/* For the progress: about how many products there are, 0 if unknown; how many a category has, which takes a second at most,
+ * -1 if unknown. */
+int64_t job_scan_estimate(mongoc_client_t *client, const char *database);
+int64_t job_scan_count(mongoc_client_t *client, const char *database, int64_t category);

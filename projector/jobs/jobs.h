@@ -49,7 +49,7 @@ struct job_record {
     size_t ids_bytes;
     struct job_cursor cursor;
     bool begun; /* fan-out: stored before its first mark is out; it is not superseded any more */
-    int64_t done, total, orphans;
+    int64_t done, total, orphans; /* total 0: not known (yet) */
     char index[256];  /* reindex, rollback: the one that shall serve; "" not chosen yet */
     char before[256]; /* the one that serves until the swap; "" it is not at the swap yet */
     bool owes_scan;   /* the index that it makes serve lacks changes: a full scan follows the swap */

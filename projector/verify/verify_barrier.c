@@ -94,15 +94,18 @@ static bool is_running(const char *state) {
 }
 
 static void say_job(struct verify_barrier *b, const bson_t *job, const char *id) {
-    int64_t total = state_i64(job, "total");
+    int64_t done = state_i64(job, "done"), total = state_i64(job, "total");
+    bool begun = done > 0 || total > 0 || state_bool(job, "begun");
     if (state_bool(job, "paused"))
         snprintf(b->why, sizeof(b->why), "the job %.60s is paused", id);
-    else if (total == 0 && b->why[0]) /* another one says more */
+    else if (!begun && b->why[0]) /* another one says more */
         return;
-    else if (total == 0)
+    else if (!begun)
         snprintf(b->why, sizeof(b->why), "the job %.60s has not begun", id);
+    else if (total == 0)
+        snprintf(b->why, sizeof(b->why), "the job %.60s is at %" PRId64, id, done);
     else
-        snprintf(b->why, sizeof(b->why), "the job %.60s is at %" PRId64 " of %" PRId64, id, state_i64(job, "done"), total);
+        snprintf(b->why, sizeof(b->why), "the job %.60s is at %" PRId64 " of %" PRId64, id, done, total);
 }
 
 /* The jobs of `query`; those that run, and those that came in the place of others, are listed in b->jobs anew. *ret_lost: it

@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-enum { JOBS_MAX = 8, SEGMENTS_MAX = 256, CATEGORIES = 4 };
+enum { JOBS_MAX = 8, SEGMENTS_MAX = 256, CATEGORIES = 4, UNCOUNTABLE = 4 };
 
 struct fake_job {
     struct job_record stored;
@@ -105,11 +105,11 @@ bool __wrap_jobs_save(mongoc_client_t *client, const char *database, uint64_t ep
     return true;
 }
 
-int64_t __wrap_job_scan_estimate(mongoc_client_t *client, const char *database, const int64_t *categories, size_t count);
-int64_t __wrap_job_scan_estimate(mongoc_client_t *client, const char *database, const int64_t *categories, size_t count) {
-    (void)client, (void)database, (void)categories, (void)count;
-    say("count", "");
-    return 10;
+int64_t __wrap_job_scan_count(mongoc_client_t *client, const char *database, int64_t category);
+int64_t __wrap_job_scan_count(mongoc_client_t *client, const char *database, int64_t category) {
+    (void)client, (void)database;
+    say("count", (char[]){(char)('0' + category), '\0'});
+    return category == UNCOUNTABLE ? -1 : 10;
 }
 
 bool __wrap_job_scan_products(mongoc_client_t *client, const char *database, const int64_t *category, uint64_t after,
@@ -221,7 +221,7 @@ static void test_a_fanout_is_safe_before_it_is_counted(void **state) {
     (void)state;
     set_up(1000, NULL);
     add_job("a", 1, 3);
-    assert_string_equal(run(2), "| begun-a count- page-a | page-a ");
+    assert_string_equal(run(2), "| begun-a count-1 page-a | page-a ");
     tear_down();
 }
 
@@ -235,6 +235,25 @@ static void test_a_fanout_that_is_superseded_is_not_counted(void **state) {
     set_up(1000, supersede);
     add_job("a", 1, 3);
     assert_string_equal(run(2), "| | ");
+    tear_down();
+}
+
+/* Others are heard, and have pages, in between. */
+static void test_a_fanout_is_counted_in_steps(void **state) {
+    (void)state;
+    set_up(1000, NULL);
+    struct fake_job *job = add_job("a", 3, 1000);
+    assert_string_equal(run(4), "| begun-a count-1 page-a | count-2 page-a | count-3 page-a | page-a ");
+    assert_int_equal(job->stored.total, 30);
+    tear_down();
+}
+
+static void test_what_cannot_be_counted_is_not_known(void **state) {
+    (void)state;
+    set_up(1000, NULL);
+    struct fake_job *job = add_job("a", UNCOUNTABLE, 1000);
+    assert_non_null(strstr(run(6), "count-4 page-a | page-a | page-a "));
+    assert_int_equal(job->stored.total, 0);
     tear_down();
 }
 
@@ -264,7 +283,7 @@ static void test_a_fanout_waits_for_older_ones_that_it_covers(void **state) {
     add_job("old", 1, 3);
     add_job("new", 2, 1);
     const char *said = run(5);
-    assert_string_equal(said, "| begun-old count- page-old | page-old | page-old | begun-new count- page-new | ");
+    assert_string_equal(said, "| begun-old count-1 page-old | page-old | page-old | begun-new count-1 page-new | count-2 ");
     tear_down();
 }
 
@@ -306,6 +325,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_fanout_is_safe_before_it_is_counted),
         cmocka_unit_test(test_a_fanout_that_is_superseded_is_not_counted),
+        cmocka_unit_test(test_a_fanout_is_counted_in_steps),
+        cmocka_unit_test(test_what_cannot_be_counted_is_not_known),
         cmocka_unit_test(test_a_fanout_waits_for_none_that_is_newer),
         cmocka_unit_test(test_a_fanout_waits_for_older_ones_that_it_covers),
         cmocka_unit_test(test_a_fanout_waits_for_none_that_is_held_back),
