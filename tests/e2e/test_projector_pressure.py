@@ -7,7 +7,7 @@ import pytest
 from bson import Int64
 from harness.http_proxy import HttpProxy
 from harness.own_stack import OwnStack
-from harness.shop import PREFIX, get, insert, jobs, letters, log_has, physical, price_is, product, update
+from harness.shop import PREFIX, add_category, get, insert, jobs, letters, log_has, physical, price_is, product, update
 
 ALL_AT_ONCE = 2 * min(8, max(2, os.cpu_count()))  # bulks: two for each lane, of which there is one for each core
 
@@ -209,6 +209,31 @@ def test_a_full_disk(corner, projector, writer, checker, eventually):
     eventually(lambda: projector.metric(PREFIX + "target_paused") == 0, 30, "it goes on by itself")
     live.finish()
     checker.assert_equal(60, at_least=1980)
+    nothing_was_given_up(corner, projector, checker, eventually)
+
+
+# ---- denied -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_credentials_that_are_revoked(corner, through_proxy, proxy, writer, checker, eventually, status):
+    """Everything is answered with a refusal, until the credentials are good again. With a real one: test_secure_links.py."""
+    projector = through_proxy
+    insert(corner, range(500))
+    checker.assert_equal(60, at_least=500)
+    proxy.deny = status
+    live = writer(500)
+    insert(corner, range(500, 1000))
+    corner.products.delete_many({"_id": {"$lt": "p000020"}})
+    add_category(corner, 1, "", "Root")
+    eventually(lambda: projector.metric(PREFIX + "target_paused") == 1, 30, "the index is paused")
+    eventually(lambda: get(projector, "/readyz").status_code == 503, 10, "and says so")
+    assert log_has(projector, rf"level=error .*event=target\.paused .*status={status}")
+    eventually(lambda: live.written > 500, 60, "writers go on")
+    proxy.deny = None
+    eventually(lambda: projector.metric(PREFIX + "target_paused") == 0, 30, "it goes on by itself")
+    live.finish()
+    checker.assert_equal(60, at_least=980)
     nothing_was_given_up(corner, projector, checker, eventually)
 
 

@@ -9,9 +9,10 @@ import subprocess
 
 import pytest
 import requests
+from bson import Int64
 from harness.own_stack import SecureStack
 from harness.process import Program
-from harness.shop import document
+from harness.shop import PREFIX, document, get, insert, letters, log_has
 from harness.tls_front import Authority, TlsFront
 from test_stack_end_to_end import LAPTOP, fill, ids, post, search
 
@@ -167,6 +168,46 @@ def test_the_rights_that_are_documented_are_enough(corner, program, checker, eve
     checker.assert_equal(30, at_least=2)
     refused = re.search(r".*(security_exception|not authorized|denied).*", projector.log() + query_api.log() + write_api.log())
     assert not refused, refused.group(0)
+
+
+@pytest.fixture
+def account(stack, corner):
+    """(settings, grant(rights), enable(bool)): a user of Elasticsearch whose rights and existence change while a program runs."""
+    name, password = f"t_{secrets.token_hex(6)}", secrets.token_hex(12)
+
+    def grant(*rights):
+        stack.es("PUT", f"/_security/role/{name}", {"cluster": ["monitor", "manage_index_templates", "cluster:admin/analyze"],
+                                                    "indices": [{"names": [f"{corner.name}*"], "privileges": list(rights)}]})
+
+    def enable(on):
+        stack.es("PUT", f"/_security/user/{name}/{'_enable' if on else '_disable'}")
+
+    grant("all")
+    stack.es("PUT", f"/_security/user/{name}", {"password": password, "roles": [name]})
+    yield {"elasticsearch.user": name, "elasticsearch.password": password, "elasticsearch.password_file": None}, grant, enable
+    stack.es("DELETE", f"/_security/user/{name}")
+    stack.es("DELETE", f"/_security/role/{name}")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_credentials_that_are_revoked_while_the_projector_runs(corner, program, write_api, checker, eventually, account, status):
+    settings, grant, enable = account
+    revoke, restore = {401: (lambda: enable(False), lambda: enable(True)), 403: (lambda: grant("read"), lambda: grant("all"))}[status]
+    projector = program("projector", settings).start()
+    insert(corner, range(300))
+    checker.assert_equal(60, at_least=300)
+    revoke()
+    corner.products.update_many({"_id": {"$lt": "p000100"}}, {"$set": {"price": Int64(7)}, "$inc": {"version": 1}})
+    corner.products.delete_one({"_id": "p000200"})
+    insert(corner, range(300, 400))
+    eventually(lambda: projector.metric(PREFIX + "target_paused") == 1, 30, "the index is paused")
+    eventually(lambda: get(projector, "/readyz").status_code == 503, 10, "and says so")
+    assert log_has(projector, rf"level=error .*event=target\.paused .*status={status}")
+    restore()
+    eventually(lambda: projector.metric(PREFIX + "target_paused") == 0, 60, "it goes on by itself")
+    checker.assert_equal(60, at_least=399)
+    assert letters(corner).count_documents({}) == 0 and projector.starts == 1
+    assert settings["elasticsearch.password"] not in projector.log()
 
 
 @pytest.mark.parametrize("server", ["mongo", "mysql", "elasticsearch", "kafka"])

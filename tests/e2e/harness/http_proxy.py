@@ -14,11 +14,11 @@ class HttpProxy:
     """delay, delay_per_item: seconds before each bulk is forwarded. reject(item id) -> True: that item is answered with 429 and does not
     reach the server. largest: a bulk of more bytes is answered with 413. hold(): bulks are kept until release(); `held` counts those that were, `answered` those that the
     server has answered. refuse(): every connection is
-    closed without an answer, until accept()."""
+    closed without an answer, until accept(). deny: a status (401, 403) that every request is answered with."""
 
     def __init__(self, url):
         self.target = urlsplit(url)
-        self.delay, self.delay_per_item, self.reject, self.largest = 0.0, 0.0, None, None
+        self.delay, self.delay_per_item, self.reject, self.largest, self.deny = 0.0, 0.0, None, None, None
         self.bulks = self.items = self.rejected = self.held = self.answered = 0
         self.seen = deque(maxlen=1000)
         self.lock = threading.Lock()
@@ -80,7 +80,10 @@ class HttpProxy:
             client.close_connection = True
             return
         body = client.rfile.read(int(client.headers.get("Content-Length") or 0))
-        if "/_bulk" in client.path and "categories" not in client.path:
+        if self.deny:
+            reason = {"type": "security_exception", "reason": "denied by the test's proxy"}
+            status, answer = self.deny, json.dumps({"error": reason, "status": self.deny}).encode()
+        elif "/_bulk" in client.path and "categories" not in client.path:
             status, answer = self._bulk(client, body)
             with self.lock:
                 self.answered += 1
