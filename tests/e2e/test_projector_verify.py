@@ -1,6 +1,8 @@
 """projector verify: what is planted is found and nothing else, whatever the writers do meanwhile."""
 import datetime
 import itertools
+import json
+import os
 import threading
 import time
 
@@ -14,6 +16,7 @@ from harness.shop import FAST_LEASE, PREFIX, add_category, document, insert, let
 from harness.tcp_proxy import TcpProxy
 
 QUIET = {"projector.verify_rate": 0}  # the continuous verification of the daemon is not what is tested
+MAPPING = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "mappings", "products-v1-plain.json")
 LIVE = 500                           # numbers from 0 on that writers change; the others are planted
 
 
@@ -333,6 +336,50 @@ def test_continuous_verification_only_tells(corner, shop, eventually, rng):
     verify.run(expect=Verify.DIFFERENCES)
     verify.assert_found(planted)
     assert any(kind == STALE for kind, _ in planted)
+
+
+def deleted_product(corner, eventually, product_id):
+    """What a writer that is late would send: the document and version of before the deletion."""
+    late = corner.stack.es("GET", f"/{corner.index}/_doc/{product_id}")
+    corner.products.delete_one({"_id": product_id})
+    eventually(lambda: document(corner, product_id) is None, 30, "it is deleted")
+    return f"/{physical(corner)}/_doc/{product_id}?version={late['_version']}&version_type=external_gte", late["_source"]
+
+
+@pytest.mark.slow
+def test_a_late_write_is_refused_long_after_the_deletion(corner, shop, eventually):
+    """Longer than the minute for which Elasticsearch remembers deletions by itself."""
+    shop(400)
+    path, source = deleted_product(corner, eventually, "p000300")
+    over, numbers = time.monotonic() + 100, itertools.count(1000)
+
+    def long_enough():
+        insert(corner, [next(numbers)])  # deletions are forgotten at refreshes, and those need something new
+        corner.refresh()
+        return time.monotonic() >= over
+
+    eventually(long_enough, 130, "the time", pause=5)
+    corner.stack.es("PUT", path, source, expect=(409,))
+    assert document(corner, "p000300") is None
+
+
+def test_a_late_write_after_the_deletion_is_forgotten_is_found(corner, shop, checker, eventually, tmp_path):
+    """An index that remembers deletions for a tenth of a second: then only verification removes what came back."""
+    with open(MAPPING, encoding="utf-8") as f:
+        mapping = json.load(f)
+    mapping["settings"]["index"]["gc_deletes"] = "100ms"
+    (tmp_path / "mapping.json").write_text(json.dumps(mapping))
+    projector = shop(400, **CONTINUOUS, **{"projector.mapping": str(tmp_path / "mapping.json")})
+    path, source = deleted_product(corner, eventually, "p000300")
+
+    def comes_back():
+        corner.refresh()
+        return "result" in corner.stack.es("PUT", path, source, expect=(200, 201, 409))
+
+    eventually(comes_back, 60, "a late write is taken")
+    eventually(lambda: document(corner, "p000300") is None, 60, "it is removed again")
+    assert found(projector)["orphaned"] == 1
+    checker.assert_equal(30, at_least=399)
 
 
 def test_a_pass_goes_on_after_a_restart(corner, shop, eventually):
