@@ -240,7 +240,7 @@ def test_credentials_that_are_revoked(corner, through_proxy, proxy, writer, chec
 # ---- memory -------------------------------------------------------------------------------------------------------
 
 # The bulks of four lanes, two pipes each, what is ready to be used again, and what each lane reads at once (4 MiB, and the
-# driver's copy of it): 70 MiB measured. What waits is more than that: 4,000 products of 30 KB.
+# driver's copy of it): 70 MiB measured, 83 with large products. What waits is more than that: 4,000 products of 30 KB.
 GROWTH_MIB = 112
 
 
@@ -279,3 +279,36 @@ def test_memory_is_bounded_while_nothing_can_be_written(corner, program, write_a
     assert highest - before < GROWTH_MIB
     checker.assert_equal(120, at_least=5000 + large)
     assert jobs(corner).count_documents({"type": "scan"}) == 1, "no full scan was needed"
+
+
+def large_product(number):
+    """1 to 4 MB, as a product and as a document."""
+    attributes = {f"name{k}": "v" * 200 for k in range(10)}
+    return product(number, variants=[{"sku": f"p{number:06}-{v}", "attributes": {"n": Int64(v), **attributes}}
+                                     for v in range(450 * (1 + number % 4))])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_memory_is_bounded_with_large_products(corner, program, write_api, proxy, checker, eventually):
+    """A window counts marks, whatever their products weigh: 500 MB of them, and an Elasticsearch that takes two seconds a bulk."""
+    large = 200
+    projector = program("projector", {"elasticsearch.url": proxy.url, "projector.lanes": 2, "projector.verify_rate": 0},
+                        bin_dir=os.environ["READSIDE_PLAIN_BIN_DIR"]).start()
+    insert(corner, range(5000))
+    checker.assert_equal(60, at_least=5000)
+    before, highest = projector.rss_kib() / 1024, 0.0
+    proxy.delay = 2.0
+    for at in range(0, large, 10):
+        corner.products.insert_many([large_product(100000 + n) for n in range(at, at + 10)])
+
+    def it_is_through():
+        nonlocal highest
+        highest = max(highest, projector.rss_kib() / 1024)
+        return corner.stack.es("GET", f"/{corner.index}/_count")["count"] == 5000 + large
+
+    eventually(it_is_through, 1200, "everything is written", pause=0.05)
+    print(f"{before:.0f} MiB before, {highest:.0f} at most; {proxy.bulks} bulks")
+    assert highest - before < GROWTH_MIB
+    proxy.delay = 0.0
+    checker.assert_equal(300, at_least=5000 + large)
