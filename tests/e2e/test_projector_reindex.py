@@ -245,6 +245,7 @@ def test_an_old_index_goes_when_its_time_is_over(corner, program, write_api, che
     checker.assert_equal(60, at_least=20)
     commands("reindex")
     eventually(lambda: physical(corner) == [serving(corner)], 60, "the old index is deleted")
+    assert "projector reindex with the mapping of then" in commands("rollback", expect=1).err
     insert(corner, range(20, 30))
     checker.assert_equal(60, at_least=30)
 
