@@ -106,7 +106,7 @@ static CURL *new_easy(struct http_client *client, struct receiver *receiver) {
         return NULL;
     receiver->easy = easy;
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* servers are named by the configuration, never by http_proxy */
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*"); /* servers are named by the configuration, never by http_proxy */
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);

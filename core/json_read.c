@@ -223,6 +223,43 @@ const struct json *json_get_slice(const struct json *v, struct slice key) {
     return NULL;
 }
 
+/* The place of the key among those behind `from`, then among those before it; count: nowhere. */
+static size_t place_of(const struct slice keys[], size_t count, size_t from, struct slice key) {
+    for (size_t i = from; i < count; i++)
+        if (slice_eq(keys[i], key))
+            return i;
+    for (size_t i = 0; i < from; i++)
+        if (slice_eq(keys[i], key))
+            return i;
+    return count;
+}
+
+void json_pick(const struct json *v, const struct slice keys[], size_t count, const struct json *ret[]) {
+    size_t from = 0;
+    memset(ret, 0, count * sizeof(*ret));
+    for (const struct json *m = json_is(v, JSON_OBJECT) ? v->child : NULL; m; m = m->next) {
+        size_t i = place_of(keys, count, from, m->key);
+        if (i == count)
+            continue;
+        if (!ret[i])
+            ret[i] = m;
+        from = i + 1;
+    }
+}
+
+bool json_bucket(const struct json *v, struct slice *ret_key, int64_t *ret_count) {
+    if (json_is(v, JSON_BUCKET)) {
+        *ret_key = v->text;
+        *ret_count = v->count;
+        return true;
+    }
+    const struct json *key = json_get(v, "key");
+    if (!json_is(key, JSON_STRING) || !json_int64(json_get(v, "doc_count"), ret_count))
+        return false;
+    *ret_key = key->text;
+    return true;
+}
+
 const struct json *json_path(const struct json *v, const char *dotted) {
     while (v) {
         const char *dot = strchr(dotted, '.');

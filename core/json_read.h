@@ -10,7 +10,9 @@
 #include "core/arena.h"
 #include "core/error.h"
 
-enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+/* JSON_BUCKET: {"key":text,"doc_count":count}, an object in one node, in which "from" and "to" may have stood, too; made by
+ * answer_json_parse only, read by json_bucket. */
+enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT, JSON_BUCKET };
 
 struct json {
     enum json_type type;
@@ -18,7 +20,7 @@ struct json {
     struct slice text; /* JSON_STRING: decoded; JSON_NUMBER: as written; both also NUL-terminated */
     bool boolean;
     bool plain;         /* JSON_STRING: known to stand in a JSON text as it is; written without another look */
-    unsigned count;     /* members or elements */
+    unsigned count;     /* members or elements; JSON_BUCKET: its doc_count */
     struct json *child; /* first member or element */
     struct json *next;  /* next sibling */
 };
@@ -37,6 +39,10 @@ const struct json *json_get_slice(const struct json *v, struct slice key);
 static inline const struct json *json_get(const struct json *v, const char *key) {
     return json_get_slice(v, slice_str(key));
 }
+/* Several members at once, NULL for those that are not there; in the order of the object they cost a look each. */
+void json_pick(const struct json *v, const struct slice keys[], size_t count, const struct json *ret[]);
+/* One of the buckets that Elasticsearch counts in: its key, if that is a string, and its doc_count. */
+bool json_bucket(const struct json *v, struct slice *ret_key, int64_t *ret_count);
 /* "a.b.c" through objects. */
 const struct json *json_path(const struct json *v, const char *dotted);
 /* Whole number within int64: true for 12 and 12.0 and 1.2e1, false for 1.5, overflow and other types. */

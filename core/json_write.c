@@ -207,6 +207,22 @@ void json_write_key_slice(struct json_write *w, struct slice key) {
     w->value_due = true;
 }
 
+void json_write_key_plain(struct json_write *w, const char *key, size_t len) {
+    struct buf *out = w->out;
+    if (!w->object || w->value_due || !buf_reserve(out, len + 4))
+        w->failed = true;
+    if (w->failed)
+        return;
+    char *to = out->data + out->len;
+    *to = ',';
+    to += w->comma;
+    *to++ = '"';
+    memcpy(to, key, len);
+    memcpy(to + len, "\":", 3);
+    out->len = (size_t)(to + len + 2 - out->data);
+    w->value_due = true;
+}
+
 void json_write_string(struct json_write *w, const char *s, size_t len) {
     bool comma;
     if (next_value(w, &comma))
@@ -299,6 +315,14 @@ void json_write_json(struct json_write *w, const struct json *v) {
             write_plain(w, v->text);
         else
             json_write_slice(w, v->text);
+        return;
+    case JSON_BUCKET:
+        json_write_object(w);
+        json_write_key(w, "key");
+        json_write_slice(w, v->text);
+        json_write_key(w, "doc_count");
+        json_write_uint(w, v->count);
+        json_write_object_end(w);
         return;
     case JSON_ARRAY:
     case JSON_OBJECT:

@@ -39,8 +39,10 @@ void json_write_object_end(struct json_write *w);
 void json_write_array(struct json_write *w);
 void json_write_array_end(struct json_write *w);
 void json_write_key_slice(struct json_write *w, struct slice key);
+void json_write_key_plain(struct json_write *w, const char *key, size_t len);
+/* A key that the program names: it stands in a JSON string as it is, and is not looked at. */
 static inline void json_write_key(struct json_write *w, const char *key) {
-    json_write_key_slice(w, slice_str(key));
+    json_write_key_plain(w, key, strlen(key));
 }
 void json_write_string(struct json_write *w, const char *s, size_t len);
 void json_write_str(struct json_write *w, const char *s); /* NULL writes null */

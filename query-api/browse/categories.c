@@ -1,6 +1,7 @@
 /* GET /v1/categories/tree, and the poll that keeps the snapshot of the categories fresh. */
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "query-api/browse/category_forest.h"
 #include "query-api/query_api.h"
 #include "query-api/search/search_query.h"
 #include "query-api/search/search_result.h"
@@ -25,42 +26,42 @@ void category_counts_free(struct category_counts *counts) {
     free(counts);
 }
 
-static void keep_counts(struct query_loop *q, const struct category_node *nodes, size_t count) {
+static void keep_counts(struct query_loop *q, const struct category_forest *forest) {
+    size_t count = category_list_count(q->categories);
     struct category_counts *kept = malloc(sizeof(*kept) + count * sizeof(kept->counts[0]));
     if (!kept)
         return;
     kept->revision = category_list_revision(q->categories);
     kept->count = count;
-    for (size_t i = 0; i < count; i++)
-        kept->counts[i] = nodes[i].count;
+    memcpy(kept->counts, forest->counts, count * sizeof(kept->counts[0]));
     free(q->category_counts);
     q->category_counts = kept;
 }
 
-/* Every category of the snapshot, each with the count 0; NULL without memory. */
-static struct category_node *make_nodes(struct query_loop *q, struct arena *arena, size_t *ret_count) {
+/* Every category of the snapshot, with these counts or all with this one. */
+static bool make_forest(struct query_loop *q, struct arena *arena, const uint64_t *counts, uint64_t one, struct category_forest *ret) {
     size_t count = category_list_count(q->categories);
-    struct category_node *nodes = arena_alloc(arena, (count + 1) * sizeof(*nodes));
-    for (size_t i = 0; nodes && i < count; i++) {
-        const struct category *c = category_list_at(q->categories, i);
-        nodes[i] = (struct category_node){.path = c->path, .category = c};
-    }
-    *ret_count = count;
-    return nodes;
+    if (!category_forest_init(ret, q->categories, arena))
+        return false;
+    memset(ret->marks, CATEGORY_SHOWN, count);
+    for (size_t i = 0; i < count; i++)
+        ret->counts[i] = counts ? counts[i] : one;
+    return true;
 }
 
+/* forest NULL: there was no memory. */
 static void reply_tree(struct query_loop *q, struct http_request *request, const struct tree_request *tree,
-                       const struct category_node *nodes, size_t count, const char *degraded) {
+                       struct category_forest *forest, const char *degraded) {
     struct error error = {0};
     struct buf out = BUF_INIT(TREE_MAX_BYTES);
     struct json_write w;
-    bool ok = nodes && json_write_init(&w, &out);
+    bool ok = forest && json_write_init(&w, &out);
     if (ok) {
         json_write_object(&w);
         json_write_key(&w, "revision");
         json_write_uint(&w, category_list_revision(q->categories));
         json_write_key(&w, "nodes");
-        category_nodes_write(&w, nodes, count, tree->lang);
+        category_forest_write(&w, forest, tree->lang);
         json_write_key(&w, "degraded");
         json_write_str(&w, degraded);
         json_write_object_end(&w);
@@ -77,23 +78,22 @@ static void reply_tree(struct query_loop *q, struct http_request *request, const
 /* The snapshot with the last counts, or without any. */
 static void on_tree_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error) {
     const struct category_counts *kept = q->category_counts;
-    size_t count = 0;
+    struct category_forest forest;
     if (!error_is_retriable(error)) {
         upstream_reply_error(q, request, error);
         return;
     }
-    struct category_node *nodes = make_nodes(q, http_request_arena(request), &count);
-    bool known = kept && kept->count == count && kept->revision == category_list_revision(q->categories);
-    for (size_t i = 0; nodes && i < count; i++)
-        nodes[i].count = known ? kept->counts[i] : CATEGORY_COUNT_UNKNOWN;
+    bool known = kept && kept->count == category_list_count(q->categories) &&
+                 kept->revision == category_list_revision(q->categories);
+    bool ok = make_forest(q, http_request_arena(request), known ? kept->counts : NULL, CATEGORY_COUNT_UNKNOWN, &forest);
     query_reply_degraded(request);
-    reply_tree(q, request, data, nodes, count, known ? "stale" : "fallback");
+    reply_tree(q, request, data, ok ? &forest : NULL, known ? "stale" : "fallback");
 }
 
 static void on_tree(struct query_loop *q, struct http_request *request, void *data, int status,
                     const struct json *body) {
     struct error error = {0};
-    size_t count = 0;
+    struct category_forest forest;
     const struct json *buckets = status == 404 ? NULL : json_path(body, "aggregations.c.buckets");
     if (status != 404 && (!search_result_check(body, &error) || !json_is(buckets, JSON_ARRAY))) {
         if (error.code == ERROR_CORRUPT)
@@ -102,17 +102,17 @@ static void on_tree(struct query_loop *q, struct http_request *request, void *da
         on_tree_failed(q, request, data, &error);
         return;
     }
-    struct category_node *nodes = make_nodes(q, http_request_arena(request), &count);
-    for (const struct json *b = nodes && buckets ? buckets->child : NULL; b; b = b->next) {
-        const struct json *key = json_get(b, "key");
-        const struct category *c = json_is(key, JSON_STRING) ? category_list_by_path(q->categories, key->text) : NULL;
+    bool ok = make_forest(q, http_request_arena(request), NULL, 0, &forest);
+    for (const struct json *b = ok && buckets ? buckets->child : NULL; b; b = b->next) {
+        struct slice key;
         int64_t n = 0;
-        if (c && json_int64(json_get(b, "doc_count"), &n))
-            nodes[c - nodes[0].category].count = (uint64_t)n;
+        const struct category *c = json_bucket(b, &key, &n) ? category_list_by_path(q->categories, key) : NULL;
+        if (c)
+            forest.counts[c - category_list_at(q->categories, 0)] = (uint64_t)n;
     }
-    if (nodes && buckets)
-        keep_counts(q, nodes, count);
-    reply_tree(q, request, data, nodes, count, NULL);
+    if (ok && buckets)
+        keep_counts(q, &forest);
+    reply_tree(q, request, data, ok ? &forest : NULL, NULL);
 }
 
 void handle_category_tree(struct http_request *request, void *ctx) {

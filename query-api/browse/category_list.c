@@ -1,12 +1,15 @@
 #include "query-api/browse/category_list.h"
+#include "core/cleanup.h"
 #include <stdlib.h>
 
-enum { CATEGORY_ARENA_MAX_BYTES = 64 << 20, HEAD_MAX_BYTES = 2 << 20 };
+enum { CATEGORY_ARENA_MAX_BYTES = 64 << 20, LANGUAGES_MAX = 8 };
 
 struct category_list {
     uint64_t revision;
     struct arena arena;
-    struct buf scratch;
+    struct category_heads heads[1 + LANGUAGES_MAX]; /* the first is of no particular language */
+    size_t heads_count;
+    bool heads_full; /* there are more languages */
     struct category *items; /* in order of path */
     uint32_t *slots;        /* hash of the ids: index + 1, or 0; twice as many as items, at least */
     size_t slot_mask;
@@ -20,7 +23,6 @@ struct category_list *category_list_new(uint64_t revision) {
         return NULL;
     list->revision = revision;
     arena_init(&list->arena, CATEGORY_ARENA_MAX_BYTES);
-    buf_init(&list->scratch, HEAD_MAX_BYTES);
     return list;
 }
 
@@ -28,7 +30,6 @@ void category_list_free(struct category_list *list) {
     if (!list)
         return;
     arena_done(&list->arena);
-    buf_done(&list->scratch);
     free(list->items);
     free(list->slots);
     category_names_done(&list->names);
@@ -55,45 +56,29 @@ static bool add_member(struct arena *arena, struct json *object, struct json ***
     return m->key.data && m->text.data;
 }
 
-static bool prepare_head(struct category_list *list, const struct category *c, struct slice name, struct slice *ret) {
-    struct json_write w;
-    buf_reset(&list->scratch);
-    json_write_init(&w, &list->scratch);
-    json_write_object(&w);
-    json_write_key(&w, "path");
-    json_write_slice(&w, c->path);
-    json_write_key(&w, "id");
-    json_write_int(&w, c->id);
-    json_write_key(&w, "name");
-    json_write_slice(&w, name);
-    json_write_key(&w, "count");
-    if (!json_write_ok(&w))
-        return false;
-    *ret = copy_slice(&list->arena, (struct slice){list->scratch.data, list->scratch.len});
-    return ret->data != NULL;
-}
-
-/* {lang: name} in the list's own arena, and the heads with these names; anything but strings is left out. False without
- * memory. */
+/* {lang: name} in the list's own arena; anything but strings is left out. False without memory. */
 static bool copy_names(struct category_list *list, const struct json *names, struct category *c) {
     if (!json_is(names, JSON_OBJECT))
         return true;
-    struct json *plain = arena_zalloc(&list->arena, sizeof(*plain)),
-                *heads = arena_zalloc(&list->arena, sizeof(*heads));
-    if (!plain || !heads)
+    struct json *plain = arena_zalloc(&list->arena, sizeof(*plain));
+    if (!plain)
         return false;
-    plain->type = heads->type = JSON_OBJECT;
-    struct json **plain_tail = &plain->child, **heads_tail = &heads->child;
-    for (const struct json *m = names->child; m; m = m->next) {
-        struct slice head;
-        if (m->type == JSON_STRING &&
-            (!prepare_head(list, c, m->text, &head) || !add_member(&list->arena, plain, &plain_tail, m->key, m->text) ||
-             !add_member(&list->arena, heads, &heads_tail, m->key, head)))
+    plain->type = JSON_OBJECT;
+    struct json **tail = &plain->child;
+    for (const struct json *m = names->child; m; m = m->next)
+        if (m->type == JSON_STRING && !add_member(&list->arena, plain, &tail, m->key, m->text))
             return false;
-    }
     c->names = plain;
-    c->heads = heads;
     return true;
+}
+
+static struct slice category_name_in(const struct category *category, struct slice lang) {
+    const struct json *name = json_get_slice(category->names, lang);
+    return name ? name->text : category->name;
+}
+
+struct slice category_name(const struct category *category, const char *lang) {
+    return category_name_in(category, slice_str(lang));
 }
 
 static struct slice string_of(const struct json *v) {
@@ -127,7 +112,7 @@ bool category_list_add(struct category_list *list, const struct json *hits, size
             c.path = copy_slice(&list->arena, path);
             c.name = copy_slice(&list->arena, string_of(json_get(source, "name")));
             if (!c.path.data || !c.name.data || !copy_names(list, json_get(source, "names"), &c) ||
-                !prepare_head(list, &c, c.name, &c.head) || !push(list, c))
+                !push(list, c))
                 return false;
             *ret_last_id = c.id;
             added++;
@@ -163,6 +148,90 @@ static uint32_t *slot_of(const struct category_list *list, int64_t id) {
     return &list->slots[i];
 }
 
+static bool is_below(struct slice path, struct slice parent) {
+    return path.len > parent.len && path.data[parent.len] == '/' && memcmp(path.data, parent.data, parent.len) == 0;
+}
+
+/* In order of path a category's descendants follow it. */
+static void find_ends(struct category_list *list) {
+    for (size_t i = list->count; i-- > 0;) {
+        size_t end = i + 1;
+        while (end < list->count && is_below(list->items[end].path, list->items[i].path))
+            end = list->items[end].end;
+        list->items[i].end = (uint32_t)end;
+    }
+}
+
+/* Side by side, as they are compared with the paths of an answer. */
+static bool gather_paths(struct category_list *list) {
+    size_t len = 0;
+    for (size_t i = 0; i < list->count; i++)
+        len += list->items[i].path.len;
+    char *text = arena_alloc(&list->arena, len);
+    for (size_t i = 0; text && i < list->count; i++) {
+        struct slice *path = &list->items[i].path;
+        memcpy(text, path->data, path->len);
+        path->data = text;
+        text += path->len;
+    }
+    return text != NULL;
+}
+
+bool category_head_append(struct buf *out, struct slice path, int64_t id, const struct slice *name) {
+    bool ok = buf_append_str(out, "{\"path\":") && json_append_string(out, path.data, path.len) &&
+              buf_append_str(out, ",\"id\":") && buf_append_i64(out, id) && buf_append_str(out, ",\"name\":");
+    ok = ok && (name ? json_append_string(out, name->data, name->len) : buf_append_str(out, "null"));
+    return ok && buf_append_str(out, ",\"count\":");
+}
+
+static bool prepare_heads(struct category_list *list, struct slice lang) {
+    _cleanup_(buf_done) struct buf text = BUF_INIT(CATEGORY_ARENA_MAX_BYTES);
+    uint32_t *at = arena_alloc(&list->arena, (list->count + 1) * sizeof(*at));
+    for (size_t i = 0; at && i < list->count; i++) {
+        const struct category *c = &list->items[i];
+        struct slice name = category_name_in(c, lang);
+        at[i] = (uint32_t)text.len;
+        if (!category_head_append(&text, c->path, c->id, &name))
+            return false;
+    }
+    char *copy = arena_strndup(&list->arena, text.data, text.len);
+    if (!at || !copy)
+        return false;
+    at[list->count] = (uint32_t)text.len;
+    list->heads[list->heads_count++] = (struct category_heads){lang, copy, at};
+    return true;
+}
+
+static const struct category_heads *heads_in(const struct category_list *list, struct slice lang) {
+    for (size_t i = 0; i < list->heads_count; i++)
+        if (slice_eq(list->heads[i].lang, lang))
+            return &list->heads[i];
+    return NULL;
+}
+
+static bool prepare_languages(struct category_list *list) {
+    if (!prepare_heads(list, SLICE("")))
+        return false;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct json *names = list->items[i].names;
+        for (const struct json *m = names ? names->child : NULL; m; m = m->next) {
+            if (heads_in(list, m->key))
+                continue;
+            list->heads_full = list->heads_count == 1 + LANGUAGES_MAX;
+            if (list->heads_full)
+                return true;
+            if (!prepare_heads(list, m->key))
+                return false;
+        }
+    }
+    return true;
+}
+
+const struct category_heads *category_list_heads(const struct category_list *list, struct slice lang) {
+    const struct category_heads *heads = list->count ? heads_in(list, lang) : NULL;
+    return heads || list->heads_full || list->count == 0 ? heads : &list->heads[0];
+}
+
 bool category_list_finish(struct category_list *list) {
     size_t size = 16;
     if (list->count == 0)
@@ -176,19 +245,13 @@ bool category_list_finish(struct category_list *list) {
     list->slot_mask = size - 1;
     for (size_t i = 0; i < list->count; i++)
         *slot_of(list, list->items[i].id) = (uint32_t)i + 1;
-    return category_names_build(&list->names, &list->arena, list->items, list->count);
+    find_ends(list);
+    return gather_paths(list) && prepare_languages(list) && category_names_build(&list->names, &list->arena, list->items, list->count);
 }
 
-/* In order of path a category's descendants follow it. */
 static size_t add_subtree(const struct category_list *list, size_t index, int64_t *ret, size_t count, size_t max) {
-    struct slice path = list->items[index].path;
-    for (size_t i = index; i < list->count && count < max; i++) {
-        struct slice other = list->items[i].path;
-        bool inside = other.len > path.len && other.data[path.len] == '/' && memcmp(other.data, path.data, path.len) == 0;
-        if (i > index && !inside)
-            break;
+    for (size_t i = index; i < list->items[index].end && count < max; i++)
         ret[count++] = list->items[i].id;
-    }
     return count;
 }
 
@@ -254,14 +317,11 @@ const struct category *category_list_at(const struct category_list *list, size_t
     return &list->items[index];
 }
 
-static int64_t last_id(struct slice path) {
-    int64_t id = 0;
-    size_t i = path.len;
-    while (i > 0 && path.data[i - 1] != '/')
-        i--;
-    for (; i < path.len; i++)
-        id = (id * 10 + (path.data[i] - '0')) & INT32_MAX;
-    return id;
+int64_t category_path_id(struct slice path) {
+    uint32_t id = 0, power = 1;
+    for (size_t i = path.len; i > 0 && path.data[i - 1] != '/'; i--, power *= 10)
+        id += power * (uint32_t)(path.data[i - 1] - '0');
+    return id & INT32_MAX;
 }
 
 const struct category *category_list_by_id(const struct category_list *list, int64_t id) {
@@ -270,122 +330,6 @@ const struct category *category_list_by_id(const struct category_list *list, int
 }
 
 const struct category *category_list_by_path(const struct category_list *list, struct slice path) {
-    const struct category *found = category_list_by_id(list, last_id(path));
+    const struct category *found = category_list_by_id(list, category_path_id(path));
     return found && slice_eq(found->path, path) ? found : NULL;
-}
-
-struct slice category_name(const struct category *category, const char *lang) {
-    const struct json *name = json_get(category->names, lang);
-    return name ? name->text : category->name;
-}
-
-/* ---- the forest ---- */
-
-static int compare_nodes(const void *a, const void *b) {
-    return category_path_compare(((const struct category_node *)a)->path, ((const struct category_node *)b)->path);
-}
-
-/* The list is in order: nodes that are in it only have to take their places. */
-static bool sort_by_place(const struct category_list *list, struct category_node *nodes, size_t count,
-                          struct arena *scratch) {
-    uint32_t *places = arena_zalloc(scratch, list->count * sizeof(*places));
-    struct category_node *copy = arena_alloc(scratch, count * sizeof(*copy));
-    if (!places || !copy)
-        return false;
-    memcpy(copy, nodes, count * sizeof(*copy));
-    for (size_t i = 0; i < count; i++)
-        places[nodes[i].category - list->items] = (uint32_t)i + 1;
-    size_t n = 0;
-    for (size_t i = 0; i < list->count; i++)
-        if (places[i])
-            nodes[n++] = copy[places[i] - 1];
-    return true;
-}
-
-bool category_nodes_sort(const struct category_list *list, struct category_node *nodes, size_t count,
-                         struct arena *scratch) {
-    size_t known = 0;
-    for (size_t i = 0; i < count; i++) {
-        nodes[i].category = category_list_by_path(list, nodes[i].path);
-        known += nodes[i].category != NULL;
-    }
-    if (count == 0)
-        return true;
-    if (known == count)
-        return sort_by_place(list, nodes, count, scratch);
-    qsort(nodes, count, sizeof(*nodes), compare_nodes);
-    return true;
-}
-
-static bool is_below(struct slice path, struct slice parent) {
-    return path.len > parent.len && path.data[parent.len] == '/' && memcmp(path.data, parent.data, parent.len) == 0;
-}
-
-static struct slice head_of(const struct category *category, struct slice lang) {
-    const struct json *head = json_get_slice(category->heads, lang);
-    return head ? head->text : category->head;
-}
-
-static void append(struct buf *out, struct slice s) {
-    memcpy(out->data + out->len, s.data, s.len);
-    out->len += s.len;
-}
-
-/* What a node takes beside its head, its closing brackets included. */
-enum { NODE_BYTES = 96 };
-
-/* {...,"children":[ */
-static bool node_begin(struct buf *out, const struct category_node *node, struct slice lang) {
-    if (node->category) {
-        struct slice head = head_of(node->category, lang);
-        if (!buf_reserve(out, head.len + NODE_BYTES))
-            return false;
-        append(out, head);
-    } else {
-        buf_append_str(out, "{\"path\":");
-        json_append_string(out, node->path.data, node->path.len);
-        buf_append_str(out, ",\"id\":");
-        buf_append_i64(out, last_id(node->path));
-        buf_append_str(out, ",\"name\":null,\"count\":");
-        if (!buf_reserve(out, NODE_BYTES))
-            return false;
-    }
-    if (node->count == CATEGORY_COUNT_UNKNOWN)
-        append(out, SLICE("null"));
-    else
-        buf_append_u64(out, node->count);
-    if (node->selected)
-        append(out, SLICE(",\"selected\":true"));
-    append(out, SLICE(",\"children\":["));
-    return true;
-}
-
-/* The nodes come in tree order, so a stack of open ancestors is enough; its depth is the depth of a path. */
-void category_nodes_write(struct json_write *w, const struct category_node *nodes, size_t count, const char *lang) {
-    enum { DEPTH_MAX = 48, BRACKETS = DEPTH_MAX * 2 + 2 };
-    struct slice open[DEPTH_MAX], language = slice_str(lang);
-    struct buf *out = json_write_pieces(w);
-    size_t depth = 0;
-    bool again = false;
-    if (!out || !buf_reserve(out, BRACKETS))
-        return;
-    append(out, SLICE("["));
-    for (size_t i = 0; i < count; i++) {
-        for (; depth && !is_below(nodes[i].path, open[depth - 1]); depth--) {
-            append(out, SLICE("]}"));
-            again = true;
-        }
-        if (depth == DEPTH_MAX)
-            continue;
-        if (again)
-            append(out, SLICE(","));
-        if (!node_begin(out, &nodes[i], language) || !buf_reserve(out, BRACKETS))
-            return;
-        again = false;
-        open[depth++] = nodes[i].path;
-    }
-    while (depth--)
-        append(out, SLICE("]}"));
-    append(out, SLICE("]"));
-    out->data[out->len] = '\0';
 }

@@ -12,12 +12,17 @@ struct category {
     struct slice path; /* "1/4/13", without the last slash */
     struct slice name; /* of no particular language */
     const struct json *names; /* object lang -> name, or NULL */
-    /* Prepared for category_nodes_write, which writes hundreds of them for one search. */
-    struct slice head;         /* {"path":"1/4/13","id":13,"name":"…","count": */
-    const struct json *heads;  /* object lang -> the same in that language */
+    uint32_t end;             /* the place in the list behind its last descendant; all between are below it */
 };
 
 struct category_list;
+
+/* What category_forest writes of every category in one language, one behind the other in the list's order. */
+struct category_heads {
+    struct slice lang;  /* empty: with the names of no particular language */
+    const char *text;   /* {"path":"1/4/13","id":13,"name":"…","count": */
+    const uint32_t *at; /* where each begins; one more where the last one ends */
+};
 
 struct category_list *category_list_new(uint64_t revision);
 void category_list_free(struct category_list *list);
@@ -44,17 +49,10 @@ struct slice category_name(const struct category *category, const char *lang);
 
 /* Paths in the order of a tree walk: ids compared as numbers, a parent before its children. */
 int category_path_compare(struct slice a, struct slice b);
+/* The id at the end of a path. */
+int64_t category_path_id(struct slice path);
 
-/* A node of a tree that is written out: in the order of category_path_compare. */
-#define CATEGORY_COUNT_UNKNOWN UINT64_MAX
-struct category_node {
-    struct slice path;
-    uint64_t count; /* CATEGORY_COUNT_UNKNOWN: written as null */
-    bool selected;
-    const struct category *category; /* NULL: not in the list, name null */
-};
-/* Brings nodes into that order; their categories, where there is one, are set. list may be NULL. False without memory
- * in the arena. */
-bool category_nodes_sort(const struct category_list *list, struct category_node *nodes, size_t count, struct arena *scratch);
-/* Writes [{"path","id","name","count","children":[...]}]: the forest that the nodes make. */
-void category_nodes_write(struct json_write *w, const struct category_node *nodes, size_t count, const char *lang);
+/* NULL: none are prepared. */
+const struct category_heads *category_list_heads(const struct category_list *list, struct slice lang);
+/* Writes such a text. name NULL: null. */
+bool category_head_append(struct buf *out, struct slice path, int64_t id, const struct slice *name);

@@ -184,10 +184,10 @@ static void add_weight(struct recommend_weight *items, size_t *count, size_t max
 
 static void add_together(struct recommend *r, const struct json *answer, int64_t least) {
     for (const struct json *b = first_of(answer, "aggregations.with.buckets"); b; b = b->next) {
-        const struct json *key = json_get(b, "key");
-        int64_t count = 0;
-        if (json_is(key, JSON_STRING) && json_int64(json_get(b, "doc_count"), &count) && count >= least)
-            add_weight(r->together, &r->together_count, RECOMMEND_TOGETHER_MAX, key->text, 0, (double)count);
+        struct slice key;
+        int64_t count;
+        if (json_bucket(b, &key, &count) && count >= least)
+            add_weight(r->together, &r->together_count, RECOMMEND_TOGETHER_MAX, key, 0, (double)count);
     }
 }
 
@@ -211,9 +211,12 @@ void recommend_read_history(struct recommend *r, const struct json *answer) {
     if (r->product_id.data) {
         const struct json *product = response(answer, n++);
         add_together(r, product, 1);
-        for (const struct json *b = first_of(product, "aggregations.who.buckets"); b; b = b->next)
-            if (json_is(json_get(b, "key"), JSON_STRING) && r->user_count < RECOMMEND_USERS_MAX)
-                r->users[r->user_count++] = json_get(b, "key")->text;
+        for (const struct json *b = first_of(product, "aggregations.who.buckets"); b; b = b->next) {
+            struct slice user;
+            int64_t count;
+            if (json_bucket(b, &user, &count) && r->user_count < RECOMMEND_USERS_MAX)
+                r->users[r->user_count++] = user;
+        }
     }
     if (r->user_id.data)
         add_seen(r, first_of(response(answer, n), "hits.hits"));

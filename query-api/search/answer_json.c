@@ -158,9 +158,9 @@ static char *skip_digits(char *p) {
     return p;
 }
 
-/* -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)? ; the NUL behind it is set once what stands there has been read. */
-static inline char *read_number(const struct reader *r, char *p, struct json *node) {
-    char *begin = p, *start;
+/* The end of -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)? , or NULL. */
+static inline char *number_end(char *p) {
+    char *start;
     if (*p == '-')
         p++;
     start = p;
@@ -177,7 +177,13 @@ static inline char *read_number(const struct reader *r, char *p, struct json *no
         p = skip_digits(p);
         ok = p > start;
     }
-    if (!ok)
+    return ok ? p : NULL;
+}
+
+/* The NUL behind it is set once what stands there has been read. */
+static inline char *read_number(const struct reader *r, char *begin, struct json *node) {
+    char *p = number_end(begin);
+    if (!p)
         return bad(r, begin, "no value");
     node->type = JSON_NUMBER;
     node->text = (struct slice){begin, (size_t)(p - begin)};
@@ -234,6 +240,67 @@ static char closing(const struct json *container) {
     return container && container->type == JSON_OBJECT ? '}' : ']';
 }
 
+/* Behind the text if it stands at p, else NULL. */
+static inline char *after(const struct reader *r, char *p, struct slice text) {
+    return (size_t)(r->end - p) >= text.len && memcmp(p, text.data, text.len) == 0 ? p + text.len : NULL;
+}
+
+/* Behind "name":number, if that stands at p, else p. */
+static inline char *skip_end(const struct reader *r, char *p, struct slice name) {
+    char *end = after(r, p, name);
+    end = end ? number_end(end) : NULL;
+    return end && *end == ',' ? end + 1 : p;
+}
+
+/* Behind {"key":"…","from":x,"to":x,"doc_count":n}, of which from and to may be missing; NULL if that is not what stands at p,
+ * and nothing is changed then. */
+static inline char *read_bucket(const struct reader *r, char *p, struct slice *ret_key, unsigned *ret_count) {
+    enum { DIGITS_MAX = 9 };
+    char *key = after(r, p, SLICE("{\"key\":\""));
+    if (!key)
+        return NULL;
+    json_escape_bits high = 0;
+    char *key_end = key + (json_escape_skip(key, r->end, &high) - key);
+    p = after(r, key_end, SLICE("\","));
+    if (!p || (high && !utf8_valid(key, (size_t)(key_end - key))))
+        return NULL;
+    p = skip_end(r, p, SLICE("\"from\":"));
+    p = skip_end(r, p, SLICE("\"to\":"));
+    char *digits = p = after(r, p, SLICE("\"doc_count\":"));
+    if (!digits)
+        return NULL;
+    for (*ret_count = 0; *p >= '0' && *p <= '9' && p - digits < DIGITS_MAX; p++)
+        *ret_count = *ret_count * 10 + (unsigned)(*p - '0');
+    if (*p != '}' || p == digits || (*digits == '0' && p - digits > 1))
+        return NULL;
+    *key_end = '\0';
+    *ret_key = (struct slice){key, (size_t)(key_end - key)};
+    return p + 1;
+}
+
+/* The buckets that an array of them begins with, hundreds in most answers. Up to the comma behind the last one, or whatever
+ * stands there; p if there are none. */
+static char *read_buckets(struct reader *r, char *p, struct json *array, struct json ***tail) {
+    struct slice key;
+    unsigned count;
+    for (char *at = p, *end; (end = read_bucket(r, at, &key, &count)); at = end + 1) {
+        struct json *node = new_node(r);
+        if (!node)
+            return NULL;
+        node->type = JSON_BUCKET;
+        node->text = key;
+        node->plain = true;
+        node->count = count;
+        **tail = node;
+        *tail = &node->next;
+        array->count++;
+        p = end;
+        if (*end != ',')
+            break;
+    }
+    return p;
+}
+
 /* The value at p and all that is in it. An array or object that is still open has the one around it for its `next`. */
 static char *read_tree(struct reader *r, char *p, struct json *node) {
     struct json *open = NULL, **tail = NULL;
@@ -253,6 +320,8 @@ static char *read_tree(struct reader *r, char *p, struct json *node) {
             open = node;
             tail = &node->child;
             close = closing(node);
+            if (close == ']' && depth < r->depth_max && slice_eq(node->key, SLICE("buckets")))
+                p = read_buckets(r, p, node, &tail);
         }
         while (p && open && *p != ',' && *(p = skip_blanks(p)) == close) {
             *p++ = '\0'; /* as a comma does */

@@ -3,7 +3,8 @@
  * Half of a search's CPU went into reading the answer: some 30 KB through yajl's lexer, with a copy of every key and
  * value. Here the tree points into the answer itself, which is decoded where it stands and must live as long as the
  * tree. As strict as json_parse (RFC 8259, UTF-8, depth), except that a key may stand twice in an object: the first
- * one counts. For answers only: what clients send goes through json_parse.
+ * one counts. Of an array "buckets" the elements that have a key, perhaps its ends, and a count are one node each, a
+ * JSON_BUCKET. For answers only: what clients send goes through json_parse.
  * Pure. Thread: any. */
 #pragma once
 #include "core/json_read.h"

@@ -1,3 +1,4 @@
+#include "query-api/browse/category_forest.h"
 #include "query-api/search/facet_result.h"
 #include "query-api/search/search_query.h"
 #include "query-api/text/search_pattern.h"
@@ -53,18 +54,15 @@ struct bucket {
     uint64_t count; /* of products: through reverse_nested if the bucket counts variants */
 };
 
-/* In one pass over its members, for there are hundreds of buckets in one answer. NULL counts nothing. */
+/* NULL counts nothing. */
 static struct bucket read_bucket(const struct json *bucket) {
-    const struct json *key = NULL, *count = NULL, *products = NULL;
-    for (const struct json *m = json_is(bucket, JSON_OBJECT) ? bucket->child : NULL; m; m = m->next)
-        if (!key && slice_eq(m->key, SLICE("key")))
-            key = m;
-        else if (!count && slice_eq(m->key, SLICE("doc_count")))
-            count = m;
-        else if (!products && slice_eq(m->key, SLICE("p")))
-            products = m;
-    return (struct bucket){json_is(key, JSON_STRING) ? key->text : (struct slice){"", 0},
-                           count_of(products ? json_get(products, "doc_count") : count)};
+    if (json_is(bucket, JSON_BUCKET))
+        return (struct bucket){bucket->text, bucket->count};
+    static const struct slice names[] = {{"key", 3}, {"doc_count", 9}, {"p", 1}};
+    const struct json *at[3];
+    json_pick(bucket, names, 3, at);
+    return (struct bucket){json_is(at[0], JSON_STRING) ? at[0]->text : (struct slice){"", 0},
+                           count_of(at[2] ? json_get(at[2], "doc_count") : at[1])};
 }
 
 static struct value_count *add_value(struct facets *s, struct values *v, struct slice value, uint64_t count) {
@@ -529,43 +527,29 @@ static void write_price(struct facets *s, const struct source *source, const str
     json_write_object_end(s->w);
 }
 
-/* One node per bucket, and one for each selected path that has none. Returns their number, SIZE_MAX without memory. */
-static size_t collect_nodes(struct facets *s, const struct json *buckets, const struct filter *own,
-                            struct category_node **ret) {
-    size_t selected = own ? own->value_count : 0, n = 0;
-    size_t room = (json_is(buckets, JSON_ARRAY) ? buckets->count : 0) + selected;
-    struct category_node *nodes = arena_alloc(s->context->arena, (room + 1) * sizeof(*nodes));
-    if (!nodes)
-        return SIZE_MAX;
-    for (const struct json *b = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL; b; b = b->next) {
+/* A node for each bucket, and for each selected path that has none. */
+static bool collect_forest(struct facets *s, const struct json *buckets, const struct filter *own, struct category_forest *forest) {
+    bool ok = category_forest_init(forest, s->context->categories, s->context->arena);
+    for (const struct json *b = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL; b && ok; b = b->next) {
         struct bucket bucket = read_bucket(b);
-        nodes[n++] = (struct category_node){
-            .path = bucket.key, .count = bucket.count, .selected = is_selected(own, bucket.key)};
+        ok = category_forest_add(forest, bucket.key, bucket.count);
     }
-    size_t found = n;
-    for (size_t k = 0; k < selected; k++) {
-        size_t i = 0;
-        while (i < found && !slice_eq(nodes[i].path, own->values[k]))
-            i++;
-        if (i == found)
-            nodes[n++] = (struct category_node){.path = own->values[k], .selected = true};
-    }
-    *ret = nodes;
-    return n;
+    for (size_t k = 0; ok && own && k < own->value_count; k++)
+        ok = category_forest_select(forest, own->values[k]);
+    return ok;
 }
 
 static void write_categories(struct facets *s, const struct source *source, const struct filter *own) {
-    struct category_node *nodes = NULL;
-    size_t count = collect_nodes(s, buckets_of(source, &source->first, FLAT), own, &nodes);
-    if (count == SIZE_MAX || !category_nodes_sort(s->context->categories, nodes, count, s->context->arena)) {
+    struct category_forest forest;
+    if (!collect_forest(s, buckets_of(source, &source->first, FLAT), own, &forest)) {
         s->out_of_memory = true;
-        count = 0;
+        return;
     }
     json_write_object(s->w);
     json_write_key(s->w, "type");
     json_write_str(s->w, "tree");
     json_write_key(s->w, "nodes");
-    category_nodes_write(s->w, nodes, count, s->p->lang);
+    category_forest_write(s->w, &forest, s->p->lang);
     json_write_object_end(s->w);
 }
 

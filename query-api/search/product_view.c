@@ -39,20 +39,26 @@ void product_view_ask_summaries(struct json_write *w, const char *key) {
 }
 
 void product_view_write_summary(struct json_write *w, const struct json *source, const char *lang) {
-    static const char *const same[] = {"brand", "currency", "in_stock", "stock"};
+    enum { ID, NAME, BRAND, CATEGORIES, PRIMARY, MIN, MAX, CURRENCY, IN_STOCK, STOCK, FIELDS };
+    /* In the order in which the projector writes them. */
+    static const struct slice names[FIELDS] = {{"id", 2},         {"name", 4},      {"brand", 5},    {"categories", 10}, {"primary_category", 16},
+                                               {"price_min", 9},  {"price_max", 9}, {"currency", 8}, {"in_stock", 8},    {"stock", 5}};
     static const struct json none = {.type = JSON_ARRAY};
-    write_json_or_null(w, "id", json_get(source, "id"));
-    write_json_or_null(w, "name", localized(json_get(source, "name"), lang));
+    const struct json *at[FIELDS];
+    json_pick(source, names, FIELDS, at);
+    write_json_or_null(w, "id", at[ID]);
+    write_json_or_null(w, "name", localized(at[NAME], lang));
     json_write_key(w, "price");
     json_write_object(w);
-    write_json_or_null(w, "min", json_get(source, "price_min"));
-    write_json_or_null(w, "max", json_get(source, "price_max"));
+    write_json_or_null(w, "min", at[MIN]);
+    write_json_or_null(w, "max", at[MAX]);
     json_write_object_end(w);
-    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
-        write_json_or_null(w, same[i], json_get(source, same[i]));
-    const struct json *categories = json_get(source, "categories");
-    write_json_or_null(w, "categories", json_is(categories, JSON_ARRAY) ? categories : &none);
-    write_json_or_null(w, "primary_category", json_get(source, "primary_category"));
+    write_json_or_null(w, "brand", at[BRAND]);
+    write_json_or_null(w, "currency", at[CURRENCY]);
+    write_json_or_null(w, "in_stock", at[IN_STOCK]);
+    write_json_or_null(w, "stock", at[STOCK]);
+    write_json_or_null(w, "categories", json_is(at[CATEGORIES], JSON_ARRAY) ? at[CATEGORIES] : &none);
+    write_json_or_null(w, "primary_category", at[PRIMARY]);
 }
 
 static bool split(const struct json *term, struct slice *ret_name, struct slice *ret_value) {

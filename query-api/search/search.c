@@ -9,7 +9,7 @@
 #include "query-api/upstream/fallback.h"
 #include <stdio.h>
 
-enum { QUERY_MAX_BYTES = 16 << 20, RESULT_MAX_BYTES = 32 << 20 };
+enum { QUERY_MAX_BYTES = 16 << 20, RESULT_MAX_BYTES = 32 << 20, RESULT_FIRST_BYTES = 64000 };
 
 struct search {
     struct search_params params;
@@ -61,7 +61,7 @@ static bool reply(struct query_loop *q, struct http_request *request, struct sea
                                             .degraded = s->fallback ? "fallback" : NULL,
                                             .ret_common_len = &common_len};
     struct buf out = BUF_INIT(RESULT_MAX_BYTES);
-    buf_reserve(&out, 16 << 10);
+    buf_reserve(&out, RESULT_FIRST_BYTES);
     if (!search_result_write(&s->params, s->answer, &context, &out, &error)) {
         buf_done(&out);
         reply_with_error(q, request, s, &error);

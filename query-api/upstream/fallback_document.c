@@ -52,7 +52,7 @@ static void write_localized(struct json_write *w, const bson_t *product, const c
     while (several && bson_iter_next(&inner)) {
         if (!text_of(&inner, &text) || !utf8_valid(bson_iter_key(&inner), strlen(bson_iter_key(&inner))))
             continue;
-        json_write_key(w, bson_iter_key(&inner));
+        json_write_key_slice(w, slice_str(bson_iter_key(&inner)));
         json_write_slice(w, text);
     }
     json_write_object_end(w);

@@ -1,6 +1,7 @@
 /* category_list: snapshots from pages of hits, look-ups, and the forest that a list of nodes makes. */
 #include "tests/unit/arena_fixture.h"
-#include "query-api/browse/category_list.h"
+#include "query-api/browse/category_forest.h"
+#include <stdio.h>
 
 static struct category_list *make(const char *hits) {
     struct category_list *list = category_list_new(7);
@@ -93,16 +94,25 @@ static void test_order_of_paths(void **state) {
     category_path_compare(SLICE("x//y"), SLICE("99999999999999999999999999/"));
 }
 
-/* From any order. */
-static void assert_forest(const struct category_list *list, const struct category_node *nodes, size_t count, const char *expected) {
-    struct category_node mixed[16];
+struct counted {
+    const char *path;
+    uint64_t count;
+    bool selected;
+};
+
+/* From the last to the first. */
+static void assert_forest(const struct category_list *list, const char *lang, const struct counted *nodes, size_t count, const char *expected) {
+    struct category_forest forest;
     struct buf out = BUF_INIT(1 << 20);
     struct json_write w;
+    assert_true(category_forest_init(&forest, list, &arena));
+    for (size_t i = count; i-- > 0;)
+        assert_true(category_forest_add(&forest, slice_str(nodes[i].path), nodes[i].count));
     for (size_t i = 0; i < count; i++)
-        mixed[i] = nodes[count - 1 - i];
-    assert_true(category_nodes_sort(list, mixed, count, &arena));
+        if (nodes[i].selected)
+            assert_true(category_forest_select(&forest, slice_str(nodes[i].path)));
     assert_true(json_write_init(&w, &out));
-    category_nodes_write(&w, mixed, count, "en");
+    category_forest_write(&w, &forest, lang);
     assert_true(json_write_finish(&w));
     assert_string_equal(out.data, expected);
     buf_done(&out);
@@ -111,38 +121,85 @@ static void assert_forest(const struct category_list *list, const struct categor
 static void test_forest(void **state) {
     (void)state;
     struct category_list *list = make(shop);
-    const struct category_node nodes[] = {{.path = SLICE("1"), .count = 5},
-                                          {.path = SLICE("1/4/13"), .count = 2, .selected = true},
-                                          {.path = SLICE("1/10"), .count = 1},
-                                          {.path = SLICE("11"), .count = 9}};
-    assert_forest(list, nodes, 4,
+    const struct counted nodes[] = {{"1", 5, false}, {"1/4/13", 2, true}, {"1/10", 1, false}, {"11", 9, false}};
+    assert_forest(list, "en", nodes, 4,
                   "[{\"path\":\"1\",\"id\":1,\"name\":\"컴퓨터\",\"count\":5,\"children\":["
                   "{\"path\":\"1/4/13\",\"id\":13,\"name\":\"Gaming\",\"count\":2,\"selected\":true,\"children\":[]},"
                   "{\"path\":\"1/10\",\"id\":10,\"name\":\"모니터\",\"count\":1,\"children\":[]}]},"
                   "{\"path\":\"11\",\"id\":11,\"name\":null,\"count\":9,\"children\":[]}]");
-    assert_forest(list, nodes, 3,
+    assert_forest(list, "en", nodes, 3,
                   "[{\"path\":\"1\",\"id\":1,\"name\":\"컴퓨터\",\"count\":5,\"children\":["
                   "{\"path\":\"1/4/13\",\"id\":13,\"name\":\"Gaming\",\"count\":2,\"selected\":true,\"children\":[]},"
                   "{\"path\":\"1/10\",\"id\":10,\"name\":\"모니터\",\"count\":1,\"children\":[]}]}]");
-    assert_forest(list, nodes, 0, "[]");
-    assert_forest(NULL, nodes, 1, "[{\"path\":\"1\",\"id\":1,\"name\":null,\"count\":5,\"children\":[]}]");
+    assert_forest(list, "en", nodes, 0, "[]");
+    assert_forest(NULL, "en", nodes, 1, "[{\"path\":\"1\",\"id\":1,\"name\":null,\"count\":5,\"children\":[]}]");
+    const struct counted below[] = {{"1/4", 3, false}, {"1/4/77", 2, true}, {"1/4/77/78", 2, false}, {"9", 1, false}, {"9/1", 1, true}};
+    assert_forest(list, "ko", below, 5,
+                  "[{\"path\":\"1/4\",\"id\":4,\"name\":\"노트북\",\"count\":3,\"children\":["
+                  "{\"path\":\"1/4/77\",\"id\":77,\"name\":null,\"count\":2,\"selected\":true,\"children\":["
+                  "{\"path\":\"1/4/77/78\",\"id\":78,\"name\":null,\"count\":2,\"children\":[]}]}]},"
+                  "{\"path\":\"9\",\"id\":9,\"name\":\"차\",\"count\":1,\"children\":["
+                  "{\"path\":\"9/1\",\"id\":1,\"name\":null,\"count\":1,\"selected\":true,\"children\":[]}]}]");
     category_list_free(list);
+}
+
+/* Selected, whether it is there or not; unknown counts. */
+static void test_selected_and_unknown(void **state) {
+    (void)state;
+    struct category_list *list = make(shop);
+    struct category_forest forest;
+    struct buf out = BUF_INIT(1 << 20);
+    struct json_write w;
+    assert_true(category_forest_init(&forest, list, &arena));
+    assert_true(category_forest_add(&forest, SLICE("1"), CATEGORY_COUNT_UNKNOWN));
+    assert_true(category_forest_select(&forest, SLICE("1/10")));
+    assert_true(category_forest_select(&forest, SLICE("5")));
+    assert_true(category_forest_select(&forest, SLICE("5")));
+    assert_true(json_write_init(&w, &out));
+    category_forest_write(&w, &forest, "fr");
+    assert_true(json_write_finish(&w));
+    assert_string_equal(out.data, "[{\"path\":\"1\",\"id\":1,\"name\":\"컴퓨터\",\"count\":null,\"children\":["
+                                  "{\"path\":\"1/10\",\"id\":10,\"name\":\"모니터\",\"count\":0,\"selected\":true,\"children\":[]}]},"
+                                  "{\"path\":\"5\",\"id\":5,\"name\":null,\"count\":0,\"selected\":true,\"children\":[]}]");
+    buf_done(&out);
+    category_list_free(list);
+}
+
+/* More of them than texts are prepared for. */
+static void test_many_languages(void **state) {
+    (void)state;
+    struct buf hits = BUF_INIT(1 << 16);
+    buf_append_str(&hits, "[{\"_source\":{\"id\":1,\"path\":\"1\",\"name\":\"none\",\"names\":{");
+    for (int i = 0; i < 26; i++)
+        buf_printf(&hits, "%s\"x%c\":\"name %c\"", i ? "," : "", 'a' + i, 'a' + i);
+    buf_append_str(&hits, "}}}]");
+    struct category_list *list = make(hits.data);
+    const struct counted node = {"1", 5, false};
+    for (int i = 0; i < 26; i++) {
+        char lang[3] = {'x', (char)('a' + i), 0}, expected[100];
+        snprintf(expected, sizeof(expected), "[{\"path\":\"1\",\"id\":1,\"name\":\"name %c\",\"count\":5,\"children\":[]}]", 'a' + i);
+        assert_forest(list, lang, &node, 1, expected);
+    }
+    assert_forest(list, "ko", &node, 1, "[{\"path\":\"1\",\"id\":1,\"name\":\"none\",\"count\":5,\"children\":[]}]");
+    category_list_free(list);
+    buf_done(&hits);
 }
 
 static void test_a_forest_too_deep_is_cut(void **state) {
     (void)state;
     enum { DEPTH = 200 };
     static char text[DEPTH * 2];
-    struct category_node nodes[DEPTH];
+    struct category_forest forest;
+    assert_true(category_forest_init(&forest, NULL, &arena));
     for (size_t i = 0; i < DEPTH; i++) {
         text[i * 2] = '1';
         text[i * 2 + 1] = '/';
-        nodes[i] = (struct category_node){.path = {text, i * 2 + 1}, .count = i};
+        assert_true(category_forest_add(&forest, (struct slice){text, i * 2 + 1}, i));
     }
     struct buf out = BUF_INIT(1 << 20);
     struct json_write w;
     assert_true(json_write_init(&w, &out));
-    category_nodes_write(&w, nodes, DEPTH, "en");
+    category_forest_write(&w, &forest, "en");
     assert_true(json_write_finish(&w));
     assert_non_null(json_parse(&arena, out.data, out.len, &(struct json_limits){.depth_max = 128}, NULL));
     buf_done(&out);
@@ -188,6 +245,8 @@ int main(void) {
         cmocka_unit_test(test_order_of_paths),
         cmocka_unit_test(test_categories_that_are_named),
         cmocka_unit_test(test_forest),
+        cmocka_unit_test(test_selected_and_unknown),
+        cmocka_unit_test(test_many_languages),
         cmocka_unit_test(test_a_forest_too_deep_is_cut),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,4 +1,4 @@
-/* answer_json: the same trees as json_parse, and the same refusals. */
+/* answer_json: the same trees as json_parse but for buckets, and the same refusals. */
 #include "tests/unit/test.h"
 #include "query-api/search/answer_json.h"
 #include <stdio.h>
@@ -148,6 +148,67 @@ static void test_siblings_of_containers(void **state) {
             fail_msg("accepted: %s", refused[i]);
 }
 
+/* A bucket of two members is one node; any other is what it would be elsewhere. */
+static void test_buckets(void **state) {
+    (void)state;
+    static const char *const folded[] = {"", "a", "가나다라마바사아", "a key of more than a block of sixteen bytes"};
+    char text[256];
+    for (size_t i = 0; i < ARRAY_LEN(folded); i++) {
+        snprintf(text, sizeof(text), "{\"buckets\":[{\"key\":\"x\",\"doc_count\":0},{\"key\":\"%s\",\"doc_count\":123456789}],\"a\":1}", folded[i]);
+        const struct json *v = parse(text, strlen(text), NULL), *list = json_get(v, "buckets");
+        assert_true(json_is(list, JSON_ARRAY));
+        assert_int_equal(list->count, 2);
+        const struct json *b = list->child->next;
+        assert_int_equal(b->type, JSON_BUCKET);
+        assert_string_equal(b->text.data, folded[i]);
+        assert_int_equal(b->count, 123456789);
+        assert_null(b->next);
+        assert_non_null(json_get(v, "a"));
+        struct slice key;
+        int64_t count;
+        assert_true(json_bucket(list->child, &key, &count) && slice_eq(key, SLICE("x")) && count == 0);
+    }
+    static const char *const ends[] = {"\"from\":0.0,\"to\":100.0,", "\"from\":1.0E7,\"to\":2.0E7,", "\"from\":1.0E8,", "\"to\":-5,"};
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        snprintf(text, sizeof(text), "{\"buckets\":[{\"key\":\"x\",%s\"doc_count\":7},{\"key\":\"y\",\"doc_count\":8}]}", ends[i]);
+        const struct json *list = json_get(parse(text, strlen(text), NULL), "buckets");
+        assert_true(json_is(list, JSON_ARRAY));
+        assert_int_equal(list->child->type, JSON_BUCKET);
+        assert_int_equal(list->child->count, 7);
+        assert_int_equal(list->child->next->count, 8);
+    }
+    static const char *const others[] = {
+        "{\"buckets\":[]}", "{\"buckets\":{\"key\":\"a\",\"doc_count\":1}}", "{\"bucket\":[{\"key\":\"a\",\"doc_count\":1}]}", "{\"buckets\":[{\"key\":1,\"doc_count\":1}]}",
+        "{\"buckets\":[{\"key\":\"a\",\"doc_count\":1,\"p\":{\"doc_count\":1}}]}", "{\"buckets\":[{\"key\":\"a\",\"doc_count\":1.5}]}", "{\"buckets\":[{\"key\":\"a\\n\",\"doc_count\":1}]}",
+        "{\"buckets\":[{\"key\":\"a\",\"doc_count\":1234567890}]}", "{\"buckets\":[{\"key\":\"a\", \"doc_count\":1}]}", "{\"buckets\":[{\"key\":\"a\",\"doc_count\":-1}]}", "{\"buckets\":[{}]}", "{\"buckets\":[1]}",
+        "{\"buckets\":[{\"key\":\"a\",\"from\":null,\"doc_count\":1}]}", "{\"buckets\":[{\"key\":\"a\",\"from\":1 ,\"doc_count\":1}]}", "{\"buckets\":[{\"key\":\"a\",\"from\":1}]}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        arena_reset(&other);
+        const struct json *v = parse(others[i], strlen(others[i]), NULL), *wanted = json_parse(&other, others[i], strlen(others[i]), NULL, NULL);
+        assert_non_null(v);
+        assert_same(v, wanted);
+    }
+    static const char *const mixed[] = {"{\"buckets\":[{\"key\":\"a\",\"doc_count\":1},{\"key\":2,\"doc_count\":1}]}", "{\"buckets\":[{\"key\":\"a\",\"doc_count\":1} , {\"key\":\"b\",\"doc_count\":2} ] }"};
+    for (size_t i = 0; i < ARRAY_LEN(mixed); i++) {
+        const struct json *list = json_get(parse(mixed[i], strlen(mixed[i]), NULL), "buckets");
+        assert_true(json_is(list, JSON_ARRAY));
+        assert_int_equal(list->count, 2);
+        assert_int_equal(list->child->type, JSON_BUCKET);
+        assert_int_equal(list->child->next->type, JSON_OBJECT);
+        assert_null(list->child->next->next);
+    }
+    static const char *const refused[] = {
+        "{\"buckets\":[{\"key\":\"a\",\"doc_count\":1}", "{\"buckets\":[{\"key\":\"a\",\"doc_count\":1},", "{\"buckets\":[{\"key\":\"a\",\"doc_count\":1},]}", "{\"buckets\":[{\"key\":\"a\",\"doc_count\":01}]}",
+        "{\"buckets\":[{\"key\":\"a\",\"doc_count\":}]}", "{\"buckets\":[{\"key\":\"a\",\"doc_count\":1", "{\"buckets\":[{\"key\":\"a\"", "{\"buckets\":[{\"key\":\"", "{\"buckets\":[{\"key\":\"\xff\",\"doc_count\":1}]}",
+        "{\"buckets\":[{\"key\":\"a\",\"doc_count\":1}}", "{\"buckets\":[{\"key\":\"a\",\"doc_count\":1}x]}", "{\"buckets\":[{\"key\":\"a\nb\",\"doc_count\":1}]}",
+        "{\"buckets\":[{\"key\":\"a\",\"from\":01,\"doc_count\":1}]}", "{\"buckets\":[{\"key\":\"a\",\"from\":1.,\"doc_count\":1}]}", "{\"buckets\":[{\"key\":\"a\",\"to\":,\"doc_count\":1}]}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+        if (parse(refused[i], strlen(refused[i]), NULL))
+            fail_msg("accepted: %s", refused[i]);
+}
+
 static void test_refusals(void **state) {
     (void)state;
     static const char *const texts[] = {
@@ -202,6 +263,7 @@ int main(void) {
         cmocka_unit_test(test_letters_at_every_place),
         cmocka_unit_test(test_plain_strings),
         cmocka_unit_test(test_siblings_of_containers),
+        cmocka_unit_test(test_buckets),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_the_first_of_two_keys_counts),

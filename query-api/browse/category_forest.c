@@ -1,0 +1,190 @@
+#include "query-api/browse/category_forest.h"
+#include <stdlib.h>
+
+struct category_other {
+    struct slice path;
+    uint64_t count;
+    unsigned char mark;
+};
+
+bool category_forest_init(struct category_forest *forest, const struct category_list *list, struct arena *arena) {
+    size_t count = category_list_count(list);
+    *forest = (struct category_forest){.list = list,
+                                   .arena = arena,
+                                   .marks = arena_zalloc(arena, count),
+                                   .counts = arena_alloc(arena, count * sizeof(*forest->counts))};
+    return forest->marks && forest->counts;
+}
+
+static bool add_other(struct category_forest *forest, struct slice path, uint64_t count, unsigned char mark) {
+    if (forest->other_count == forest->other_room) {
+        size_t room = forest->other_room ? forest->other_room * 2 : 16;
+        struct category_other *longer = arena_alloc(forest->arena, room * sizeof(*longer));
+        if (!longer)
+            return false;
+        if (forest->other_count)
+            memcpy(longer, forest->others, forest->other_count * sizeof(*longer));
+        forest->others = longer;
+        forest->other_room = room;
+    }
+    forest->others[forest->other_count++] = (struct category_other){path, count, mark};
+    return true;
+}
+
+static bool find(const struct category_forest *forest, struct slice path, size_t *ret) {
+    const struct category *c = category_list_by_path(forest->list, path);
+    if (c)
+        *ret = (size_t)(c - category_list_at(forest->list, 0));
+    return c != NULL;
+}
+
+bool category_forest_add(struct category_forest *forest, struct slice path, uint64_t count) {
+    size_t place;
+    if (!find(forest, path, &place))
+        return add_other(forest, path, count, CATEGORY_SHOWN);
+    forest->counts[place] = count;
+    forest->marks[place] = CATEGORY_SHOWN;
+    return true;
+}
+
+bool category_forest_select(struct category_forest *forest, struct slice path) {
+    size_t place;
+    if (find(forest, path, &place)) {
+        if (!forest->marks[place])
+            forest->counts[place] = 0;
+        forest->marks[place] |= CATEGORY_SHOWN | CATEGORY_SELECTED;
+        return true;
+    }
+    for (size_t i = 0; i < forest->other_count; i++)
+        if (slice_eq(forest->others[i].path, path)) {
+            forest->others[i].mark |= CATEGORY_SELECTED;
+            return true;
+        }
+    return add_other(forest, path, 0, CATEGORY_SHOWN | CATEGORY_SELECTED);
+}
+
+/* ---- writing ---- */
+
+static int compare_others(const void *a, const void *b) {
+    return category_path_compare(((const struct category_other *)a)->path, ((const struct category_other *)b)->path);
+}
+
+/* What is written next: a category of the list, or one of the others. */
+struct node {
+    struct slice path;
+    size_t place, end; /* of its descendants in the list; 0 if it is not there */
+    uint64_t count;
+    unsigned mark;
+};
+
+struct writer {
+    const struct category_forest *forest;
+    const struct category *items;
+    const struct category_heads *heads; /* NULL: not prepared */
+    const char *lang;
+    struct buf *out;
+    size_t count, place, other; /* of the list; behind what has been taken */
+};
+
+/* In the order of category_path_compare, in which the list is already. */
+static bool next_node(struct writer *t, struct node *ret) {
+    const struct category_forest *f = t->forest;
+    const struct category_other *o = t->other < f->other_count ? &f->others[t->other] : NULL;
+    while (t->place < t->count && !f->marks[t->place])
+        t->place++;
+    size_t i = t->place;
+    if (i < t->count && (!o || category_path_compare(t->items[i].path, o->path) <= 0)) {
+        t->place++;
+        *ret = (struct node){t->items[i].path, i, t->items[i].end, f->counts[i], f->marks[i]};
+        return true;
+    }
+    if (!o)
+        return false;
+    t->other++;
+    *ret = (struct node){.path = o->path, .count = o->count, .mark = o->mark};
+    return true;
+}
+
+static bool is_below(const struct node *node, const struct node *above) {
+    if (node->end && above->end)
+        return node->place < above->end;
+    struct slice path = node->path, start = above->path;
+    return path.len > start.len && path.data[start.len] == '/' && memcmp(path.data, start.data, start.len) == 0;
+}
+
+static inline void append(struct buf *out, struct slice s) {
+    memcpy(out->data + out->len, s.data, s.len);
+    out->len += s.len;
+}
+
+/* DEPTH_MAX levels may be closed before a node, and what it takes beside its head. */
+enum { DEPTH_MAX = 48, NODE_BYTES = DEPTH_MAX * 2 + 96 };
+
+/* {"path":…,"count": and room for the rest. */
+static bool append_head(const struct writer *t, const struct node *node) {
+    struct slice name = {NULL, 0};
+    if (node->end && t->heads) {
+        const uint32_t *at = t->heads->at + node->place;
+        if (!buf_reserve(t->out, at[1] - at[0] + NODE_BYTES))
+            return false;
+        append(t->out, (struct slice){t->heads->text + at[0], at[1] - at[0]});
+        return true;
+    }
+    if (!node->end)
+        return category_head_append(t->out, node->path, category_path_id(node->path), NULL) && buf_reserve(t->out, NODE_BYTES);
+    name = category_name(&t->items[node->place], t->lang);
+    return category_head_append(t->out, node->path, t->items[node->place].id, &name) && buf_reserve(t->out, NODE_BYTES);
+}
+
+/* {...,"children":[ */
+static bool node_begin(const struct writer *t, const struct node *node) {
+    if (!append_head(t, node))
+        return false;
+    if (node->count == CATEGORY_COUNT_UNKNOWN)
+        append(t->out, SLICE("null"));
+    else
+        buf_append_u64(t->out, node->count);
+    if (node->mark & CATEGORY_SELECTED)
+        append(t->out, SLICE(",\"selected\":true"));
+    append(t->out, SLICE(",\"children\":["));
+    return true;
+}
+
+/* The nodes come in tree order, so a stack of open ancestors is enough; its depth is the depth of a path. */
+static void write_nodes(struct writer *t) {
+    struct node open[DEPTH_MAX], node;
+    struct buf *out = t->out;
+    size_t depth = 0;
+    bool again = false;
+    append(out, SLICE("["));
+    while (next_node(t, &node)) {
+        for (; depth && !is_below(&node, &open[depth - 1]); depth--) {
+            append(out, SLICE("]}"));
+            again = true;
+        }
+        if (depth == DEPTH_MAX)
+            continue;
+        if (again)
+            append(out, SLICE(","));
+        if (!node_begin(t, &node))
+            return;
+        again = false;
+        open[depth++] = node;
+    }
+    while (depth--)
+        append(out, SLICE("]}"));
+    append(out, SLICE("]"));
+    out->data[out->len] = '\0';
+}
+
+void category_forest_write(struct json_write *w, struct category_forest *forest, const char *lang) {
+    struct writer t = {.forest = forest, .lang = lang, .out = json_write_pieces(w), .count = category_list_count(forest->list)};
+    if (t.count) {
+        t.items = category_list_at(forest->list, 0);
+        t.heads = category_list_heads(forest->list, slice_str(lang));
+    }
+    if (forest->other_count)
+        qsort(forest->others, forest->other_count, sizeof(*forest->others), compare_others);
+    if (t.out && buf_reserve(t.out, NODE_BYTES))
+        write_nodes(&t);
+}
