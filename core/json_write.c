@@ -61,12 +61,9 @@ static void check(struct json_write *w, bool ok) {
         w->failed = true;
 }
 
-static void open_container(struct json_write *w, char bracket, bool object) {
-    bool comma;
+static bool push(struct json_write *w, bool object) {
     if (w->depth == JSON_WRITE_DEPTH_MAX)
-        w->failed = true;
-    if (!next_value(w, &comma))
-        return;
+        return false;
     unsigned i = w->depth++;
     uint64_t bit = UINT64_C(1) << (i % WORD_BITS);
     if (object)
@@ -74,6 +71,14 @@ static void open_container(struct json_write *w, char bracket, bool object) {
     else
         w->objects[i / WORD_BITS] &= ~bit;
     w->object = object;
+    return true;
+}
+
+static void open_container(struct json_write *w, char bracket, bool object) {
+    bool comma;
+    if (!next_value(w, &comma))
+        return;
+    check(w, push(w, object));
     w->comma = false;
     if (comma)
         append_char(w, ',');
@@ -271,6 +276,35 @@ void json_write_raw(struct json_write *w, const char *json, size_t len) {
         w->failed = true;
     if (begin_value(w))
         check(w, buf_append(w->out, json, len));
+}
+
+/* Appends the text, and tells from its last byte what may follow. */
+static void append_text(struct json_write *w, struct slice text, bool comma) {
+    char last = text.data[text.len - 1];
+    if (comma)
+        append_char(w, ',');
+    check(w, buf_append(w->out, text.data, text.len));
+    w->value_due = last == ':';
+    w->comma = last != '{' && last != '[';
+}
+
+void json_write_open(struct json_write *w, struct slice text, const char *levels) {
+    bool key = w->object && !w->value_due, comma = w->comma && !w->value_due;
+    if (key != (text.data[0] == '"') || (w->depth == 0 && w->comma))
+        w->failed = true;
+    for (; *levels && !w->failed; levels++)
+        check(w, push(w, *levels == '{'));
+    if (!w->failed)
+        append_text(w, text, comma);
+}
+
+void json_write_close(struct json_write *w, struct slice text, unsigned levels) {
+    if (w->depth < levels || w->value_due)
+        w->failed = true;
+    if (w->failed)
+        return;
+    w->object = is_object(w, w->depth -= levels);
+    append_text(w, text, false);
 }
 
 struct buf *json_write_pieces(struct json_write *w) {

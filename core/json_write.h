@@ -55,6 +55,11 @@ void json_write_null(struct json_write *w);
 /* A JSON text that is known to be valid, as one value. */
 void json_write_raw(struct json_write *w, const char *json, size_t len);
 void json_write_json(struct json_write *w, const struct json *v); /* a parsed tree */
+/* Text of the program that goes over levels: one value or a key, what it opens, and in the innermost level perhaps members; a colon
+ * at its end waits for a value. levels: the brackets that are open at its end, such as "{{[" of {"bool":{"must":[ . */
+void json_write_open(struct json_write *w, struct slice text, const char *levels);
+/* Text that closes so many levels, and may go on with members and a colon. */
+void json_write_close(struct json_write *w, struct slice text, unsigned levels);
 /* One value in pieces: what the caller appends to the buf has to be the JSON text of one value. NULL after a failure. */
 struct buf *json_write_pieces(struct json_write *w);
 

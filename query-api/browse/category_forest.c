@@ -71,10 +71,8 @@ static int compare_others(const void *a, const void *b) {
 
 /* What is written next: a category of the list, or one of the others. */
 struct node {
-    struct slice path;
-    size_t place, end; /* of its descendants in the list; 0 if it is not there */
-    uint64_t count;
-    unsigned mark;
+    const struct category_other *other;
+    uint32_t place, end; /* in the list: it and its descendants */
 };
 
 struct writer {
@@ -95,20 +93,24 @@ static bool next_node(struct writer *t, struct node *ret) {
     size_t i = t->place;
     if (i < t->count && (!o || category_path_compare(t->items[i].path, o->path) <= 0)) {
         t->place++;
-        *ret = (struct node){t->items[i].path, i, t->items[i].end, f->counts[i], f->marks[i]};
+        *ret = (struct node){NULL, (uint32_t)i, t->items[i].end};
         return true;
     }
     if (!o)
         return false;
     t->other++;
-    *ret = (struct node){.path = o->path, .count = o->count, .mark = o->mark};
+    *ret = (struct node){.other = o};
     return true;
 }
 
-static bool is_below(const struct node *node, const struct node *above) {
-    if (node->end && above->end)
+static struct slice path_of(const struct writer *t, const struct node *node) {
+    return node->other ? node->other->path : t->items[node->place].path;
+}
+
+static bool is_below(const struct writer *t, const struct node *node, const struct node *above) {
+    if (!node->other && !above->other)
         return node->place < above->end;
-    struct slice path = node->path, start = above->path;
+    struct slice path = path_of(t, node), start = path_of(t, above);
     return path.len > start.len && path.data[start.len] == '/' && memcmp(path.data, start.data, start.len) == 0;
 }
 
@@ -122,29 +124,33 @@ enum { DEPTH_MAX = 48, NODE_BYTES = DEPTH_MAX * 2 + 96 };
 
 /* {"path":…,"count": and room for the rest. */
 static bool append_head(const struct writer *t, const struct node *node) {
-    struct slice name = {NULL, 0};
-    if (node->end && t->heads) {
-        const uint32_t *at = t->heads->at + node->place;
-        if (!buf_reserve(t->out, at[1] - at[0] + NODE_BYTES))
-            return false;
-        append(t->out, (struct slice){t->heads->text + at[0], at[1] - at[0]});
-        return true;
+    if (node->other) {
+        struct slice path = node->other->path;
+        return category_head_append(t->out, path, category_path_id(path), NULL) && buf_reserve(t->out, NODE_BYTES);
     }
-    if (!node->end)
-        return category_head_append(t->out, node->path, category_path_id(node->path), NULL) && buf_reserve(t->out, NODE_BYTES);
-    name = category_name(&t->items[node->place], t->lang);
-    return category_head_append(t->out, node->path, t->items[node->place].id, &name) && buf_reserve(t->out, NODE_BYTES);
+    if (!t->heads) {
+        const struct category *c = &t->items[node->place];
+        struct slice name = category_name(c, t->lang);
+        return category_head_append(t->out, c->path, c->id, &name) && buf_reserve(t->out, NODE_BYTES);
+    }
+    const uint32_t *at = t->heads->at + node->place;
+    if (!buf_reserve(t->out, at[1] - at[0] + NODE_BYTES))
+        return false;
+    append(t->out, (struct slice){t->heads->text + at[0], at[1] - at[0]});
+    return true;
 }
 
 /* {...,"children":[ */
 static bool node_begin(const struct writer *t, const struct node *node) {
+    uint64_t count = node->other ? node->other->count : t->forest->counts[node->place];
+    unsigned mark = node->other ? node->other->mark : t->forest->marks[node->place];
     if (!append_head(t, node))
         return false;
-    if (node->count == CATEGORY_COUNT_UNKNOWN)
+    if (count == CATEGORY_COUNT_UNKNOWN)
         append(t->out, SLICE("null"));
     else
-        buf_append_u64(t->out, node->count);
-    if (node->mark & CATEGORY_SELECTED)
+        buf_append_u64(t->out, count);
+    if (mark & CATEGORY_SELECTED)
         append(t->out, SLICE(",\"selected\":true"));
     append(t->out, SLICE(",\"children\":["));
     return true;
@@ -158,7 +164,7 @@ static void write_nodes(struct writer *t) {
     bool again = false;
     append(out, SLICE("["));
     while (next_node(t, &node)) {
-        for (; depth && !is_below(&node, &open[depth - 1]); depth--) {
+        for (; depth && !is_below(t, &node, &open[depth - 1]); depth--) {
             append(out, SLICE("]}"));
             again = true;
         }

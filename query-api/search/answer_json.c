@@ -323,7 +323,9 @@ static char *read_tree(struct reader *r, char *p, struct json *node) {
             if (close == ']' && depth < r->depth_max && slice_eq(node->key, SLICE("buckets")))
                 p = read_buckets(r, p, node, &tail);
         }
-        while (p && open && *p != ',' && *(p = skip_blanks(p)) == close) {
+        if (!p)
+            return NULL;
+        while (*p != ',' && open && *(p = skip_blanks(p)) == close) {
             *p++ = '\0'; /* as a comma does */
             node = open;
             open = node->next;
@@ -332,7 +334,7 @@ static char *read_tree(struct reader *r, char *p, struct json *node) {
             close = closing(open);
             depth--;
         }
-        if (!p || !open)
+        if (!open)
             return p;
         if (open->count++ && !(p = read_comma(r, p)))
             return NULL;

@@ -9,7 +9,7 @@
 #include "query-api/upstream/fallback.h"
 #include <stdio.h>
 
-enum { QUERY_MAX_BYTES = 16 << 20, RESULT_MAX_BYTES = 32 << 20, RESULT_FIRST_BYTES = 64000 };
+enum { QUERY_MAX_BYTES = 16 << 20, RESULT_MAX_BYTES = 32 << 20, RESULT_FIRST_BYTES = 64000, QUERY_FIRST_BYTES = 12000 };
 
 struct search {
     struct search_params params;
@@ -184,7 +184,7 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
 
 static void ask_first(struct query_loop *q, struct http_request *request, struct search *s) {
     struct buf body = BUF_INIT(QUERY_MAX_BYTES);
-    buf_reserve(&body, 4096);
+    buf_reserve(&body, QUERY_FIRST_BYTES);
     ask(q, request, &body, search_query_write(&s->params, &body), on_answer, s);
 }
 

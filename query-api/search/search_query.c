@@ -68,9 +68,7 @@ static void write_agg_of(struct json_write *w, const char *before, const struct 
 
 /* "terms":{"field":"brand","size":10 */
 static void write_terms(struct json_write *w, const char *field, size_t size) {
-    json_write_key(w, "terms");
-    json_write_object(w);
-    json_write_key(w, "field");
+    json_write_open(w, SLICE("\"terms\":{\"field\":"), "{");
     json_write_str(w, field);
     json_write_key(w, "size");
     json_write_uint(w, size);
@@ -196,9 +194,7 @@ static void write_price(struct search_writer *q, enum form form, const struct co
     if (c->facet->bounds)
         return;
     write_agg_of(w, "", c, "");
-    json_write_key(w, "range");
-    json_write_object(w);
-    json_write_key(w, "field");
+    json_write_open(w, SLICE("\"range\":{\"field\":"), "{");
     json_write_str(w, search_filter_field(form, DIM_PRICE));
     json_write_key(w, "ranges");
     json_write_raw(w, price_ranges, sizeof(price_ranges) - 1);
@@ -432,13 +428,9 @@ static void write_sort(struct search_writer *q) {
 }
 
 static void write_source(struct search_writer *q) {
-    static const char *const always[] = {"id",       "name",  "brand",      "price_min",        "price_max", "currency",
-                                         "in_stock", "stock", "categories", "primary_category", "flat.sku"};
     struct json_write *w = &q->w;
-    json_write_key(w, "_source");
-    json_write_array(w);
-    for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
-        json_write_str(w, always[i]);
+    json_write_open(w, SLICE("\"_source\":[\"id\",\"name\",\"brand\",\"price_min\",\"price_max\",\"currency\",\"in_stock\",\"stock\","
+                             "\"categories\",\"primary_category\",\"flat.sku\""), "[");
     for (size_t i = 0; i < q->p->field_count; i++)
         json_write_slice(w, q->p->fields[i]);
     json_write_array_end(w);
@@ -446,10 +438,7 @@ static void write_source(struct search_writer *q) {
 
 static void write_query(struct search_writer *q) {
     struct json_write *w = &q->w;
-    json_write_key(w, "query");
-    json_write_object(w);
-    json_write_key(w, "bool");
-    json_write_object(w);
+    json_write_open(w, SLICE("\"query\":{\"bool\":{"), "{{");
     if (q->p->q.len) {
         json_write_key(w, "must");
         search_text_write(w, q->p->text);
@@ -481,29 +470,12 @@ static void write_post_filter(struct search_writer *q) {
 /* With a query of its own: fuzzy words are compared with each hit by an automaton built for that hit, which took ten
  * times as long as the search itself. What was found by a typing mistake is not marked. */
 static void write_highlight(struct search_writer *q) {
-    static const char fields[] = "{\"name.ko\":{},\"name.en\":{}}", names[] = "[\"name.ko\",\"name.en\"]";
-    struct json_write *w = &q->w;
     if (q->p->q.len == 0)
         return;
-    json_write_key(w, "highlight");
-    json_write_object(w);
-    json_write_key(w, "encoder");
-    json_write_str(w, "html");
-    json_write_key(w, "number_of_fragments");
-    json_write_int(w, 0);
-    json_write_key(w, "fields");
-    json_write_raw(w, fields, sizeof(fields) - 1);
-    json_write_key(w, "highlight_query");
-    json_write_object(w);
-    json_write_key(w, "multi_match");
-    json_write_object(w);
-    json_write_key(w, "query");
-    json_write_slice(w, search_text_marked(q->p->text));
-    json_write_key(w, "fields");
-    json_write_raw(w, names, sizeof(names) - 1);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    json_write_open(&q->w, SLICE("\"highlight\":{\"encoder\":\"html\",\"number_of_fragments\":0,\"fields\":{\"name.ko\":{},\"name.en\":{}},"
+                                 "\"highlight_query\":{\"multi_match\":{\"query\":"), "{{{");
+    json_write_slice(&q->w, search_text_marked(q->p->text));
+    json_write_close(&q->w, SLICE(",\"fields\":[\"name.ko\",\"name.en\"]}}}"), 3);
 }
 
 /* Which hits: a page, or those behind a cursor. */
@@ -535,8 +507,7 @@ bool search_query_write(const struct search_params *p, struct buf *out) {
     write_position(&q);
     json_write_key(&q.w, "size");
     json_write_uint(&q.w, p->size);
-    json_write_key(&q.w, "track_total_hits");
-    json_write_bool(&q.w, true);
+    json_write_open(&q.w, SLICE("\"track_total_hits\":true"), "");
     write_source(&q);
     if (p->explain) {
         json_write_key(&q.w, "explain");

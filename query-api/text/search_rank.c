@@ -20,35 +20,23 @@ double search_rank_most(const struct search_signal_weights *weights) {
 void search_rank_begin(struct json_write *w, const struct search_signal_weights *weights) {
     if (is_off(weights))
         return;
-    json_write_object(w);
-    json_write_key(w, "function_score");
-    json_write_object(w);
-    json_write_key(w, "query");
+    json_write_open(w, SLICE("{\"function_score\":{\"query\":"), "{{");
 }
 
 static void write_signal(struct json_write *w, const char *field, int64_t weight) {
     if (weight == 0)
         return;
-    json_write_object(w);
-    json_write_key(w, "field_value_factor");
-    json_write_object(w);
-    json_write_key(w, "field");
+    json_write_open(w, SLICE("{\"field_value_factor\":{\"field\":"), "{{");
     json_write_str(w, field);
     json_write_key(w, "factor");
     json_write_double(w, (double)weight / 100 / full_step);
-    json_write_key(w, "missing");
-    json_write_int(w, 0);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    json_write_close(w, SLICE(",\"missing\":0}}"), 2);
 }
 
 void search_rank_end(struct json_write *w, const struct search_signal_weights *weights) {
-    static const char one[] = "{\"weight\":1}";
     if (is_off(weights))
         return;
-    json_write_key(w, "functions");
-    json_write_array(w);
-    json_write_raw(w, one, sizeof(one) - 1);
+    json_write_open(w, SLICE("\"functions\":[{\"weight\":1}"), "[");
     write_signal(w, "sales", weights->sales);
     write_signal(w, "popularity", weights->popularity);
     if (weights->recency) {
@@ -59,11 +47,7 @@ void search_rank_end(struct json_write *w, const struct search_signal_weights *w
         json_write_double(w, (double)weights->recency / 100);
         json_write_object_end(w);
     }
-    json_write_array_end(w);
-    json_write_key(w, "score_mode");
-    json_write_str(w, "sum");
-    json_write_key(w, "max_boost");
+    json_write_close(w, SLICE("],\"score_mode\":\"sum\",\"max_boost\":"), 1);
     json_write_double(w, search_rank_most(weights));
-    json_write_object_end(w);
-    json_write_object_end(w);
+    json_write_close(w, SLICE("}}"), 2);
 }

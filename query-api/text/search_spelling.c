@@ -18,16 +18,11 @@ void search_spelling_write(struct json_write *w, const struct search_text *text)
         buf_append(&keys, text->words.items[i].key.data, text->words.items[i].key.len);
     }
     if (buf_ok(&keys)) {
-        json_write_key(w, "suggest");
-        json_write_object(w);
-        json_write_key(w, "spelling");
-        json_write_object(w);
-        json_write_key(w, "text");
+        json_write_open(w, SLICE("\"suggest\":{\"spelling\":{\"text\":"), "{{");
         json_write_string(w, keys.data, keys.len);
         json_write_key(w, "term");
         json_write_raw(w, how, sizeof(how) - 1);
-        json_write_object_end(w);
-        json_write_object_end(w);
+        json_write_close(w, SLICE("}}"), 2);
     }
     buf_done(&keys);
 }

@@ -40,17 +40,16 @@ static void open_object(struct json_write *w, const char *key) {
     json_write_object(w);
 }
 
-static void clauses_begin(struct json_write *w, const char *type, const char *list) {
-    json_write_object(w);
-    open_object(w, type);
-    json_write_key(w, list);
-    json_write_array(w);
+#define BOOL_MUST SLICE("{\"bool\":{\"must\":[")
+#define BOOL_SHOULD SLICE("{\"bool\":{\"should\":[")
+#define DIS_MAX SLICE("{\"dis_max\":{\"queries\":[")
+
+static void clauses_begin(struct json_write *w, struct slice which) {
+    json_write_open(w, which, "{{[");
 }
 
 static void clauses_end(struct json_write *w) {
-    json_write_array_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    json_write_close(w, SLICE("]}}"), 3);
 }
 
 static void write_name(struct json_write *w, enum search_reason reason) {
@@ -61,16 +60,13 @@ static void write_name(struct json_write *w, enum search_reason reason) {
 }
 
 static void constant_begin(struct json_write *w) {
-    json_write_object(w);
-    open_object(w, "constant_score");
-    open_object(w, "filter");
+    json_write_open(w, SLICE("{\"constant_score\":{\"filter\":{"), "{{{");
 }
 
 static void constant_end(struct json_write *w, double boost) {
-    json_write_object_end(w);
-    write_boost(w, boost);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    json_write_close(w, SLICE("},\"boost\":"), 1);
+    json_write_double(w, boost);
+    json_write_close(w, SLICE("}}"), 2);
 }
 
 static void write_terms(struct json_write *w, const char *field, const struct slice *texts, size_t count, double boost) {
@@ -126,26 +122,17 @@ static void write_field(struct json_write *w, const char *field, int64_t hundred
 
 /* All of a word in one field, by the best of the fields; the others break ties. */
 static void write_match(struct json_write *w, struct slice text, const struct search_ranking *ranking) {
-    json_write_object(w);
-    open_object(w, "multi_match");
-    json_write_key(w, "query");
+    json_write_open(w, SLICE("{\"multi_match\":{\"query\":"), "{{");
     json_write_slice(w, text);
-    json_write_key(w, "operator");
-    json_write_str(w, "and");
-    json_write_key(w, "tie_breaker");
+    json_write_open(w, SLICE("\"operator\":\"and\",\"tie_breaker\":"), "");
     json_write_double(w, (double)ranking->tie / 100);
-    json_write_key(w, "fields");
-    json_write_array(w);
-    write_field(w, "name.ko", 100);
-    write_field(w, "name.en", 100);
+    json_write_open(w, SLICE("\"fields\":[\"name.ko^1.00\",\"name.en^1.00\""), "[");
     write_field(w, "description.ko", ranking->description);
     write_field(w, "description.en", ranking->description);
     write_field(w, "brand.text", ranking->brand);
     write_field(w, "category_names.ko", ranking->category_names);
     write_field(w, "category_names.en", ranking->category_names);
-    json_write_array_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    clauses_end(w);
 }
 
 /* The words around and with this one that may be a code together, cut by blanks: up to three in a row. The index keeps
@@ -179,35 +166,25 @@ static void write_joined(struct json_write *w, const struct search_words *words,
         for (size_t last = index; last < words->count && last < first + SEARCH_RUN_MAX; last++)
             append_run(&text, words, first, last);
     if (buf_ok(&text) && text.len) {
-        json_write_object(w);
-        open_object(w, "match");
-        open_object(w, "words");
-        json_write_key(w, "query");
+        json_write_open(w, SLICE("{\"match\":{\"words\":{\"query\":"), "{{{");
         json_write_string(w, text.data, text.len);
         write_boost(w, weight);
-        json_write_object_end(w);
-        json_write_object_end(w);
-        json_write_object_end(w);
+        json_write_close(w, SLICE("}}}"), 3);
     }
     buf_done(&text);
 }
 
 /* Pairs of syllables, one behind the other: 의자 in 캠핑의자, where a dictionary sees 캠핑, 의, 자. */
 static void write_pairs(struct json_write *w, struct slice text) {
-    json_write_object(w);
-    open_object(w, "match_phrase");
-    open_object(w, "name.ko.pairs");
-    json_write_key(w, "query");
+    json_write_open(w, SLICE("{\"match_phrase\":{\"name.ko.pairs\":{\"query\":"), "{{{");
     json_write_slice(w, text);
     write_boost(w, pairs_weight);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    json_write_close(w, SLICE("}}}"), 3);
 }
 
 static void write_word(struct json_write *w, const struct search_text *t, const struct search_words *words, size_t index) {
     const struct search_word *word = &words->items[index];
-    clauses_begin(w, "dis_max", "queries");
+    clauses_begin(w, DIS_MAX);
     write_match(w, word->text, t->ranking);
     write_joined(w, words, index, (double)t->ranking->joined / 100);
     if (word->hangul && word->text.len >= 6)
@@ -217,11 +194,9 @@ static void write_word(struct json_write *w, const struct search_text *t, const 
     if (word->spelling_count)
         write_terms(w, "words", word->spellings, word->spelling_count, unit_weight);
     write_word_codes(w, words, index);
-    json_write_array_end(w);
-    json_write_key(w, "tie_breaker");
+    json_write_close(w, SLICE("],\"tie_breaker\":"), 1);
     json_write_double(w, (double)t->ranking->tie / 100);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    json_write_close(w, SLICE("}}"), 2);
 }
 
 static void write_group_words(struct json_write *w, const struct search_text *t, const struct search_words *words, size_t first,
@@ -230,7 +205,7 @@ static void write_group_words(struct json_write *w, const struct search_text *t,
         write_word(w, t, words, first);
         return;
     }
-    clauses_begin(w, "bool", "must");
+    clauses_begin(w, BOOL_MUST);
     for (size_t i = 0; i < count; i++)
         write_word(w, t, words, first + i);
     clauses_end(w);
@@ -241,7 +216,7 @@ static void write_group(struct json_write *w, const struct search_text *t, const
         write_group_words(w, t, &t->words, group->first, group->count);
         return;
     }
-    clauses_begin(w, "dis_max", "queries");
+    clauses_begin(w, DIS_MAX);
     write_group_words(w, t, &t->words, group->first, group->count);
     for (size_t i = 0; i < group->alternative_count; i++)
         write_group_words(w, t, &group->alternatives[i], 0, group->alternatives[i].count);
@@ -251,11 +226,9 @@ static void write_group(struct json_write *w, const struct search_text *t, const
 /* ---- layers ---- */
 
 static void write_layer_floor(struct json_write *w, double boost) {
-    json_write_object(w);
-    open_object(w, "match_all");
-    write_boost(w, boost);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    json_write_open(w, SLICE("{\"match_all\":{\"boost\":"), "{{");
+    json_write_double(w, boost);
+    json_write_close(w, SLICE("}}"), 2);
 }
 
 /* A word that need not be there helps if it is; unless there are no others. */
@@ -282,45 +255,35 @@ static void write_categories(struct json_write *w, const struct search_text *t, 
 
 /* Every word must be there, wherever, in either language; or, without words, the text as a whole. */
 static void write_all_words(struct json_write *w, const struct search_text *t) {
-    json_write_object(w);
-    open_object(w, "bool");
-    json_write_key(w, "must");
-    json_write_array(w);
+    clauses_begin(w, BOOL_MUST);
     if (t->whole)
         write_match(w, t->q, t->ranking);
     for (size_t i = 0; !t->whole && i < t->group_count; i++)
         if (!is_optional(t, &t->groups[i]))
             write_group(w, t, &t->groups[i]);
-    json_write_array_end(w);
-    json_write_key(w, "should");
-    json_write_array(w);
+    json_write_close(w, SLICE("]"), 1);
+    json_write_open(w, SLICE("\"should\":["), "[");
     for (size_t i = 0; !t->whole && i < t->group_count; i++)
         if (is_optional(t, &t->groups[i]))
             write_group(w, t, &t->groups[i]);
     write_categories(w, t, (double)t->ranking->category / 100);
     if (!t->whole)
         search_thing_write(w, t);
-    json_write_array_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    clauses_end(w);
 }
 
 /* Scores are floor + something, all times `scale`. */
 static void write_words(struct json_write *w, const struct search_text *t, enum search_reason reason, double scale) {
-    json_write_object(w);
-    open_object(w, "bool");
-    json_write_key(w, "must");
+    json_write_open(w, SLICE("{\"bool\":{\"must\":"), "{{");
     search_rank_begin(w, &t->ranking->signals);
     write_all_words(w, t);
     search_rank_end(w, &t->ranking->signals);
-    json_write_key(w, "should");
-    json_write_array(w);
+    json_write_open(w, SLICE("\"should\":["), "[");
     write_layer_floor(w, scale < 1 ? LAYER_MEANT / scale : LAYER_WORDS);
-    json_write_array_end(w);
-    write_boost(w, scale);
+    json_write_close(w, SLICE("],\"boost\":"), 1);
+    json_write_double(w, scale);
     write_name(w, reason);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    json_write_close(w, SLICE("}}"), 2);
 }
 
 /* The words before the last one as they are, and a pattern for the last. */
@@ -367,24 +330,9 @@ static void write_initials(struct json_write *w, const struct search_text *t) {
 }
 
 static void write_fuzzy(struct json_write *w, const struct search_word *word) {
-    static const char fuzzy[] = "\"AUTO:4,8\"";
-    json_write_object(w);
-    open_object(w, "match");
-    open_object(w, "words");
-    json_write_key(w, "query");
+    json_write_open(w, SLICE("{\"match\":{\"words\":{\"query\":"), "{{{");
     json_write_slice(w, word->key);
-    json_write_key(w, "operator");
-    json_write_str(w, "and");
-    json_write_key(w, "fuzziness");
-    json_write_raw(w, fuzzy, sizeof(fuzzy) - 1);
-    json_write_key(w, "prefix_length");
-    json_write_int(w, 1);
-    json_write_key(w, "max_expansions");
-    json_write_int(w, 30);
-    write_boost(w, 0.05);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    json_write_close(w, SLICE(",\"operator\":\"and\",\"fuzziness\":\"AUTO:4,8\",\"prefix_length\":1,\"max_expansions\":30,\"boost\":0.05}}}"), 3);
 }
 
 /* A word with a letter or two wrong, or as it is. Korean of three syllables on: one letter of one syllable. */
@@ -392,7 +340,7 @@ static void write_typo(struct json_write *w, const struct search_words *words, s
     const struct search_word *word = &words->items[index];
     size_t syllables = word->hangul ? word->text.len / 3 : 0;
     struct buf near = BUF_INIT(PATTERN_MAX_BYTES);
-    clauses_begin(w, "dis_max", "queries");
+    clauses_begin(w, DIS_MAX);
     write_fuzzy(w, word);
     if (syllables >= NEAR_SYLLABLES_MIN && syllables <= NEAR_SYLLABLES_MAX)
         write_regexp(w, "words", &near, search_pattern_near(&near, word->text), 0.3);
@@ -400,20 +348,14 @@ static void write_typo(struct json_write *w, const struct search_words *words, s
 }
 
 static void write_typos(struct json_write *w, const struct search_text *t) {
-    json_write_object(w);
-    open_object(w, "bool");
-    json_write_key(w, "must");
-    json_write_array(w);
+    clauses_begin(w, BOOL_MUST);
     for (size_t i = 0; i < t->words.count; i++)
         write_typo(w, &t->words, i);
-    json_write_array_end(w);
-    json_write_key(w, "should");
-    json_write_array(w);
+    json_write_close(w, SLICE("]"), 1);
+    json_write_open(w, SLICE("\"should\":["), "[");
     write_categories(w, t, 2);
     write_layer_floor(w, LAYER_TYPO);
-    json_write_array_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    clauses_end(w);
 }
 
 /* Half of the words, of two one. */
@@ -424,7 +366,7 @@ static void write_some(struct json_write *w, const struct search_text *t) {
     open_object(w, "bool");
     json_write_key(w, "must");
     json_write_array(w);
-    clauses_begin(w, "bool", "should");
+    clauses_begin(w, BOOL_SHOULD);
     for (size_t i = 0; i < t->group_count; i++)
         if (!is_optional(t, &t->groups[i]))
             write_group(w, t, &t->groups[i]);
@@ -447,7 +389,7 @@ static bool is_guessed(const struct search_text *t) {
 
 /* What was found by its words, or was meant: what rules raise and lower. */
 static void write_found(struct json_write *w, const struct search_text *t) {
-    clauses_begin(w, "dis_max", "queries");
+    clauses_begin(w, DIS_MAX);
     write_words(w, t, is_guessed(t) ? REASON_NONE : REASON_COUNT, 1);
     if (t->initials)
         write_initials(w, t);
@@ -523,7 +465,7 @@ static void write_code_in_name(struct json_write *w, const struct search_text *t
 }
 
 void search_text_write_codes(struct json_write *w, const struct search_text *t) {
-    clauses_begin(w, "dis_max", "queries");
+    clauses_begin(w, DIS_MAX);
     write_terms(w, "codes", &t->q, 1, LAYER_CODE);
     write_code_in_name(w, t);
     for (size_t i = 0; i < t->words.count; i++)
@@ -540,7 +482,7 @@ struct slice search_text_marked(const struct search_text *t) {
 }
 
 void search_text_write(struct json_write *w, const struct search_text *t) {
-    clauses_begin(w, "dis_max", "queries");
+    clauses_begin(w, DIS_MAX);
     for (size_t i = 0; i < t->pin_count; i++)
         write_term(w, "id", t->pins[i], (double)LAYER_PIN + 16.0 * (double)(t->pin_count - i));
     write_terms(w, "codes", &t->q, 1, LAYER_CODE);

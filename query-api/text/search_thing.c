@@ -4,23 +4,11 @@ static bool is_ascii_letter(char c) {
     return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
 }
 
-static void open_object(struct json_write *w, const char *key) {
-    json_write_key(w, key);
-    json_write_object(w);
-}
-
-static void filter_begin(struct json_write *w) {
-    json_write_object(w);
-    open_object(w, "constant_score");
-    open_object(w, "filter");
-}
-
-static void filter_end(struct json_write *w, int64_t hundredths) {
-    json_write_object_end(w);
-    json_write_key(w, "boost");
+/* The text closes the filter. */
+static void filter_end(struct json_write *w, struct slice text, unsigned levels, int64_t hundredths) {
+    json_write_close(w, text, levels);
     json_write_double(w, (double)hundredths / 100);
-    json_write_object_end(w);
-    json_write_object_end(w);
+    json_write_close(w, SLICE("}}"), 2);
 }
 
 /* ---- accessories ---- */
@@ -92,16 +80,9 @@ static void write_no_accessory(struct json_write *w, const struct search_text *t
         return;
     if (last.len > 3 && last.data[last.len - 1] == 's')
         last.len--;
-    filter_begin(w);
-    open_object(w, "bool");
-    open_object(w, "must_not");
-    open_object(w, "terms");
-    json_write_key(w, "words");
+    json_write_open(w, SLICE("{\"constant_score\":{\"filter\":{\"bool\":{\"must_not\":{\"terms\":{\"words\":"), "{{{{{{");
     write_with_accessories(w, last);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    filter_end(w, t->ranking->accessory);
+    filter_end(w, SLICE("}}}},\"boost\":"), 4, t->ranking->accessory);
 }
 
 /* ---- the type, as an attribute says it ---- */
@@ -148,18 +129,13 @@ static void write_type(struct json_write *w, const struct search_text *t) {
     bool latin = is_ascii_letter(value[len - 1]);
     if (latin && len > 3 && value[len - 1] == 's' && value[len - 2] != 's')
         len--;
-    filter_begin(w);
-    open_object(w, "terms");
-    json_write_key(w, "attrs");
-    json_write_array(w);
+    json_write_open(w, SLICE("{\"constant_score\":{\"filter\":{\"terms\":{\"attrs\":["), "{{{{[");
     write_type_terms(w, value, len);
     if (latin) {
         value[len] = 's';
         write_type_terms(w, value, len + 1);
     }
-    json_write_array_end(w);
-    json_write_object_end(w);
-    filter_end(w, t->ranking->type);
+    filter_end(w, SLICE("]}},\"boost\":"), 3, t->ranking->type);
 }
 
 /* ---- the maker ---- */
@@ -168,16 +144,9 @@ static void write_type(struct json_write *w, const struct search_text *t) {
 static void write_brand(struct json_write *w, const struct search_text *t) {
     if (t->ranking->brand_asked == 0)
         return;
-    filter_begin(w);
-    open_object(w, "term");
-    open_object(w, "brand");
-    json_write_key(w, "value");
+    json_write_open(w, SLICE("{\"constant_score\":{\"filter\":{\"term\":{\"brand\":{\"value\":"), "{{{{{");
     json_write_slice(w, t->q);
-    json_write_key(w, "case_insensitive");
-    json_write_bool(w, true);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    filter_end(w, t->ranking->brand_asked);
+    filter_end(w, SLICE(",\"case_insensitive\":true}}},\"boost\":"), 3, t->ranking->brand_asked);
 }
 
 void search_thing_write(struct json_write *w, const struct search_text *t) {

@@ -245,6 +245,69 @@ static void test_depth(void **state) {
     }
 }
 
+/* Prepared text opens and closes levels as the calls do one by one. */
+static void test_prepared_text(void **state) {
+    (void)state;
+    _cleanup_(buf_done) struct buf b = BUF_INIT(10000);
+    struct json_write w;
+    json_write_init(&w, &b);
+    json_write_object(&w);
+    json_write_open(&w, SLICE("\"a\":{\"list\":["), "{[");
+    for (int i = 0; i < 2; i++) {
+        json_write_open(&w, SLICE("{\"b\":{\"x\":1,\"c\":"), "{{");
+        json_write_int(&w, i);
+        json_write_open(&w, SLICE("\"d\":"), "");
+        json_write_array(&w);
+        json_write_array_end(&w);
+        json_write_close(&w, SLICE(",\"e\":{}}}"), 2);
+    }
+    json_write_null(&w);
+    json_write_close(&w, SLICE("],\"f\":"), 1);
+    json_write_bool(&w, true);
+    json_write_key(&w, "g");
+    json_write_open(&w, SLICE("[\"h\""), "[");
+    json_write_str(&w, "i");
+    json_write_close(&w, SLICE("]}"), 2);
+    json_write_key(&w, "j");
+    json_write_open(&w, SLICE("{"), "{");
+    json_write_open(&w, SLICE("\"k\":2"), "");
+    json_write_close(&w, SLICE("}"), 1);
+    json_write_object_end(&w);
+    assert_true(json_write_finish(&w));
+    assert_string_equal(b.data, "{\"a\":{\"list\":[{\"b\":{\"x\":1,\"c\":0,\"d\":[],\"e\":{}}},{\"b\":{\"x\":1,\"c\":1,\"d\":[],\"e\":{}}},null],"
+                                "\"f\":true,\"g\":[\"h\",\"i\"]},\"j\":{\"k\":2}}");
+}
+
+/* What cannot stand where it would come is refused. */
+static void test_prepared_text_at_the_wrong_place(void **state) {
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        _cleanup_(buf_done) struct buf b = BUF_INIT(10000);
+        struct json_write w;
+        json_write_init(&w, &b);
+        json_write_object(&w);
+        if (i == 0)
+            json_write_open(&w, SLICE("{\"a\":1"), "{"); /* a value without a key */
+        if (i == 1)
+            json_write_close(&w, SLICE("}}"), 2); /* more than there are */
+        if (i == 2) {
+            json_write_key(&w, "a");
+            json_write_close(&w, SLICE("}"), 1); /* a key without a value */
+        }
+        if (i == 3) {
+            json_write_key(&w, "a");
+            json_write_open(&w, SLICE("\"b\":"), ""); /* two keys */
+        }
+        if (i == 4)
+            json_write_open(&w, SLICE("\"b\":"), ""); /* no value at the end */
+        if (i == 5) {
+            json_write_object_end(&w);
+            json_write_open(&w, SLICE("{"), "{"); /* a second document */
+        }
+        assert_false(json_write_finish(&w));
+    }
+}
+
 static void test_failures_stay(void **state) {
     (void)state;
     struct buf b = BUF_INIT(5);
@@ -463,6 +526,8 @@ int main(void) {
         cmocka_unit_test(test_invalid_utf8_is_refused_whole),
         cmocka_unit_test(test_order_of_calls),
         cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_prepared_text),
+        cmocka_unit_test(test_prepared_text_at_the_wrong_place),
         cmocka_unit_test(test_failures_stay),
         cmocka_unit_test(test_every_level_knows_its_end),
         cmocka_unit_test(test_a_value_in_pieces),
