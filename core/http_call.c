@@ -129,6 +129,8 @@ void http_call_free(struct http_call *call) {
     if (!call)
         return;
     curl_easy_cleanup(call->receiver.easy);
+    curl_url_cleanup(call->receiver.parsed);
+    free(call->receiver.url);
     curl_slist_free_all(call->extra);
     buf_done(&call->body);
     free(call);
@@ -235,12 +237,29 @@ static bool url_error(const char *url, enum error_code code, const char *what, s
     return false;
 }
 
+/* A URL that cannot be parsed is left to curl, which says so when the call starts. */
+static CURLcode set_url(struct receiver *r, const char *url) {
+    if (r->url && strcmp(r->url, url) == 0)
+        return CURLE_OK;
+    free(r->url);
+    r->url = NULL;
+    curl_easy_setopt(r->easy, CURLOPT_CURLU, NULL);
+    curl_url_cleanup(r->parsed);
+    r->parsed = curl_url();
+    CURLcode code = curl_easy_setopt(r->easy, CURLOPT_URL, url);
+    if (code != CURLE_OK ||
+        curl_url_set(r->parsed, CURLUPART_URL, url, CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
+        return code;
+    r->url = strdup(url);
+    return curl_easy_setopt(r->easy, CURLOPT_CURLU, r->parsed);
+}
+
 bool http_call_prepare(struct http_call *call, const struct http_client_request *request, struct error *reterr) {
     CURL *easy = call->receiver.easy;
     if (!request->timeout_usec)
         return error_set(reterr, ERROR_INVALID, "call of %.60s without a timeout",
                          request->method ? request->method : "");
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    CURLcode code = set_url(&call->receiver, request->url);
     if (code != CURLE_OK)
         return url_error(request->url, code == CURLE_OUT_OF_MEMORY ? ERROR_INTERNAL : ERROR_INVALID,
                          curl_easy_strerror(code), reterr);

@@ -11,6 +11,8 @@
 /* An answer being read: shared by calls of the loop and the blocking call. */
 struct receiver {
     CURL *easy;
+    char *url; /* of the last call, and what curl makes of it; most calls are for the same one */
+    CURLU *parsed;
     struct buf *body;
     bool too_large;
     char detail[CURL_ERROR_SIZE];

@@ -263,6 +263,30 @@ void json_write_double(struct json_write *w, double v) {
         check(w, buf_append(w->out, text, json_format_double(v, text)));
 }
 
+/* One value, or the inside of a string, that stands in JSON as it is. */
+static inline void write_token(struct json_write *w, const char *s, size_t len, bool quoted) {
+    struct buf *out = w->out;
+    size_t quotes = quoted ? 2 : 0;
+    bool comma;
+    if (!next_value(w, &comma))
+        return;
+    if (len > SIZE_MAX / 2 || !buf_reserve(out, comma + len + quotes)) {
+        w->failed = true;
+        return;
+    }
+    char *to = out->data + out->len;
+    *to = ',';
+    to += comma;
+    if (quoted)
+        *to++ = '"';
+    memcpy(to, s, len);
+    to += len;
+    if (quoted)
+        *to++ = '"';
+    *to = '\0';
+    out->len = (size_t)(to - out->data);
+}
+
 void json_write_bool(struct json_write *w, bool v) {
     json_write_raw(w, v ? "true" : "false", v ? 4 : 5);
 }
@@ -274,8 +298,7 @@ void json_write_null(struct json_write *w) {
 void json_write_raw(struct json_write *w, const char *json, size_t len) {
     if (len == 0)
         w->failed = true;
-    if (begin_value(w))
-        check(w, buf_append(w->out, json, len));
+    write_token(w, json, len, false);
 }
 
 /* Appends the text, and tells from its last byte what may follow. */
@@ -311,25 +334,6 @@ struct buf *json_write_pieces(struct json_write *w) {
     return begin_value(w) ? w->out : NULL;
 }
 
-static void write_plain(struct json_write *w, struct slice s) {
-    struct buf *out = w->out;
-    bool comma;
-    if (!next_value(w, &comma))
-        return;
-    if (s.len > SIZE_MAX / 2 || !buf_reserve(out, comma + s.len + 2)) {
-        w->failed = true;
-        return;
-    }
-    char *to = out->data + out->len;
-    if (comma)
-        *to++ = ',';
-    *to++ = '"';
-    memcpy(to, s.data, s.len);
-    to += s.len;
-    memcpy(to, "\"", 2);
-    out->len = (size_t)(to + 1 - out->data);
-}
-
 /* Calls itself once per level, at most JSON_WRITE_DEPTH_MAX times: deeper the writer has failed. */
 void json_write_json(struct json_write *w, const struct json *v) {
     if (w->failed)
@@ -346,7 +350,7 @@ void json_write_json(struct json_write *w, const struct json *v) {
         return;
     case JSON_STRING:
         if (v->plain)
-            write_plain(w, v->text);
+            write_token(w, v->text.data, v->text.len, true);
         else
             json_write_slice(w, v->text);
         return;

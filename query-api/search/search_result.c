@@ -44,10 +44,12 @@ static void write_matched(struct result *r, const struct json *hit, const struct
 /* The name that the hit shows, with the words found in it marked. Left out if they were found in another language:
  * a list of hits does not change its language line by line. */
 static void write_highlight(struct result *r, const struct json *hit, const struct json *source) {
+    const struct json *highlight = json_get(hit, "highlight");
+    if (!highlight)
+        return;
     const struct json *name = product_view_localized(json_get(source, "name"), r->p->lang);
     char field[16] = "name.";
-    const struct json *highlight = json_get(hit, "highlight");
-    if (!highlight || !json_is(name, JSON_STRING) || name->key.len > 8)
+    if (!json_is(name, JSON_STRING) || name->key.len > 8)
         return;
     memcpy(field + 5, name->key.data, name->key.len);
     const struct json *text = first(json_get_slice(highlight, (struct slice){field, 5 + name->key.len}));

@@ -366,8 +366,16 @@ static void test_bad_requests(void **state) {
     call((struct http_client_request){.url = "ftp://127.0.0.1/"}, &r);
     assert_int_equal(r.error.code, ERROR_INVALID);
     assert_false(r.sent);
-    call((struct http_client_request){.url = "http://"}, &r);
-    assert_int_equal(r.error.code, ERROR_INVALID);
+    for (int i = 0; i < 2; i++) { /* a handle that is used again, for another URL and for the same one */
+        call((struct http_client_request){.url = "http://"}, &r);
+        assert_int_equal(r.error.code, ERROR_INVALID);
+        for (int k = 0; k < 2; k++) {
+            call((struct http_client_request){.url = url("/")}, &r);
+            assert_int_equal(r.status, 200);
+        }
+        call((struct http_client_request){.url = url("/nowhere")}, &r);
+        assert_int_equal(r.status, 404);
+    }
 }
 
 /* -- a peer that misbehaves -- */
