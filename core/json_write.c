@@ -1,6 +1,7 @@
 #include "core/json_write.h"
 #include "core/json_escape.h"
 #include "core/utf8.h"
+#include <assert.h>
 #include <math.h>
 
 enum { WORD_BITS = 64 };
@@ -214,6 +215,7 @@ void json_write_key_slice(struct json_write *w, struct slice key) {
 
 void json_write_key_plain(struct json_write *w, const char *key, size_t len) {
     struct buf *out = w->out;
+    assert(json_escape_skip(key, key + len, &(json_escape_bits){0}) == key + len);
     if (!w->object || w->value_due || !buf_reserve(out, len + 4))
         w->failed = true;
     if (w->failed)

@@ -143,7 +143,7 @@ static void write_body_params(struct json_write *w, const struct http_param *par
         size_t n = open_prefix(open) < 40 ? open_prefix(open) : 40;
         memcpy(pattern + 1, open->name, n - 1);
         memcpy(pattern + n, "\\.", 3);
-        json_write_key(w, pattern);
+        json_write_key_slice(w, slice_str(pattern));
         write_body_value(w, open);
         json_write_object_end(w);
     }
