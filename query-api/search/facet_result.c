@@ -32,7 +32,6 @@ struct source {
     size_t index;
     struct place first, second; /* answers */
     bool cut[FORMS];            /* there are more values than were asked for */
-    bool shared;                /* an attribute counted together with others */
     struct values again;        /* counts of the second answer, by term */
 };
 
@@ -310,20 +309,21 @@ static bool split_attr(struct slice text, struct slice *ret_name, struct slice *
     return true;
 }
 
-/* One of the two lists of an attribute. It may stand among those of others, all in one; that one cut off, the second answer
- * has it by itself. */
-static const struct json *attr_list(struct source *source, enum form form) {
+/* One of the two lists of an attribute. It may stand among those of others, all in one: that one cut off, nothing is known of
+ * any of them. */
+static const struct json *attr_list(const struct facets *s, const struct source *source, enum form form) {
     const struct json *list = counted(source, &source->first, form, "");
-    if (list || form != FLAT)
+    if (list)
         return list;
-    list = counted(source, &source->second, form, "");
-    source->shared = !list;
-    return list ? list : json_get(source->first.forms[form], "attrs");
+    list = json_get(source->first.forms[form], "attrs");
+    if (s->context->ret_crowded && count_of(json_get(list, "sum_other_doc_count")))
+        *s->context->ret_crowded = true;
+    return list;
 }
 
 static void collect_attr(struct facets *s, struct values *v, struct source *source, uint64_t *ret_other) {
     for (size_t i = 0; i < FORMS; i++) {
-        const struct json *list = attr_list(source, (enum form)i);
+        const struct json *list = attr_list(s, source, (enum form)i);
         uint64_t other = count_of(json_get(list, "sum_other_doc_count"));
         collect_buckets(s, v, json_get(list, "buckets"), (enum form)i);
         source->cut[i] = other > 0;
@@ -344,8 +344,6 @@ static void write_attr(struct facets *s, struct source source, struct slice name
     struct values v = {0};
     uint64_t other = 0;
     collect_attr(s, &v, &source, &other);
-    if (source.shared && source.cut[FLAT])
-        note_doubt(s, &source, (struct slice){0});
     size_t n = 0;
     for (size_t i = 0; i < v.count; i++) {
         struct value_count *item = &v.items[i];

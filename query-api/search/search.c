@@ -48,16 +48,18 @@ static void reply_with_error(struct query_loop *q, struct http_request *request,
 }
 
 /* second: the counts that were asked for again, or NULL. Sends the answer, unless it has doubts that nobody has
- * asked about yet: then false. */
+ * asked about yet, or attributes have to be counted apart: then false. */
 static bool reply(struct query_loop *q, struct http_request *request, struct search *s, const struct json *second) {
     struct error error = {0};
     size_t common_len = 0;
+    bool crowded = false;
     struct search_result_context context = {.arena = http_request_arena(request),
                                             .categories = q->categories,
                                             .took_ms = (clock_now_usec() - s->begun + 500) / 1000,
                                             .query_id = http_request_id(request),
                                             .doubts = second || s->fallback ? NULL : &s->doubts,
                                             .second = second,
+                                            .ret_crowded = &crowded,
                                             .degraded = s->fallback ? "fallback" : NULL,
                                             .ret_common_len = &common_len};
     struct buf out = BUF_INIT(RESULT_MAX_BYTES);
@@ -67,7 +69,11 @@ static bool reply(struct query_loop *q, struct http_request *request, struct sea
         reply_with_error(q, request, s, &error);
         return true;
     }
-    if (!second && s->doubts.count) {
+    if (crowded) {
+        s->params.apart = true;
+        s->doubts.count = 0;
+    }
+    if (crowded || (!second && s->doubts.count)) {
         buf_done(&out);
         return false;
     }
@@ -93,16 +99,23 @@ static void on_fallback_failed(struct query_loop *q, struct http_request *reques
     search_cache_fail(q, request, error);
 }
 
-static void on_counts(struct query_loop *q, struct http_request *request, void *data, int status,
-                      const struct json *body) {
+/* Of a further question: NULL if it has none, and is dealt with. */
+static const struct json *aggregations_of(struct query_loop *q, struct http_request *request, struct search *s, int status,
+                                          const struct json *body) {
     struct error error = {0};
     const struct json *aggregations = json_get(body, "aggregations");
-    if (status == 404 || !search_result_check(body, &error) || !json_is(aggregations, JSON_OBJECT)) {
-        error_set(&error, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
-        on_failed(q, request, data, &error);
-        return;
-    }
-    reply(q, request, data, aggregations);
+    if (status != 404 && search_result_check(body, &error) && json_is(aggregations, JSON_OBJECT))
+        return aggregations;
+    error_set(&error, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
+    on_failed(q, request, s, &error);
+    return NULL;
+}
+
+static void on_counts(struct query_loop *q, struct http_request *request, void *data, int status,
+                      const struct json *body) {
+    const struct json *aggregations = aggregations_of(q, request, data, status, body);
+    if (aggregations)
+        reply(q, request, data, aggregations);
 }
 
 /* Sends a question about this search to the index; body is moved. */
@@ -125,12 +138,25 @@ static void ask(struct query_loop *q, struct http_request *request, struct buf *
     buf_done(&path);
 }
 
-/* Answers, or asks for the counts in doubt first. */
+static upstream_answer on_apart;
+
+/* Answers, or asks first for each attribute by itself, or for the counts in doubt. */
 static void answer(struct query_loop *q, struct http_request *request, struct search *s) {
     if (reply(q, request, s, NULL))
         return;
     struct buf again = BUF_INIT(QUERY_MAX_BYTES);
-    ask(q, request, &again, search_counts_write(&s->params, &s->doubts, &again), on_counts, s);
+    if (s->doubts.count)
+        ask(q, request, &again, search_counts_write(&s->params, &s->doubts, &again), on_counts, s);
+    else
+        ask(q, request, &again, search_query_write(&s->params, &again), on_apart, s);
+}
+
+static void on_apart(struct query_loop *q, struct http_request *request, void *data, int status, const struct json *body) {
+    struct search *s = data;
+    if (!aggregations_of(q, request, s, status, body))
+        return;
+    s->answer = body;
+    answer(q, request, s);
 }
 
 static upstream_answer on_repaired;

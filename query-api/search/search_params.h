@@ -115,6 +115,7 @@ struct search_params {
     const struct json *after; /* the sort values to go on behind, or NULL */
     struct slice *fields; /* further fields of the search document wanted in each hit */
     size_t field_count;
+    bool apart; /* attributes are counted each by itself: a list that several shared was cut off */
     bool typo;
     bool explain; /* for administrators: the caller checks */
 };

@@ -253,15 +253,17 @@ static size_t attrs_pattern(const struct search_writer *q, const struct scope *s
     return n < 2 || !buf_ok(pattern) ? 0 : n;
 }
 
-/* One pass over the attributes of all products instead of one for each facet: it is what most pages cost. */
+/* One pass over the attributes of all products, or variants, instead of one for each facet: it is what most pages cost. */
 static bool write_attrs(struct search_writer *q, enum form form, const struct scope *scope) {
     struct buf pattern = BUF_INIT(SEARCH_PATTERN_MAX);
-    size_t n = form == FORM_ANY && !q->terms && !q->p->facet_find.data ? attrs_pattern(q, scope, &pattern) : 0;
+    size_t n = !q->p->apart && !q->terms && !q->p->facet_find.data ? attrs_pattern(q, scope, &pattern) : 0;
     if (n) {
         write_agg(&q->w, "attrs");
         write_terms(&q->w, search_filter_field(form, DIM_ATTR), n * SEARCH_ATTR_VALUES);
         write_pattern(&q->w, &pattern);
         json_write_object_end(&q->w);
+        if (form == FORM_VARIED)
+            write_reverse_nested(&q->w);
         json_write_object_end(&q->w);
     }
     buf_done(&pattern);
@@ -547,7 +549,7 @@ bool search_counts_write(const struct search_params *p, const struct search_term
     json_write_object(&q.w);
     for (size_t i = 0; i < terms->count; i += q.term_count) {
         const struct search_term *first = &terms->items[i];
-        q.terms = first->term.data ? first : NULL;
+        q.terms = first;
         q.term_count = 1;
         while (i + q.term_count < terms->count && first[q.term_count].kind == first->kind &&
                first[q.term_count].index == first->index)

@@ -15,7 +15,8 @@
  * facet_result reads back:
  *   f<i>      values of facet i of the parameters; f<i>min, f<i>max: of a price; f<i>sel: of the selected brands
  *   s<i>      facet.*: those of the attribute of filter i, selected, with its own exclusion
- *   attrs     those of all attributes of the scope that are asked for by name, if they can be had in one pass
+ *   attrs     those of all attributes of the scope that are asked for by name, if they can be had in one pass and need not
+ *             stand apart
  *   varied>o  the same names once more for the variants that meet all conditions; each bucket > p (reverse_nested)
  * They stand in o<f or s><i>, the scope of one facet that leaves out its own filter; in o, that of all others; or, where no
  * filter is left, in no aggregation at all.
@@ -49,7 +50,7 @@ struct search_agg_name search_agg_name(const char *before, char kind, size_t ind
 /* Writes the request body. False only if out failed (too large, no memory). */
 bool search_query_write(const struct search_params *p, struct buf *out);
 
-/* Terms (name=value) of the aggregation f<index> or s<index>; data NULL: all of it, by itself. */
+/* Terms (name=value) of the aggregation f<index> or s<index>. */
 struct search_term {
     char kind;
     size_t index;

@@ -223,7 +223,8 @@ def test_counts_are_exact_where_lists_are_cut_off(stack, tmp_path, rng):
     # what is asked, and how many of its counts at least
     asked = [({}, ["attr.*"], 20), ({}, ["attr.lot", "attr.twin"], 20), ({"brand": ["LG"]}, ["attr.*", "brand"], 20),
              ({"attr.serial": ["s3999", "s7", "none"], "attr.kind": ["a"]}, ["attr.*", "attr.serial"], 10),
-             ({"attr.lot": ["u3996", "l9"], "attr.size": ["S"]}, ["attr.*", "attr.lot"], 10), ({"attr.twin": ["t1999"]}, ["attr.twin"], 11)]
+             ({"attr.lot": ["u3996", "l9"], "attr.size": ["S"]}, ["attr.*", "attr.lot"], 10), ({"attr.twin": ["t1999"]}, ["attr.twin"], 11),
+             ({"price": ["1..9"]}, ["attr.serial", "attr.twin", "attr.lot", "attr.grade"], 40)]
     try:
         checker = Checker(made.start())
         wrong = []
