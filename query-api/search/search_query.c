@@ -432,7 +432,9 @@ static void write_sort(struct search_writer *q) {
 static void write_source(struct search_writer *q) {
     struct json_write *w = &q->w;
     json_write_open(w, SLICE("\"_source\":[\"id\",\"name\",\"brand\",\"price_min\",\"price_max\",\"currency\",\"in_stock\",\"stock\","
-                             "\"categories\",\"primary_category\",\"flat.sku\""), "[");
+                             "\"categories\",\"primary_category\""), "[");
+    if (search_filter_any_variant(q, VISIBLE_ALL, NULL)) /* then a hit says which SKUs matched */
+        json_write_str(w, "flat.sku");
     for (size_t i = 0; i < q->p->field_count; i++)
         json_write_slice(w, q->p->fields[i]);
     json_write_array_end(w);

@@ -261,6 +261,15 @@ static void test_paging_and_sorting(void **state) {
     HAS(build("q=tv"), "query.bool.must", "\"tv\"");
 }
 
+static void test_skus_are_asked_for_where_they_are_matched(void **state) {
+    (void)state;
+    static const char *const without[] = {"q=tv", "brand=LG&facets=brand,price", "category=1"}, *const with[] = {"price=1..5", "in_stock=true&facets=in_stock", "attr.size=270"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_null(strstr(part(build(without[i]), "_source"), "flat.sku"));
+        assert_non_null(strstr(part(build(with[i]), "_source"), "flat.sku"));
+    }
+}
+
 static void test_typo_switch(void **state) {
     (void)state;
     HAS(build("q=tv"), "query", "fuzziness");
@@ -347,6 +356,7 @@ int main(void) {
         cmocka_unit_test(test_regular_expressions_are_escaped),
         cmocka_unit_test(test_words_cannot_leave_their_string),
         cmocka_unit_test(test_paging_and_sorting),
+        cmocka_unit_test(test_skus_are_asked_for_where_they_are_matched),
         cmocka_unit_test(test_typo_switch),
         cmocka_unit_test(test_counts_of_a_few_terms),
         cmocka_unit_test(test_number_keys_keep_the_order),
