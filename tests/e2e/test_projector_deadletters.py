@@ -187,6 +187,7 @@ def test_pages_of_ids_that_no_document_can_have(corner, program, write_api, even
 def test_a_document_over_our_own_limit(corner, program, write_api, dead_letters, eventually, limit):
     """Larger than document_max_bytes: one variant costs about as much as its terms."""
     projector = program("projector", {"projector.document_max_bytes": limit, "projector.bulk_max_bytes": "64k"}).start()
+    eventually(lambda: jobs(corner).find_one({"type": "scan", "state": "done"}), 30, "the first scan, which would put it aside once more")
     n = 100 if limit == "64k" else 4500
     long = {f"name{k}": "v" * 200 for k in range(10)}
     large = product(1, variants=[{"sku": f"s{i}", "attributes": {"n": Int64(i), **long}} for i in range(n)])
