@@ -439,7 +439,7 @@ static bool begin(struct job_runner *r, struct job_run *run, struct error *reter
  * once for each. */
 static void count_on(struct job_runner *r, struct job_run *run, bool *busy) {
     struct job_record *job = &run->record;
-    if (job->type != JOB_FANOUT || job->total > 0 || run->counted == job->category_count)
+    if (job->type != JOB_FANOUT || job->total > 0 || run->visits < 0 || run->counted == job->category_count)
         return;
     int64_t n = job_scan_count(r->client, r->conf->options->mongo.database, job->categories[run->counted++]);
     run->visits = n < 0 || run->visits < 0 ? -1 : run->visits + n;
@@ -450,6 +450,7 @@ static void count_on(struct job_runner *r, struct job_run *run, bool *busy) {
     pthread_mutex_lock(&r->lock);
     run->changed = true;
     pthread_mutex_unlock(&r->lock);
+    job_report_publish(r); /* a short job is over before the next reload */
 }
 
 static bool has_begun(const struct job_run *run) {
