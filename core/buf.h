@@ -59,3 +59,7 @@ static inline struct slice slice_str(const char *s) {
 static inline bool slice_eq(struct slice a, struct slice b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
+/* Of materialised paths, "1/4/13" is below "1/4"; no path is below itself. */
+static inline bool path_is_below(struct slice path, struct slice above) {
+    return path.len > above.len && path.data[above.len] == '/' && memcmp(path.data, above.data, above.len) == 0;
+}

@@ -308,17 +308,13 @@ const struct category *const *category_tree_all(const struct category_tree *tree
     return (const struct category *const *)tree->by_path;
 }
 
-static bool is_below(struct slice path, struct slice top) {
-    return path.len > top.len && path.data[top.len] == '/' && memcmp(path.data, top.data, top.len) == 0;
-}
-
 const struct category *const *category_tree_subtree(const struct category_tree *tree, int64_t id, size_t *ret_count) {
     const struct category *top = category_tree_find(tree, id);
     *ret_count = 0;
     if (!top)
         return NULL;
     size_t first = top->position, end = first + 1;
-    while (end < tree->count && is_below(tree->by_path[end]->path, top->path))
+    while (end < tree->count && path_is_below(tree->by_path[end]->path, top->path))
         end++;
     *ret_count = end - first;
     return (const struct category *const *)(tree->by_path + first);

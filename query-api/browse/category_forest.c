@@ -110,8 +110,7 @@ static struct slice path_of(const struct writer *t, const struct node *node) {
 static bool is_below(const struct writer *t, const struct node *node, const struct node *above) {
     if (!node->other && !above->other)
         return node->place < above->end;
-    struct slice path = path_of(t, node), start = path_of(t, above);
-    return path.len > start.len && path.data[start.len] == '/' && memcmp(path.data, start.data, start.len) == 0;
+    return path_is_below(path_of(t, node), path_of(t, above));
 }
 
 static inline void append(struct buf *out, struct slice s) {

@@ -148,15 +148,11 @@ static uint32_t *slot_of(const struct category_list *list, int64_t id) {
     return &list->slots[i];
 }
 
-static bool is_below(struct slice path, struct slice parent) {
-    return path.len > parent.len && path.data[parent.len] == '/' && memcmp(path.data, parent.data, parent.len) == 0;
-}
-
 /* In order of path a category's descendants follow it. */
 static void find_ends(struct category_list *list) {
     for (size_t i = list->count; i-- > 0;) {
         size_t end = i + 1;
-        while (end < list->count && is_below(list->items[end].path, list->items[i].path))
+        while (end < list->count && path_is_below(list->items[end].path, list->items[i].path))
             end = list->items[end].end;
         list->items[i].end = (uint32_t)end;
     }

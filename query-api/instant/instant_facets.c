@@ -48,16 +48,12 @@ static const struct json *first(const struct json *array) {
 
 /* ---- the tree ---- */
 
-static bool is_below(struct slice path, struct slice above) {
-    return path.len > above.len && path.data[above.len] == '/' && memcmp(path.data, above.data, above.len) == 0;
-}
-
 static uint64_t tree_count(const struct json *nodes, struct slice path) {
     for (const struct json *n = nodes; n; n = n->next) {
         struct slice at = text_of(json_get(n, "path"));
         if (slice_eq(at, path))
             return count_of(n);
-        if (is_below(path, at))
+        if (path_is_below(path, at))
             return tree_count(first(json_get(n, "children")), path);
     }
     return 0;
@@ -71,9 +67,9 @@ static uint64_t count_chosen(const struct facets *s, const struct json *tree, co
         return count_of(node);
     for (size_t i = 0; i < s->chosen->value_count; i++) {
         struct slice chosen = s->chosen->values[i];
-        if (slice_eq(path, chosen) || is_below(path, chosen))
+        if (slice_eq(path, chosen) || path_is_below(path, chosen))
             return count_of(node);
-        if (is_below(chosen, path))
+        if (path_is_below(chosen, path))
             above += tree_count(tree, chosen);
     }
     return above;

@@ -67,16 +67,12 @@ static const struct filter *find(const struct instant_filters *filters, const st
     return NULL;
 }
 
-static bool is_above(struct slice path, struct slice below) {
-    return below.len > path.len && below.data[path.len] == '/' && memcmp(path.data, below.data, path.len) == 0;
-}
-
 /* Every chosen category lies in one of the other filter's. */
 static bool holds_category(const struct filter *wide, const struct filter *narrow) {
     for (size_t i = 0; i < narrow->value_count; i++) {
         size_t k = 0;
         while (k < wide->value_count && !slice_eq(wide->values[k], narrow->values[i]) &&
-               !is_above(wide->values[k], narrow->values[i]))
+               !path_is_below(narrow->values[i], wide->values[k]))
             k++;
         if (k == wide->value_count)
             return false;

@@ -154,11 +154,6 @@ static bool put_step(enum fallback_step step, struct list *all, struct slice q, 
 
 /* ---- filters ---- */
 
-static bool is_below(struct slice path, struct slice parent) {
-    return slice_eq(path, parent) ||
-           (path.len > parent.len && path.data[parent.len] == '/' && memcmp(path.data, parent.data, parent.len) == 0);
-}
-
 static void put_categories(struct list *all, const struct filter *f, const struct category_list *categories) {
     struct list ids = {.count = 0};
     bson_t item, in;
@@ -170,7 +165,7 @@ static void put_categories(struct list *all, const struct filter *f, const struc
     for (size_t i = 0; categories && i < category_list_count(categories) && ids.count < CATEGORIES_MAX; i++) {
         const struct category *c = category_list_at(categories, i);
         for (size_t k = 0; k < f->value_count; k++)
-            if (is_below(c->path, f->values[k])) {
+            if (slice_eq(c->path, f->values[k]) || path_is_below(c->path, f->values[k])) {
                 const char *key = next_key(&ids, text, &len);
                 bson_append_int64(&ids.array, key, len, c->id);
                 break;
