@@ -268,6 +268,6 @@ def test_a_wrong_form_of_document_is_noticed(stack, tmp_path, seed, plant):
         made.start()
         made.index.put([plant(compose(p, stock, made.tree)) for p in products])
         checker = Checker(made)
-        assert any(checker.check(state) for state in states(random.Random(seed + 2), products, 25)), f"seed {seed}"
+        assert any(checker.check(state) for state in states(random.Random(seed + 2), products, STATES)), f"seed {seed}"
     finally:
         made.close()
