@@ -61,9 +61,8 @@ def test_a_kill_owes_the_index_its_interval(corner, held, proxy, checker, eventu
     """Where nothing is written yet the job of before is superseded by another one."""
     projector = held()
     if after == "half-way":
-        proxy.release()
-        eventually(lambda: search_count(corner) > 0 or proxy.answered, 60, "some are written", pause=0.001)
-        proxy.hold()
+        proxy.release(2)
+        eventually(lambda: proxy.answered == 2, 60, "some are written")
         corner.refresh()
         assert 0 < search_count(corner) < COUNT - 10000
     projector.kill()
@@ -82,9 +81,8 @@ def test_a_kill_owes_the_index_its_interval(corner, held, proxy, checker, eventu
 def test_a_job_that_is_superseded_while_nobody_runs(corner, held, proxy, checker, eventually):
     """And with the option at 0 by then: what is owed is given back."""
     projector = held()
-    proxy.release()
-    eventually(lambda: proxy.answered, 60, "some are written", pause=0.001)
-    proxy.hold()
+    proxy.release(2)
+    eventually(lambda: proxy.answered == 2, 60, "some are written")
     projector.kill()
     assert interval(corner) == LONG
     state(corner).delete_one({"_id": "checkpoint:stream"})

@@ -12,8 +12,8 @@ REJECTED = {"status": 429, "error": {"type": "es_rejected_execution_exception", 
 
 class HttpProxy:
     """delay, delay_per_item: seconds before each bulk is forwarded. reject(item id) -> True: that item is answered with 429 and does not
-    reach the server. largest: a bulk of more bytes is answered with 413. hold(): bulks are kept until release(); `held` counts those that were, `answered` those that the
-    server has answered. refuse(): every connection is
+    reach the server. largest: a bulk of more bytes is answered with 413. hold(): bulks are kept until release(); release(n) lets n of them pass. `held` counts those that were kept, `answered`
+    those that the server has answered. refuse(): every connection is
     closed without an answer, until accept(). deny: a status (401, 403) that every request is answered with."""
 
     def __init__(self, url):
@@ -22,7 +22,7 @@ class HttpProxy:
         self.bulks = self.items = self.rejected = self.held = self.answered = 0
         self.seen = deque(maxlen=1000)
         self.lock = threading.Lock()
-        self.let_go = threading.Event()
+        self.let_go, self.left = threading.Event(), None
         self.let_go.set()
         self.away = threading.Event()
         self.waiting = threading.Event()  # wakes those that are delayed at the end
@@ -70,8 +70,22 @@ class HttpProxy:
     def hold(self):
         self.let_go.clear()
 
-    def release(self):
+    def release(self, bulks=None):
+        with self.lock:
+            self.left = bulks
         self.let_go.set()
+
+    def _wait_to_pass(self):
+        while True:
+            self.let_go.wait()
+            with self.lock:
+                if not self.let_go.is_set():
+                    continue  # another one was the last
+                if self.left is not None:
+                    self.left -= 1
+                    if self.left == 0:
+                        self.let_go.clear()
+                return
 
     # ---- one request ------------------------------------------------------------------------------------------
 
@@ -117,7 +131,7 @@ class HttpProxy:
         if self.largest is not None and len(body) > self.largest:
             return 413, b"<html>Request Entity Too Large</html>"
         self.waiting.wait(self.delay + self.delay_per_item * len(items))
-        self.let_go.wait()
+        self._wait_to_pass()
         reject = self.reject
         refused = [reject is not None and reject(item_id) for item_id, _, _ in items]
         with self.lock:
