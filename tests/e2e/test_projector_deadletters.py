@@ -55,6 +55,7 @@ def mapping_file(tmp_path, change):
                                    pytest.param(100000, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_one_bad_product_among_many_delays_nothing(corner, projector, checker, eventually, count):
     """One that compose refuses and one that Elasticsearch refuses, in the middle; nothing else is tried a second time."""
+    eventually(lambda: jobs(corner).find_one({"type": "scan", "state": "done"}), 30, "the first scan, which would try them once more")
     insert(corner, range(count // 2))
     corner.products.insert_many([product(900000, price="dear"), product(900001, variants=too_many_variants())])
     insert(corner, range(count // 2, count))
