@@ -8,7 +8,7 @@ import pytest
 import requests
 from bson import Int64
 from harness.own_stack import OwnStack
-from harness.shop import FAST_LEASE, PREFIX, document, get, insert, jobs, log_has, physical, price_is, search_count, state, update, wait_job
+from harness.shop import FAST_LEASE, PREFIX, document, get, insert, jobs, log_has, physical, price_is, product, search_count, state, update, wait_job
 
 COUNT = 600
 
@@ -134,7 +134,8 @@ def test_a_collection_dropped_and_rebuilt(corner, program, write_api, checker, e
     assert projector.metric(PREFIX + "history_lost_total") == 1
     eventually(lambda: projector.metric(PREFIX + "jobs", 'type="scan",state="waiting"') == 1, 10, "the metric says that it waits")
     assert search_count(corner) == COUNT, "searches are served from what there is"
-    insert(corner, range(50, COUNT))
+    with corner.stack.mongo.start_session() as session, session.start_transaction():  # at once: a count in between might do
+        corner.products.insert_many([product(n) for n in range(50, COUNT)], session=session)
     eventually(lambda: document(corner, f"p{COUNT - 1:06}"), 30)
     checker.assert_equal(60, at_least=COUNT - 50)
     assert wait_job(corner, eventually, {"_id": waiting["_id"], "state": "done"}, 30)["orphans"] == 50
