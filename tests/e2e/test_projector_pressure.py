@@ -93,10 +93,11 @@ def test_thirty_percent_of_the_items_are_refused(corner, through_proxy, proxy, w
     eventually(lambda: proxy.rejected > 1000, 60, "a good many were refused")
     live.finish()
     checker.assert_equal(120, at_least=3000)  # while it goes on refusing
+    # What changes nothing may be on its way still.
+    eventually(lambda: projector.metric(PREFIX + "retries_total", 'class="retry"') == proxy.rejected, 30, "each is tried again")
     share = proxy.rejected / (proxy.items - before)
-    retried = projector.metric(PREFIX + "retries_total", 'class="retry"')
-    print(f"{proxy.rejected} of {proxy.items - before} items refused, {retried:.0f} tried again")
-    assert 0.2 < share < 0.4 and retried == proxy.rejected
+    print(f"{proxy.rejected} of {proxy.items - before} items refused")
+    assert 0.2 < share < 0.4
     proxy.reject = None
     live = writer(3000)
     eventually(lambda: concurrency(projector) == ALL_AT_ONCE, 60, "and as many as before when it is over")
