@@ -70,21 +70,32 @@ def test_ctrl_c_cancels_if_it_is_told_to(corner, program, write_api, checker, co
     assert running.result["state"] == "cancelled" and serving(corner) == before
 
 
-def test_scan_and_fanout_paused_and_cancelled(corner, program, write_api, checker, commands, eventually):
+@pytest.fixture
+def slow(stack):
+    """An Elasticsearch that takes its time, so that a job has its end well behind the commands that it is given."""
+    made = HttpProxy(stack.es_url)
+    yield made
+    made.close()
+
+
+def test_scan_and_fanout_paused_and_cancelled(corner, program, write_api, slow, checker, commands, eventually):
     corner.sql("INSERT INTO categories (id, parent_id, level, path, name, version, created_at, updated_at) "
                "VALUES (1, NULL, 1, '1/', 'First', 1, NOW(6), NOW(6))")
     insert(corner, range(1500), categories=[1])
-    program("projector", {**SLOW_PAGES, "projector.lanes": 1, "projector.bulk_max_docs": 2,
-                          "projector.background_window_marks": 100}).start(wait="alive")
+    slow.delay_per_item = 0.01
+    program("projector", {**SLOW_PAGES, "projector.lanes": 1, "projector.background_window_marks": 100,
+                          "elasticsearch.url": slow.url}).start(wait="alive")
     scan = eventually(lambda: active(corner, "scan"), 90, "the first scan")["_id"]
     commands("jobs", "throttle", scan, "20")
     commands("jobs", "pause", scan)
     stays_put(corner, scan, eventually)
     commands("jobs", "throttle", scan, "off")
     commands("jobs", "resume", scan)
+    slow.delay_per_item = 0.0
     checker.assert_equal(90, at_least=1500)
 
     eventually(lambda: not active(corner, "scan"), 60, "the scan is over")
+    slow.delay_per_item = 0.01
     corner.sql("UPDATE categories SET name = 'Renamed' WHERE id = 1")
     fanout = eventually(lambda: active(corner, "fanout"), 60, "a fan-out", pause=0.005)["_id"]
     commands("jobs", "pause", fanout)
@@ -92,6 +103,7 @@ def test_scan_and_fanout_paused_and_cancelled(corner, program, write_api, checke
     assert record(corner, fanout)["done"] < 1500
     assert "cancelled" in commands("jobs", "cancel", fanout).out
     assert record(corner, fanout)["state"] == "cancelled" and record(corner, fanout)["finished_at"]
+    slow.delay_per_item = 0.0
     corner.sql("UPDATE categories SET name = 'Renamed again' WHERE id = 1")
     checker.assert_equal(90, at_least=1500)
 
