@@ -63,7 +63,7 @@ def test_load_while_names_change(shop, rng):
         for revision in range(2, 12):
             tree = {k: (path, f"{ko} {revision}", en) for k, (path, ko, en) in TREE.items()}
             shop.index.put_categories(make_tree(tree), revision)
-            eventually(lambda: shop.get("/v1/categories/tree").json()["revision"] == revision, 5, f"revision {revision}")
+            eventually(lambda: shop.get("/v1/categories/tree").json()["revision"] == revision, 30, f"revision {revision}")
     finally:
         stop.set()
         for client in clients:
