@@ -253,7 +253,7 @@ static void entry_dead(struct answer *a, size_t i, const struct bulk_item_result
     struct buf reason = BUF_INIT(4096);
     buf_printf(&reason, "%d %s: %s", r->status, r->type, r->reason);
     if (!store_dead_letter(a->lane, item->ctx, buf_ok(&reason) ? reason.data : "rejected", r->status, item->version,
-                           bulk_document(&a->batch->bulk, i)))
+                           bulk_document(&a->batch->bulk, i), item->content_hash))
         engine_retry_later(a->engine, a->lane, item->ctx, &a->retry_at);
     buf_done(&reason);
 }

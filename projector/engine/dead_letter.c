@@ -24,16 +24,20 @@ static void write_replay(struct buf *out, struct slice id) {
         buf_append_char(out, '\'');
 }
 
-bool dead_letter_store(mongoc_client_t *client, const char *database, const struct dead_letter *letter,
-                       struct error *reterr) {
-    bson_t query = BSON_INITIALIZER, update = BSON_INITIALIZER, set;
-    bson_append_utf8(&query, "_id", -1, letter->id.data, (int)letter->id.len);
+/* What makes a letter another one. */
+static void append_identity(bson_t *out, const struct dead_letter *letter) {
+    BSON_APPEND_UTF8(out, "index", letter->index);
+    BSON_APPEND_UTF8(out, "reason", letter->reason);
+    BSON_APPEND_INT32(out, "status", letter->status);
+    BSON_APPEND_INT64(out, "content_hash", (int64_t)letter->content_hash);
+}
+
+static void write_letter(bson_t *update, const struct dead_letter *letter) {
+    bson_t set;
     struct buf replay = BUF_INIT(1024);
     write_replay(&replay, letter->id);
-    BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
-    BSON_APPEND_UTF8(&set, "index", letter->index);
-    BSON_APPEND_UTF8(&set, "reason", letter->reason);
-    BSON_APPEND_INT32(&set, "status", letter->status);
+    BSON_APPEND_DOCUMENT_BEGIN(update, "$set", &set);
+    append_identity(&set, letter);
     BSON_APPEND_INT64(&set, "version", (int64_t)letter->version);
     BSON_APPEND_INT64(&set, "epoch", (int64_t)letter->epoch);
     BSON_APPEND_UTF8(&set, "replay", buf_ok(&replay) ? replay.data : "projector dead-letters replay");
@@ -42,14 +46,28 @@ bool dead_letter_store(mongoc_client_t *client, const char *database, const stru
         bson_append_utf8(&set, "document", -1, letter->document.data, (int)len);
         BSON_APPEND_UTF8(&set, "document_is", letter->document_is_product ? "product" : "document");
     }
-    bson_append_document_end(&update, &set);
+    bson_append_document_end(update, &set);
     if (!letter->document.len) /* one of an earlier failure says nothing about this one */
-        BCON_APPEND(&update, "$unset", "{", "document", "", "document_is", "", "}");
-    BCON_APPEND(&update, "$inc", "{", "times", BCON_INT64(1), "}", "$currentDate", "{", "last_at", BCON_BOOL(true), "}",
+        BCON_APPEND(update, "$unset", "{", "document", "", "document_is", "", "}");
+    BCON_APPEND(update, "$inc", "{", "times", BCON_INT64(1), "}", "$currentDate", "{", "last_at", BCON_BOOL(true), "}",
                 "$setOnInsert", "{", "first_at", BCON_DATE_TIME(clock_wall_usec() / 1000), "}");
-    bool ok = state_update(client, database, DEAD_LETTER_COLLECTION, &query, &update, true, NULL, reterr);
     buf_done(&replay);
+}
+
+bool dead_letter_store(mongoc_client_t *client, const char *database, const struct dead_letter *letter, bool *ret_new,
+                       struct error *reterr) {
+    bson_t query = BSON_INITIALIZER, same = BSON_INITIALIZER, update = BSON_INITIALIZER;
+    int64_t matched = 0;
+    bson_append_utf8(&query, "_id", -1, letter->id.data, (int)letter->id.len);
+    bson_append_utf8(&same, "_id", -1, letter->id.data, (int)letter->id.len);
+    append_identity(&same, letter);
+    write_letter(&update, letter);
+    bool ok = state_update(client, database, DEAD_LETTER_COLLECTION, &same, &update, false, &matched, reterr);
+    if (ok && matched == 0)
+        ok = state_update(client, database, DEAD_LETTER_COLLECTION, &query, &update, true, NULL, reterr);
+    *ret_new = ok && matched == 0;
     bson_destroy(&query);
+    bson_destroy(&same);
     bson_destroy(&update);
     return ok;
 }

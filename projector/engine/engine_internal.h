@@ -185,7 +185,7 @@ bool store_start(struct engine *e, struct error *reterr);
 void store_save_checkpoint(struct engine *e);
 void store_delete_rows(struct engine *e);
 bool store_dead_letter(struct engine_lane *l, struct lane_entry *entry, const char *reason, int status,
-                       uint64_t version, struct slice document); /* false: try later */
+                       uint64_t version, struct slice document, uint64_t content_hash); /* false: try later */
 /* Its product is in the index by this version, or is gone: a letter of before is removed by store_letters_gone. */
 void store_dead_letter_gone(struct engine *e, const struct lane_entry *entry, uint64_t version);
 void store_letters_gone(struct engine *e);

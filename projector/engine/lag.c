@@ -54,7 +54,7 @@ static void register_bulks(struct lag_metrics *m) {
     m->bulk_size_documents = metrics_histogram_of(PREFIX "bulk_size_documents", "Documents in a bulk.", "", METRIC_COUNTS);
     m->bulk_seconds = metrics_histogram(PREFIX "bulk_seconds", "From sending a bulk to its answer.", "");
     m->load_seconds = metrics_histogram(PREFIX "load_seconds", "Reading the sources and composing one batch.", "");
-    m->dead_letters = metrics_counter(PREFIX "dead_letters_total", "Documents put aside.", "");
+    m->dead_letters = metrics_counter(PREFIX "dead_letters_total", "Documents put aside; again with the same reason and content, not counted.", "");
     m->dead_letters_kept = metrics_gauge(PREFIX "dead_letters", "Documents that are aside now, counted every 10 s.", "");
     m->bulks_in_flight = metrics_gauge(PREFIX "bulks_in_flight", "Bulk requests under way.", "");
     m->bulk_concurrency = metrics_gauge(PREFIX "bulk_concurrency", "Bulk requests allowed at once.", "");

@@ -1,5 +1,6 @@
 /* Batches on their way out: dirty products -> a round of the lane's worker -> a bulk. */
 #include "core/cleanup.h"
+#include "core/hash.h"
 #include "projector/engine/engine_internal.h"
 
 enum {
@@ -198,6 +199,16 @@ static void other_target_bad(struct engine *e, struct engine_lane *l, const stru
     engine_retry_later(e, l, entry, retry_at);
 }
 
+static void item_bad(struct engine *e, struct engine_lane *l, const struct batch *batch, const struct batch_item *item,
+                     usec_t *retry_at) {
+    struct slice product = slice_str(item->product ? item->product : "");
+    if (item->target > 0)
+        other_target_bad(e, l, item, retry_at);
+    else if (!store_dead_letter(l, item->entry, item->reason ? item->reason : "cannot be composed", 0, batch->version, product,
+                                hash_bytes(product.data, product.len)))
+        engine_retry_later(e, l, item->entry, retry_at);
+}
+
 static void item_composed(struct engine *e, struct engine_lane *l, struct batch *batch, struct batch_item *item,
                           usec_t *retry_at) {
     struct lane_entry *entry = item->entry;
@@ -215,13 +226,7 @@ static void item_composed(struct engine *e, struct engine_lane *l, struct batch 
         wants_tree(e, l, entry);
         break;
     case ITEM_BAD:
-        if (item->target > 0) {
-            other_target_bad(e, l, item, retry_at);
-            break;
-        }
-        if (!store_dead_letter(l, entry, item->reason ? item->reason : "cannot be composed", 0, batch->version,
-                               slice_str(item->product ? item->product : "")))
-            engine_retry_later(e, l, entry, retry_at);
+        item_bad(e, l, batch, item, retry_at);
         break;
     case ITEM_UNLOADED:
         lane_fail(&l->lane, entry, 0);

@@ -34,11 +34,11 @@ struct store_job {
     struct engine_lane *lane;
     struct lane_entry *entry;
     struct engine_target *target;
-    bool target_is_gone;
+    bool target_is_gone, letter_is_new;
     char *reason, *document;
     size_t document_len;
     int status;
-    uint64_t version;
+    uint64_t version, content_hash;
     struct category_tree *tree;
     uint32_t refresh;
     uint64_t oldest_time;
@@ -249,8 +249,9 @@ static void dead_run(struct store_job *job, struct store_session *s) {
     struct dead_letter letter = {.id = {job->entry->id, job->entry->id_len}, .index = e->conf.index,
                                  .reason = job->reason, .status = job->status, .version = job->version,
                                  .epoch = job->epoch, .document = {job->document, job->document_len},
+                                 .content_hash = job->content_hash,
                                  .document_is_product = job->status == 0}; /* never sent: it could not be composed */
-    dead_letter_store(s->client, database(job), &letter, &job->error);
+    dead_letter_store(s->client, database(job), &letter, &job->letter_is_new, &job->error);
 }
 
 static void dead_done(struct store_job *job) {
@@ -264,7 +265,8 @@ static void dead_done(struct store_job *job) {
         char id[MARK_ID_MAX + 1];
         memcpy(id, job->entry->id, job->entry->id_len);
         id[job->entry->id_len] = '\0';
-        metric_inc(lag_metrics.dead_letters);
+        if (job->letter_is_new)
+            metric_inc(lag_metrics.dead_letters);
         log_warn("dead_letter", LOG_STR("id", id), LOG_STR("reason", job->reason));
         hash_cache_put(&e->dead, job->entry->hash, 1);
         lane_done(&l->lane, job->entry);
@@ -273,7 +275,7 @@ static void dead_done(struct store_job *job) {
 }
 
 bool store_dead_letter(struct engine_lane *l, struct lane_entry *entry, const char *reason, int status,
-                       uint64_t version, struct slice document) {
+                       uint64_t version, struct slice document, uint64_t content_hash) {
     if (l->engine->dead_bytes >= DEAD_BYTES_MAX)
         return false;
     struct store_job *job = job_new(l->engine, dead_run, dead_done);
@@ -284,6 +286,7 @@ bool store_dead_letter(struct engine_lane *l, struct lane_entry *entry, const ch
     job->reason = strdup(reason);
     job->status = status;
     job->version = version;
+    job->content_hash = content_hash;
     size_t keep = document.len < (1 << 20) ? document.len : (1 << 20);
     job->document = keep ? malloc(keep) : NULL;
     if (job->document) {

@@ -328,6 +328,23 @@ def test_the_commands_on_dead_letters(corner, three_bad, dead_letters, eventuall
     assert jobs(corner).count_documents({"type": "repair", "state": "done"}) >= 3
 
 
+def test_a_letter_counts_once_until_it_is_another(corner, three_bad, dead_letters, eventually):
+    def counted():
+        return three_bad.metric(PREFIX + "dead_letters_total")
+
+    assert counted() == 4
+    dead_letters("replay", "--all", expect=DIFFERENCES)
+    assert all(letter["times"] == 2 for letter in letters(corner).find()) and counted() == 4
+    corner.products.update_one({"_id": "p000001"}, {"$set": {"name": "Another"}})
+    eventually(lambda: counted() == 5, 30, "another document that the index refuses")
+    corner.products.update_one({"_id": "p000005"}, {"$set": {"price": "dearer"}})
+    eventually(lambda: counted() == 6, 30, "another product that cannot be composed")
+    three_bad.kill()
+    three_bad.start()
+    dead_letters("replay", "--all", expect=DIFFERENCES)
+    assert counted() == 0, "they are the letters of before"
+
+
 def test_replay_without_waiting_and_letters_that_the_projector_does_not_know(corner, projector, dead_letters, eventually):
     insert(corner, [1, 2])
     eventually(lambda: document(corner, "p000002"), 30)
