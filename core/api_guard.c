@@ -127,22 +127,9 @@ static size_t client_of(const struct api_guard *guard, struct http_request *requ
 
 /* ---- refusals: each returns false ---- */
 
-/* In the form that InstantSearch clients read, where they ask, and from pages of any origin. */
-static void refuse_client_library(struct http_request *request, int status, const char *detail) {
-    struct buf out = BUF_INIT(1024);
-    buf_printf(&out, "{\"message\":\"%s\",\"status\":%d}", detail, status);
-    http_reply_header(request, "Access-Control-Allow-Origin", "*");
-    http_reply_header(request, "Access-Control-Expose-Headers", "Retry-After, X-Request-Id");
-    http_reply(request, status, NULL, &out);
-}
-
-/* detail is text of this file: it needs no escapes. */
 static bool refuse(struct api_guard *guard, struct http_request *request, enum refusal why, int status, const char *detail) {
     metric_inc(guard->refused[why]);
-    if (api_guard_takes_query(http_request_route(request)))
-        refuse_client_library(request, status, detail);
-    else
-        http_reply_problem(request, status, detail, NULL, 0);
+    http_reply_problem(request, status, detail, NULL, 0);
     return false;
 }
 

@@ -184,13 +184,15 @@ static void on_conn_timer(struct loop_timer *timer) {
 void http_conn_send_problem(struct http_conn *conn, int status, const char *detail) {
     const char *title = MHD_get_reason_phrase_for((unsigned)status);
     char body[256], head[256];
-    int body_len =
-        snprintf(body, sizeof(body), "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}",
-                 title, status, detail);
+    bool open = conn->request && http_request_is_open(conn->request);
+    int body_len = open ? snprintf(body, sizeof(body), "{\"message\":\"%s\",\"status\":%d}", detail, status)
+                        : snprintf(body, sizeof(body), "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}",
+                                   title, status, detail);
     int head_len = snprintf(head, sizeof(head),
-                            "HTTP/1.1 %d %s\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\n"
+                            "HTTP/1.1 %d %s\r\nContent-Type: application/%s\r\nContent-Length: %d\r\n%s"
                             "Connection: close\r\n\r\n",
-                            status, title, body_len);
+                            status, title, open ? "json" : "problem+json", body_len,
+                            open ? "Access-Control-Allow-Origin: *\r\n" : "");
     if (head_len >= (int)sizeof(head) || body_len >= (int)sizeof(body))
         return;
     /* Nothing else is on its way to this client, so it fits into the socket's buffer; if not, it is lost. */

@@ -19,12 +19,31 @@ static enum http_status_class class_of(int status) {
     return status < 300 ? STATUS_2XX : status < 400 ? STATUS_3XX : status < 500 ? STATUS_4XX : STATUS_5XX;
 }
 
+bool http_request_is_open(const struct http_request *r) {
+    const char *below = r->server->options.open_below;
+    return below && r->path.data && r->path.len >= strlen(below) && memcmp(r->path.data, below, strlen(below)) == 0;
+}
+
+/* What a browser asks for before it shows an answer, or sends a request, to another site's page. */
+static bool allow_origins(const struct http_request *r, struct MHD_Response *response) {
+    const char *names = r->server->options.open_headers;
+    bool asked_before = r->method && strcmp(r->method, "OPTIONS") == 0;
+    return MHD_add_response_header(response, "Access-Control-Allow-Origin", "*") == MHD_YES &&
+           MHD_add_response_header(response, "Access-Control-Expose-Headers", "Retry-After, X-Request-Id") == MHD_YES &&
+           (!asked_before ||
+            (MHD_add_response_header(response, "Access-Control-Allow-Methods", "GET, POST, PUT, DELETE") == MHD_YES &&
+             MHD_add_response_header(response, "Access-Control-Max-Age", "86400") == MHD_YES &&
+             (!names || MHD_add_response_header(response, "Access-Control-Allow-Headers", names) == MHD_YES)));
+}
+
 static bool add_headers(struct http_request *r, struct MHD_Response *response, const char *content_type) {
     char traceparent[TRACEPARENT_SIZE];
     trace_format(&r->trace, traceparent);
     bool ok = (!content_type || MHD_add_response_header(response, "Content-Type", content_type) == MHD_YES) &&
               MHD_add_response_header(response, "X-Request-Id", r->id) == MHD_YES &&
               MHD_add_response_header(response, "traceparent", traceparent) == MHD_YES;
+    if (ok && http_request_is_open(r))
+        ok = allow_origins(r, response);
     if (ok && r->server->draining)
         ok = MHD_add_response_header(response, "Connection", "close") == MHD_YES;
     for (size_t i = 0; ok && i < r->reply_header_count; i++)
@@ -183,12 +202,26 @@ static bool write_problem(const struct http_request *r, struct buf *out, int sta
     return json_write_finish(&w) && buf_append_char(out, '\n');
 }
 
+static bool write_message(struct buf *out, int status, const char *detail) {
+    struct json_write w;
+    if (!json_write_init(&w, out))
+        return false;
+    json_write_object(&w);
+    json_write_key(&w, "message");
+    write_text(&w, detail && *detail ? detail : MHD_get_reason_phrase_for((unsigned)status));
+    json_write_key(&w, "status");
+    json_write_int(&w, status);
+    json_write_object_end(&w);
+    return json_write_finish(&w);
+}
+
 void http_reply_problem(struct http_request *r, int status, const char *detail, const struct field_error *errors,
                         size_t count) {
     if (!may_reply(r))
         return;
     struct buf out = BUF_INIT(PROBLEM_MAX_BYTES);
-    if (!write_problem(r, &out, status, detail, errors, count)) {
+    bool open = !r->outer && http_request_is_open(r);
+    if (!(open ? write_message(&out, status, detail) : write_problem(r, &out, status, detail, errors, count))) {
         buf_done(&out);
         if (r->outer)
             http_reply_empty(r, status);
@@ -196,7 +229,7 @@ void http_reply_problem(struct http_request *r, int status, const char *detail, 
             http_request_set_response(r, status, NULL, NULL);
         return;
     }
-    http_reply(r, status, "application/problem+json", &out);
+    http_reply(r, status, open ? NULL : "application/problem+json", &out);
 }
 
 static bool has_reply_header(const struct http_request *r, struct slice name) {

@@ -106,7 +106,10 @@ static void find_route(struct http_request *r) {
         refuse(r, 400, error.message);
         return;
     case HTTP_MATCH_NO_PATH:
-        refuse(r, 404, "there is nothing at this path");
+        if (strcmp(r->method, "OPTIONS") == 0 && http_request_is_open(r))
+            http_reply_empty(r, 204); /* else no script could see the 404 */
+        else
+            refuse(r, 404, "there is nothing at this path");
         return;
     case HTTP_MATCH_NO_METHOD:
         http_reply_header(r, "Allow", match.allow);

@@ -73,6 +73,9 @@ struct http_server_options {
     void *guard_ctx;
     enum http_scope default_scope; /* of routes that name none */
     unsigned open_scopes;          /* the scopes that need no key, for the generated docs */
+    /* Paths below it ("/1/") are for scripts of any site: every answer says so (CORS), and an error is {"message","status"}
+     * instead of a problem. open_headers: which request headers such scripts may send. NULL: there are none. */
+    const char *open_below, *open_headers;
     size_t body_max_bytes;        /* default 1 MiB if 0 */
     size_t header_max_bytes;      /* default 16 KiB if 0: request line and headers together */
     unsigned connections_max;     /* default 1000 if 0 */

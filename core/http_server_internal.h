@@ -138,6 +138,8 @@ void http_request_free_pool(struct http_server *server);
 void http_request_deadline_passed(struct loop_timer *timer);
 
 /* http_reply.c */
+/* Below open_below. */
+bool http_request_is_open(const struct http_request *request);
 /* The reply is decided: takes the response (NULL: out of memory), counts, resumes. */
 void http_request_set_response(struct http_request *request, int status, const char *content_type,
                                struct MHD_Response *response);

@@ -65,10 +65,6 @@ static const struct http_route routes[] = {
      .path = "/1/indexes/*/recommendations",
      .handler = handle_instant_recommend,
      .summary = "InstantSearch: products beside a product, for a shopper, and those that sell best"},
-    {.method = "OPTIONS", .path = "/1/indexes/*/recommendations", .scope = HTTP_SCOPE_PUBLIC, .handler = handle_instant_options, .summary = "CORS"},
-    {.method = "OPTIONS", .path = "/1/indexes/*/queries", .scope = HTTP_SCOPE_PUBLIC, .handler = handle_instant_options, .summary = "CORS"},
-    {.method = "OPTIONS", .path = "/1/indexes/{index}/query", .scope = HTTP_SCOPE_PUBLIC, .handler = handle_instant_options, .summary = "CORS"},
-    {.method = "OPTIONS", .path = "/1/indexes/{index}/facets/{facet}/query", .scope = HTTP_SCOPE_PUBLIC, .handler = handle_instant_options, .summary = "CORS"},
     {.method = "GET",
      .path = "/admin/keys",
      .scope = HTTP_SCOPE_ADMIN,
@@ -118,6 +114,11 @@ static const struct http_route routes[] = {
     DAEMON_ROUTES,
     {.method = NULL},
 };
+
+/* What InstantSearch clients send from a browser. */
+static const char instant_headers[] =
+    "Authorization, Content-Type, X-Algolia-API-Key, X-Algolia-Application-Id, X-Algolia-Agent, "
+    "X-Algolia-UserToken, X-Request-Id, Request-Id, traceparent";
 
 enum { LOOPS_MAX = 256, BREAKER_FAILURES = 5 };
 /* A probe may take search_timeout (3s): together below the five seconds after which a server that is back is used again. */
@@ -196,6 +197,8 @@ static bool query_loop_open(struct query_loop *q, struct program *p, size_t inde
                                           .guard = api_guard_admit,
                                           .default_scope = HTTP_SCOPE_SEARCH,
                                           .open_scopes = p->query.anonymous ? HTTP_SCOPE_SEARCH : 0,
+                                          .open_below = "/1/",
+                                          .open_headers = instant_headers,
                                           .body_max_bytes = (size_t)p->query.body_max_bytes,
                                           .header_max_bytes = (size_t)p->query.header_max_bytes,
                                           .connections_max = (unsigned)p->query.connections_max,

@@ -122,9 +122,8 @@ void similar_start(struct query_loop *q, struct http_request *request, struct sl
 /* The same for GET /v1/recommendations; either id may be empty. */
 void recommendations_start(struct query_loop *q, struct http_request *request, struct slice user_id, struct slice product_id,
                            const char *lang, unsigned size);
-/* The InstantSearch protocol, instant.h: batches, one search, the values of one facet, recommendations, and what browsers
- * ask before. */
-http_handler handle_instant_queries, handle_instant_query, handle_instant_facet, handle_instant_recommend, handle_instant_options;
+/* The InstantSearch protocol, instant.h: batches, one search, the values of one facet, recommendations. */
+http_handler handle_instant_queries, handle_instant_query, handle_instant_facet, handle_instant_recommend;
 http_handler handle_events, handle_query_report, handle_search_batch, handle_recommendations;
 extern const struct http_param query_report_params[], recommendation_params[];
 

@@ -18,7 +18,7 @@ struct batch {
 static void refuse_nomem(struct http_request *request) {
     struct error error = {0};
     error_nomem(&error);
-    instant_refuse(request, &error);
+    http_reply_error(request, &error);
 }
 
 /* ---- the answer ---- */
@@ -120,7 +120,7 @@ void handle_instant_queries(struct http_request *request, void *ctx) {
         return;
     for (const struct json *one = requests->child; one; one = one->next)
         if (!instant_query_read(&b->context, (struct slice){NULL, 0}, one, &b->queries[i++], &error)) {
-            instant_refuse(request, &error);
+            http_reply_error(request, &error);
             return;
         }
     batch_start(b);
@@ -141,7 +141,7 @@ static void handle_one(struct query_loop *q, struct http_request *request, struc
     if (ok)
         batch_start(b);
     else
-        instant_refuse(request, &error);
+        http_reply_error(request, &error);
 }
 
 void handle_instant_query(struct http_request *request, void *ctx) {

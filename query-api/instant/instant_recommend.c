@@ -159,7 +159,7 @@ void handle_instant_recommend(struct http_request *request, void *ctx) {
     if (!s || !(s->items = arena_zalloc(arena, (requests->count + 1) * sizeof(*s->items))) ||
         !instant_parts_init(&s->parts, request, requests->count, ask, reply, s)) {
         error_nomem(&error);
-        instant_refuse(request, &error);
+        http_reply_error(request, &error);
         return;
     }
     s->q = q;
@@ -167,7 +167,7 @@ void handle_instant_recommend(struct http_request *request, void *ctx) {
     s->context = (struct instant_context){.arena = arena, .categories = q->categories, .index = q->conf->index};
     for (const struct json *one = requests->child; one; one = one->next)
         if (!read_wish(&s->context, one, &s->items[s->count++], &error)) {
-            instant_refuse(request, &error);
+            http_reply_error(request, &error);
             return;
         }
     instant_parts_start(&s->parts);

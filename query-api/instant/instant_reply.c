@@ -1,62 +1,19 @@
-/* instant_reply.c - what the endpoints of the InstantSearch protocol share: bodies, CORS, errors, and the questions to this
+/* instant_reply.c - what the endpoints of the InstantSearch protocol share: bodies, errors, and the questions to this
  * program's own handlers that one request consists of. */
 #include "query-api/instant/instant_reply.h"
 #include "query-api/search/answer_json.h"
 
 enum { VALUES_MAX = 20000, ANSWER_DEPTH_MAX = 64, PARTS_AT_ONCE = 4 };
 
-static void allow_origins(struct http_request *request) {
-    http_reply_header(request, "Access-Control-Allow-Origin", "*");
-    http_reply_header(request, "Access-Control-Expose-Headers", "Retry-After, X-Request-Id");
-}
-
-void handle_instant_options(struct http_request *request, void *ctx) {
-    (void)ctx;
-    allow_origins(request);
-    http_reply_header(request, "Allow", "POST, OPTIONS");
-    http_reply_header(request, "Access-Control-Allow-Methods", "POST, OPTIONS");
-    http_reply_header(request, "Access-Control-Allow-Headers",
-                      "Authorization, Content-Type, X-Algolia-API-Key, X-Algolia-Application-Id, X-Algolia-Agent, "
-                      "X-Algolia-UserToken, X-Request-Id, Request-Id, traceparent");
-    http_reply_header(request, "Access-Control-Max-Age", "86400");
-    http_reply_empty(request, 204);
-}
-
 void instant_reply(struct http_request *request, struct json_write *w, struct buf *out) {
     if (!json_write_finish(w)) {
         struct error error = {0};
         buf_done(out);
         error_nomem(&error);
-        instant_refuse(request, &error);
+        http_reply_error(request, &error);
         return;
     }
-    allow_origins(request);
     http_reply(request, 200, NULL, out);
-}
-
-static void reply_error(struct http_request *request, int status, struct slice message) {
-    struct buf out = BUF_INIT(4096);
-    struct json_write w;
-    json_write_init(&w, &out);
-    json_write_object(&w);
-    json_write_key(&w, "message");
-    json_write_slice(&w, message);
-    json_write_key(&w, "status");
-    json_write_int(&w, status);
-    json_write_object_end(&w);
-    allow_origins(request);
-    if (status == 503 || status == 429)
-        http_reply_header(request, "Retry-After", "1");
-    if (json_write_finish(&w)) {
-        http_reply(request, status, NULL, &out);
-        return;
-    }
-    buf_done(&out);
-    http_reply_empty(request, status);
-}
-
-void instant_refuse(struct http_request *request, const struct error *error) {
-    reply_error(request, error_http_status(error->code), slice_str(error->message));
 }
 
 /* Bodies are JSON under whatever content type spares the browser a preflight. */
@@ -72,7 +29,7 @@ const struct json *instant_body(struct http_request *request) {
         return json;
     if (json)
         error_set(&error, ERROR_INVALID, "the body must be a JSON object");
-    instant_refuse(request, &error);
+    http_reply_error(request, &error);
     return NULL;
 }
 
@@ -84,7 +41,7 @@ const struct json *instant_requests(struct http_request *request) {
     if (json_is(requests, JSON_ARRAY) && requests->count <= INSTANT_REQUESTS_MAX)
         return requests;
     error_set(&error, ERROR_INVALID, "requests must be a list of at most %d", INSTANT_REQUESTS_MAX);
-    instant_refuse(request, &error);
+    http_reply_error(request, &error);
     return NULL;
 }
 
@@ -141,14 +98,24 @@ void instant_parts_start(struct instant_parts *p) {
     }
 }
 
+static void refuse_part(struct instant_parts *p, const struct instant_part *part) {
+    const struct json *detail = json_get(part->answer, "detail");
+    int status = part->status < 400 ? 503 : part->status;
+    struct slice why = json_is(detail, JSON_STRING) ? detail->text : SLICE("the search could not be answered; try again shortly");
+    struct buf message = BUF_INIT(2048);
+    buf_append(&message, why.data, why.len);
+    if (status == 503 || status == 429)
+        http_reply_header(p->request, "Retry-After", "1");
+    http_reply_problem(p->request, status, buf_ok(&message) ? message.data : NULL, NULL, 0);
+    buf_done(&message);
+}
+
 bool instant_parts_failed(struct instant_parts *p, int but) {
     for (size_t i = 0; i < p->count; i++) {
         const struct instant_part *part = &p->items[i];
-        const struct json *detail = json_get(part->answer, "detail");
         if ((part->status == 200 && part->answer) || part->status == but)
             continue;
-        reply_error(p->request, part->status < 400 ? 503 : part->status,
-                    json_is(detail, JSON_STRING) ? detail->text : SLICE("the search could not be answered; try again shortly"));
+        refuse_part(p, part);
         return true;
     }
     return false;

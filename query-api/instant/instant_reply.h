@@ -10,8 +10,6 @@ const struct json *instant_requests(struct http_request *request);
 
 /* out as w has written it (moved), or an error if w has failed. */
 void instant_reply(struct http_request *request, struct json_write *w, struct buf *out);
-/* {"message","status"} */
-void instant_refuse(struct http_request *request, const struct error *error);
 
 /* Questions to this program's own handlers, on behalf of one request: a few at a time, so that a batch takes its turns like
  * the single searches beside it.

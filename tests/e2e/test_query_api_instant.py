@@ -1,8 +1,10 @@
 """The InstantSearch protocol by raw HTTP, with the bodies that its clients send (algoliasearch 5.64 and 4.24 under
 algoliasearch-helper 3.30, recorded from the wire)."""
+import http.client
 import json
 import random
-from urllib.parse import quote, urlencode
+import socket
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 from harness.query_fixture import PRODUCTS, STOCK, TREE, Shop
@@ -374,3 +376,37 @@ def test_browsers_may_ask_from_other_sites(shop):
         allowed = {h.strip().lower() for h in reply.headers["Access-Control-Allow-Headers"].split(",")}
         assert allowed >= {"x-algolia-api-key", "x-algolia-application-id", "content-type", "authorization"}
         assert "POST" in reply.headers["Access-Control-Allow-Methods"] and int(reply.headers["Access-Control-Max-Age"]) > 0
+
+
+QUERIES = b"/1/indexes/*/queries"
+
+
+@pytest.mark.parametrize("head, body, status", [
+    (b"POST /1/indexes/products/browse HTTP/1.1\r\nContent-Length: 2", b"{}", 404), (b"GET /1/nothing HTTP/1.1", b"", 404), (b"GET " + QUERIES + b" HTTP/1.1", b"", 405),
+    (b"POST " + QUERIES + b" HTTP/1.1\r\nContent-Length: 99999999", b"", 413),
+    (b"POST " + QUERIES + b" HTTP/1.1\r\nTransfer-Encoding: chunked", b"200000\r\n" + b"x" * 0x200000 + b"\r\n0\r\n\r\n", 413),
+    (b"POST " + QUERIES + b" HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked", b"0\r\n\r\n", 400),
+    (b"POST /1/indexes/%ff/query HTTP/1.1\r\nContent-Length: 2", b"{}", 400), (b"POST " + QUERIES + b"?" + b"x" * 10000 + b" HTTP/1.1", b"", 414),
+    (b"POST " + QUERIES + b" HTTP/1.1\r\nContent-Length: 2\r\nX-Long: " + b"x" * 16300, b"{}", 431), (b"OPTIONS /1/nothing HTTP/1.1", b"", 204),
+])
+def test_errors_of_the_server_itself_can_be_read_by_scripts(shop, head, body, status):
+    with socket.create_connection((urlsplit(shop.url).hostname, urlsplit(shop.url).port), timeout=20) as link:
+        try:
+            link.sendall(head + b"\r\nHost: shop\r\nOrigin: https://shop.example\r\nConnection: close\r\n\r\n" + body)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it has heard enough
+        reply = http.client.HTTPResponse(link)
+        reply.begin()
+        assert reply.status == status and reply.headers["Access-Control-Allow-Origin"] == "*"
+        if status == 204:
+            assert "POST" in reply.headers["Access-Control-Allow-Methods"] and "X-Algolia-API-Key" in reply.headers["Access-Control-Allow-Headers"]
+            return
+        answer = json.loads(reply.read())
+        assert set(answer) == {"message", "status"} and answer["status"] == status and answer["message"]
+
+
+def test_elsewhere_an_error_is_a_problem(shop):
+    for path, status in (("/v1/nothing", 404), ("/1", 404), ("/10/x", 404)):
+        reply = shop.session.get(shop.url + path, timeout=10)
+        assert reply.status_code == status and reply.headers["Content-Type"] == "application/problem+json"
+        assert "Access-Control-Allow-Origin" not in reply.headers
