@@ -87,7 +87,12 @@ static bool batch_plan(struct batch *b) {
     b->part_of = arena_alloc(arena, (b->count + 1) * sizeof(*b->part_of));
     for (size_t i = 0; b->part_of && i < b->count; i++)
         b->part_of[i] = b->queries[i].facet_search ? parts++ : b->plan.search_of[i];
-    return b->part_of && instant_parts_init(&b->parts, b->request, parts, ask, reply, b);
+    if (!b->part_of || !instant_parts_init(&b->parts, b->request, parts, ask, reply, b))
+        return false;
+    b->parts.alone = b->alone;
+    for (size_t i = b->count; i-- > 0;)
+        b->parts.items[b->part_of[i]].asked_by = i;
+    return true;
 }
 
 static void batch_start(struct batch *b) {
@@ -118,9 +123,9 @@ void handle_instant_queries(struct http_request *request, void *ctx) {
     size_t i = 0;
     if (!b)
         return;
-    for (const struct json *one = requests->child; one; one = one->next)
-        if (!instant_query_read(&b->context, (struct slice){NULL, 0}, one, &b->queries[i++], &error)) {
-            http_reply_error(request, &error);
+    for (const struct json *one = requests->child; one; one = one->next, i++)
+        if (!instant_query_read(&b->context, (struct slice){NULL, 0}, one, &b->queries[i], &error)) {
+            instant_refuse_one(request, i, &error);
             return;
         }
     batch_start(b);

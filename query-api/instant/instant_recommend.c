@@ -165,9 +165,9 @@ void handle_instant_recommend(struct http_request *request, void *ctx) {
     s->q = q;
     s->request = request;
     s->context = (struct instant_context){.arena = arena, .categories = q->categories, .index = q->conf->index};
-    for (const struct json *one = requests->child; one; one = one->next)
-        if (!read_wish(&s->context, one, &s->items[s->count++], &error)) {
-            http_reply_error(request, &error);
+    for (const struct json *one = requests->child; one; one = one->next, s->count++)
+        if (!read_wish(&s->context, one, &s->items[s->count], &error)) {
+            instant_refuse_one(request, s->count, &error);
             return;
         }
     instant_parts_start(&s->parts);

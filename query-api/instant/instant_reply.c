@@ -16,6 +16,11 @@ void instant_reply(struct http_request *request, struct json_write *w, struct bu
     http_reply(request, 200, NULL, out);
 }
 
+void instant_refuse_one(struct http_request *request, size_t index, struct error *error) {
+    error_prefix(error, "requests[%zu]", index);
+    http_reply_error(request, error);
+}
+
 /* Bodies are JSON under whatever content type spares the browser a preflight. */
 const struct json *instant_body(struct http_request *request) {
     static const struct json_limits limits = {.depth_max = INSTANT_DEPTH_MAX, .values_max = VALUES_MAX};
@@ -60,7 +65,7 @@ bool instant_parts_init(struct instant_parts *p, struct http_request *request, s
     if (!p->items)
         return false;
     for (size_t i = 0; i < count; i++)
-        p->items[i].all = p;
+        p->items[i] = (struct instant_part){.all = p, .asked_by = i};
     http_request_set_data(request, p, parts_release);
     return true;
 }
@@ -103,6 +108,8 @@ static void refuse_part(struct instant_parts *p, const struct instant_part *part
     int status = part->status < 400 ? 503 : part->status;
     struct slice why = json_is(detail, JSON_STRING) ? detail->text : SLICE("the search could not be answered; try again shortly");
     struct buf message = BUF_INIT(2048);
+    if (!p->alone)
+        buf_printf(&message, "requests[%zu]: ", part->asked_by);
     buf_append(&message, why.data, why.len);
     if (status == 503 || status == 429)
         http_reply_header(p->request, "Retry-After", "1");

@@ -10,6 +10,8 @@ const struct json *instant_requests(struct http_request *request);
 
 /* out as w has written it (moved), or an error if w has failed. */
 void instant_reply(struct http_request *request, struct json_write *w, struct buf *out);
+/* An error in one of a batch's requests. */
+void instant_refuse_one(struct http_request *request, size_t index, struct error *error);
 
 /* Questions to this program's own handlers, on behalf of one request: a few at a time, so that a batch takes its turns like
  * the single searches beside it.
@@ -24,6 +26,7 @@ struct instant_part {
     struct buf text;
     const struct json *answer; /* what was replied; NULL if it is no JSON */
     int status;                /* 0: could not be asked */
+    size_t asked_by;           /* which of the batch's requests, the first of them; by default its own place */
 };
 typedef void instant_part_ask(void *data, struct http_request *inner, size_t index);
 typedef void instant_parts_done(void *data);
@@ -31,6 +34,7 @@ struct instant_parts {
     struct http_request *request;
     struct instant_part *items;
     size_t count, next, under_way, answered;
+    bool alone; /* there is no batch whose request an error could name */
     instant_part_ask *ask;
     instant_parts_done *done;
     void *data;

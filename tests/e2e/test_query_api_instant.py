@@ -7,6 +7,7 @@ import socket
 from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
+from harness.http_proxy import HttpProxy
 from harness.query_fixture import PRODUCTS, STOCK, TREE, Shop
 
 FACETS = ["brand", "cat.lvl0", "cat.lvl1", "cat.lvl2", "in_stock", "price"]
@@ -182,6 +183,8 @@ def test_filters(shop, params, found):
 def test_mistakes_are_named(shop, params, word):
     answer = batch(shop, params, status=400)
     assert set(answer) == {"message", "status"} and answer["status"] == 400 and word in answer["message"]
+    again = batch(shop, {"query": "gram"}, params, {"query": "gram"}, status=400)
+    assert again["message"].startswith("requests[1]: ") and again["message"].removeprefix("requests[1]: ") == answer["message"].removeprefix("requests[0]: ")
 
 
 def test_bodies_that_are_none(shop):
@@ -344,7 +347,7 @@ def test_recommendations(shop):
     assert [h["name"] for h in english["hits"]] == ["LG gram laptop 14"]
     assert len(trending["hits"]) == 8 and ids(trending)[-1] == "gone" and ids(shoes) == ["runner"]
     assert bought["hits"] == [] == nobody["hits"]
-    assert "model" in recommend(shop, {"objectID": "x"}, status=400)["message"]
+    assert "requests[1]: model" in recommend(shop, {"model": "trending-items"}, {"objectID": "x"}, status=400)["message"]
     assert "objectID" in recommend(shop, {"model": "related-products"}, status=400)["message"]
     assert "does not exist" in recommend(shop, {"model": "related-products", "indexName": "x", "objectID": "1"}, status=404)["message"]
 
@@ -364,6 +367,37 @@ def test_a_page_that_was_seen_is_answered_in_an_outage(stack, tmp_path, proxy):
     finally:
         proxy.set("pass")
         shop.close()
+
+
+class Picky(HttpProxy):
+    """In front of a server that fails with searches for one word; counts the others."""
+    others = 0
+
+    def _forward(self, client, body):
+        if "_search" in client.path and b"unlucky" in body:
+            return 500, b'{"error":{"type":"e","reason":"r"},"status":500}'
+        self.others += b"lucky" in body
+        return super()._forward(client, body)
+
+
+def test_one_search_of_a_batch_that_fails(stack, tmp_path):
+    """The error names it, and what the others found is not asked for again."""
+    proxy = Picky(stack.es_url)
+    shop = Shop(stack, tmp_path, PRODUCTS, STOCK, settings={
+        "elasticsearch.url": proxy.url, "query-api.cache_bytes": 1 << 20, "query-api.cache_fresh": "1m", "query-api.loops": 1})
+    lucky, unlucky = {"query": "lucky"}, {"query": "unlucky", "hitsPerPage": 5}
+    try:
+        shop.start()
+        answer = batch(shop, lucky, {**lucky, "page": 1}, unlucky, {**lucky, "typoTolerance": False}, status=503)
+        assert answer["message"].startswith("requests[2]: the search engine"), answer
+        asked = proxy.others
+        assert asked >= 3
+        assert len(batch(shop, lucky, {**lucky, "page": 1}, {**lucky, "typoTolerance": False})) == 3 and proxy.others == asked
+        alone = post(shop, "/1/indexes/products/query", unlucky, 503)
+        assert alone["message"].startswith("the search engine")
+    finally:
+        shop.close()
+        proxy.close()
 
 
 # ---- browsers --------------------------------------------------------------------------------------------------
