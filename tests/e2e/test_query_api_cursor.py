@@ -137,6 +137,43 @@ def test_a_view_is_closed_with_the_last_page(shop, size):
     assert shop.search(f"{query}&cursor={last}")["next_cursor"] is None  # who asks for the last page again gets it
 
 
+@pytest.fixture
+def little_room(shop):
+    """The server keeps three more searches open than it does now. OpenSearch's limit is on views; Elasticsearch has none but on scrolls."""
+    es = shop.index.stack.es
+    is_opensearch = es("GET", "/")["version"].get("distribution") == "opensearch"
+    name = "search.max_open_pit_context" if is_opensearch else "search.max_open_scroll_context"
+    now = len(es("GET", "/_search/point_in_time/_all", expect=(200, 404)).get("pits", [])) if is_opensearch else 0
+    es("PUT", "/_cluster/settings", {"persistent": {name: now + 3}})
+    yield is_opensearch
+    es("PUT", "/_cluster/settings", {"persistent": {name: None}})
+
+
+def test_walks_that_are_given_up(shop, little_room):
+    """Each holds its view for two minutes. Whoever finds no room is told to come again; all others go on."""
+    es, query, views, refused = shop.index.stack.es, "size=5&brand=LG&sort=newest", [], 0
+    for _ in range(12):
+        reply = shop.get(f"/v1/search?{query}&cursor=*")
+        if reply.status_code == 200:
+            views.append(reply.json()["next_cursor"])
+        else:
+            refused += 1
+            assert reply.status_code == 503 and int(reply.headers["Retry-After"]) > 0, reply.text
+            assert len(shop.ids(query)) == 5, "searches go on"
+    assert (len(views), refused) == ((3, 9) if little_room else (12, 0))
+    assert all(len(shop.ids(f"{query}&cursor={view}")) == 5 for view in views), "and so do the walks that have begun"
+    lost = payload(views[0])[1]
+    es("DELETE", "/_search/point_in_time" if little_room else "/_pit", {"pit_id": [lost]} if little_room else {"id": lost})
+    if little_room:
+        assert shop.get(f"/v1/search?{query}&cursor=*").status_code == 200, "there is room again"
+        reply = shop.get(f"/v1/search?{query}&cursor={views[0]}")
+        assert reply.status_code == 503 and "Retry-After" in reply.headers, "but none for the view that was lost"
+    for view in views[1:]:
+        es("DELETE", "/_search/point_in_time" if little_room else "/_pit",
+           {"pit_id": [payload(view)[1]]} if little_room else {"id": payload(view)[1]})
+    assert len(shop.ids(f"{query}&cursor={views[0]}")) == 5, "its place is not"
+
+
 class Crowded(HttpProxy):
     """In front of a server that has no room for another view."""
 
