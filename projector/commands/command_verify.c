@@ -398,8 +398,8 @@ static void print_text(const struct verify_command *v, bool equal) {
     if (!equal && !v->args.repair && repairable(&v->counts) > v->counts.foreign)
         printf("projector verify --repair mends them\n");
     if (v->counts.foreign)
-        printf("%" PRId64 " of the orphaned have an id that no product can have, so no repair removes them: delete them from "
-               "the index %s\n", v->counts.foreign, v->index);
+        printf("%" PRId64 " of the orphaned have an id that no product can have, so no repair removes them: "
+               "curl -X DELETE \"$ELASTICSEARCH/%s/_doc/ID\"\n", v->counts.foreign, v->index);
     if (unsettled(v))
         printf("what is never at rest could not be compared: run this again when it is written less often\n");
     if (v->counts.found[VERIFY_DEAD])

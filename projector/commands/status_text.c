@@ -284,7 +284,7 @@ static void write_dead_letters(struct status_text *t, const struct json *d) {
 }
 
 static void write_verification(struct status_text *t, const struct json *v) {
-    static const char *const found[] = {"missing", "stale", "orphaned", "unsettled", "repaired", "left"};
+    static const char *const found[] = {"missing", "stale", "orphaned", "unsettled", "repaired", "left", "foreign"};
     label(t, "verified");
     if (!*text(v, "verified_as_of")) {
         buf_append_str(t->out, "not yet");

@@ -66,6 +66,8 @@ static void register_bulks(struct lag_metrics *m) {
 static void register_verification(struct lag_metrics *m) {
     m->verified_as_of = metrics_gauge(PREFIX "verified_as_of_timestamp_seconds",
                                       "Everything committed until then was compared with the index; 0: not yet.", "");
+    m->foreign_documents = metrics_gauge(PREFIX "foreign_documents",
+                                         "Documents in the index whose ids no product can have, by the last walk.", "");
     m->verify_compared = metrics_counter(PREFIX "verify_compared_total",
                                          "Products and documents that verification has compared.", "");
     m->verify_repaired = metrics_counter(PREFIX "verify_repaired_total",

@@ -35,6 +35,7 @@ struct lag_metrics {
     struct metric *target_paused, *bulks_in_flight, *bulk_concurrency, *background_bytes;
     struct metric *category_revision;
     struct metric *history_lost;
+    struct metric *foreign_documents;
     struct metric *verified_as_of;                 /* set by what verifies the whole index, again and again */
     struct metric *verify_repaired, *verify_passes;
     struct metric *verify_compared, *verify_differences[VERIFY_KINDS];

@@ -24,7 +24,8 @@ enum {
 
 struct pass {
     int64_t begun_wall_usec;
-    int64_t compared, found[VERIFY_KINDS], unsettled, repaired, left, passes;
+    int64_t compared, found[VERIFY_KINDS], unsettled, repaired, left, passes; /* found: of our ids */
+    int64_t foreign, foreign_before; /* documents that none of ours can be; the pass before this one had so many */
     int64_t verified_wall_usec; /* 0: never yet */
     char cursor[VERIFY_ID_MAX];
     size_t cursor_len;
@@ -58,6 +59,7 @@ static void read_pass(struct verifier *v, const bson_t *doc) {
         return; /* of another index: nothing of it is true of this one */
     p->verified_wall_usec = wall_of(doc, "verified_as_of");
     p->passes = state_i64(doc, "passes");
+    p->foreign_before = state_i64(doc, "foreign_before");
     p->cursor_len = cursor ? strlen(cursor) : 0;
     if (p->cursor_len == 0 || p->cursor_len > sizeof(p->cursor)) {
         p->cursor_len = 0;
@@ -73,6 +75,7 @@ static void read_pass(struct verifier *v, const bson_t *doc) {
     p->unsettled = state_i64(doc, "unsettled");
     p->repaired = state_i64(doc, "repaired");
     p->left = state_i64(doc, "left");
+    p->foreign = state_i64(doc, "foreign");
 }
 
 static bool load(struct verifier *v, struct error *reterr) {
@@ -106,6 +109,8 @@ static bool save(struct verifier *v, struct error *reterr) {
     BSON_APPEND_INT64(&set, "unsettled", p->unsettled);
     BSON_APPEND_INT64(&set, "repaired", p->repaired);
     BSON_APPEND_INT64(&set, "left", p->left);
+    BSON_APPEND_INT64(&set, "foreign", p->foreign);
+    BSON_APPEND_INT64(&set, "foreign_before", p->foreign_before);
     BSON_APPEND_INT64(&set, "passes", p->passes);
     if (p->verified_wall_usec)
         BSON_APPEND_DATE_TIME(&set, "verified_as_of", p->verified_wall_usec / 1000);
@@ -122,6 +127,7 @@ static bool save(struct verifier *v, struct error *reterr) {
 
 static void publish(struct verifier *v) {
     const struct pass *p = &v->pass;
+    int64_t foreign = p->foreign > p->foreign_before ? p->foreign : p->foreign_before;
     const struct {
         const char *name;
         int64_t value;
@@ -129,7 +135,7 @@ static void publish(struct verifier *v) {
         {"compared", p->compared},   {"missing", p->found[VERIFY_MISSING]},       {"stale", p->found[VERIFY_STALE]},
         {"unsettled", p->unsettled}, {"orphaned", p->found[VERIFY_ORPHANED]},     {"dead_lettered", p->found[VERIFY_DEAD]},
         {"repaired", p->repaired},   {"left", p->left},                           {"passes", p->passes},
-        {"rate", v->conf->options->projector.verify_rate},
+        {"foreign", foreign},        {"rate", v->conf->options->projector.verify_rate},
     };
     struct status_section section;
     struct json_write *w = status_begin(&section, "verification");
@@ -143,6 +149,7 @@ static void publish(struct verifier *v) {
     json_write_object_end(w);
     status_publish(&section);
     metric_set(lag_metrics.verified_as_of, (double)p->verified_wall_usec / 1e6);
+    metric_set(lag_metrics.foreign_documents, (double)foreign);
 }
 
 /* -- a slice -- */
@@ -154,7 +161,8 @@ static bool cancelled(void *ctx) {
 
 static bool note(void *ctx, const struct verify_difference *d) {
     struct verifier *v = ctx;
-    metric_inc(lag_metrics.verify_differences[d->kind]);
+    if (!d->foreign)
+        metric_inc(lag_metrics.verify_differences[d->kind]);
     if (d->kind == VERIFY_DEAD)
         return true;
     char id[VERIFY_ID_MAX + 1];
@@ -162,7 +170,7 @@ static bool note(void *ctx, const struct verify_difference *d) {
     memcpy(id, d->id.data, len);
     id[len] = '\0';
     if (v->said++ < SAID_PER_SLICE)
-        log_warn("verify.difference", LOG_STR("kind", verify_kind_names[d->kind]), LOG_STR("id", id),
+        log_warn("verify.difference", LOG_STR("kind", d->foreign ? "foreign" : verify_kind_names[d->kind]), LOG_STR("id", id),
                  LOG_INT("version", d->version));
     return !mark_id_ok(d->id) || verify_ids_add(d->kind == VERIFY_ORPHANED ? &v->orphans : &v->repairs, d->id);
 }
@@ -200,7 +208,7 @@ static void note_scan(void *ctx, struct job_record *job) {
 /* Whether orphans may go without a person's word. */
 static bool may_remove(struct verifier *v, const struct verify_counts *counts, struct error *reterr, bool *ret) {
     struct scans scans = {false, false};
-    int64_t orphans = counts->found[VERIFY_ORPHANED] - counts->foreign;
+    int64_t orphans = counts->found[VERIFY_ORPHANED];
     *ret = true;
     if (orphans == 0)
         return true;
@@ -256,8 +264,8 @@ static bool repair(struct verifier *v, const struct verify_counts *counts, struc
         if (!verify_ids_add(&v->repairs, v->orphans.slices[i]))
             return error_nomem(reterr);
     if (remove) {
-        wanted += kept - counts->foreign;
-        kept = counts->foreign;
+        wanted += kept;
+        kept = 0;
     }
     if (wanted && !mend(v, &left, reterr))
         return false;
@@ -272,6 +280,7 @@ static bool repair(struct verifier *v, const struct verify_counts *counts, struc
 static void add_counts(struct pass *p, const struct verify_counts *counts) {
     p->compared += counts->compared;
     p->unsettled += counts->unsettled;
+    p->foreign += counts->foreign;
     for (int k = 0; k < VERIFY_KINDS; k++)
         p->found[k] += counts->found[k];
     p->cursor_len = counts->last_len;
@@ -286,8 +295,10 @@ static void pass_done(struct verifier *v) {
     metric_inc(lag_metrics.verify_passes);
     log_info("verify.pass", LOG_INT("compared", p->compared), LOG_INT("missing", p->found[VERIFY_MISSING]),
              LOG_INT("stale", p->found[VERIFY_STALE]), LOG_INT("orphaned", p->found[VERIFY_ORPHANED]),
-             LOG_INT("dead_lettered", p->found[VERIFY_DEAD]), LOG_INT("repaired", p->repaired), LOG_INT("left", p->left));
-    *p = (struct pass){.begun_wall_usec = clock_wall_usec(), .passes = p->passes, .verified_wall_usec = p->verified_wall_usec};
+             LOG_INT("dead_lettered", p->found[VERIFY_DEAD]), LOG_INT("repaired", p->repaired), LOG_INT("left", p->left),
+             LOG_INT("foreign", p->foreign));
+    *p = (struct pass){.begun_wall_usec = clock_wall_usec(), .passes = p->passes, .verified_wall_usec = p->verified_wall_usec,
+                       .foreign_before = p->foreign};
 }
 
 /* *ret_complete: the pass ended with this slice. What fails is walked again as a whole. */
@@ -296,6 +307,7 @@ static bool slice(struct verifier *v, bool *ret_complete, struct error *reterr) 
     if (!compare(v, &counts, reterr))
         return false;
     metric_add(lag_metrics.verify_compared, (uint64_t)counts.compared);
+    counts.found[VERIFY_ORPHANED] -= counts.foreign;
     int64_t differ = counts.found[VERIFY_MISSING] + counts.found[VERIFY_STALE] + counts.found[VERIFY_ORPHANED];
     if (differ && !v->conf->options->projector.verify_repair)
         v->pass.left += differ;
@@ -346,6 +358,7 @@ static void *verifier_main(void *arg) {
         }
     }
     status_remove("verification");
+    metric_set(lag_metrics.foreign_documents, 0); /* the next owner counts them */
     mongoc_client_pool_push(v->conf->pool, v->client);
     return NULL;
 }

@@ -32,6 +32,7 @@ struct verify_difference {
     uint64_t source_hash; /* composed; 0 if it could not be or is not there */
     uint64_t index_hash;  /* the document's content_hash */
     uint64_t version;     /* the document's; 0 if it is not there */
+    bool foreign;         /* orphaned, and none of ours can be (mark_id_ok): no mark removes it */
     bool altered;         /* deep: the content does not belong to the content_hash beside it */
     const char *reason;   /* why the product cannot be composed or marked, or the dead letter's; may be NULL */
 };
@@ -41,7 +42,7 @@ struct verify_counts {
     int64_t documents; /* of the index, among them */
     int64_t candidates;
     int64_t found[VERIFY_KINDS];
-    int64_t foreign;   /* orphaned ones among them that none of ours can be (mark_id_ok): no mark removes them */
+    int64_t foreign;   /* of the orphaned */
     int64_t unsettled; /* never at rest while we looked, and their documents followed */
     bool complete;     /* walked to the end */
     uint16_t last_len; /* the last id that was compared, where a next call goes on (conf.after) */

@@ -281,12 +281,12 @@ static bool report(struct verify_walk *w, const struct looks *l, size_t i) {
                                   .source_hash = source->hash, .index_hash = index->hash, .version = index->version,
                                   .altered = w->conf->deep && index->state == VERIFY_BAD,
                                   .reason = l->dead[i] ? l->letters[i] : l->reasons[i]};
-    bool foreign = d.kind == VERIFY_ORPHANED && !mark_id_ok(d.id);
-    if (foreign)
+    d.foreign = d.kind == VERIFY_ORPHANED && !mark_id_ok(d.id);
+    if (d.foreign)
         d.reason = "an id of more than 128 bytes is none of a product: delete the document from the index";
     pthread_mutex_lock(&w->lock);
     w->counts.found[d.kind]++;
-    w->counts.foreign += foreign;
+    w->counts.foreign += d.foreign;
     pthread_mutex_unlock(&w->lock);
     if (!w->conf->difference || w->conf->difference(w->conf->ctx, &d))
         return true;

@@ -337,6 +337,30 @@ def test_continuous_verification_only_tells(corner, shop, eventually, rng):
     assert any(kind == STALE for kind, _ in planted)
 
 
+def test_foreign_documents_hold_up_nothing(corner, shop, eventually):
+    """All products are verified all the same; the others are counted until somebody removes them, also across a restart."""
+    projector = shop(400, **CONTINUOUS)
+    index = physical(corner)
+    paths = [f"/{index}/_doc/{name}?refresh=true" for name in ("p000100" + "x" * 122, "p000200" + "가" * 60)]
+
+    def metric(name):
+        return projector.metric(PREFIX + name)
+
+    for path in paths:
+        corner.stack.es("PUT", path, {"id": path.split("/")[-1].split("?")[0], "content_hash": 1})
+    planted_at = time.time()
+    eventually(lambda: metric("verified_as_of_timestamp_seconds") > planted_at, 60, "verified since")
+    assert metric("foreign_documents") == 2 and found(projector) == {"missing": 0, "stale": 0, "orphaned": 0}
+    section = requests.get(projector.url + "/v1/status", timeout=10).json()["verification"]
+    assert section["foreign"] == 2 and section["left"] == 0
+    projector.kill()
+    projector.start()
+    eventually(lambda: metric("foreign_documents") == 2, 10, "they are not forgotten")
+    for path in paths:
+        corner.stack.es("DELETE", path)
+    eventually(lambda: metric("foreign_documents") == 0, 60, "they are removed")
+
+
 def deleted_product(corner, eventually, product_id):
     """What a writer that is late would send: the document and version of before the deletion."""
     late = corner.stack.es("GET", f"/{corner.index}/_doc/{product_id}")
