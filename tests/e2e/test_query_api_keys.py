@@ -134,9 +134,12 @@ def test_expiry(pair):
     past = pair.make("past", expires_at="2020-01-01T00:00:00Z")
     eventually(lambda: all("expired" in pair.ask(bearer(past)).text for _ in range(6)), 20)
     refused(pair.ask(bearer(past)), 401, "expired")
-    soon = pair.make("soon", expires_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 4)))
     seen = []
-    eventually(lambda: (seen.append(pair.ask(bearer(soon))), "expired" in seen[-1].text)[1], 30)
+    for seconds in (4, 20):  # a busy machine may hear of a key only when its short life is over
+        soon = pair.make(f"soon{seconds}", expires_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds)))
+        eventually(lambda key=soon: (seen.append(pair.ask(bearer(key))), "expired" in seen[-1].text)[1], 30)
+        if 200 in [r.status_code for r in seen]:
+            return
     assert 200 in [r.status_code for r in seen]
 
 
