@@ -20,6 +20,7 @@ struct projector_conf {
     int64_t stream_batch;
     usec_t queue_poll_min_usec, queue_poll_max_usec, queue_rescan_usec;
     int64_t scan_page;
+    usec_t searchable_within_usec;
     usec_t fill_refresh_usec;
     usec_t sweep_recount_usec;
     usec_t retry_min_usec, retry_max_usec;

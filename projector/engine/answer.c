@@ -104,6 +104,7 @@ struct answer {
     usec_t retry_at; /* of the items that failed; 0 if none did */
     bool overload, denied, too_large;
     bool dead; /* the serving index refuses this very product */
+    bool wrote; /* the serving index has something new */
 };
 
 static enum verdict item_done(struct answer *a, const struct bulk_item *item) {
@@ -115,6 +116,7 @@ static enum verdict item_done(struct answer *a, const struct bulk_item *item) {
     target->trouble_at = 0;
     if (target != e->serving)
         return VERDICT_DONE;
+    a->wrote = true;
     for (int s = 0; s < MARK_JOB; s++) {
         int64_t wall = entry->flight.commit_wall_usec[s];
         if (wall == 0)
@@ -350,6 +352,8 @@ void answer_arrived(void *ctx, struct http_response *response) {
         first = bulk_group(&batch->bulk, end);
         entry_answer(&a, first, end, results);
     }
+    if (a.wrote)
+        refresh_note(e, batch->sent_at);
     make_way(&a);
     bool works_again = adapt(&a, p);
     pump_batch_release(e, batch);

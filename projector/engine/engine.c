@@ -88,6 +88,8 @@ static void relay_segment(struct engine *e, struct segment *segment) {
     uint64_t revision = category_tree_revision(e->tree);
     if (segment->category_revision < revision)
         segment->category_revision = revision;
+    if (segment->count)
+        refresh_note(e, engine_now(e));
     if (relay_take(e->relay, segment))
         buf_done(&segment->marks);
     else
@@ -459,7 +461,7 @@ struct engine *engine_new(const struct engine_conf *conf, struct error *reterr) 
     concurrency_init(&e->concurrency, (unsigned)e->options->lanes * MARK_PRIORITY_COUNT, OVERLOAD_HOLD_USEC);
     scavenger_init(&e->scavenger, (size_t)e->options->bulk_max_bytes * (size_t)e->options->lanes * 2);
     bool ok = (e->loop = loop_new("engine", reterr)) &&
-              (e->es = es_new(e->loop, &conf->options->es, (unsigned)e->options->lanes * MARK_PRIORITY_COUNT + 2, reterr)) &&
+              (e->es = es_new(e->loop, &conf->options->es, (unsigned)e->options->lanes * MARK_PRIORITY_COUNT + 3, reterr)) &&
               hash_cache_init(&e->hashes, (size_t)e->options->hash_cache_entries, reterr) &&
               hash_cache_init(&e->dead, DEAD_IDS_MAX, reterr) && load_dead_ids(e, reterr) && lanes_new(e, reterr) &&
               store_start(e, reterr) &&
@@ -523,6 +525,7 @@ void engine_free(struct engine *e) {
     }
     if (e->es) {
         sample_cancel(e);
+        refresh_cancel(e);
         pump_cancel_all(e);
         if (e->serving->probe)
             es_cancel(e->es, e->serving->probe);

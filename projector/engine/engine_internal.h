@@ -1,6 +1,6 @@
 /* engine_internal.h - the engine's state, shared by its parts: engine.c (term, mail, ticks), pump.c (batches out),
- * answer.c (answers in), store.c (what the store worker does), sample.c (commit to searchable). Engine loop only,
- * where nothing else is said. */
+ * answer.c (answers in), store.c (what the store worker does), refresh.c (when the index is refreshed),
+ * sample.c (commit to searchable). Engine loop only, where nothing else is said. */
 #pragma once
 #include "core/es.h"
 #include "core/workers.h"
@@ -60,6 +60,16 @@ struct engine_target {
     unsigned failures;
     struct loop_timer probe_timer;
     struct http_call *probe;
+};
+
+struct engine_refresh {
+    struct loop_timer timer;
+    struct http_call *call;
+    usec_t since;              /* when the oldest write was sent that no refresh has begun after; 0: there is none */
+    usec_t begun_at, ended_at; /* the last one */
+    usec_t took;               /* of late: up at once, down slowly */
+    usec_t noted_at;
+    unsigned failures;
 };
 
 struct engine_sample {
@@ -134,6 +144,7 @@ struct engine {
     usec_t headroom_at;
     usec_t published_at; /* the status; and what the counters showed then */
     double published_documents, published_bytes;
+    struct engine_refresh refresh;
     struct engine_sample sample;
     struct error failure;
     bool ending;
@@ -197,6 +208,10 @@ void store_headroom(struct engine *e);
 /* engine_status.c */
 void engine_publish(struct engine *e); /* the sections of the status that the loop knows; about once a second */
 void engine_unpublish(void);
+
+/* refresh.c */
+void refresh_note(struct engine *e, usec_t written_at); /* the serving index has something new, sent then */
+void refresh_cancel(struct engine *e);
 
 /* sample.c */
 void sample_offer(struct engine *e, const struct lane_entry *entry, uint64_t version, enum mark_source source,

@@ -53,6 +53,7 @@ static void register_bulks(struct lag_metrics *m) {
     m->bulk_size_bytes = metrics_histogram_of(PREFIX "bulk_size_bytes", "Size of a bulk body.", "", METRIC_BYTES);
     m->bulk_size_documents = metrics_histogram_of(PREFIX "bulk_size_documents", "Documents in a bulk.", "", METRIC_COUNTS);
     m->bulk_seconds = metrics_histogram(PREFIX "bulk_seconds", "From sending a bulk to its answer.", "");
+    m->refresh_seconds = metrics_histogram(PREFIX "refresh_seconds", "A refresh of the index, as the projector asks for it.", "");
     m->load_seconds = metrics_histogram(PREFIX "load_seconds", "Reading the sources and composing one batch.", "");
     m->dead_letters = metrics_counter(PREFIX "dead_letters_total", "Documents put aside; again with the same reason and content, not counted.", "");
     m->dead_letters_kept = metrics_gauge(PREFIX "dead_letters", "Documents that are aside now, counted every 10 s.", "");

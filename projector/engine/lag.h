@@ -23,7 +23,7 @@ struct lag_metrics {
     struct metric *queue_rows;
     struct metric *outcomes[2][BULK_OUTCOMES]; /* by enum bulk_op */
     struct metric *suppressed, *ignored_values, *ignored_events;
-    struct metric *bulk_bytes, *bulk_documents, *bulks, *bulk_seconds, *load_seconds;
+    struct metric *bulk_bytes, *bulk_documents, *bulks, *bulk_seconds, *load_seconds, *refresh_seconds;
     struct metric *bulk_size_bytes, *bulk_size_documents;
     struct metric *retries[BULK_OUTCOMES];
     struct metric *retries_load, *retries_tree;

@@ -57,10 +57,19 @@ static struct job_run *next_to_ask(struct job_runner *r) {
     return NULL;
 }
 
+static void note_serving(struct job_runner *r) {
+    atomic_store(&r->fills_serving, strcmp(r->fill.index, r->conf->index) == 0);
+}
+
+bool job_runner_fills_serving(const struct job_runner *r) {
+    return atomic_load(&r->fills_serving);
+}
+
 static bool save(struct job_runner *r, const struct state_fill *fill, struct error *reterr) {
     if (!state_fill_save(r->client, r->conf->options->mongo.database, lease_epoch(r->conf->lease), fill, reterr))
         return false;
     r->fill = *fill;
+    note_serving(r);
     return true;
 }
 
@@ -108,6 +117,7 @@ static bool look(struct job_runner *r, struct error *reterr) {
     if (!r->fill_known && !state_fill_load(r->client, r->conf->options->mongo.database, &r->fill, reterr))
         return false;
     r->fill_known = true;
+    note_serving(r);
     bool wanted = r->conf->options->projector.fill_refresh_usec > 0;
     if (r->fill.index[0] && !(wanted && is_filled(r, r->fill.index)) && !give_back(r, reterr))
         return false;

@@ -13,3 +13,5 @@ void job_runner_stop(struct job_runner *runner);
 void job_runner_free(struct job_runner *runner); /* NULL is fine */
 void job_runner_acked(struct job_runner *runner, const struct segment *segment);
 void job_runner_poke(struct job_runner *runner);
+/* The index that serves refreshes seldom, because a job fills it (job_fill.h). Any thread. */
+bool job_runner_fills_serving(const struct job_runner *runner);

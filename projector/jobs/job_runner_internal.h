@@ -4,6 +4,7 @@
 #include "projector/jobs/job_runner.h"
 #include "projector/jobs/jobs.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* One active job: how far it has been read (ahead), and how far it is done (record). What acks change is under the runner's
  * lock, and in words of its own: compilers read flags that are neighbours at once. */
@@ -55,6 +56,7 @@ struct job_runner {
     usec_t sweep_at;
     struct targets stored; /* the set as it is stored, read once a second */
     struct state_fill fill; /* the index that refreshes seldom, as it is stored */
+    atomic_bool fills_serving;
     bool fill_known;        /* it was read */
     usec_t fill_at;         /* after trouble with it: when to try again */
     unsigned fill_failures;

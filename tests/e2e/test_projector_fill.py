@@ -7,7 +7,7 @@ from harness.shop import FAST_LEASE, insert, jobs, log_has, physical, search_cou
 from test_projector_reindex import mapping_file
 
 COUNT = 12000  # more than are few: the last 10,000 are written with the index's own interval
-LONG, OWN = "10000ms", "1s"
+LONG, OWN = "10000ms", "5s"
 SMALL_STEPS = {**FAST_LEASE, "projector.scan_page": 100, "projector.bulk_max_docs": 100, "projector.lanes": 1}
 
 
@@ -46,9 +46,12 @@ def held(corner, program, proxy, write_api, eventually):
 
 
 def test_a_first_scan_ends_with_everything_to_be_found(corner, held, proxy, checker, eventually):
-    projector = held()
+    projector = held(**{"projector.searchable_within": "20ms"})
     assert interval(corner) == LONG
     proxy.release()
+    eventually(lambda: 0 < (jobs(corner).find_one({"type": "scan"}) or {}).get("done", 0), 60, "some are written", pause=0.001)
+    while interval(corner) == LONG:
+        assert projector.metric("readside_projector_refresh_seconds_count") == 0, "nor does the projector ask for refreshes"
     wait_job(corner, eventually, {"type": "scan", "state": "done"}, 120)
     assert interval(corner) == OWN and nothing_is_owed(corner)
     eventually(lambda: search_count(corner) == COUNT, 30, "a search finds all of them")

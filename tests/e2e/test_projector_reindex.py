@@ -166,7 +166,7 @@ def test_what_is_refused_or_only_looked_at_changes_nothing(corner, program, writ
 
     path = mapping_file(tmp_path, no_such_analyzer)
     shown = commands("reindex", "--mapping", path, "--dry-run").out
-    assert "~ settings.refresh_interval = 1s -> 7s" in shown and "+ mappings.properties.brand.analyzer = nobody_made_this" in shown
+    assert "~ settings.refresh_interval = 5s -> 7s" in shown and "+ mappings.properties.brand.analyzer = nobody_made_this" in shown
     assert "products to write: 50" in shown
     plan = json.loads(commands("reindex", "--mapping", path, "--dry-run", "--json", "--throttle", "10").out)
     assert plan["documents"] == 50 and plan["bytes"] > 0 and plan["seconds"] >= 5 and plan["serving"] == before
