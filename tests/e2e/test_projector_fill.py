@@ -74,7 +74,8 @@ def test_a_kill_owes_the_index_its_interval(corner, held, proxy, checker, eventu
     projector.start()
     eventually(lambda: proxy.held > seen, 60, "it goes on")
     assert interval(corner) == LONG
-    assert jobs(corner).count_documents({"type": "scan"}) == (2 if after == "before-the-first-document" else 1)
+    scans = jobs(corner).count_documents({"type": "scan"})
+    assert scans == 1 if after == "half-way" else scans >= 2, "one for each term: a busy machine may lose its lease between"
     proxy.release()
     wait_job(corner, eventually, {"type": "scan", "state": "done"}, 120)
     assert interval(corner) == OWN and nothing_is_owed(corner)
