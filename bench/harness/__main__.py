@@ -5,7 +5,7 @@ import json
 import sys
 
 BENCHES = {
-    "sync": "first full projection, beside a replay of the same bulk bodies by curl",
+    "sync": "first full projection, beside a replay of the same bulk bodies by curl; with MONSTACHE=binary beside it",
     "lag": "100 updates/s: commit -> indexed",
     "updates": "50,000 updates at once, and hot products; with MONSTACHE=binary beside it",
     "fanout": "a category with half of the products is moved, under live changes",
@@ -30,13 +30,15 @@ def main():
     parser.add_argument("--seconds", type=float, default=10, help="length of one load phase (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of the catalogue (default %(default)s)")
     parser.add_argument("--data", help="relevance: folder with products.ndjson.gz and judgements.csv")
+    parser.add_argument("--lean", action="store_true",
+                        help="sync, updates: a mapping that makes Elasticsearch keep documents and index next to nothing of them")
     parser.add_argument("--keep", action="store_true", help="leave the servers running for the next bench")
     args = parser.parse_args()
     from harness.environment import Environment
     bench = importlib.import_module(f"harness.bench_{args.name.replace('-', '_')}")
     with Environment(args) as env:
         result = bench.run(env, args)
-    print(json.dumps({"bench": args.name, "products": args.products, **result}))
+    print(json.dumps({"bench": args.name, "products": args.products, **({"lean": True} if args.lean else {}), **result}))
 
 
 if __name__ == "__main__":

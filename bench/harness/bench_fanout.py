@@ -77,7 +77,7 @@ def copyable(env):
     index = env.index()
     definition = get_json(f"{env.es}/{index}")[index]
     return {"mappings": definition["mappings"], "settings": {"number_of_shards": 1, "number_of_replicas": 0,
-            "analysis": definition["settings"]["index"]["analysis"], "refresh_interval": "1s"}}
+            "analysis": definition["settings"]["index"].get("analysis", {}), "refresh_interval": "1s"}}
 
 
 def to(index, bodies):

@@ -7,7 +7,8 @@ import subprocess
 import tempfile
 import time
 
-from harness.environment import VAR, call, get_json, median, say, table
+from harness.environment import VAR, call, cpu_seconds, get_json, median, say, table, until
+from harness.monstache import INDEX, monstache
 from harness.recorder import Recorder
 
 CONNECTIONS = 4
@@ -94,13 +95,23 @@ def record(env, folder):
     return recorder, index, definition, size
 
 
+def peer(env):
+    """The same products read by monstache: (seconds, cpu seconds)."""
+    path = f"{env.es}/{INDEX}/_stats/indexing?filter_path=_all.primaries.indexing.index_total"
+    begun = time.monotonic()
+    with monstache(env, 'direct-read-namespaces = ["readside.products"]\nchange-stream-namespaces = [""]') as process:
+        until(lambda: get_json(path)["_all"]["primaries"]["indexing"]["index_total"] >= env.args.products, 1800,
+              f"end of monstache's reading (see {process.log_name})", 0.2)
+        return time.monotonic() - begun, cpu_seconds(process.pid)
+
+
 def run(env, args):
     env.load(env.program("write-api").wait_ready())
     env.forget_projection()
     with tempfile.TemporaryDirectory(dir=VAR) as folder:
         recorder, index, definition, size = record(env, folder)
         replay(env, recorder.bodies, definition, index)
-        ours, ceiling = [], []
+        ours, ceiling, others = [], [], []
 
         def one():
             ours.append(project(env))
@@ -109,8 +120,11 @@ def run(env, args):
             env.forget_projection()
             ceiling.append(replay(env, recorder.bodies, definition, index))
 
+        sides = [one, other]
+        if os.environ.get("MONSTACHE"):
+            sides.append(lambda: others.append(peer(env)))
         for n in range(args.rounds):
-            for side in (one, other) if n % 2 == 0 else (other, one):
+            for side in sides if n % 2 == 0 else sides[::-1]:
                 side()
             say(f"round {n + 1}: {args.products / ours[-1][0]:,.0f} docs/s, ceiling {args.products / ceiling[-1]:,.0f} docs/s")
         env.forget_projection()
@@ -120,11 +134,14 @@ def run(env, args):
     peak = max(p for _, _, p in ours)
     ratio = median([c / s for (s, _, _), c in zip(ours, ceiling)])
     table(f"first full projection of {n:,} products, medians of {args.rounds}",
-          [["projector", f"{rate:,.0f}", f"{cpu:.1f}", f"{peak:.0f}"], [f"curl replay, {CONNECTIONS} connections", f"{top:,.0f}", "", ""]],
+          [["projector", f"{rate:,.0f}", f"{cpu:.1f}", f"{peak:.0f}"], [f"curl replay, {CONNECTIONS} connections", f"{top:,.0f}", "", ""]]
+          + [["monstache", f"{n / median([s for s, _ in others]):,.0f}", f"{median([c for _, c in others]) / n * 1e6:.1f}", ""] for _ in others[:1]],
           ["", "docs/s", "us CPU/doc", "peak MiB"])
     return {"docs_per_s": round(rate), "ceiling_docs_per_s": round(top), "ratio_to_ceiling": round(ratio, 3),
             "cpu_us_per_doc": round(cpu, 2), "rss_mib": round(peak, 1), "bulks": len(recorder.bodies),
-            "bulk_mb": round(size / 1e6, 1)}
+            "bulk_mb": round(size / 1e6, 1),
+            **({"monstache_docs_per_s": round(n / median([s for s, _ in others])),
+                "ratio_to_monstache": round(median([o / s for (s, _, _), (o, _) in zip(ours, others)]), 2)} if others else {})}
 
 
 def portable(settings):

@@ -4,7 +4,6 @@ With MONSTACHE=/path/to/monstache the same updates once more with monstache foll
 import json
 import os
 import random
-import subprocess
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from harness.bench_fanout import CEILING, copy_index, copyable, replay, to
 from harness.bench_sync import indexed, post_all
 from harness.environment import VAR, call, get_json, median, say, table, until
+from harness.monstache import INDEX as MONSTACHE_INDEX, monstache
 from harness.recorder import Recorder
 
 UPDATES = 50000
@@ -96,34 +96,18 @@ def ceiling(env, ids, rounds):
         return median(alone), median(behind)
 
 
-def monstache(env, ids, rounds):
-    """The same bursts with monstache: it copies the product as it is."""
-    binary = os.environ["MONSTACHE"]
-    with tempfile.TemporaryDirectory(dir=VAR) as folder:
-        config = os.path.join(folder, "monstache.toml")
-        with open(config, "w") as f:
-            f.write(f'mongo-url = {json.dumps(env.servers["READSIDE_MONGO_URI"])}\nelasticsearch-urls = ["{env.es}"]\n'
-                    'change-stream-namespaces = ["readside.products"]\nelasticsearch-max-conns = 4\ngzip = false\n'
-                    '[[mapping]]\nnamespace = "readside.products"\nindex = "monstache-products"\n')
-        call(f"{env.es}/monstache-products", "DELETE")
-        get_json(f"{env.es}/monstache-products", "PUT", {"mappings": {"dynamic": False}})
-        log = open(os.path.join(folder, "log"), "wb")
-        process = subprocess.Popen([binary, "-f", config], stdout=log, stderr=log)
-        try:
-            price = [3_000_000_000]
+def peer(env, ids, rounds):
+    """The same bursts with monstache following."""
+    with monstache(env, 'change-stream-namespaces = ["readside.products"]') as process:
+        price = [3_000_000_000]
 
-            def follows():
-                price[0] += 1
-                write(env, ids[:1], price[0])
-                time.sleep(0.5)
-                return has_price(env, "monstache-products", "price", ids[:1], price[0])
-            until(follows, 60, f"update in monstache's index (see {log.name})", 0.1)
-            return [follow(env, "monstache-products", "price", ids, price[0] + n + 1) for n in range(rounds)]
-        finally:
-            process.terminate()
-            process.wait()
-            log.close()
-            call(f"{env.es}/monstache-products", "DELETE")
+        def follows():
+            price[0] += 1
+            write(env, ids[:1], price[0])
+            time.sleep(0.5)
+            return has_price(env, MONSTACHE_INDEX, "price", ids[:1], price[0])
+        until(follows, 60, f"update in monstache's index (see {process.log_name})", 0.1)
+        return [follow(env, MONSTACHE_INDEX, "price", ids, price[0] + n + 1) for n in range(rounds)]
 
 
 def run(env, args):
@@ -150,10 +134,10 @@ def run(env, args):
     projector.stop()
     say("the same bulk bodies, replayed by curl")
     top, behind = ceiling(env, ids, args.rounds)
-    peer = monstache(env, ids, args.rounds) if os.environ.get("MONSTACHE") else []
+    others = peer(env, ids, args.rounds) if os.environ.get("MONSTACHE") else []
     rows, result = [["curl replay, 4 connections", "", "", f"{top:,.0f}"],
                     ["the same, with the writer beside it", "", f"{behind:.2f}", ""]], {}
-    for name, found in (("projector", rounds), ("monstache", peer)):
+    for name, found in (("projector", rounds), ("monstache", others)):
         if found:
             taken, last, rate = (median([r[i] for r in found]) for i in range(3))
             rows.append([name, f"{taken:,.0f}", f"{last:.2f}", f"{rate:,.0f}"])
@@ -166,4 +150,4 @@ def run(env, args):
             "updates_per_s": round(result["projector"]),
             "ceiling_per_s": round(top), "ratio_to_ceiling": round(result["projector"] / top, 3), "hot_index_writes": writes,
             **({"monstache_per_s": round(result["monstache"]), "ratio_to_monstache": round(result["projector"] / result["monstache"], 2)}
-               if peer else {})}
+               if others else {})}

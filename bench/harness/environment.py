@@ -217,7 +217,8 @@ class Environment:
         return program
 
     def projector(self, settings=None):
-        return self.program("projector", settings, ["run"])
+        mapping = {"READSIDE_PROJECTOR_MAPPING": lean_mapping()} if self.args.lean else {}
+        return self.program("projector", {**mapping, **(settings or {})}, ["run"])
 
     def mongo(self):
         import pymongo
@@ -271,6 +272,34 @@ class Environment:
     def count(self, index="products"):
         status, text = call(f"{self.es}/{index}/_count")
         return json.loads(text)["count"] if status == 200 else 0
+
+
+def lean(properties):
+    """The same fields, kept and not indexed."""
+    for name, field in properties.items():
+        if "properties" in field:
+            properties[name] = {**field, "properties": lean(field["properties"])}
+        elif field["type"] in ("keyword", "text"):
+            properties[name] = {"type": "keyword", "index": False, "doc_values": False}
+        else:
+            field.pop("copy_to", None)
+    return properties
+
+
+def lean_mapping():
+    """A mapping under which Elasticsearch keeps the same documents and does as little as it can: nothing is analysed, and next to
+    nothing indexed. What is measured then is who writes and not who takes it."""
+    with open(os.path.join(PROJECT, "mappings/products-v1.json"), encoding="utf-8") as f:
+        made = json.load(f)
+    made["settings"]["index"].pop("analysis", None)
+    properties = made["mappings"]["properties"]
+    for name in ("words", "values", "any"):
+        del properties[name]
+    made["mappings"]["properties"] = {**lean(properties), "id": {"type": "keyword"}}
+    path = os.path.join(VAR, "lean.json")
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(made, f)
+    return path
 
 
 def ready(env, settings):
