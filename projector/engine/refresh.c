@@ -12,11 +12,11 @@ enum {
     RELAY_GOES_ON_USEC = 10 * 1000 * 1000, /* what the relay passes on is written by others, a little later */
 };
 
-/* The refresh has to be over a twentieth before, and half of the time is nobody's to refresh. */
+/* The refresh has to be over a tenth before, since one takes longer than another, and half of the time is nobody's to refresh. */
 static void arm(struct engine *e) {
     struct engine_refresh *r = &e->refresh;
     usec_t within = e->options->searchable_within_usec;
-    usec_t due = r->since + within - within / 20, took = r->took < within / 2 ? r->took : within / 2;
+    usec_t due = r->since + within - within / 10, took = r->took < within / 2 ? r->took : within / 2;
     due -= took;
     if (due < r->ended_at + r->took)
         due = r->ended_at + r->took;
