@@ -12,15 +12,18 @@ enum {
     RELAY_GOES_ON_USEC = 10 * 1000 * 1000, /* what the relay passes on is written by others, a little later */
 };
 
-/* The refresh has to be over a tenth before, since one takes longer than another, and half of the time is nobody's to refresh. */
+static usec_t at_most(usec_t a, usec_t b) {
+    return a < b ? a : b;
+}
+
+/* The refresh has to be over a tenth before, since one takes longer than another. Between two there is as much time as one takes,
+ * but no more than an interval by itself would leave. */
 static void arm(struct engine *e) {
     struct engine_refresh *r = &e->refresh;
     usec_t within = e->options->searchable_within_usec;
-    usec_t due = r->since + within - within / 10, took = r->took < within / 2 ? r->took : within / 2;
-    due -= took;
-    if (due < r->ended_at + r->took)
-        due = r->ended_at + r->took;
-    loop_timer_set(e->loop, &r->timer, due);
+    usec_t due = r->since + within - within / 10 - at_most(r->took, within / 2);
+    usec_t earliest = r->ended_at + at_most(r->took, within);
+    loop_timer_set(e->loop, &r->timer, due > earliest ? due : earliest);
 }
 
 static void refreshed(void *ctx, struct http_response *response) {
