@@ -4,6 +4,7 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "projector/engine/engine_internal.h"
+#include "projector/sources/mark_message.h"
 
 enum {
     RETRY_MIN_USEC = 500 * 1000,
@@ -71,11 +72,16 @@ static void refresh(struct loop_timer *timer) {
     r->since = 0;
 }
 
+/* A relay refreshes for all whom it feeds. Another tool that fills their topic does not. */
+static bool is_left_to_a_relay(const struct engine *e) {
+    return e->conf.feed && e->options->marks_format == MARKS_READSIDE;
+}
+
 void refresh_note(struct engine *e, usec_t written_at) {
     struct engine_refresh *r = &e->refresh;
     r->noted_at = engine_now(e);
-    if (r->since || e->options->searchable_within_usec == 0 || e->ending || e->conf.feed)
-        return; /* who is fed has a relay that refreshes for all of them */
+    if (r->since || e->options->searchable_within_usec == 0 || e->ending || is_left_to_a_relay(e))
+        return;
     r->since = written_at;
     r->timer.cb = refresh;
     if (!r->call && r->timer.index == 0)

@@ -69,3 +69,19 @@ def test_the_relay_does_it_for_its_consumers(corner, program, write_api, soon, e
         relay.stop()
     finally:
         topic.close()
+
+
+def test_who_reads_the_topic_of_another_tool_does_it_himself(corner, program, write_api, soon, eventually):
+    """There may be no relay at all."""
+    topic = Topic(corner).create()
+    try:
+        settings = {**topic.settings, **soon, "kafka.marks_format": "key"}
+        consumer = program("projector", settings, arguments=["run", "--from", "kafka"]).start(wait="alive")
+        corner.products.insert_many([product(n) for n in range(20)])
+        for number in range(20):
+            topic.send(product(number)["_id"].encode(), None)
+        topic.flush()
+        eventually(lambda: search_count(corner) == 20, 60, "what was written is found")
+        consumer.stop()
+    finally:
+        topic.close()
