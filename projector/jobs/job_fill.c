@@ -114,10 +114,12 @@ static bool give_back(struct job_runner *r, struct error *reterr) {
 }
 
 static bool look(struct job_runner *r, struct error *reterr) {
-    if (!r->fill_known && !state_fill_load(r->client, r->conf->options->mongo.database, &r->fill, reterr))
-        return false;
-    r->fill_known = true;
-    note_serving(r);
+    if (!r->fill_known) {
+        if (!state_fill_load(r->client, r->conf->options->mongo.database, &r->fill, reterr))
+            return false;
+        r->fill_known = true;
+        note_serving(r);
+    }
     bool wanted = r->conf->options->projector.fill_refresh_usec > 0;
     if (r->fill.index[0] && !(wanted && is_filled(r, r->fill.index)) && !give_back(r, reterr))
         return false;
