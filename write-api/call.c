@@ -101,6 +101,9 @@ void call_start(struct http_request *request, void *service_ctx, unsigned needs,
 
 bool call_invalid(struct call *call) {
     call->status = 400;
+    for (unsigned i = 0; i < call->problems.count; i++)
+        if (call->problems.errors[i].field[0] == '\0')
+            call->problems.errors[i].field = "body";
     if (call->problems.more)
         snprintf(call->detail, sizeof(call->detail), "the input is not valid; %u more problems are not listed",
                  call->problems.more);
@@ -151,16 +154,24 @@ void call_location(struct call *call, const char *prefix, struct slice id) {
     uri_encode(&call->location, id.data, id.len);
 }
 
+/* What could not be read: the client's mistake in `field`, or a failure of ours. */
+static bool unreadable(struct call *call, const char *field, const struct error *error) {
+    if (error->code != ERROR_INVALID)
+        return call_fail(call, error);
+    problems_add_field(&call->problems, field, "%s", error->message);
+    return call_invalid(call);
+}
+
 struct json *call_json(struct call *call, struct session *s) {
     struct slice body = http_request_body(call->request);
     struct error error;
-    if (body.len == 0) {
-        call_refuse(call, 400, "the request has no body; send a JSON object");
-        return NULL;
-    }
-    struct json *tree = json_parse(&s->arena, body.data, body.len, &call->service->json_limits, &error);
+    struct json *tree = NULL;
+    if (body.len == 0)
+        error_set(&error, ERROR_INVALID, "the request has no body; send a JSON object");
+    else
+        tree = json_parse(&s->arena, body.data, body.len, &call->service->json_limits, &error);
     if (!tree)
-        call_fail(call, &error);
+        unreadable(call, "body", &error);
     return tree;
 }
 
@@ -192,9 +203,8 @@ struct json *call_object(struct call *call, struct session *s, const char *const
 bool call_precondition(struct call *call, const char *header, struct precondition *ret) {
     struct error error;
     bool weak = strcmp(header, "If-None-Match") == 0;
-    if (precondition_parse(header, http_request_header(call->request, header), weak, ret, &error))
-        return true;
-    return call_fail(call, &error);
+    return precondition_parse(header, http_request_header(call->request, header), weak, ret, &error) ||
+           unreadable(call, header, &error);
 }
 
 bool call_query(struct call *call, struct session *s, const char *const *known, struct uri_pair **ret,
@@ -202,7 +212,7 @@ bool call_query(struct call *call, struct session *s, const char *const *known, 
     struct slice query = http_request_query(call->request);
     struct error error;
     if (!uri_parse_query(&s->arena, query.data, query.len, 16, ret, ret_count, &error))
-        return call_fail(call, &error);
+        return unreadable(call, "query", &error);
     for (size_t i = 0; i < *ret_count; i++) {
         struct field_path here = FIELD(NULL, (*ret)[i].key);
         if (!is_known((*ret)[i].key, known))
