@@ -65,6 +65,8 @@ def test_create(categories):
     assert made.headers["Location"] == f"/v1/categories/{body['id']}" and made.headers["ETag"] == '"1"'
     assert (body["path"], body["level"], body["parent_id"]) == (f"{body['id']}/", 1, None)
     assert categories.get(body["id"]) == body
+    again = categories.session.get(f"{categories.base}/{body['id']}", headers={"If-None-Match": '"1"'})
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", '"1"')
     below = categories.add(13, body["id"], {"ko": "노트북", "en": "Laptops"}).json()
     assert (below["path"], below["level"], below["name"]) == (f"{body['id']}/13/", 2, {"ko": "노트북", "en": "Laptops"})
 

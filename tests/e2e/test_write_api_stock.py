@@ -24,6 +24,7 @@ def test_put_and_get(stock):
     body = made.json()
     assert (body["sku"], body["available"], body["reserved"], body["sold"], body["state"]) == ("A-1", 12, 0, 0, "in")
     assert stock.get(stock.url + "/A-1").json() == body
+    assert stock.get(stock.url + "/A-1", headers={"If-None-Match": '"1"'}).status_code == 304
     low = stock.put(stock.url + "/A-1", json={"available": 5})
     assert (low.status_code, low.json()["state"], low.json()["version"]) == (200, "low", 2)
     assert stock.put(stock.url + "/A-1", json={"available": 0}).json()["state"] == "out"
