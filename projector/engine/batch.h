@@ -7,6 +7,7 @@
  * Ownership: the engine owns a batch; the worker has it from submit until done. Of an entry the worker reads only
  * the id and the flight side, which the engine leaves alone while it flies. */
 #pragma once
+#include "core/trace.h"
 #include "core/workers.h"
 #include "projector/compose/bulk.h"
 #include "projector/compose/category_tree.h"
@@ -40,6 +41,7 @@ struct batch {
     enum mark_priority pipe;
     /* Items' ctx is their struct lane_entry; those of one entry, one for each target, stand together. */
     struct bulk bulk;
+    char traceparent[TRACEPARENT_SIZE]; /* that the bulk is sent with; "": none */
     /* The round. */
     struct batch_item *items;
     size_t count, capacity;

@@ -405,10 +405,33 @@ static void read_ahead(const struct batch_item *item) {
         __builtin_prefetch(item->found + at);
 }
 
+/* A write that went through the write-api stands in its product with its traceparent: its trace goes on with the bulk. Of many
+ * the first product's does. */
+static void take_trace(struct batch *batch) {
+    const struct batch_item *item = batch->items, *end = item + batch->count;
+    bson_t product;
+    bson_iter_t it;
+    struct trace trace;
+    batch->traceparent[0] = '\0';
+    while (item < end && item->state != ITEM_COMPOSED)
+        item++;
+    if (item == end || !item->found || item->entry->flight.priority != MARK_LIVE ||
+        !item->entry->flight.segments[MARK_STREAM] ||
+        !bson_init_static(&product, item->found, item->found_len) ||
+        !bson_iter_init_find(&it, &product, "traceparent") || !BSON_ITER_HOLDS_UTF8(&it))
+        return;
+    uint32_t len;
+    const char *text = bson_iter_utf8(&it, &len);
+    if (!trace_parse(text, len, &trace))
+        return;
+    trace_child(&trace, &trace);
+    trace_format(&trace, batch->traceparent);
+}
+
 static bool load_and_compose(struct load_session *s, struct batch *batch, bson_t *reply, struct error *reterr) {
     bson_iter_t docs;
     bson_t product;
-    bool complete = false;
+    bool complete = false, first = batch->bulk.count == 0;
     if (!find_products(s, batch, reply, &docs, &complete, reterr))
         return false;
     if (!take_products(s, batch, &docs))
@@ -423,6 +446,8 @@ static bool load_and_compose(struct load_session *s, struct batch *batch, bson_t
             compose_item(s, batch, item, &product);
     }
     compose_deletes(s, batch, complete);
+    if (first)
+        take_trace(batch);
     return true;
 }
 

@@ -316,8 +316,9 @@ static void send_batch(struct engine_lane *l, struct engine_pipe *p) {
     buf_reset(&e->path);
     batch->sent_at = engine_now(e);
     if (bulk_path(&batch->bulk, &e->path))
-        batch->call = es_start(e->es, "POST", e->path.data, "application/x-ndjson", bulk_body(&batch->bulk), NULL,
-                               e->options->bulk_timeout_usec, answer_arrived, batch, &error);
+        batch->call = es_start(e->es, "POST", e->path.data, "application/x-ndjson", bulk_body(&batch->bulk),
+                               batch->traceparent[0] ? batch->traceparent : NULL, e->options->bulk_timeout_usec,
+                               answer_arrived, batch, &error);
     if (!batch->call) {
         send_failed(e, l, batch, &error);
         return;

@@ -1,5 +1,9 @@
 """The main road: written over HTTP, stored, projected, found by a search. On the real servers."""
+import re
+
+import pytest
 import requests
+from harness.http_proxy import HttpProxy
 
 LAPTOP = {
     "id": "laptop-1",
@@ -123,13 +127,48 @@ def test_what_was_there_before_the_projector_is_indexed(program, write_api, chec
     checker.assert_equal(30, at_least=2)
 
 
-def test_a_trace_goes_through(write_api, projector, query_api, corner, eventually):
-    trace = "0af7651916cd43dd8448eb211c80319c"
-    reply = requests.post(write_api.url + "/v1/products", json=LAPTOP, timeout=30,
-                          headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01", "X-Request-Id": "request-7"})
-    assert reply.status_code == 201 and reply.headers["X-Request-Id"] == "request-7"
-    assert trace in corner.products.find_one({"_id": "laptop-1"})["traceparent"]
-    eventually(lambda: ids(search(query_api, q="gram")) == ["laptop-1"], 20, "indexed")
+@pytest.fixture
+def proxy(stack):
+    made = HttpProxy(stack.es_url)
+    yield made
+    made.close()
+
+
+def test_a_trace_goes_through(program, write_api, proxy, corner, eventually):
+    """Request, product, bulk; search, Elasticsearch: one trace, a new span at each hop."""
+    projector = program("projector", {"elasticsearch.url": proxy.url}).start()
+    query_api = program("query-api", {"elasticsearch.url": proxy.url, "query-api.cache_bytes": 0}).start()
+    spans = set()
+
+    def is_of(trace, traceparent):
+        if not traceparent or not re.fullmatch(f"00-{trace}-[0-9a-f]{{16}}-01", traceparent):
+            return False
+        spans.add(traceparent)
+        return True
+
+    def seen(path, trace):
+        return any(path in at and is_of(trace, parent) for at, parent in list(proxy.traces))
+
+    # Products of other writers, and changes of other sources, have no trace.
+    corner.products.insert_one({"_id": "other", "name": "other", "version": 1})
+    eventually(lambda: ids(search(query_api, q="other")) == ["other"], 20, "indexed")
+    assert {parent for path, parent in list(proxy.traces) if "_bulk" in path} == {None}
+    for number, (method, path, body) in enumerate((("POST", "/v1/products", LAPTOP), ("PATCH", "/v1/products/laptop-1", {"price": 1}))):
+        trace = f"{number}af7651916cd43dd8448eb211c80319c"
+        reply = requests.request(method, write_api.url + path, json=body, timeout=30,
+                                 headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01", "X-Request-Id": "request-7"})
+        assert reply.status_code in (200, 201) and reply.headers["X-Request-Id"] == "request-7"
+        assert is_of(trace, reply.headers["traceparent"]) and is_of(trace, corner.products.find_one({"_id": "laptop-1"})["traceparent"])
+        eventually(lambda t=trace: seen("/_bulk", t), 20, "the bulk of this write")
+    bulks = sum("_bulk" in path for path, _ in list(proxy.traces))
+    put(write_api, "/v1/stock/laptop-1", {"available": 3})
+    eventually(lambda: search(query_api, q="gram", in_stock="true")["total"]["value"] == 1, 20, "in stock")
+    assert {parent for path, parent in [t for t in list(proxy.traces) if "_bulk" in t[0]][bulks:]} == {None}
+
+    trace = "2af7651916cd43dd8448eb211c80319c"
+    reply = requests.get(query_api.url + "/v1/search?q=gram", headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"}, timeout=30)
+    assert ids(reply.json()) == ["laptop-1"] and is_of(trace, reply.headers["traceparent"]) and seen("search", trace)
+    assert len(spans) >= 8 and projector.starts == 1
 
 
 def test_the_product_of_one_id(write_api, projector, query_api, eventually):

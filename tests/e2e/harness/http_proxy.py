@@ -15,13 +15,13 @@ class HttpProxy:
     reach the server. largest: a bulk of more bytes is answered with 413. hold(): bulks are kept until release(); release(n) lets n of them pass. `held` counts those that were kept, `answered`
     those that the server has answered. refuse(): every connection is
     closed without an answer, until accept(). deny: a status (401, 403) that every request is answered with
-    whose path contains deny_path."""
+    whose path contains deny_path. traces: (path, traceparent) of every request."""
 
     def __init__(self, url):
         self.target = urlsplit(url)
         self.delay, self.delay_per_item, self.reject, self.largest, self.deny, self.deny_path = 0.0, 0.0, None, None, None, ""
         self.bulks = self.items = self.rejected = self.held = self.answered = 0
-        self.seen = deque(maxlen=1000)
+        self.seen, self.traces = deque(maxlen=1000), deque(maxlen=1000)
         self.lock = threading.Lock()
         self.let_go, self.left = threading.Event(), None
         self.let_go.set()
@@ -95,6 +95,7 @@ class HttpProxy:
             client.close_connection = True
             return
         body = client.rfile.read(int(client.headers.get("Content-Length") or 0))
+        self.traces.append((client.path, client.headers.get("traceparent")))
         if self.deny and self.deny_path in client.path:
             reason = {"type": "security_exception", "reason": "denied by the test's proxy"}
             status, answer = self.deny, json.dumps({"error": reason, "status": self.deny}).encode()
