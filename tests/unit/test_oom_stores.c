@@ -1,8 +1,12 @@
 /* Memory runs out at every allocation of the stores' sessions in turn. No servers: nothing connects here. */
 #include "tests/unit/test.h"
 #include "tests/unit/oom.h"
+#include "core/api_key_watch.h"
 #include "core/es.h"
-#include "core/kafka.h"
+#include "core/kafka_consumer.h"
+#include "core/kafka_lag.h"
+#include "core/metrics.h"
+#include "core/mongo.h"
 #include "core/mysql_sql.h"
 
 static bool quote(void *ctx, struct buf *out, const char *text, size_t len) {
@@ -56,6 +60,63 @@ static bool use_kafka_producer(void *ctx, struct error *reterr) {
     return ok;
 }
 
+static bool use_kafka_consumer(void *ctx, struct error *reterr) {
+    const struct kafka_consumer_conf conf = {
+        .client_id = "oom", .group = "g", .topic = "t", .session_timeout_usec = 10 * USEC_PER_SEC};
+    struct kafka_consumer *c = kafka_consumer_new(ctx, &conf, reterr);
+    kafka_consumer_free(c);
+    return c != NULL;
+}
+
+static bool use_kafka_lag(void *ctx, struct error *reterr) {
+    struct kafka_lag *lag = kafka_lag_new(ctx, "g", "t", reterr);
+    kafka_lag_free(lag);
+    return lag != NULL;
+}
+
+static bool use_mongo_pool(void *ctx, struct error *reterr) {
+    mongoc_client_pool_t *pool = mongo_pool_new(ctx, "oom", 2, reterr);
+    if (pool)
+        mongoc_client_pool_destroy(pool);
+    return pool != NULL;
+}
+
+/* The keys of a guard, and who keeps them up to date. */
+static bool use_keys(void *ctx, struct error *reterr) {
+    struct loop *loop = loop_new("oom", reterr);
+    struct es *es = loop ? es_new(loop, ctx, 4, reterr) : NULL;
+    struct rate_table *rates = rate_table_new();
+    struct api_guard_conf conf = {.admin_key = "secret", .has_keys = true, .address_header = ""};
+    struct api_guard *guard = rates ? api_guard_new(&conf, rates, "oom", reterr) : NULL;
+    struct api_key_watch *watch =
+        es && guard ? api_key_watch_new(loop, es, guard, "keys", SLICE(""), USEC_PER_SEC, USEC_PER_SEC, reterr) : NULL;
+    struct api_keys *keys = api_keys_new();
+    bool ok = watch && keys;
+    for (int i = 0; ok && i < 100; i++)
+        ok = api_keys_add(keys, &(struct api_key){.id = "x", .hash = {.bytes = {(unsigned char)i}}});
+    if (ok) {
+        api_keys_finish(keys);
+        api_guard_set_keys(guard, keys);
+    } else {
+        api_keys_free(keys);
+    }
+    api_key_watch_free(watch);
+    api_guard_free(guard);
+    rate_table_free(rates);
+    es_free(es);
+    if (loop)
+        loop_free(loop);
+    metrics_done();
+    return ok || error_nomem(reterr);
+}
+
+static void mongodb(void **state) {
+    (void)state;
+    struct mongo_conf conf = {.uri = (char *)(uintptr_t)"mongodb://127.0.0.1:1/?replicaSet=x", .timeout_usec = USEC_PER_SEC};
+    assert_true(use_mongo_pool(&conf, NULL)); /* what it remembers for good */
+    oom_run("mongo_pool_new", use_mongo_pool, &conf);
+}
+
 static void mysql(void **state) {
     (void)state;
     struct mysql_conf conf = {.host = (char *)(uintptr_t)"127.0.0.1", .port = 1, .socket = NULL, .user = NULL};
@@ -70,6 +131,7 @@ static void elasticsearch(void **state) {
     buf_append_str(&body, "{\"error\":{\"type\":\"t\",\"reason\":\"r\",\"caused_by\":{\"reason\":\"c\"}}}");
     oom_run("es_new", use_es, &conf);
     oom_run("es_error", use_es_error, &body);
+    oom_run("api_key_watch_new", use_keys, &conf);
 }
 
 static void kafka(void **state) {
@@ -80,16 +142,21 @@ static void kafka(void **state) {
         .queue_max = 10,
     };
     oom_run("kafka_producer", use_kafka_producer, &conf);
+    oom_run("kafka_consumer_new", use_kafka_consumer, &conf);
+    oom_run("kafka_lag_new", use_kafka_lag, &conf);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mongodb),
         cmocka_unit_test(mysql),
         cmocka_unit_test(elasticsearch),
         cmocka_unit_test(kafka),
     };
+    mongo_global_init();
     mysql_global_init();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     mysql_global_done();
+    mongo_global_done();
     return failed;
 }
