@@ -68,6 +68,11 @@ static bool parse_listen(const char *text, struct address *ret, struct error *re
     return error_set(reterr, ERROR_INVALID, "listen address \"%.80s\": \"%s\" is no IP address", text, host);
 }
 
+bool acceptor_check(const char *listen, struct error *reterr) {
+    struct address address;
+    return parse_listen(listen, &address, reterr);
+}
+
 static unsigned bound_port(int fd) {
     struct address own = {.len = sizeof(own.bytes)};
     if (getsockname(fd, (struct sockaddr *)&own.bytes, &own.len) < 0)

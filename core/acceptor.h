@@ -7,6 +7,8 @@
 
 struct acceptor;
 
+/* Is that an address to listen on? Not whether it is free. */
+bool acceptor_check(const char *listen, struct error *reterr);
 /* listen: "127.0.0.1:8080", "[::1]:8080", "0.0.0.0:8080"; port 0 picks a free one. `loops[i]` is the loop of
  * `servers[i]`. The arrays are copied. */
 struct acceptor *acceptor_new(struct loop *loop, const char *listen, struct loop *const *loops,

@@ -32,7 +32,7 @@ int main(int argc, char **argv) {
                                      .group_count = ARRAY_LEN(groups),
                                      .core = &options.core,
                                      .check = projector_options_check,
-                                     .check_ctx = &options.projector};
+                                     .check_ctx = &options};
     int code = 0;
     tune_malloc();
     if (!daemon_start(&program, argc, argv, &code))

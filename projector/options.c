@@ -1,3 +1,4 @@
+#include "core/acceptor.h"
 #include "core/cleanup.h"
 #include "projector/options.h"
 #include "projector/sources/mark_message.h"
@@ -118,7 +119,10 @@ const size_t projector_option_count = ARRAY_LEN(projector_option_table);
 
 /* lease.c lets a lease go a tenth before its time: one renewal may be late, or fail and be repeated, and it is still held. */
 bool projector_options_check(const void *ctx, struct error *reterr) {
-    const struct projector_conf *options = ctx;
+    const struct projector_options *all = ctx;
+    const struct projector_conf *options = &all->projector;
+    if (!acceptor_check(options->listen, reterr) || !es_check(&all->es, reterr))
+        return false;
     if (options->lease_renew_usec <= options->lease_ttl_usec / 2)
         return true;
     return error_set(reterr, ERROR_INVALID,

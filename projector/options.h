@@ -43,7 +43,7 @@ struct projector_conf {
 
 extern const struct option projector_option_table[];
 extern const size_t projector_option_count;
-/* Whether they go together; ctx is a projector_conf. */
+/* Whether they go together; ctx is a projector_options. */
 bool projector_options_check(const void *ctx, struct error *reterr);
 /* Fills in what depends on the machine: lanes. */
 void projector_options_settle(struct projector_conf *options);

@@ -319,8 +319,6 @@ static bool one_term(struct owner *o) {
 
 static bool open_sessions(struct owner *o, struct error *reterr) {
     const struct projector_options *options = o->options;
-    if (!es_check(&options->es, reterr)) /* what can never work is no reason to wait */
-        return false;
     o->pool = mongo_pool_new(&options->mongo, "projector", (unsigned)options->projector.lanes + EXTRA_CLIENTS, reterr);
     if (!o->pool)
         return false;

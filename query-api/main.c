@@ -389,6 +389,11 @@ static void shut(struct program *p) {
     }
 }
 
+static bool check(const void *ctx, struct error *reterr) {
+    const struct program *p = ctx;
+    return acceptor_check(p->query.listen, reterr) && es_check(&p->es, reterr);
+}
+
 int main(int argc, char **argv) {
     static struct program program;
     const struct conf_group groups[] = {{core_option_table, core_option_count, &program.core},
@@ -399,7 +404,9 @@ int main(int argc, char **argv) {
                                     .summary = "Serves search, facets and product pages from Elasticsearch.",
                                     .groups = groups,
                                     .group_count = ARRAY_LEN(groups),
-                                    .core = &program.core};
+                                    .core = &program.core,
+                                    .check = check,
+                                    .check_ctx = &program};
     int code = 0;
     struct error error = {0};
     if (!daemon_start(&daemon, argc, argv, &code))

@@ -125,6 +125,11 @@ static void stop(struct program *p) {
     loop_free(p->loop);
 }
 
+static bool check(const void *ctx, struct error *reterr) {
+    const struct program *p = ctx;
+    return acceptor_check(p->conf.listen, reterr) && es_check(&p->es_conf, reterr);
+}
+
 int main(int argc, char **argv) {
     struct program p = {0};
     const struct conf_group groups[] = {
@@ -138,7 +143,9 @@ int main(int argc, char **argv) {
                                      .summary = "Takes products, categories and stock over HTTP",
                                      .groups = groups,
                                      .group_count = ARRAY_LEN(groups),
-                                     .core = &p.core};
+                                     .core = &p.core,
+                                     .check = check,
+                                     .check_ctx = &p};
     struct error error = {0};
     if (!daemon_start(&program, argc, argv, &p.code))
         return p.code;
