@@ -26,9 +26,15 @@ def test_write_api(under_valgrind):
     api = under_valgrind("write-api")
     fill(api)
     requests.patch(f"{api.url}/v1/products/laptop-1", json={"price": 1}, timeout=60).raise_for_status()
-    for path in ("/v1/products/laptop-1", "/v1/products/none", "/metrics", "/none"):
+    for path in ("/v1/products/laptop-1", "/v1/products/none", "/v1/categories/1/subtree", "/metrics", "/none"):
         requests.get(api.url + path, timeout=60)
     requests.post(api.url + "/v1/products", data=b"{broken", headers={"Content-Type": "application/json"}, timeout=60)
+    for path in ("/v1/products:import", "/v1/stock:import"):
+        lines = b'{"id":"a","name":"x"}\n{"sku":"a","available":1}\nbroken\n' * 700
+        assert requests.post(api.url + path, data=lines, timeout=60).text.count("\n") == 2101
+    requests.post(api.url + "/v1/categories/2:move", json={"parent_id": None}, timeout=60).raise_for_status()
+    requests.post(api.url + "/v1/stock/a:adjust", json={"delta": 1}, timeout=60).raise_for_status()
+    requests.delete(api.url + "/v1/categories/2?reassign_to=1", timeout=60).raise_for_status()
     api.stop(deadline=120)
 
 

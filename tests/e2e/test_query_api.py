@@ -83,7 +83,7 @@ def test_every_sort_has_sold_out_last(shop):
     assert shop.ids("sort=price:asc") == ["tea", "bag", "runner", "monitor", "gram-14", "gram-16", "odyssey", "gone"]
     assert shop.ids("sort=price:desc") == ["odyssey", "gram-16", "gram-14", "monitor", "runner", "bag", "tea", "gone"]
     assert shop.ids("sort=newest") == ["odyssey", "gram-16", "gram-14", "runner", "bag", "monitor", "tea", "gone"]
-    for sort in ("relevance", "newest", "price:asc", "price:desc"):
+    for sort in ("relevance", "newest", "price:asc", "price:desc", "best_selling"):
         assert shop.ids(f"q=노트북&sort={sort}")[-1] == "gone"
 
 
@@ -214,6 +214,15 @@ def test_codes_are_counted_where_they_are_asked_for_by_name(shop):
     assert len(values(shop.search("facets=attr.model,attr.color,attr.touch")["facets"]["attr.model"])) == 3
     assert shop.search("attr.ean=8806095000010&attr.model=16Z90S-GA5CK")["total"]["value"] == 0
     assert values(shop.search("facets=attr.model&brand=LG&attr.color=white")["facets"]["attr.model"]) == {"14Z90S-GA5CK": 1}
+
+
+def test_a_page_is_one_request(shop):
+    """With every filter and every facet, some of them chosen."""
+    for query in ("", "q=노트북&facets=brand", "brand=LG&brand=Samsung&category=1&price=1..9000000&attr.color=black&attr.screen_inch=10..20&in_stock=true"
+                      "&sort=price:asc&size=2&facets=brand,category,price,in_stock,attr.*,attr.color,attr.screen_inch"):
+        before = shop.api.metric("readside_query_api_upstream_seconds_count")
+        assert shop.search(query)["total"]["value"] > 0
+        assert shop.api.metric("readside_query_api_upstream_seconds_count") == before + 1, query
 
 
 def test_facet_size(shop):

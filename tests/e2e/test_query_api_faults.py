@@ -185,6 +185,7 @@ def test_a_server_that_is_down_at_the_start(shop, proxy, tmp_path):
         assert requests.get(api.url + "/v1/search", timeout=5).status_code == 503
         reply = requests.get(api.url + "/v1/categories/tree", timeout=5)
         assert reply.status_code == 503 and "Retry-After" in reply.headers
+        eventually(lambda: f"event=waiting server=elasticsearch error=UNAVAILABLE message=\"Elasticsearch: 127.0.0.1:{proxy.port}: " in api.log(), 10)
         proxy.set("pass")
         api.wait_for("/readyz", 10)
         eventually(lambda: requests.get(api.url + "/v1/search?q=laptop", timeout=5).json().get("hits"), 10, "searches")

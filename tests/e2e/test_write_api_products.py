@@ -203,6 +203,18 @@ BROKEN = [
 ]
 
 
+def test_limits_are_options(program):
+    limits = {"body_max": "2k", "header_max": "2k", "json_depth_max": 4, "variants_max": 2, "categories_max": 1, "attributes_max": 3, "values_max": 2}
+    url = program("write-api", {f"write-api.{k}": v for k, v in limits.items()}).start().url + "/v1/products"
+    fits = {"name": "x", "variants": [{"sku": "a"}, {"sku": "b"}], "attributes": {"a": {"b": 1}, "c": [1, 2]}}
+    assert requests.post(url, json=fits, timeout=10).status_code == 201
+    assert requests.post(url, json={"name": "x" * 2048}, timeout=10).status_code == 413
+    assert requests.post(url, json={"name": "x"}, headers={"X": "y" * 2048}, timeout=10).status_code == 431
+    assert field_names(requests.post(url, json={"name": "x", "attributes": {"a": {"b": {"c": [1]}}}}, timeout=10)) == ["body"]
+    too_many = {"name": "x", "variants": [{"sku": s} for s in "def"], "categories": [1, 2], "attributes": {"a": 1, "b": 2, "c": [1, 2, 3], "d": 4}}
+    assert sorted(field_names(requests.post(url, json=too_many, timeout=10))) == ["attributes", "attributes.c", "categories", "variants"]
+
+
 def test_broken_json(products, category, write_api):
     products.put(products.url + "/p", json={"name": "x"})
     requests.put(write_api.url + "/v1/stock/s", json={"available": 1}, timeout=10)
