@@ -22,6 +22,7 @@ struct projector_conf {
     int64_t scan_page;
     usec_t searchable_within_usec;
     usec_t fill_refresh_usec;
+    bool fill_merge;
     usec_t sweep_recount_usec;
     usec_t retry_min_usec, retry_max_usec;
     int64_t max_attempts;

@@ -70,6 +70,7 @@ def copy_index(env, index, definition):
     call(f"{env.es}/{index}", "DELETE")
     get_json(f"{env.es}/{index}", "PUT", definition)
     get_json(f"{env.es}/_reindex?refresh=true", "POST", {"source": {"index": "products", "size": 5000}, "dest": {"index": index}}, 900)
+    get_json(f"{env.es}/{index}/_forcemerge?max_num_segments=1", "POST", timeout=900)  # as the projector has it done with its own
 
 
 def copyable(env):
@@ -148,6 +149,7 @@ def run(env, args):
         projector = env.projector()
         say("projecting the catalogue")
         until(lambda: indexed(projector) >= args.products, 600, "end of the projection", 0.1)
+        env.settle(projected=True)
         projector.stop()
         recorder = Recorder(env.es, folder)
         projector = env.projector({"READSIDE_ELASTICSEARCH_URL": recorder.url}).wait_ready()

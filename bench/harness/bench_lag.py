@@ -119,7 +119,7 @@ def run(env, args):
     say("projecting the catalogue")
     until(lambda: indexed(projector) >= args.products, 600, "end of the projection", 0.1)
     projector.wait_ready()
-    env.settle()
+    env.settle(projected=True)
     products = env.mongo().readside.products
     # Products without variants: their price is the document's price.
     IDS.extend(d["_id"] for d in products.find({"variants.0": {"$exists": False}}, {"_id": 1}).limit(50000))

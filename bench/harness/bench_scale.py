@@ -39,6 +39,7 @@ def run(env, args):
         projector, seconds, cpu, peak = projected(env)
         say(f"{args.products / seconds:,.0f} docs/s")
         projector.wait_ready()
+        env.settle(projected=True)
         env.mongo().readside_bench.state.delete_one({"_id": "catalogue"})
         ids, starts = flat_ids(env, 1000), []
         random.Random(args.seed).shuffle(ids)

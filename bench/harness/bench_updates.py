@@ -117,6 +117,7 @@ def run(env, args):
     say("projecting the catalogue")
     until(lambda: indexed(projector) >= args.products, 600, "end of the projection", 0.1)
     projector.wait_ready()
+    env.settle(projected=True)
     env.mongo().readside_bench.state.delete_one({"_id": "catalogue"})  # prices are no longer the catalogue's
     rng = random.Random(args.seed)
     count = UPDATES if args.products >= 200000 else args.products // 4  # a smaller catalogue has not as many flat products

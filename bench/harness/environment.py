@@ -260,11 +260,16 @@ class Environment:
         projector = self.projector()
         say("projecting the catalogue")
         until(lambda: self.count() >= self.args.products, seconds, "end of the projection", 0.5)
+        self.settle(projected=True)
         projector.stop()
-        self.settle()
 
-    def settle(self):
-        """Waits until nothing of what went before is still being merged: the last merges of 200,000 products take longer than they do."""
+    def settle(self, projected=False):
+        """Waits until nothing of what went before is still being merged: the last merges of 200,000 products take longer than they do.
+        projected: everything is written, and a projector runs that will have it merged when it has noticed."""
+        jobs = self.mongo().readside.projector_jobs
+        if projected:
+            until(lambda: not jobs.count_documents({"state": {"$in": ["running", "waiting"]}}), 60, "end of the jobs", 0.1)
+        until(lambda: not get_json(f"{self.es}/_tasks?actions=*forcemerge*")["nodes"], 600, "end of the merge of what was filled", 0.2)
         call(f"{self.es}/_flush", "POST", timeout=120)
         path = f"{self.es}/_stats/merge?filter_path=_all.total.merges.current"
         until(lambda: get_json(path)["_all"]["total"]["merges"]["current"] == 0, 600, "end of the merges", 0.2)

@@ -7,6 +7,7 @@
 
 enum { ANSWER_BYTES_MAX = 64 << 20, BODY_BYTES_MAX = 32 << 20, PATH_BYTES_MAX = 2048, STAMP_LEN = 14 + 1 + 4 };
 #define REFRESH_TIMEOUT_USEC (60 * USEC_PER_SEC)
+#define SEGMENT_BYTES (INT64_C(5) << 30) /* index.merge.policy.max_merged_segment, as it is if nobody changes it */
 
 /* One call and its answer. */
 struct call {
@@ -375,6 +376,19 @@ bool index_admin_set_refresh_interval(const struct es_conf *es, const char *inde
         buf_append_str(&c.body, "null");
     buf_append_str(&c.body, "}}");
     return call(es, &c, "PUT", "/", index, "/_settings", false, reterr);
+}
+
+bool index_admin_merge(const struct es_conf *es, const char *index, int64_t *ret_segments, struct error *reterr) {
+    _cleanup_(call_done) struct call c = CALL_INIT;
+    int64_t bytes;
+    if (!call(es, &c, "GET", "/", index, "/_stats/store?filter_path=_all.primaries.store.size_in_bytes", false, reterr))
+        return false;
+    if (!json_int64(json_path(c.json, "_all.primaries.store.size_in_bytes"), &bytes) || bytes < 0)
+        return error_set(reterr, ERROR_CORRUPT, "index %s: its size cannot be read", index);
+    *ret_segments = 1 + bytes / SEGMENT_BYTES;
+    char after[96];
+    snprintf(after, sizeof(after), "/_forcemerge?wait_for_completion=false&max_num_segments=%lld", (long long)*ret_segments);
+    return call(es, &c, "POST", "/", index, after, false, reterr);
 }
 
 /* ---- categories ---- */

@@ -69,6 +69,10 @@ bool index_admin_refresh_interval(const struct es_conf *es, const char *index, c
 bool index_admin_set_refresh_interval(const struct es_conf *es, const char *index, const char *interval,
                                       struct error *reterr);
 
+/* Has the server merge the index into as few segments as it makes by itself where there is time (5 GB each), and does not wait
+ * for that. *ret_segments: how many that is. */
+bool index_admin_merge(const struct es_conf *es, const char *index, int64_t *ret_segments, struct error *reterr);
+
 /* Creates the index of categories if it is missing. */
 bool index_admin_categories_ensure(const struct es_conf *es, const char *index, struct error *reterr);
 /* Brings it to `tree`: one bulk with the differences from `previous`, "_meta" last, visible on return. previous

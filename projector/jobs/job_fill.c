@@ -35,10 +35,14 @@ static const char *index_of(const struct job_runner *r, const struct job_run *ru
 }
 
 /* A scan that sweeps afterwards has found documents in the index. */
+static bool from_nothing(const struct job_record *job) {
+    return job->type == JOB_REINDEX || (job->type == JOB_SCAN && !job->sweep);
+}
+
 static bool fills(struct job_runner *r, const struct job_run *run) {
     const struct job_record *job = &run->record;
-    bool from_nothing = job->type == JOB_REINDEX ? job_reindex_may_mark(r, run) : job->type == JOB_SCAN && !job->sweep;
-    return from_nothing && !run->gone && job->state == JOB_RUNNING && job->phase == JOB_PHASE_MARK && !job->paused &&
+    bool is_written = job->type == JOB_SCAN || job_reindex_may_mark(r, run);
+    return from_nothing(job) && is_written && !run->gone && job->state == JOB_RUNNING && job->phase == JOB_PHASE_MARK && !job->paused &&
            !job->cancel && !job->error[0] && !run->produced && job->total - job_run_done(r, run) > FEW_PRODUCTS;
 }
 
@@ -137,4 +141,16 @@ void job_fill_refresh(struct job_runner *r) {
     }
     log_warn("fill.trouble", LOG_STR("index", r->fill.index), LOG_ERR(&error));
     r->fill_at = clock_now_usec() + clock_backoff_usec(r->fill_failures++, RETRY_MIN_USEC, RETRY_MAX_USEC);
+}
+
+void job_fill_merge(struct job_runner *r, const struct job_run *run) {
+    struct error error = {.code = ERROR_INTERNAL, .message = ""};
+    int64_t segments;
+    if (r->conf->relay || !r->conf->options->projector.fill_merge || !from_nothing(&run->record) || run->record.total <= FEW_PRODUCTS)
+        return;
+    if (index_admin_merge(&r->conf->options->es, index_of(r, run), &segments, &error))
+        log_info("fill.merges", LOG_STR("index", index_of(r, run)), LOG_INT("segments", segments));
+    else
+        log_warn("fill.not_merged", LOG_STR("index", index_of(r, run)), LOG_ERR(&error),
+                 LOG_STR("consequence", "searches are slower until the server has merged it by itself; POST INDEX/_forcemerge does it"));
 }

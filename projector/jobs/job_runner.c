@@ -222,6 +222,7 @@ static bool phase_over(struct job_runner *r, struct job_run *run, struct error *
         run->record.rate = (int64_t)job_run_rate(run, job_run_done(r, run));
         if (run->record.total == 0)
             run->record.total = job_run_done(r, run);
+        job_fill_merge(r, run);
         if (run->record.type == JOB_REINDEX)
             return job_run_enter_phase(r, run, JOB_PHASE_VERIFY, reterr);
         return run->record.sweep ? job_run_enter_phase(r, run, JOB_PHASE_COUNT, reterr)

@@ -1,5 +1,5 @@
 """An index that is filled from nothing refreshes seldom meanwhile, and gets its own interval back, whatever becomes of the
-job and of the projector."""
+job and of the projector; and then it is merged."""
 import pytest
 from harness.command import Commands
 from harness.http_proxy import HttpProxy
@@ -56,7 +56,7 @@ def test_a_first_scan_ends_with_everything_to_be_found(corner, held, proxy, chec
     assert interval(corner) == OWN and nothing_is_owed(corner)
     eventually(lambda: search_count(corner) == COUNT, 30, "a search finds all of them")
     checker.assert_equal(60, at_least=COUNT)
-    assert log_has(projector, "event=fill.begins") and projector.log().count("event=fill.") == 2
+    assert log_has(projector, "event=fill.begins") and projector.log().count("event=fill.ends") == 1
 
 
 @pytest.mark.parametrize("after", ["before-the-first-document", "half-way"])
@@ -109,13 +109,13 @@ def test_who_sets_another_interval_meanwhile_has_the_last_word(corner, held, pro
 
 
 def test_what_is_left_alone(corner, held, proxy, checker, eventually):
-    projector = held(**{"projector.fill_refresh": 0})
+    projector = held(**{"projector.fill_refresh": 0, "projector.fill_merge": "false"})
     assert interval(corner) == OWN, "the option says so"
     proxy.release()
     checker.assert_equal(120, at_least=COUNT)
     projector.stop()
 
-    del projector.settings["projector.fill_refresh"]
+    del projector.settings["projector.fill_refresh"], projector.settings["projector.fill_merge"]
     state(corner).delete_one({"_id": "checkpoint:stream"})
     proxy.hold()
     seen = proxy.held
@@ -125,6 +125,46 @@ def test_what_is_left_alone(corner, held, proxy, checker, eventually):
     proxy.release()
     wait_job(corner, eventually, {"type": "scan", "state": "done", "sweep": True}, 120)
     assert interval(corner) == OWN and not log_has(projector, "event=fill")
+
+
+def segments(corner, index=None):
+    """That hold documents which are not deleted."""
+    corner.refresh()
+    shard, = next(iter(corner.stack.es("GET", f"/{index or physical(corner)}/_segments")["indices"].values()))["shards"]["0"]
+    return sum(s["num_docs"] > 0 for s in shard["segments"].values())
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_was_filled_is_merged(corner, held, proxy, checker, eventually, wanted):
+    """A refresh after each bulk, so that there is something to be merged."""
+    projector = held(**{"projector.fill_merge": str(wanted).lower(), "projector.fill_refresh": 0})
+    corner.stack.es("PUT", f"/{physical(corner)}/_settings", {"index": {"refresh_interval": "-1", "merge.policy.floor_segment": "1kb"}})
+    for _ in range(3):
+        before = proxy.answered
+        proxy.release(5)
+        eventually(lambda: proxy.answered >= before + 5, 60, "some are written")
+        corner.refresh()
+    assert segments(corner) > 1
+    proxy.release()
+    wait_job(corner, eventually, {"type": "scan", "state": "done"}, 120)
+    checker.assert_equal(60, at_least=COUNT)
+    asked = [path for path, _ in proxy.traces if "_forcemerge" in path]
+    if wanted:
+        assert asked == [f"/{physical(corner)}/_forcemerge?wait_for_completion=false&max_num_segments=1"]
+        eventually(lambda: segments(corner) == 1, 60, "it is one segment")
+        assert log_has(projector, "event=fill.merges .*segments=1")
+    else:
+        assert not asked and segments(corner) > 1
+
+
+def test_a_merge_that_is_refused_is_said_and_changes_nothing(corner, held, proxy, checker, eventually):
+    projector = held()
+    proxy.deny, proxy.deny_path = 403, "_forcemerge"
+    proxy.release()
+    wait_job(corner, eventually, {"type": "scan", "state": "done"}, 120)
+    assert log_has(projector, "event=fill.not_merged .*denied by the test's proxy.*consequence=")
+    assert interval(corner) == OWN and nothing_is_owed(corner)
+    checker.assert_equal(60, at_least=COUNT)
 
 
 # ---- a reindex ----------------------------------------------------------------------------------------------------
@@ -167,6 +207,7 @@ def test_a_reindex_paused_killed_and_cancelled(corner, program, write_api, check
     commands("jobs", "throttle", job, "off")
     assert commands("jobs", "wait", job, "--json").result["state"] == "done"
     assert physical(corner) == new and interval(corner) == "7s" and nothing_is_owed(corner)
+    assert log_has(projector, f"event=fill.merges index={new} segments=1")
     checker.assert_equal(60, at_least=COUNT)
 
     job = ask(the_servers_own, "--keep-index")

@@ -159,6 +159,11 @@ void __wrap_job_fill_refresh(struct job_runner *r) {
     (void)r;
 }
 
+void __wrap_job_fill_merge(struct job_runner *r, const struct job_run *run);
+void __wrap_job_fill_merge(struct job_runner *r, const struct job_run *run) {
+    (void)r, (void)run;
+}
+
 bool __wrap_job_reindex_targets(struct job_runner *r, struct error *reterr);
 bool __wrap_job_reindex_targets(struct job_runner *r, struct error *reterr) {
     (void)r, (void)reterr;
