@@ -31,6 +31,11 @@ static bool is_fraction(struct slice number) {
     return false;
 }
 
+/* It is written without a fraction, and read as a whole number again. */
+static bool is_whole(double v) {
+    return v >= -0x1p63 && v < 0x1p63 && v == (double)(int64_t)v;
+}
+
 static void append_number(struct reader *r, const struct field_path *at, const struct json *v, const char *key,
                           int key_len, bson_t *out) {
     int64_t whole;
@@ -39,10 +44,12 @@ static void append_number(struct reader *r, const struct field_path *at, const s
         bson_append_int64(out, key, key_len, whole);
     else if (!is_fraction(v->text)) /* as a double it would silently be another number */
         problems_add(r->problems, at, "is too large a whole number: at most 64 bits");
-    else if (json_double(v, &fraction))
-        bson_append_double(out, key, key_len, fraction);
-    else
+    else if (!json_double(v, &fraction))
         problems_add(r->problems, at, "is too large a number");
+    else if (is_whole(fraction))
+        bson_append_int64(out, key, key_len, (int64_t)fraction);
+    else
+        bson_append_double(out, key, key_len, fraction);
 }
 
 static bool append_scalar(struct reader *r, const struct field_path *at, const struct json *v, const char *key,

@@ -368,11 +368,12 @@ static void write_one(const struct terms *t, const struct term *term, struct sin
     *out->p++ = ',';
 }
 
-static void write_run(const struct terms *t, bool codes, const struct term *from, const struct term *to,
+/* items may be NULL where there are none. */
+static void write_run(const struct terms *t, bool codes, const struct term *items, uint32_t from, uint32_t to,
                       struct sink *out) {
     for (; from < to; from++)
-        if (from->is_code == codes)
-            write_one(t, from, out);
+        if (items[from].is_code == codes)
+            write_one(t, &items[from], out);
 }
 
 /* Every term was written with a comma behind it. Returns whether there was one. */
@@ -386,7 +387,7 @@ static bool end_list(struct sink *out, size_t before) {
 bool terms_write(const struct terms *t, const struct term_list *list, bool codes, struct term_range range,
                  struct sink *out) {
     const size_t before = sink_len(out);
-    write_run(t, codes, list->items + range.first, list->items + range.end, out);
+    write_run(t, codes, list->items, range.first, range.end, out);
     return end_list(out, before);
 }
 
@@ -511,10 +512,10 @@ bool terms_write_common(const struct terms *t, const struct term_list *list, boo
     uint32_t run = base.first;
     for (uint32_t n = 0; n < t->names.count && run < base.end; n++) {
         uint32_t at = find_name(text, items, run, base.end, &t->names.items[n]);
-        write_run(t, codes, items + run, items + at, out);
+        write_run(t, codes, items, run, at, out);
         run = end_of_name(text, items, at, base.end, &t->names.items[n]);
     }
-    write_run(t, codes, items + run, items + base.end, out);
+    write_run(t, codes, items, run, base.end, out);
     return end_list(out, before);
 }
 
@@ -530,12 +531,12 @@ bool terms_write_varied(const struct terms *t, const struct term_list *list, boo
         if (end > a) { /* the variant's own */
             a = end;
             end = end_of_name(text, items, o, own.end, name);
-            write_run(t, codes, items + o, items + end, out);
+            write_run(t, codes, items, o, end, out);
             o = end;
         } else {
             b = find_name(text, items, b, base.end, name);
             end = end_of_name(text, items, b, base.end, name);
-            write_run(t, codes, items + b, items + end, out);
+            write_run(t, codes, items, b, end, out);
             b = end;
         }
     }

@@ -227,7 +227,7 @@ static void test_limits(void **state) {
 
 static void test_what_was_read_can_be_written(void **state) {
     (void)state;
-    assert_true(read_product("{\"id\":\"p\",\"name\":{\"en\":\"x\"},\"attributes\":{\"f\":0.1,\"e\":1e300}}"));
+    assert_true(read_product("{\"id\":\"p\",\"name\":{\"en\":\"x\"},\"attributes\":{\"f\":0.1,\"e\":1e300,\"w\":12.00000000000000000001}}"));
     bson_t *first = bson_copy(document);
     struct buf out = BUF_INIT(1 << 20);
     struct json_write w;
