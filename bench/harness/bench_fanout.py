@@ -77,8 +77,9 @@ def copyable(env):
     """The definition of the serving index, for copies of it."""
     index = env.index()
     definition = get_json(f"{env.es}/{index}")[index]
-    return {"mappings": definition["mappings"], "settings": {"number_of_shards": 1, "number_of_replicas": 0,
-            "analysis": definition["settings"]["index"].get("analysis", {}), "refresh_interval": "1s"}}
+    settings = definition["settings"]["index"]
+    return {"mappings": definition["mappings"], "settings": {"index": {"number_of_shards": 1, "number_of_replicas": 0,
+            "refresh_interval": "1s", **{k: settings[k] for k in ("analysis", "sort") if k in settings}}}}
 
 
 def to(index, bodies):

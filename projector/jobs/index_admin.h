@@ -18,7 +18,8 @@ struct index_mapping {
     struct projection *projection;
 };
 /* option: "auto" takes products-v1 where the server has the nori tokenizer and products-v1-plain where not;
- * "products-v1" and "products-v1-plain" name one; anything else is the path of a mapping file. */
+ * "products-v1" and "products-v1-plain" name one; anything else is the path of a mapping file. products-v1 is without its
+ * index.sort where the server does not sort an index that has nested documents. */
 bool index_mapping_load(const struct es_conf *es, const char *option, struct index_mapping *ret, struct error *reterr);
 /* From the text of a mapping file; name is what it is called in messages and in the index. */
 bool index_mapping_from_text(const char *name, const char *text, size_t len, struct index_mapping *ret,

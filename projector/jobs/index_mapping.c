@@ -1,9 +1,11 @@
 /* index_mapping.c - the mapping files: built in or from a path, and which one this server can take. */
 #include "core/cleanup.h"
 #include "core/embed.h"
+#include "core/json_write.h"
 #include "projector/jobs/index_admin.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 EMBED(index_mapping_products, "mappings/products-v1.json");
@@ -41,6 +43,64 @@ static bool has_nori(const struct es_conf *es, bool *ret, struct error *reterr) 
     return error_set(reterr, error.code, "%s", error.message);
 }
 
+/* Elasticsearch 8.16 and OpenSearch 3.3 are the first that sort an index that has nested documents. */
+static bool sorts_nested(const struct es_conf *es, bool *ret, struct error *reterr) {
+    _cleanup_(buf_done) struct buf answer = BUF_INIT(ANSWER_BYTES_MAX);
+    struct arena arena;
+    int major = 0, minor = 0;
+    if (!es_call(es, "GET", "/", (struct slice){0}, 0, NULL, &answer, reterr))
+        return false;
+    arena_init(&arena, ANSWER_BYTES_MAX);
+    const struct json *root = json_parse(&arena, answer.data ? answer.data : "", answer.len, NULL, reterr);
+    const struct json *number = json_path(root, "version.number"), *distribution = json_path(root, "version.distribution");
+    bool ok = json_is(number, JSON_STRING) && sscanf(number->text.data, "%d.%d", &major, &minor) == 2;
+    bool opensearch = json_string_is(distribution, "opensearch");
+    *ret = opensearch ? major > 3 || (major == 3 && minor >= 3) : major > 8 || (major == 8 && minor >= 16);
+    arena_done(&arena);
+    if (root && !ok)
+        error_set(reterr, ERROR_CORRUPT, "GET /: the server does not tell its version");
+    return ok;
+}
+
+static void write_unsorted(struct json_write *w, const struct json *object, const char *const *path) {
+    json_write_object(w);
+    for (const struct json *m = object->child; m; m = m->next) {
+        bool on_path = slice_eq(m->key, slice_str(path[0]));
+        if (on_path && !path[1])
+            continue;
+        json_write_key_slice(w, m->key);
+        if (on_path && json_is(m, JSON_OBJECT))
+            write_unsorted(w, m, path + 1);
+        else
+            json_write_json(w, m);
+    }
+    json_write_object_end(w);
+}
+
+/* The text of a mapping file without settings.index.sort. */
+static bool unsort(struct buf *text, struct error *reterr) {
+    static const char *const path[] = {"settings", "index", "sort", NULL};
+    struct buf out = BUF_INIT(FILE_BYTES_MAX);
+    struct json_write w;
+    struct arena arena;
+    arena_init(&arena, FILE_BYTES_MAX);
+    const struct json *file = json_parse(&arena, text->data, text->len, NULL, reterr);
+    bool ok = file != NULL;
+    if (ok) {
+        json_write_init(&w, &out);
+        write_unsorted(&w, file, path);
+        ok = json_write_finish(&w) || error_nomem(reterr);
+    }
+    arena_done(&arena);
+    if (!ok) {
+        buf_done(&out);
+        return false;
+    }
+    buf_done(text);
+    *text = out;
+    return true;
+}
+
 static bool copy_text(struct buf *text, const char *data, size_t size, struct error *reterr) {
     return buf_append(text, data, size) || error_nomem(reterr);
 }
@@ -61,14 +121,15 @@ static bool parsed(struct index_mapping *m, const char *name, struct index_mappi
 
 bool index_mapping_load(const struct es_conf *es, const char *option, struct index_mapping *ret, struct error *reterr) {
     struct index_mapping m = {.text = BUF_INIT(FILE_BYTES_MAX)};
-    bool nori = false, ok = true;
+    bool nori = false, sorted = true, ok = true;
     if (strcmp(option, "auto") == 0) {
         if (!has_nori(es, &nori, reterr))
             return false;
         option = nori ? "products-v1" : "products-v1-plain";
     }
     if (strcmp(option, "products-v1") == 0)
-        ok = copy_text(&m.text, index_mapping_products, index_mapping_products_size, reterr);
+        ok = copy_text(&m.text, index_mapping_products, index_mapping_products_size, reterr) &&
+             sorts_nested(es, &sorted, reterr) && (sorted || unsort(&m.text, reterr));
     else if (strcmp(option, "products-v1-plain") == 0)
         ok = copy_text(&m.text, index_mapping_products_plain, index_mapping_products_plain_size, reterr);
     else

@@ -15,11 +15,12 @@ class HttpProxy:
     reach the server. largest: a bulk of more bytes is answered with 413. hold(): bulks are kept until release(); release(n) lets n of them pass. `held` counts those that were kept, `answered`
     those that the server has answered. refuse(): every connection is
     closed without an answer, until accept(). deny: a status (401, 403) that every request is answered with
-    whose path contains deny_path. traces: (path, traceparent) of every request."""
+    whose path contains deny_path. version: that GET / answers with. traces: (path, traceparent) of every request."""
 
     def __init__(self, url):
         self.target = urlsplit(url)
         self.delay, self.delay_per_item, self.reject, self.largest, self.deny, self.deny_path = 0.0, 0.0, None, None, None, ""
+        self.version = None
         self.bulks = self.items = self.rejected = self.held = self.answered = 0
         self.seen, self.traces = deque(maxlen=1000), deque(maxlen=1000)
         self.lock = threading.Lock()
@@ -105,6 +106,10 @@ class HttpProxy:
                 self.answered += 1
         else:
             status, answer = self._forward(client, body)
+        if self.version and client.path == "/":
+            known = json.loads(answer)
+            known["version"]["number"] = self.version
+            answer = json.dumps(known).encode()
         client.send_response(status)
         client.send_header("Content-Type", "application/json")
         client.send_header("X-Elastic-Product", "Elasticsearch")
