@@ -43,7 +43,8 @@ static bool has_nori(const struct es_conf *es, bool *ret, struct error *reterr) 
     return error_set(reterr, error.code, "%s", error.message);
 }
 
-/* Elasticsearch 8.16 and OpenSearch 3.3 are the first that sort an index that has nested documents. */
+/* Elasticsearch 8.16 and OpenSearch 3.3 are the first that sort an index that has nested documents. OpenSearch 1 and 2 may have to
+ * pass for Elasticsearch 7.10.2 (compatibility.override_main_response_version). */
 static bool sorts_nested(const struct es_conf *es, bool *ret, struct error *reterr) {
     _cleanup_(buf_done) struct buf answer = BUF_INIT(ANSWER_BYTES_MAX);
     struct arena arena;
@@ -55,50 +56,37 @@ static bool sorts_nested(const struct es_conf *es, bool *ret, struct error *rete
     const struct json *number = json_path(root, "version.number"), *distribution = json_path(root, "version.distribution");
     bool ok = json_is(number, JSON_STRING) && sscanf(number->text.data, "%d.%d", &major, &minor) == 2;
     bool opensearch = json_string_is(distribution, "opensearch");
-    *ret = opensearch ? major > 3 || (major == 3 && minor >= 3) : major > 8 || (major == 8 && minor >= 16);
+    *ret = opensearch ? major < 7 && (major > 3 || (major == 3 && minor >= 3)) : major > 8 || (major == 8 && minor >= 16);
     arena_done(&arena);
     if (root && !ok)
         error_set(reterr, ERROR_CORRUPT, "GET /: the server does not tell its version");
     return ok;
 }
 
-static void write_unsorted(struct json_write *w, const struct json *object, const char *const *path) {
-    json_write_object(w);
-    for (const struct json *m = object->child; m; m = m->next) {
-        bool on_path = slice_eq(m->key, slice_str(path[0]));
-        if (on_path && !path[1])
-            continue;
-        json_write_key_slice(w, m->key);
-        if (on_path && json_is(m, JSON_OBJECT))
-            write_unsorted(w, m, path + 1);
-        else
-            json_write_json(w, m);
-    }
-    json_write_object_end(w);
-}
-
 /* The text of a mapping file without settings.index.sort. */
 static bool unsort(struct buf *text, struct error *reterr) {
-    static const char *const path[] = {"settings", "index", "sort", NULL};
     struct buf out = BUF_INIT(FILE_BYTES_MAX);
     struct json_write w;
     struct arena arena;
     arena_init(&arena, FILE_BYTES_MAX);
     const struct json *file = json_parse(&arena, text->data, text->len, NULL, reterr);
-    bool ok = file != NULL;
-    if (ok) {
+    struct json *index = (struct json *)(uintptr_t)json_path(file, "settings.index");
+    for (struct json **m = index ? &index->child : NULL; m && *m; m = &(*m)->next)
+        if (slice_eq((*m)->key, SLICE("sort"))) {
+            *m = (*m)->next;
+            index->count--;
+            break;
+        }
+    if (file) {
         json_write_init(&w, &out);
-        write_unsorted(&w, file, path);
-        ok = json_write_finish(&w) || error_nomem(reterr);
+        json_write_json(&w, file);
     }
+    bool ok = file && (json_write_finish(&w) || error_nomem(reterr));
     arena_done(&arena);
-    if (!ok) {
-        buf_done(&out);
-        return false;
-    }
-    buf_done(text);
-    *text = out;
-    return true;
+    buf_done(ok ? text : &out);
+    if (ok)
+        *text = out;
+    return ok;
 }
 
 static bool copy_text(struct buf *text, const char *data, size_t size, struct error *reterr) {

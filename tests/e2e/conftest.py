@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from harness.checker import Checker  # noqa: E402
+from harness.http_proxy import HttpProxy  # noqa: E402
 from harness.process import Program  # noqa: E402
 from harness.proxy import Proxy  # noqa: E402
 from harness.stack import Corner, Stack  # noqa: E402
@@ -27,6 +28,14 @@ def proxy(stack):
     """Stands between the programs and Elasticsearch, and can stand in the way."""
     address = urllib.parse.urlsplit(stack.es_url)
     made = Proxy(address.hostname, address.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def es_proxy(stack):
+    """Looks at what the programs ask of Elasticsearch, request by request."""
+    made = HttpProxy(stack.es_url)
     yield made
     made.close()
 

@@ -15,7 +15,7 @@ class HttpProxy:
     reach the server. largest: a bulk of more bytes is answered with 413. hold(): bulks are kept until release(); release(n) lets n of them pass. `held` counts those that were kept, `answered`
     those that the server has answered. refuse(): every connection is
     closed without an answer, until accept(). deny: a status (401, 403) that every request is answered with
-    whose path contains deny_path. version: that GET / answers with. traces: (path, traceparent) of every request."""
+    whose path contains deny_path. version: members of what GET / says of its version. traces: (path, traceparent) of every request."""
 
     def __init__(self, url):
         self.target = urlsplit(url)
@@ -108,7 +108,7 @@ class HttpProxy:
             status, answer = self._forward(client, body)
         if self.version and client.path == "/":
             known = json.loads(answer)
-            known["version"]["number"] = self.version
+            known["version"].update(self.version)
             answer = json.dumps(known).encode()
         client.send_response(status)
         client.send_header("Content-Type", "application/json")
