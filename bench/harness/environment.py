@@ -266,8 +266,8 @@ class Environment:
     def settle(self, projected=False):
         """Waits until nothing of what went before is still being merged: the last merges of 200,000 products take longer than they do.
         projected: everything is written, and a projector runs that will have it merged when it has noticed."""
-        jobs = self.mongo().readside.projector_jobs
         if projected:
+            jobs = self.mongo().readside.projector_jobs
             until(lambda: not jobs.count_documents({"state": {"$in": ["running", "waiting"]}}), 60, "end of the jobs", 0.1)
         until(lambda: not get_json(f"{self.es}/_tasks?actions=*forcemerge*")["nodes"], 600, "end of the merge of what was filled", 0.2)
         call(f"{self.es}/_flush", "POST", timeout=120)

@@ -5,7 +5,6 @@ import threading
 import pymysql
 import pytest
 from bson import Int64
-from harness.http_proxy import HttpProxy
 from harness.own_stack import OwnStack
 from harness.shop import (FAST_LEASE, PREFIX, add_category, document, get, insert, jobs, log_has, price_is, product, state,
                           update)
@@ -20,13 +19,6 @@ def owns(projector):
 
 PACE = [pytest.param(FAST_LEASE, 3.0, id="fast-lease"),
         pytest.param({}, 20.0, id="20s", marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
-
-
-@pytest.fixture
-def proxy(stack):
-    made = HttpProxy(stack.es_url)
-    yield made
-    made.close()
 
 
 class Asleep:
@@ -47,22 +39,22 @@ class Asleep:
 
 
 @pytest.mark.parametrize("lease, seconds", PACE)
-def test_what_a_sleeping_owner_had_sent_comes_too_late(corner, program, write_api, proxy, checker, eventually, lease, seconds):
+def test_what_a_sleeping_owner_had_sent_comes_too_late(corner, program, write_api, es_proxy, checker, eventually, lease, seconds):
     """Bulks of the old owner arrive after the standby has written newer content, one of each kind: an older document over a
     newer one, over a deletion, a deletion over a document that is back, and one of a product that nobody touched since."""
     insert(corner, range(200))
-    first = program("projector", {**lease, "elasticsearch.url": proxy.url}).start()
+    first = program("projector", {**lease, "elasticsearch.url": es_proxy.url}).start()
     second = program("projector", lease).start(wait="alive")
     checker.assert_equal(30, at_least=200)
     assert owns(first) and not owns(second)
-    proxy.hold()
+    es_proxy.hold()
     with corner.stack.mongo.start_session() as session, session.start_transaction():  # at once, so that no bulk goes before
         for number in (1, 2, 4):
             corner.products.update_one({"_id": f"p{number:06}"}, {"$set": {"price": Int64(111)}}, session=session)
         corner.products.delete_one({"_id": "p000003"}, session=session)
-    eventually(lambda: proxy.held_ids() >= {"p000001", "p000002", "p000003", "p000004"}, 30, "they are on their way")
+    eventually(lambda: es_proxy.held_ids() >= {"p000001", "p000002", "p000003", "p000004"}, 30, "they are on their way")
     corner.sql("INSERT INTO stock (sku, available) VALUES ('p000005', 50)")
-    answered = proxy.answered
+    answered = es_proxy.answered
     with Asleep(first, seconds):
         eventually(lambda: owns(second), 60, "the standby takes over")
         update(corner, 1, price=Int64(222))
@@ -71,9 +63,9 @@ def test_what_a_sleeping_owner_had_sent_comes_too_late(corner, program, write_ap
         corner.sql("UPDATE stock SET available=0 WHERE sku='p000005'")
         checker.assert_equal(30, at_least=199)
         eventually(checker.queue_is_drained, 20)
-        held = proxy.held
-        proxy.release()
-        eventually(lambda: proxy.answered >= answered + held, 30, "the old bulks have arrived")
+        held = es_proxy.held
+        es_proxy.release()
+        eventually(lambda: es_proxy.answered >= answered + held, 30, "the old bulks have arrived")
         checker.assert_equal(0, at_least=199)
         position = state(corner).find_one({"_id": "checkpoint:stream"})
     eventually(lambda: not owns(first), 30, "the old owner notices")
@@ -91,27 +83,27 @@ def test_what_a_sleeping_owner_had_sent_comes_too_late(corner, program, write_ap
     checker.assert_equal(30, at_least=199)
 
 
-def test_an_owner_that_wakes_up_with_queue_rows_and_a_job_in_hand(corner, program, write_api, proxy, checker, eventually):
+def test_an_owner_that_wakes_up_with_queue_rows_and_a_job_in_hand(corner, program, write_api, es_proxy, checker, eventually):
     """It can neither delete rows, nor move a job's cursor, nor end the job."""
     add_category(corner, 1, "", "Root")
     insert(corner, range(1500), categories=[Int64(1)], primary_category_id=Int64(1))
     settings = {**FAST_LEASE, "projector.scan_page": 50, "projector.background_window_marks": 100}
-    first = program("projector", {**settings, "elasticsearch.url": proxy.url}).start()
+    first = program("projector", {**settings, "elasticsearch.url": es_proxy.url}).start()
     second = program("projector", settings).start(wait="alive")
     checker.assert_equal(30, at_least=1500)
-    proxy.delay_per_item = 0.005
+    es_proxy.delay_per_item = 0.005
     corner.sql("UPDATE categories SET name='Renamed' WHERE id=1")
     eventually(lambda: jobs(corner).find_one({"type": "fanout", "state": "running", "done": {"$gt": 0}}), 30, pause=0.01)
-    proxy.hold()
+    es_proxy.hold()
     corner.sql("INSERT INTO stock (sku, available) VALUES ('p000009', 50)")
-    eventually(lambda: proxy.held > 0, 30, "bulks are on their way")
+    eventually(lambda: es_proxy.held > 0, 30, "bulks are on their way")
     with Asleep(first, 3.0):
         eventually(lambda: owns(second), 30, "the standby takes over")
         eventually(lambda: jobs(corner).find_one({"type": "fanout", "state": "done"}), 60, "the standby ends the job")
         job = jobs(corner).find_one({"type": "fanout"})
         corner.sql("UPDATE stock SET available=0 WHERE sku='p000009'")
         checker.assert_equal(30, at_least=1500)
-    proxy.release()
+    es_proxy.release()
     eventually(lambda: not owns(first), 30, "the old owner notices")
     assert jobs(corner).find_one({"type": "fanout"}) == job and job["done"] == 1500
     checker.assert_equal(10, at_least=1500)

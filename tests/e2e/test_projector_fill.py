@@ -2,7 +2,6 @@
 job and of the projector; and then it is merged."""
 import pytest
 from harness.command import Commands
-from harness.http_proxy import HttpProxy
 from harness.shop import FAST_LEASE, insert, jobs, log_has, physical, search_count, state, wait_job
 from test_projector_reindex import mapping_file
 
@@ -12,12 +11,10 @@ SMALL_STEPS = {**FAST_LEASE, "projector.scan_page": 100, "projector.bulk_max_doc
 
 
 @pytest.fixture
-def proxy(stack):
+def proxy(es_proxy):
     """Lets no bulk pass until it is told to."""
-    made = HttpProxy(stack.es_url)
-    made.hold()
-    yield made
-    made.close()
+    es_proxy.hold()
+    return es_proxy
 
 
 def interval(corner, index=None):

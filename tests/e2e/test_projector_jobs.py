@@ -71,11 +71,9 @@ def test_ctrl_c_cancels_if_it_is_told_to(corner, program, write_api, checker, co
 
 
 @pytest.fixture
-def slow(stack):
+def slow(es_proxy):
     """An Elasticsearch that takes its time, so that a job has its end well behind the commands that it is given."""
-    made = HttpProxy(stack.es_url)
-    yield made
-    made.close()
+    return es_proxy
 
 
 def test_scan_and_fanout_paused_and_cancelled(corner, program, write_api, slow, checker, commands, eventually):

@@ -5,7 +5,6 @@ import time
 
 import pytest
 from bson import Int64
-from harness.http_proxy import HttpProxy
 from harness.own_stack import OwnStack
 from harness.shop import PREFIX, add_category, get, insert, jobs, letters, log_has, physical, price_is, product, update
 
@@ -13,15 +12,8 @@ ALL_AT_ONCE = 2 * min(8, max(2, os.cpu_count()))  # bulks: two for each lane, of
 
 
 @pytest.fixture
-def proxy(stack):
-    made = HttpProxy(stack.es_url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def through_proxy(program, write_api, proxy):
-    return program("projector", {"elasticsearch.url": proxy.url, "projector.retry_max": "1s"}).start()
+def through_proxy(program, write_api, es_proxy):
+    return program("projector", {"elasticsearch.url": es_proxy.url, "projector.retry_max": "1s"}).start()
 
 
 def concurrency(projector):
@@ -79,26 +71,26 @@ def writer(corner):
 # ---- refused ------------------------------------------------------------------------------------------------------
 
 
-def test_thirty_percent_of_the_items_are_refused(corner, through_proxy, proxy, writer, checker, eventually, rng):
+def test_thirty_percent_of_the_items_are_refused(corner, through_proxy, es_proxy, writer, checker, eventually, rng):
     projector = through_proxy
     insert(corner, range(2000))
     checker.assert_equal(60, at_least=2000)
     assert concurrency(projector) == ALL_AT_ONCE
-    before = proxy.items
-    proxy.reject = lambda item_id: rng.random() < 0.3
+    before = es_proxy.items
+    es_proxy.reject = lambda item_id: rng.random() < 0.3
     live = writer(2000)
     corner.products.update_many({}, {"$set": {"brand": "Other"}})
     insert(corner, range(2000, 3000))
     eventually(lambda: concurrency(projector) < ALL_AT_ONCE, 30, "fewer bulks at once")
-    eventually(lambda: proxy.rejected > 1000, 60, "a good many were refused")
+    eventually(lambda: es_proxy.rejected > 1000, 60, "a good many were refused")
     live.finish()
     checker.assert_equal(120, at_least=3000)  # while it goes on refusing
     # What changes nothing may be on its way still.
-    eventually(lambda: projector.metric(PREFIX + "retries_total", 'class="retry"') == proxy.rejected, 30, "each is tried again")
-    share = proxy.rejected / (proxy.items - before)
-    print(f"{proxy.rejected} of {proxy.items - before} items refused")
+    eventually(lambda: projector.metric(PREFIX + "retries_total", 'class="retry"') == es_proxy.rejected, 30, "each is tried again")
+    share = es_proxy.rejected / (es_proxy.items - before)
+    print(f"{es_proxy.rejected} of {es_proxy.items - before} items refused")
     assert 0.2 < share < 0.4
-    proxy.reject = None
+    es_proxy.reject = None
     live = writer(3000)
     eventually(lambda: concurrency(projector) == ALL_AT_ONCE, 60, "and as many as before when it is over")
     live.finish()
@@ -106,17 +98,17 @@ def test_thirty_percent_of_the_items_are_refused(corner, through_proxy, proxy, w
     nothing_was_given_up(corner, projector, checker, eventually)
 
 
-def test_one_product_that_is_always_refused_does_not_hold_up_the_others(corner, through_proxy, proxy, checker, eventually):
+def test_one_product_that_is_always_refused_does_not_hold_up_the_others(corner, through_proxy, es_proxy, checker, eventually):
     insert(corner, range(500))
     checker.assert_equal(30, at_least=500)
-    proxy.reject = lambda item_id: item_id == "p000100"
+    es_proxy.reject = lambda item_id: item_id == "p000100"
     corner.products.update_many({}, {"$set": {"price": Int64(3)}})
     eventually(lambda: all(price_is(corner, f"p{n:06}", 3) for n in (0, 99, 101, 499)), 30, "the others")
     for n in range(30):
         update(corner, n, price=Int64(4))
     eventually(lambda: all(price_is(corner, f"p{n:06}", 4) for n in range(30)), 30, "and later changes")
     assert not price_is(corner, "p000100", 3)
-    proxy.reject = None
+    es_proxy.reject = None
     checker.assert_equal(30, at_least=500)
 
 
@@ -124,21 +116,21 @@ def test_one_product_that_is_always_refused_does_not_hold_up_the_others(corner, 
 
 
 @pytest.mark.slow
-def test_two_seconds_for_each_request(corner, through_proxy, proxy, writer, checker, eventually):
+def test_two_seconds_for_each_request(corner, through_proxy, es_proxy, writer, checker, eventually):
     projector = through_proxy
     insert(corner, range(1000))
     checker.assert_equal(60, at_least=1000)
-    bulks, documents = proxy.bulks, proxy.items
-    proxy.delay = 2.0
+    bulks, documents = es_proxy.bulks, es_proxy.items
+    es_proxy.delay = 2.0
     live = writer(1000)
     insert(corner, range(1000, 4000))
     eventually(lambda: live.written >= 1500, 120, "many writes")
     live.finish()
     checker.assert_equal(120, at_least=4000)
-    sent, carried = proxy.bulks - bulks, proxy.items - documents
+    sent, carried = es_proxy.bulks - bulks, es_proxy.items - documents
     print(f"{carried} documents in {sent} bulks of two seconds")
     assert carried / sent >= 10, "what waits is gathered into large bulks"
-    proxy.delay = 0.0
+    es_proxy.delay = 0.0
     update(corner, 1, price=Int64(1))
     eventually(lambda: price_is(corner, "p000001", 1), 30)
     nothing_was_given_up(corner, projector, checker, eventually)
@@ -166,9 +158,9 @@ def outage(corner, projector, writer, checker, eventually, stop, start, seconds)
     nothing_was_given_up(corner, projector, checker, eventually)
 
 
-def test_elasticsearch_is_away(corner, through_proxy, proxy, writer, checker, eventually):
+def test_elasticsearch_is_away(corner, through_proxy, es_proxy, writer, checker, eventually):
     """As a client sees it: connections are closed without an answer."""
-    outage(corner, through_proxy, writer, checker, eventually, proxy.refuse, proxy.accept, 5)
+    outage(corner, through_proxy, writer, checker, eventually, es_proxy.refuse, es_proxy.accept, 5)
 
 
 @pytest.mark.slow
@@ -217,12 +209,12 @@ def test_a_full_disk(corner, projector, writer, checker, eventually):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_credentials_that_are_revoked(corner, through_proxy, proxy, writer, checker, eventually, status):
+def test_credentials_that_are_revoked(corner, through_proxy, es_proxy, writer, checker, eventually, status):
     """Everything is answered with a refusal, until the credentials are good again. With a real one: test_secure_links.py."""
     projector = through_proxy
     insert(corner, range(500))
     checker.assert_equal(60, at_least=500)
-    proxy.deny = status
+    es_proxy.deny = status
     live = writer(500)
     insert(corner, range(500, 1000))
     corner.products.delete_many({"_id": {"$lt": "p000020"}})
@@ -231,7 +223,7 @@ def test_credentials_that_are_revoked(corner, through_proxy, proxy, writer, chec
     eventually(lambda: get(projector, "/readyz").status_code == 503, 10, "and says so")
     assert log_has(projector, rf"level=error .*event=target\.paused .*status={status}")
     eventually(lambda: live.written > 500, 60, "writers go on")
-    proxy.deny = None
+    es_proxy.deny = None
     eventually(lambda: projector.metric(PREFIX + "target_paused") == 0, 30, "it goes on by itself")
     live.finish()
     checker.assert_equal(60, at_least=980)
@@ -247,14 +239,14 @@ GROWTH_MIB = 112
 
 @pytest.mark.parametrize("large", [pytest.param(4000, id="few", marks=pytest.mark.timeout(600)),
                                    pytest.param(30000, id="many", marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
-def test_memory_is_bounded_while_nothing_can_be_written(corner, program, write_api, proxy, checker, eventually, large):
+def test_memory_is_bounded_while_nothing_can_be_written(corner, program, write_api, es_proxy, checker, eventually, large):
     """More than the bound allows is waiting in the oplog: 30 KB a product, and 50,000 marks of small ones."""
-    projector = program("projector", {"elasticsearch.url": proxy.url, "projector.retry_max": "1s"},
+    projector = program("projector", {"elasticsearch.url": es_proxy.url, "projector.retry_max": "1s"},
                         bin_dir=os.environ["READSIDE_PLAIN_BIN_DIR"]).start()
     insert(corner, range(5000))
     checker.assert_equal(60, at_least=5000)
     before = projector.rss_kib() / 1024
-    proxy.refuse()
+    es_proxy.refuse()
     text = " ".join(f"w{n:02}" * 100 for n in range(100))
     for at in range(0, large, 500):
         corner.products.insert_many([product(100000 + n, description=text) for n in range(at, at + 500)])
@@ -268,7 +260,7 @@ def test_memory_is_bounded_while_nothing_can_be_written(corner, program, write_a
         return projector.metric(PREFIX + "retries_total", 'class="retry"') > 3000
 
     eventually(it_has_tried_for_long, 120, "many attempts")
-    proxy.accept()
+    es_proxy.accept()
 
     def it_is_through():
         nonlocal highest
@@ -291,15 +283,15 @@ def large_product(number):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_memory_is_bounded_with_large_products(corner, program, write_api, proxy, checker, eventually):
+def test_memory_is_bounded_with_large_products(corner, program, write_api, es_proxy, checker, eventually):
     """A window counts marks, whatever their products weigh: 500 MB of them, and an Elasticsearch that takes two seconds a bulk."""
     large = 200
-    projector = program("projector", {"elasticsearch.url": proxy.url, "projector.lanes": 2, "projector.verify_rate": 0},
+    projector = program("projector", {"elasticsearch.url": es_proxy.url, "projector.lanes": 2, "projector.verify_rate": 0},
                         bin_dir=os.environ["READSIDE_PLAIN_BIN_DIR"]).start()
     insert(corner, range(5000))
     checker.assert_equal(60, at_least=5000)
     before, highest = projector.rss_kib() / 1024, 0.0
-    proxy.delay = 2.0
+    es_proxy.delay = 2.0
     for at in range(0, large, 10):
         corner.products.insert_many([large_product(100000 + n) for n in range(at, at + 10)])
 
@@ -309,7 +301,7 @@ def test_memory_is_bounded_with_large_products(corner, program, write_api, proxy
         return corner.stack.es("GET", f"/{corner.index}/_count")["count"] == 5000 + large
 
     eventually(it_is_through, 1200, "everything is written", pause=0.05)
-    print(f"{before:.0f} MiB before, {highest:.0f} at most; {proxy.bulks} bulks")
+    print(f"{before:.0f} MiB before, {highest:.0f} at most; {es_proxy.bulks} bulks")
     assert highest - before < GROWTH_MIB
-    proxy.delay = 0.0
+    es_proxy.delay = 0.0
     checker.assert_equal(300, at_least=5000 + large)

@@ -1,7 +1,6 @@
 """The projector has the index refreshed in time, so that a change is searchable within [projector] searchable_within. All indexes here
 never refresh by themselves: what a search finds was shown by the projector."""
 import pytest
-from harness.http_proxy import HttpProxy
 from harness.kafka_topic import Topic
 from harness.shop import document, insert, log_has, price_is, product, search_count, update
 from test_projector_reindex import mapping_file
@@ -40,20 +39,16 @@ def test_0_leaves_it_to_the_index(corner, program, write_api, soon, eventually):
     assert search_count(corner) == 10
 
 
-def test_a_refresh_that_fails_is_tried_again(corner, program, write_api, soon, stack, eventually):
-    proxy = HttpProxy(stack.es_url)
-    try:
-        projector = program("projector", {**soon, "elasticsearch.url": proxy.url}).start()
-        proxy.deny_path, proxy.deny = "/_refresh", 403
-        insert(corner, [1])
-        eventually(lambda: log_has(projector, "event=refresh.failed"), 30, "it says so")
-        update(corner, 1, price=7)
-        eventually(lambda: price_is(corner, "p000001", 7), 30, "writing goes on")
-        assert search_count(corner) == 0 and "status=403" in projector.log()
-        proxy.deny = None
-        eventually(lambda: search_count(corner) == 1, 60, "found in the end, and nothing was written after that")
-    finally:
-        proxy.close()
+def test_a_refresh_that_fails_is_tried_again(corner, program, write_api, soon, es_proxy, eventually):
+    projector = program("projector", {**soon, "elasticsearch.url": es_proxy.url}).start()
+    es_proxy.deny_path, es_proxy.deny = "/_refresh", 403
+    insert(corner, [1])
+    eventually(lambda: log_has(projector, "event=refresh.failed"), 30, "it says so")
+    update(corner, 1, price=7)
+    eventually(lambda: price_is(corner, "p000001", 7), 30, "writing goes on")
+    assert search_count(corner) == 0 and "status=403" in projector.log()
+    es_proxy.deny = None
+    eventually(lambda: search_count(corner) == 1, 60, "found in the end, and nothing was written after that")
 
 
 def test_the_relay_does_it_for_its_consumers(corner, program, write_api, soon, eventually):

@@ -3,7 +3,6 @@ import re
 
 import pytest
 import requests
-from harness.http_proxy import HttpProxy
 
 LAPTOP = {
     "id": "laptop-1",
@@ -127,17 +126,10 @@ def test_what_was_there_before_the_projector_is_indexed(program, write_api, chec
     checker.assert_equal(30, at_least=2)
 
 
-@pytest.fixture
-def proxy(stack):
-    made = HttpProxy(stack.es_url)
-    yield made
-    made.close()
-
-
-def test_a_trace_goes_through(program, write_api, proxy, corner, eventually):
+def test_a_trace_goes_through(program, write_api, es_proxy, corner, eventually):
     """Request, product, bulk; search, Elasticsearch: one trace, a new span at each hop."""
-    projector = program("projector", {"elasticsearch.url": proxy.url}).start()
-    query_api = program("query-api", {"elasticsearch.url": proxy.url, "query-api.cache_bytes": 0}).start()
+    projector = program("projector", {"elasticsearch.url": es_proxy.url}).start()
+    query_api = program("query-api", {"elasticsearch.url": es_proxy.url, "query-api.cache_bytes": 0}).start()
     spans = set()
 
     def is_of(trace, traceparent):
@@ -147,12 +139,12 @@ def test_a_trace_goes_through(program, write_api, proxy, corner, eventually):
         return True
 
     def seen(path, trace):
-        return any(path in at and is_of(trace, parent) for at, parent in list(proxy.traces))
+        return any(path in at and is_of(trace, parent) for at, parent in list(es_proxy.traces))
 
     # Products of other writers, and changes of other sources, have no trace.
     corner.products.insert_one({"_id": "other", "name": "other", "version": 1})
     eventually(lambda: ids(search(query_api, q="other")) == ["other"], 20, "indexed")
-    assert {parent for path, parent in list(proxy.traces) if "_bulk" in path} == {None}
+    assert {parent for path, parent in list(es_proxy.traces) if "_bulk" in path} == {None}
     for number, (method, path, body) in enumerate((("POST", "/v1/products", LAPTOP), ("PATCH", "/v1/products/laptop-1", {"price": 1}))):
         trace = f"{number}af7651916cd43dd8448eb211c80319c"
         reply = requests.request(method, write_api.url + path, json=body, timeout=30,
@@ -160,10 +152,10 @@ def test_a_trace_goes_through(program, write_api, proxy, corner, eventually):
         assert reply.status_code in (200, 201) and reply.headers["X-Request-Id"] == "request-7"
         assert is_of(trace, reply.headers["traceparent"]) and is_of(trace, corner.products.find_one({"_id": "laptop-1"})["traceparent"])
         eventually(lambda t=trace: seen("/_bulk", t), 20, "the bulk of this write")
-    bulks = sum("_bulk" in path for path, _ in list(proxy.traces))
+    bulks = sum("_bulk" in path for path, _ in list(es_proxy.traces))
     put(write_api, "/v1/stock/laptop-1", {"available": 3})
     eventually(lambda: search(query_api, q="gram", in_stock="true")["total"]["value"] == 1, 20, "in stock")
-    assert {parent for path, parent in [t for t in list(proxy.traces) if "_bulk" in t[0]][bulks:]} == {None}
+    assert {parent for path, parent in [t for t in list(es_proxy.traces) if "_bulk" in t[0]][bulks:]} == {None}
 
     trace = "2af7651916cd43dd8448eb211c80319c"
     reply = requests.get(query_api.url + "/v1/search?q=gram", headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"}, timeout=30)

@@ -1,7 +1,7 @@
 /* Two readers of JSON must agree: what json_parse takes, answer_json_parse takes as the same tree; what it refuses is
  * refused, unless a key that stands twice is why. */
 #include "query-api/search/answer_json.h"
-#include <stdlib.h>
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -31,12 +31,7 @@ static bool same(const struct json *a, const struct json *b) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct arena one, other;
     struct error error = {0};
-    char *copy = malloc(size + 1);
-    if (!copy)
-        abort();
-    if (size)
-        memcpy(copy, data, size);
-    copy[size] = '\0';
+    char *copy = fuzz_text(data, size);
     arena_init(&one, 64 << 20);
     arena_init(&other, 64 << 20);
     const struct json *wanted = json_parse(&one, copy, size, &(struct json_limits){.depth_max = 48, .values_max = 1000000}, &error);

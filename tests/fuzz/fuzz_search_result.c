@@ -4,7 +4,7 @@
 #include "query-api/search/product_view.h"
 #include "query-api/search/search_result.h"
 #include "query-api/text/search_text.h"
-#include <stdlib.h>
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -70,12 +70,7 @@ static bool same(const struct buf *a, const struct buf *b) {
 static void check_answer(struct arena *arena, const uint8_t *data, size_t size, const struct category_list *list,
                          const struct views *wanted) {
     struct views views = {BUF_INIT(16 << 20), BUF_INIT(16 << 20)};
-    char *copy = malloc(size + 1);
-    if (!copy)
-        abort();
-    if (size)
-        memcpy(copy, data, size);
-    copy[size] = '\0';
+    char *copy = fuzz_text(data, size);
     const struct json *answer = answer_json_parse(arena, copy, size, 48, NULL);
     if (answer)
         write_views(arena, answer, list, &views);
