@@ -132,11 +132,13 @@ bool command_number(const char *option, const char *text, int64_t min, int64_t m
 
 /* -- Ctrl-C -- */
 
-static volatile sig_atomic_t interrupts;
+static volatile sig_atomic_t interrupts, terminated;
 
 static void count_interrupt(int signal) {
-    (void)signal;
-    interrupts = interrupts + 1;
+    if (signal == SIGTERM)
+        terminated = 1;
+    else
+        interrupts = interrupts + 1;
 }
 
 void command_watch_interrupts(void) {
@@ -152,7 +154,11 @@ void command_watch_interrupts(void) {
 }
 
 unsigned command_interrupts(void) {
-    return (unsigned)interrupts;
+    return (unsigned)interrupts + (unsigned)terminated;
+}
+
+bool command_terminated(void) {
+    return terminated;
 }
 
 void command_sleep(usec_t usec) {

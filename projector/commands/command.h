@@ -65,5 +65,6 @@ bool command_number(const char *option, const char *text, int64_t min, int64_t m
 /* -- Ctrl-C: from command_watch_interrupts on, SIGINT and SIGTERM are only counted -- */
 void command_watch_interrupts(void);
 unsigned command_interrupts(void);
+bool command_terminated(void); /* one of them was a SIGTERM, which no keyboard sends */
 /* Returns early when a signal arrives. */
 void command_sleep(usec_t usec);

@@ -19,7 +19,7 @@ static const char help[] =
     "  cancel JOB            end it; a half-built index is deleted. What a scan or a fan-out has not done stays undone\n"
     "  confirm JOB           let it go on that waits for a person's word\n"
     "  throttle JOB N|off    at most N documents per second\n"
-    "  wait JOB              show its progress until it is over\n"
+    "  wait JOB              show its progress until it is over; Ctrl-C detaches, a second one within 2 s cancels the job\n"
     "  --json                JSON lines on stdout\n"
     "\n"
     "Exit codes here: 0 done, 1 there is no such job (wait: it failed), 4 asked for, but no projector has seen it yet,\n"

@@ -24,7 +24,7 @@ static const char reindex_help[] =
     "  --wait                with --no-swap: wait until it is confirmed and swapped\n"
     "  --detach              hand the job over and return\n"
     "  --keep-index          do not delete the new index if the job fails or is cancelled\n"
-    "  --cancel-on-interrupt the first Ctrl-C cancels the job; otherwise it detaches, and the second one cancels\n"
+    "  --cancel-on-interrupt the first Ctrl-C cancels the job; otherwise it detaches, and a second one within 2 s cancels\n"
     "  --json                JSON lines on stdout\n"
     "\n"
     "Exit codes here: 0 swapped (or verified, with --no-swap), 1 refused, failed or cancelled, 5 detached.\n";
@@ -35,7 +35,7 @@ static const char rollback_help[] =
     "\n"
     "  --force               swap at once, even to an index that lacks changes; a full scan follows then\n"
     "  --detach              hand the job over and return\n"
-    "  --cancel-on-interrupt the first Ctrl-C cancels the job; otherwise it detaches, and the second one cancels\n"
+    "  --cancel-on-interrupt the first Ctrl-C cancels the job; otherwise it detaches, and a second one within 2 s cancels\n"
     "  --json                JSON lines on stdout\n"
     "\n"
     "Exit codes here: 0 swapped, 1 there is nothing to go back to, it failed or was cancelled, 5 detached.\n";

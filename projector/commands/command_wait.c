@@ -11,6 +11,7 @@ enum {
     POLL_USEC = 150 * 1000,
     LEASE_USEC = 500 * 1000,
     TROUBLE_USEC = 60 * 1000 * 1000, /* MongoDB may be away so long */
+    SECOND_USEC = 2 * 1000 * 1000,   /* after a Ctrl-C, for another one */
     CLIENTS = 2,
 };
 
@@ -133,7 +134,7 @@ struct waiting {
     struct command_progress progress;
     struct lease *lease;
     struct own own;
-    usec_t lease_at, trouble_at;
+    usec_t lease_at, trouble_at, detach_at;
     bool cancelling;
 };
 
@@ -168,14 +169,25 @@ static bool see_to_an_owner(struct waiting *w, struct error *reterr) {
     return own_start(&w->own, wait->options, reterr);
 }
 
+static bool may_still_cancel(struct waiting *w) {
+    usec_t now = clock_now_usec();
+    if (command_terminated())
+        return false;
+    if (!w->detach_at) {
+        w->detach_at = now + SECOND_USEC;
+        command_progress_say(&w->progress, "detaching; Ctrl-C once more within %d s cancels the job", SECOND_USEC / (int)USEC_PER_SEC);
+    }
+    return now < w->detach_at;
+}
+
 /* Ctrl-C. Returns an exit code, or negative: go on. */
 static int interrupted(struct waiting *w) {
     const struct command_wait *wait = w->wait;
     unsigned n = command_interrupts();
     if (n == 0 || w->cancelling)
         return n >= 3 ? COMMAND_INTERRUPTED : -1;
-    if (!wait->cancel_on_interrupt && n == 1)
-        return detached(wait, &w->progress, w->own.owner != NULL);
+    if (!wait->cancel_on_interrupt && (n == 1 || command_terminated()))
+        return may_still_cancel(w) ? -1 : detached(wait, &w->progress, w->own.owner != NULL);
     struct error error = {0};
     w->cancelling = true;
     command_progress_say(&w->progress, "cancelling the job");

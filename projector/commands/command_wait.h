@@ -3,8 +3,8 @@
  * Command and daemon meet in MongoDB: the command stores the job and reads its progress there. If nobody holds the lease
  * the command is the projector itself until the job is over, and says so; it does what `run` does meanwhile.
  *
- * Ctrl-C detaches: the job goes on without us if there is a daemon, and stays where it is if not. A second Ctrl-C, or
- * the first one with cancel_on_interrupt, cancels the job.
+ * Ctrl-C detaches after two seconds, SIGTERM at once: the job goes on without us if there is a daemon, and stays where it
+ * is if not. A second Ctrl-C within them, or the first one with cancel_on_interrupt, cancels the job.
  * Thread: main. */
 #pragma once
 #include "projector/commands/command.h"

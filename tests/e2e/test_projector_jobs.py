@@ -1,4 +1,7 @@
 """Jobs: paused, resumed, throttled and cancelled, whatever their kind."""
+import re
+import time
+
 import pytest
 from bson import Int64
 from harness.command import Commands
@@ -58,6 +61,45 @@ def test_a_reindex_paused_throttled_and_cancelled(corner, program, write_api, ch
     checker.assert_equal(60, at_least=399)
 
 
+@pytest.fixture
+def throttled(corner, program, write_api, checker, commands, eventually):
+    """A projector, and words for a reindex of 200 products that takes long."""
+    insert(corner, range(200))
+    program("projector", SLOW_PAGES).start()
+    checker.assert_equal(90, at_least=200)
+    return "reindex", "--throttle", "20"
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_detaches_and_a_second_one_cancels(corner, throttled, commands, eventually, presses):
+    before = serving(corner)
+    waiting = commands.at_terminal(*throttled)
+    job = eventually(lambda: active(corner, "reindex"), 90, "the job")["_id"]
+    eventually(lambda: record(corner, job)["phase"] == "mark" and record(corner, job)["done"] > 0, 90, "it marks")
+    waiting.press("\x03")
+    eventually(lambda: "Ctrl-C once more" in waiting.shown, 5, "it says what comes of it")
+    if presses == 1:
+        waiting.finish(expect=5)
+        assert f"projector jobs wait {job}" in waiting.shown
+        done = record(corner, job)["done"]
+        eventually(lambda: record(corner, job)["done"] > done, 60, "the job goes on")
+        commands("jobs", "throttle", job, "off")
+        assert commands("jobs", "wait", job, "--json").result["state"] == "done" and serving(corner) != before
+    else:
+        waiting.press("\x03")
+        waiting.finish(expect=1)
+        assert record(corner, job)["state"] == "cancelled" and serving(corner) == before
+
+
+def test_who_is_terminated_detaches_at_once(corner, throttled, commands, eventually):
+    waiting = commands.start(*throttled)
+    job = eventually(lambda: active(corner, "reindex"), 90, "the job")["_id"]
+    waiting.process.terminate()
+    waiting.finish(expect=5)
+    assert "once more" not in waiting.err and f"projector jobs wait {job}" in waiting.err
+    assert record(corner, job)["state"] == "running"
+
+
 def test_ctrl_c_cancels_if_it_is_told_to(corner, program, write_api, checker, commands, eventually):
     insert(corner, range(200))
     program("projector", SLOW_PAGES).start()
@@ -68,6 +110,38 @@ def test_ctrl_c_cancels_if_it_is_told_to(corner, program, write_api, checker, co
     running.interrupt()
     running.finish(expect=1)
     assert running.result["state"] == "cancelled" and serving(corner) == before
+
+
+# ---- how it is shown ----------------------------------------------------------------------------------------------
+
+
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(corner, program, write_api, checker, commands, eventually):
+    """With rate and time left; and the throttle holds."""
+    insert(corner, range(300))
+    program("projector", SLOW_PAGES).start()
+    checker.assert_equal(90, at_least=300)
+    words = ("reindex", "--throttle", "50")
+
+    shown = commands.at_terminal(*words)
+    began = time.monotonic()
+    shown.finish()
+    assert time.monotonic() - began > 300 / 50 * 0.8, "no faster than told"
+    bars = re.findall(r"\r\x1b\[Kmark +\[(#*)(-*)\] +(\d+)% (\d+) of 300 documents(, (\d+)/s, \d+ s left)? \(at most 50/s\)", shown.shown)
+    assert len(bars) > 10 and len({(len(full), len(empty)) for full, empty, *_ in bars}) > 3, shown.shown
+    assert all(len(full + empty) == 32 and abs(len(full) / 32 - int(done) / 300) <= 1 / 32 for full, empty, _, done, *_ in bars)
+    rates = [int(rate) for *_, rate in bars if rate]
+    assert rates and max(rates) < 150, rates
+    assert f"alias {corner.index} -> {serving(corner)}" in shown.shown
+
+    lines = commands(*words).err.splitlines()
+    assert any(re.fullmatch(r"mark: \d+ of 300 documents, \d+/s, \d+ s left \(at most 50/s\)", line) for line in lines), lines
+    assert not any("\r" in line or "\x1b" in line for line in lines), lines
+
+    progress = [e for e in commands(*words, "--json").events if e["event"] == "progress" and e["phase"] == "mark"]
+    assert any(0 < e["done"] < e["total"] == 300 and e["rate"] > 0 and e["eta_seconds"] > 0 for e in progress), progress
+
+
+# ---- other kinds --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

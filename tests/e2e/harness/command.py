@@ -1,8 +1,11 @@
 """Commands of the projector, run beside the programs of a test."""
+import fcntl
 import json
 import os
 import signal
 import subprocess
+import termios
+import threading
 
 from .process import REPORT, _die_with_parent
 
@@ -22,6 +25,9 @@ class Commands:
 
     def __call__(self, *arguments, expect=0, deadline=120):
         return self.start(*arguments).finish(expect, deadline)
+
+    def at_terminal(self, *arguments, columns=120):
+        return AtTerminal([self.binary, *arguments], self.environment, columns)
 
 
 class Running:
@@ -55,3 +61,42 @@ class Running:
     @property
     def result(self):
         return next(e for e in reversed(self.events) if e["event"] == "result")
+
+
+class AtTerminal:
+    """A command whose input and output are a terminal: `shown` grows, press() types."""
+
+    def __init__(self, words, environment, columns):
+        self.keyboard, screen = os.openpty()
+        termios.tcsetwinsize(screen, (40, columns))
+
+        def own_terminal():
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            _die_with_parent()
+
+        self.process = subprocess.Popen(words, env=environment, stdin=screen, stdout=screen, stderr=screen, start_new_session=True,
+                                        preexec_fn=own_terminal)
+        os.close(screen)
+        self.shown = ""
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        while True:
+            try:
+                self.shown += os.read(self.keyboard, 65536).decode()
+            except OSError:  # the other end is closed
+                return
+
+    def press(self, keys):
+        os.write(self.keyboard, keys.encode())
+
+    def finish(self, expect=0, deadline=120):
+        try:
+            self.process.wait(deadline)
+        finally:
+            self.process.kill()
+            self.reader.join(10)
+            os.close(self.keyboard)
+        assert not REPORT.search(self.shown), self.shown[-6000:]
+        assert self.process.returncode == expect, f"{self.process.args} ended with {self.process.returncode}, not {expect}:\n{self.shown}"
