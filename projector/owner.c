@@ -209,6 +209,8 @@ static bool prepare_position(struct owner *o, struct term *term, bool index_is_e
     if (!state_start_over(o->client, database, lease_epoch(o->lease), reason, !index_is_empty, &term->position, reterr) ||
         !state_sink_set(o->client, database, lease_epoch(o->lease), sink, reterr))
         return false;
+    if (!found && !index_is_empty)
+        engine_note_history_lost(reason);
     drop_covered(o, term);
     return true;
 }

@@ -165,8 +165,7 @@ void engine_poke_jobs(struct engine *e) {
     job_runner_poke(e->job_runner);
 }
 
-void engine_note_history_lost(struct engine *e, const char *reason) {
-    (void)e;
+void engine_note_history_lost(const char *reason) {
     metric_inc(lag_metrics.history_lost);
     log_error("stream.history_lost", LOG_STR("reason", reason),
               LOG_STR("consequence", "a full scan brings the index up to date; serving goes on"));

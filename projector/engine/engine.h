@@ -56,7 +56,7 @@ struct window *engine_window(struct engine *engine, enum mark_source source);
 void engine_post_tree(struct engine *engine, struct category_tree *tree);
 void engine_poke_jobs(struct engine *engine);
 /* Counted, and said in the log. */
-void engine_note_history_lost(struct engine *engine, const char *reason);
+void engine_note_history_lost(const char *reason);
 /* The set of targets that is stored is another one now. Drains, then engine_run returns ENGINE_RETARGET. */
 void engine_post_retarget(struct engine *engine);
 /* A source found that the lease belongs to somebody else. */

@@ -220,7 +220,7 @@ static void start_over(struct source_mongo *s, const char *reason) {
     usec_t now = clock_now_usec();
     if (s->started_over_at && now - s->started_over_at < 10 * USEC_PER_SEC)
         window_sleep(s->window, 10 * USEC_PER_SEC);
-    engine_note_history_lost(s->engine, reason);
+    engine_note_history_lost(reason);
     for (unsigned attempt = 0; !window_stopped(s->window); attempt++) {
         struct stream_position position;
         struct error error;
