@@ -301,3 +301,90 @@ def test_without_a_daemon_the_command_does_the_work(corner, program, write_api, 
     assert commands("jobs", "wait", job, "--json").result["state"] == "done"
     assert serving(corner) != before
     checker.assert_equal(30, at_least=200)
+
+
+def test_the_command_and_the_daemon_are_killed(corner, program, write_api, checker, commands, eventually):
+    """The command while a daemon works; the daemon while a command waits, which then does the work; both."""
+    insert(corner, range(200))
+    projector = program("projector", {**FAST_LEASE, "projector.scan_page": 10}).start()
+    checker.assert_equal(60, at_least=200)
+    before = serving(corner)
+
+    def goes_on():
+        done = jobs(corner)[0]["done"]
+        eventually(lambda: jobs(corner)[0]["done"] > done, 60, "it goes on")
+
+    command = commands.start("reindex", "--throttle", "10")
+    eventually(lambda: jobs(corner, phase="mark", done={"$gt": 0}), 90, "it has begun")
+    job = jobs(corner)[0]["_id"]
+    command.kill()
+    goes_on()
+    corner.products.update_many({}, {"$set": {"price": Int64(12)}, "$inc": {"version": 1}})
+
+    command, epoch = commands.start("jobs", "wait", job), jobs(corner)[0]["epoch"]
+    projector.kill()
+    eventually(lambda: jobs(corner)[0]["epoch"] > epoch, 60, "the command has taken it over")
+    goes_on()
+    command.kill()
+    assert "no projector is running" in command.err
+
+    projector.start()
+    command = commands.start("jobs", "wait", job)
+    goes_on()
+    projector.kill()
+    command.kill()
+    assert jobs(corner)[0]["state"] == "running" and jobs(corner)[0]["done"] < 200 and serving(corner) == before
+    corner.products.delete_one({"_id": "p00001"})
+    projector.start()
+    commands("jobs", "throttle", job, "off")
+    assert commands("jobs", "wait", job, "--json").result["state"] == "done" and len(jobs(corner)) == 1
+    assert serving(corner) != before
+    checker.assert_equal(60, at_least=199)
+
+
+# ---- the verification before the swap -----------------------------------------------------------------------------
+
+
+def building(corner):
+    return next(t["index"] for t in targets(corner)["list"] if t["role"] == "building")
+
+
+def test_what_is_wrong_in_the_new_index_is_found_before_the_swap(corner, program, write_api, checker, commands, eventually):
+    """Nothing else would: the continuous verification is off."""
+    insert(corner, range(300))
+    program("projector", {**FAST_LEASE, "projector.scan_page": 10, "projector.verify_rate": 0}).start()
+    checker.assert_equal(60, at_least=300)
+    job = commands("reindex", "--throttle", "100", "--detach", "--json").events[0]["id"]
+    eventually(lambda: jobs(corner, phase="mark", done={"$gte": 100}), 90, "some are written")
+    commands("jobs", "pause", job)
+    new = building(corner)
+
+    def written(product_id):
+        return corner.stack.es("GET", f"/{new}/_doc/{product_id}", expect=(200, 404)).get("_source")
+
+    old = eventually(lambda: written("p00000") and written("p00001") and written("p00002"), 30, "the first ones")
+    stamp = old["version"]
+    corner.stack.es("DELETE", f"/{new}/_doc/p00000?version={stamp}&version_type=external_gte")
+    for name, content in (("p00001", {**old, "id": "p00001", "price_min": 7, "content_hash": 7}), ("orphan", {**old, "id": "orphan"})):
+        corner.stack.es("PUT", f"/{new}/_doc/{name}?version={stamp}&version_type=external_gte", content, expect=(200, 201))
+    commands("jobs", "throttle", job, "off")
+    commands("jobs", "resume", job)
+    assert commands("jobs", "wait", job, "--json").result["state"] == "done" and serving(corner) == new
+    checker.assert_equal(0, at_least=300)
+
+
+def test_an_index_that_stays_wrong_is_not_swapped_in(corner, program, write_api, checker, commands, eventually, es_proxy):
+    """Somebody keeps removing a product from it, whenever it was written."""
+    insert(corner, range(100))
+    projector = program("projector", {**FAST_LEASE, "projector.verify_rate": 0, "elasticsearch.url": es_proxy.url}).start()
+    checker.assert_equal(60, at_least=100)
+    before = serving(corner)
+    es_proxy.after_bulk = lambda: [corner.stack.es("DELETE", f"/{index}/_doc/p00017?refresh=true", expect=(200, 404))
+                                   for index in physical(corner) if index != before]
+    failed = commands("reindex", "--json", expect=1)
+    assert failed.result["state"] == "failed" and "1 products differ" in failed.result["error"] and "p00017" in failed.result["error"]
+    assert projector.log().count("event=job.verified") == 4
+    es_proxy.after_bulk = None
+    eventually(lambda: physical(corner) == [before], 60, "the index that failed is deleted")
+    assert serving(corner) == before
+    checker.assert_equal(60, at_least=100)
