@@ -103,7 +103,7 @@ static void find_route(struct http_request *r) {
         r->param_count = match.param_count;
         return;
     case HTTP_MATCH_BAD_PATH:
-        refuse(r, 400, error.message);
+        http_reply_problem(r, 400, error.message, &(struct field_error){"path", error.message}, 1);
         return;
     case HTTP_MATCH_NO_PATH:
         if (strcmp(r->method, "OPTIONS") == 0 && http_request_is_open(r))

@@ -96,6 +96,7 @@ static const struct http_route routes[] = {
      .path = "/admin/{kind}",
      .scope = HTTP_SCOPE_ADMIN,
      .handler = handle_override_list,
+     .params = override_list_params,
      .summary = "All synonyms, stopwords or rules"},
     {.method = "GET", .path = "/admin/{kind}/{id}", .scope = HTTP_SCOPE_ADMIN, .handler = handle_override_get, .summary = "One of them"},
     {.method = "PUT",

@@ -138,7 +138,7 @@ http_handler handle_override_list, handle_override_get, handle_override_put, han
 http_handler handle_page, handle_page_asset;
 /* The same of /admin/keys. */
 http_handler handle_key_list, handle_key_get, handle_key_put, handle_key_delete;
-extern const struct http_param key_list_params[];
+extern const struct http_param key_list_params[], override_list_params[];
 
 /* One question to Elasticsearch on behalf of a request: breaker, load limit, deadline, tracing, error mapping and the
  * life of the request in one place. `answer` gets 2xx and 404 with the parsed body (NULL if a 404's is no JSON), which

@@ -245,24 +245,10 @@ static void on_list(struct query_loop *q, struct http_request *request, void *da
     admin_list_reply(request, status, body, write_item, NULL);
 }
 
-/* ?after=ID, the only parameter. False: answered. */
-static bool read_after(struct http_request *request, struct slice *ret) {
-    struct uri_pair *pairs = NULL;
-    size_t count = 0;
-    struct error error = {0};
-    struct slice query = http_request_query(request);
-    struct field_error bad = {"query", "after is the only parameter: the id that the next page begins behind"};
-    if (!uri_parse_query(http_request_arena(request), query.data, query.len, 2, &pairs, &count, &error)) {
-        http_reply_error(request, &error);
-        return false;
-    }
-    if (count > 1 || (count && (!slice_eq(pairs[0].key, SLICE("after")) || !valid_id(pairs[0].value)))) {
-        http_reply_problem(request, 400, "the request has invalid parameters", &bad, 1);
-        return false;
-    }
-    *ret = count ? pairs[0].value : (struct slice){NULL, 0};
-    return true;
-}
+const struct http_param override_list_params[] = {
+    {.name = "after", .about = "The id that the page begins behind", .example = "laptops", .max = ID_MAX_BYTES},
+    {.name = NULL},
+};
 
 void handle_override_list(struct http_request *request, void *ctx) {
     struct query_loop *q = ctx;
@@ -270,7 +256,7 @@ void handle_override_list(struct http_request *request, void *ctx) {
     struct slice after;
     char filter[64];
     struct buf path = BUF_INIT(PATH_MAX_BYTES), body = BUF_INIT(4096);
-    if (!call || !read_after(request, &after))
+    if (!call || !request_params(request, &after))
         return;
     buf_append_char(&path, '/');
     uri_encode(&path, q->conf->overrides_index, strlen(q->conf->overrides_index));

@@ -40,7 +40,7 @@ static struct slice trim(struct slice s) {
 /* The clause that is being built; opened by the first literal. */
 static bool add_literal(struct instant_parser *p, size_t clause, struct search_literal literal, struct error *reterr) {
     if (clause == CLAUSES_MAX || p->literal_count == SEARCH_VALUES_MAX)
-        return error_set(reterr, ERROR_INVALID, "more than %d conditions or %d values in filters", CLAUSES_MAX, SEARCH_VALUES_MAX);
+        return error_set(reterr, ERROR_INVALID, "more than %d conditions or %d values", CLAUSES_MAX, SEARCH_VALUES_MAX);
     if (clause == p->clause_count)
         p->clauses[p->clause_count++] = (struct search_clause){.literals = NULL};
     struct search_clause *c = &p->clauses[clause];
@@ -242,13 +242,13 @@ static bool add_numeric_text(struct instant_parser *p, size_t clause, struct sli
         if (rest.data[0] == ':' && read_to((struct slice){rest.data + 1, rest.len - 1}, &from, &to))
             return add_range(p, clause, name, from, to, false, reterr);
     }
-    return refuse(text, "numericFilters are such as price>=5 or price:5 TO 10", reterr);
+    return refuse(text, "a condition is such as price>=5 or price:5 TO 10", reterr);
 }
 
 static bool add_facet_text(struct instant_parser *p, size_t clause, struct slice text, struct error *reterr) {
     const char *colon = text.len ? memchr(text.data, ':', text.len) : NULL;
     if (!colon)
-        return refuse(text, "facetFilters are such as brand:LG", reterr);
+        return refuse(text, "a condition is such as brand:LG", reterr);
     size_t n = (size_t)(colon - text.data);
     return add_value(p, clause, trim((struct slice){text.data, n}), (struct slice){colon + 1, text.len - n - 1}, false, reterr);
 }
@@ -262,10 +262,10 @@ static bool read_any(struct instant_parser *p, const struct json *item, add_text
     if (json_is(item, JSON_STRING))
         return add(p, clause, item->text, reterr);
     if (!json_is(item, JSON_ARRAY))
-        return error_set(reterr, ERROR_INVALID, "facetFilters and numericFilters are lists of strings and of lists of strings");
+        return error_set(reterr, ERROR_INVALID, "must be a list of strings and of lists of strings");
     for (const struct json *one = item->child; one; one = one->next) {
         if (!json_is(one, JSON_STRING))
-            return error_set(reterr, ERROR_INVALID, "facetFilters and numericFilters are lists of strings and of lists of strings");
+            return error_set(reterr, ERROR_INVALID, "must be a list of strings and of lists of strings");
         if (!add(p, clause, one->text, reterr))
             return false;
     }
@@ -284,11 +284,11 @@ static bool read_list(struct instant_parser *p, const struct json *v, add_text *
 }
 
 bool instant_read_facet_filters(struct instant_parser *p, const struct json *v, struct error *reterr) {
-    return read_list(p, v, add_facet_text, reterr);
+    return read_list(p, v, add_facet_text, reterr) || error_prefix(reterr, "facetFilters");
 }
 
 bool instant_read_numeric_filters(struct instant_parser *p, const struct json *v, struct error *reterr) {
-    return read_list(p, v, add_numeric_text, reterr);
+    return read_list(p, v, add_numeric_text, reterr) || error_prefix(reterr, "numericFilters");
 }
 
 /* ---- filters ---- */
@@ -344,7 +344,7 @@ static bool take_quoted(struct tokens *t, struct slice *ret) {
         text[n++] = t->rest.data[i];
     }
     if (i == t->rest.len)
-        return refuse(t->rest, "filters: a quote is not closed", t->error);
+        return refuse(t->rest, "a quote is not closed", t->error);
     skip(t, i + 1);
     *ret = (struct slice){text, n};
     return true;
@@ -358,7 +358,7 @@ static bool take_text(struct tokens *t, bool is_name, struct slice *ret) {
     while (n < t->rest.len && !is_end(t->rest.data[n]) && !(is_name && (t->rest.data[n] == ':' || operator_at((struct slice){t->rest.data + n, t->rest.len - n}))))
         n++;
     if (n == 0)
-        return refuse(t->rest, "filters: a name or a value is missing", t->error);
+        return refuse(t->rest, "a name or a value is missing", t->error);
     *ret = (struct slice){t->rest.data, n};
     skip(t, n);
     return true;
@@ -378,7 +378,7 @@ static bool read_literal(struct tokens *t, size_t clause) {
         return take_text(t, false, &value) && add_comparison(t->p, clause, name, op, value, negated, t->error);
     }
     if (!takes_char(t, ':'))
-        return refuse(name, "filters: a name is followed by : or a comparison", t->error);
+        return refuse(name, "a name is followed by : or a comparison", t->error);
     if (!take_text(t, false, &value))
         return false;
     if (!takes_word(t, SLICE("TO")))
@@ -386,7 +386,7 @@ static bool read_literal(struct tokens *t, size_t clause) {
     if (!take_text(t, false, &upper))
         return false;
     if (!json_text_double(value, &from) || !json_text_double(upper, &to))
-        return refuse(value, "filters: TO stands between numbers", t->error);
+        return refuse(value, "TO stands between numbers", t->error);
     return add_range(t->p, clause, name, from, to, negated, t->error);
 }
 
@@ -414,11 +414,11 @@ static bool read_or(struct tokens *t, unsigned depth) {
         size_t before = t->p->clause_count;
         if (takes_char(t, '(')) {
             if (depth == PARENS_MAX)
-                return error_set(t->error, ERROR_INVALID, "filters: too many parentheses");
+                return error_set(t->error, ERROR_INVALID, "too many parentheses");
             if (!read_and(t, depth + 1))
                 return false;
             if (!takes_char(t, ')'))
-                return refuse(t->rest, "filters: a parenthesis is not closed", t->error);
+                return refuse(t->rest, "a parenthesis is not closed", t->error);
         } else if (!read_literal(t, before)) {
             return false;
         }
@@ -426,7 +426,7 @@ static bool read_or(struct tokens *t, unsigned depth) {
         units++;
     } while (takes_word(t, SLICE("OR")));
     if (list && units > 1)
-        return error_set(t->error, ERROR_INVALID, "filters: an AND inside an OR is not supported; write it as ANDs of ORs");
+        return error_set(t->error, ERROR_INVALID, "an AND inside an OR is not supported; write it as ANDs of ORs");
     return list || join(t, first);
 }
 
@@ -444,10 +444,10 @@ bool instant_read_filters(struct instant_parser *p, struct slice text, struct er
     skip_blanks(&t);
     if (!t.rest.len)
         return true;
-    if (!read_and(&t, 0))
-        return false;
+    bool ok = read_and(&t, 0);
     skip_blanks(&t);
-    return !t.rest.len || refuse(t.rest, "filters: AND, OR or the end is expected", t.error);
+    return (ok && (!t.rest.len || refuse(t.rest, "AND, OR or the end is expected", t.error))) ||
+           error_prefix(t.error, "filters");
 }
 
 /* ---- clauses as filters ---- */

@@ -302,7 +302,7 @@ static bool read_encoded(struct reader *r, struct slice text) {
     struct uri_pair *pairs = NULL;
     size_t count = 0;
     if (!uri_parse_query(r->context->arena, text.data, text.len, SEARCH_PAIRS_MAX, &pairs, &count, r->error))
-        return false;
+        return error_prefix(r->error, "params");
     for (size_t i = 0; i < count; i++) {
         bool is_text = slice_eq(pairs[i].key, SLICE("query")) || slice_eq(pairs[i].key, SLICE("facetQuery")) ||
                        slice_eq(pairs[i].key, SLICE("filters"));

@@ -112,7 +112,7 @@ def gets_with_parameters(described):
     for (method, path), operation in operations(described).items():
         query = [p for p in operation["parameters"] if p["in"] == "query"]
         if method == "GET" and query:
-            yield path.replace("{name}", "brand").replace("{id}", "gram-16"), query
+            yield path.replace("{name}", "brand").replace("{id}", "gram-16").replace("{kind}", "rules"), query
 
 
 def pair(parameter, value):
