@@ -120,8 +120,8 @@ static void remember_servers(const mongoc_uri_t *uri) {
 
 /* ---- pools ----------------------------------------------------------------------------------------------- */
 
-mongoc_client_pool_t *mongo_pool_new(const struct mongo_conf *conf, const char *appname, unsigned clients_max,
-                                     struct error *reterr) {
+/* NULL: INVALID. */
+static mongoc_uri_t *uri_of(const struct mongo_conf *conf, const char *appname, unsigned clients_max, struct error *reterr) {
     bson_error_t e;
     _cleanup_(mongoc_uri_destroyp) mongoc_uri_t *uri = mongoc_uri_new_with_error(conf->uri, &e);
     if (!uri) {
@@ -142,12 +142,27 @@ mongoc_client_pool_t *mongo_pool_new(const struct mongo_conf *conf, const char *
         error_set(reterr, ERROR_INVALID, "[mongo] uri: its options cannot be combined with the program's");
         return NULL;
     }
+    return TAKE(uri);
+}
+
+bool mongo_check(const struct mongo_conf *conf, struct error *reterr) {
+    mongoc_log_set_handler(drop_log, NULL);
+    _cleanup_(mongoc_uri_destroyp) mongoc_uri_t *uri = uri_of(conf, "check", 1, reterr);
+    return uri != NULL;
+}
+
+mongoc_client_pool_t *mongo_pool_new(const struct mongo_conf *conf, const char *appname, unsigned clients_max,
+                                     struct error *reterr) {
+    bson_error_t e;
+    _cleanup_(mongoc_uri_destroyp) mongoc_uri_t *uri = uri_of(conf, appname, clients_max, reterr);
+    if (!uri)
+        return NULL;
     mongoc_client_pool_t *pool = mongoc_client_pool_new_with_error(uri, &e);
     if (!pool) {
         error_set(reterr, ERROR_INVALID, "[mongo] uri: the driver refuses it (%u/%u)", e.domain, e.code);
         return NULL;
     }
-    if (tls)
+    if (link_wants_tls(&conf->tls))
         set_tls(pool, &conf->tls);
     remember_servers(uri);
     mongoc_client_pool_set_error_api(pool, MONGOC_ERROR_API_VERSION_2);

@@ -124,7 +124,7 @@ const size_t projector_option_count = ARRAY_LEN(projector_option_table);
 bool projector_options_check(const void *ctx, struct error *reterr) {
     const struct projector_options *all = ctx;
     const struct projector_conf *options = &all->projector;
-    if (!acceptor_check(options->listen, reterr) || !es_check(&all->es, reterr))
+    if (!acceptor_check(options->listen, reterr) || !es_check(&all->es, reterr) || !mongo_check(&all->mongo, reterr))
         return false;
     if (options->lease_renew_usec <= options->lease_ttl_usec / 2)
         return true;

@@ -392,7 +392,8 @@ static void shut(struct program *p) {
 
 static bool check(const void *ctx, struct error *reterr) {
     const struct program *p = ctx;
-    return acceptor_check(p->query.listen, reterr) && es_check(&p->es, reterr);
+    return acceptor_check(p->query.listen, reterr) && es_check(&p->es, reterr) &&
+           (!p->query.fallback || mongo_check(&p->mongo, reterr));
 }
 
 int main(int argc, char **argv) {

@@ -127,7 +127,8 @@ static void stop(struct program *p) {
 
 static bool check(const void *ctx, struct error *reterr) {
     const struct program *p = ctx;
-    return acceptor_check(p->conf.listen, reterr) && es_check(&p->es_conf, reterr);
+    return acceptor_check(p->conf.listen, reterr) && es_check(&p->es_conf, reterr) &&
+           mongo_check(&p->mongo, reterr);
 }
 
 int main(int argc, char **argv) {
