@@ -303,7 +303,7 @@ static bool call_any_node(const struct es_conf *conf, const char *method, const 
         name_server(node, ret->server);
         ok = call_node(conf, node, method, path, body, timeout_usec, &ret->status, ret_body, &why);
         if (!ok)
-            error_set(reterr, why.code, "%s", why.message);
+            error_set(reterr, why.code, "Elasticsearch %s", why.message);
         if (!ok && (!repeatable || why.code != ERROR_UNAVAILABLE))
             break;
     }

@@ -28,13 +28,15 @@ static const char help[] =
 struct request {
     const char *verb, *id, *value;
     bool all, json;
+    size_t shown;
 };
 
 /* -- list -- */
 
 static void print_job(void *ctx, struct job_record *job) {
-    const struct request *request = ctx;
+    struct request *request = ctx;
     if (request->all || !job_is_over(job)) {
+        request->shown++;
         if (request->json) {
             command_print_job_json(job, "job");
         } else {
@@ -58,10 +60,12 @@ static void print_job(void *ctx, struct job_record *job) {
     job_record_done(job);
 }
 
-static int list(struct command_session *session, const struct request *request) {
+static int list(struct command_session *session, struct request *request) {
     struct error error = {0};
-    if (!jobs_visit(session->client, session->database, NULL, print_job, (void *)request, &error))
+    if (!jobs_visit(session->client, session->database, NULL, print_job, request, &error))
         return command_error(&command_jobs, &error);
+    if (!request->shown && !request->json)
+        printf("no job %s\n", request->all ? "of the last week" : "is under way");
     return fflush(stdout) == 0 ? COMMAND_OK : COMMAND_FAILED;
 }
 
@@ -87,7 +91,7 @@ static int settle(struct command_session *session, const struct request *request
     return COMMAND_UNREACHABLE;
 }
 
-static int wish(struct command_session *session, const struct request *request, enum job_wish what, int64_t throttle) {
+static int wish(struct command_session *session, struct request *request, enum job_wish what, int64_t throttle) {
     struct error error = {0};
     struct job_record job;
     if (!job_control_wish(session->client, session->database, request->id, what, throttle, &error))
@@ -96,7 +100,7 @@ static int wish(struct command_session *session, const struct request *request, 
         return settle(session, request);
     if (!job_control_find(session->client, session->database, request->id, &job, &error))
         return command_error(&command_jobs, &error);
-    print_job((void *)request, &job);
+    print_job(request, &job);
     return COMMAND_OK;
 }
 
@@ -109,7 +113,7 @@ static int confirm(struct command_session *session, const struct request *reques
     return COMMAND_OK;
 }
 
-static int throttle(struct command_session *session, const struct request *request) {
+static int throttle(struct command_session *session, struct request *request) {
     struct error error = {0};
     int64_t n = 0;
     if (strcmp(request->value, "off") != 0 &&
@@ -120,8 +124,7 @@ static int throttle(struct command_session *session, const struct request *reque
 
 /* -- the command -- */
 
-static int dispatch(const struct projector_options *options, struct command_session *session,
-                    const struct request *request) {
+static int dispatch(const struct projector_options *options, struct command_session *session, struct request *request) {
     const char *verb = request->verb;
     if (strcmp(verb, "list") == 0)
         return list(session, request);

@@ -3,6 +3,7 @@
 #include "projector/commands/command_wait.h"
 #include "projector/commands/reindex_plan.h"
 #include "projector/jobs/targets.h"
+#include "projector/verify/verify_barrier.h"
 #include <stdio.h>
 
 #define THROTTLE_MAX INT64_C(100000000)
@@ -90,10 +91,13 @@ static bool parse(const struct command_option *table, int argc, char **argv, str
 static int follow(const struct command *command, const struct projector_options *options,
                   struct command_session *session, const struct request *request, const char *id) {
     if (request->detach) {
+        bool runs;
         if (request->json)
             printf("{\"event\":\"job\",\"id\":\"%s\"}\n", id);
         else
             printf("job %s\n", id);
+        if (verify_projector_runs(session->client, session->database, &runs, NULL) && !runs)
+            fprintf(stderr, "projector %s: no projector is running: the job begins when one does\n", command->name);
         return COMMAND_OK;
     }
     struct command_wait wait = {.command = command, .options = options, .session = session, .id = id,

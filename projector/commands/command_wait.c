@@ -201,9 +201,12 @@ static int interrupted(struct waiting *w) {
 static int look(struct waiting *w, struct error *reterr) {
     const struct command_wait *wait = w->wait;
     struct job_record job;
-    if (!see_to_an_owner(w, reterr) ||
-        !job_control_find(wait->session->client, wait->session->database, wait->id, &job, reterr))
-        return reterr->code == ERROR_NOT_FOUND || !error_is_retriable(reterr) ? command_error(wait->command, reterr) : -2;
+    if (!job_control_find(wait->session->client, wait->session->database, wait->id, &job, reterr))
+        return error_is_retriable(reterr) ? -2 : command_error(wait->command, reterr);
+    if (!job_is_over(&job) && !see_to_an_owner(w, reterr)) {
+        job_record_done(&job);
+        return error_is_retriable(reterr) ? -2 : command_error(wait->command, reterr);
+    }
     int code = -1;
     show(w, &job);
     if (job_is_over(&job) || (job.state == JOB_WAITING && job.no_swap && !wait->until_over)) {
@@ -223,6 +226,8 @@ static int wait_loop(struct waiting *w) {
         usec_t now = clock_now_usec();
         if (code >= 0)
             return code;
+        if (code == -2 && !w->trouble_at)
+            command_progress_say(&w->progress, "%s; trying again for a minute", error.message);
         w->trouble_at = code == -1 ? 0 : w->trouble_at ? w->trouble_at : now;
         if (w->trouble_at && now - w->trouble_at > TROUBLE_USEC) {
             command_progress_done(&w->progress);
