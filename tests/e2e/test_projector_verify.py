@@ -298,6 +298,20 @@ def test_continuous_verification_repairs(corner, shop, checker, eventually, rng)
     assert stored["verified_as_of"].timestamp() > planted_at - 1
 
 
+def test_continuous_verification_keeps_to_its_rate(corner, shop, eventually):
+    projector = shop(1500, **{"projector.verify_rate": 300, "projector.verify_pause": "200ms"})
+
+    def passes():
+        return projector.metric(PREFIX + "verify_passes_total")
+
+    eventually(lambda: passes() >= 1, 60, "a first pass", pause=0.02)
+    begun, before = time.monotonic(), projector.metric(PREFIX + "verify_compared_total")
+    eventually(lambda: passes() >= 2, 60, "another one", pause=0.02)
+    took, compared = time.monotonic() - begun, projector.metric(PREFIX + "verify_compared_total") - before
+    print(f"{compared:.0f} products in {took:.1f} s")
+    assert compared >= 1500 and took > 0.8 * compared / 300
+
+
 def test_a_reindex_under_continuous_verification(corner, shop, checker, eventually, rng):
     """The index that is walked is swapped while writers go on; what is damaged in the new one is found there."""
     projector = shop(LIVE + 300, **FAST_LEASE, **CONTINUOUS)

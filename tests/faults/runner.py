@@ -19,6 +19,7 @@ from world import PROJECTORS, Ended, World
 from writers import Writer
 
 QUIET_SECONDS, EQUAL_SECONDS = 240, 60
+FEWEST_A_MINUTE = 12 / 5  # faults: a run with fewer has shown nothing
 LAST_FAULT_SECONDS = 4  # before the writers end: a fault without traffic has no effect
 
 
@@ -149,6 +150,11 @@ class Run:
             if writer.error:
                 self.fail(f"{writer.name}: {type(writer.error).__name__}: {writer.error}")
 
+    def look_for_enough(self):
+        fewest = min(int(FEWEST_A_MINUTE * self.plan["minutes"]), len(self.plan["faults"]))
+        if (carried_out := sum(self.counts.values())) < fewest:
+            self.fail(f"{carried_out} faults in {self.plan['minutes']:g} minutes, {fewest} are the least")
+
     def compare(self):
         """How many documents differ."""
         self.log("writers and faults are through; waiting until all is quiet")
@@ -225,6 +231,7 @@ def main():
         world.open_shop(f"faults_{plan['seed']}")
         run.start_programs()
         run.storm()
+        run.look_for_enough()
         differing = run.compare()
         run.stop_programs()
         code = run.summary(differing)

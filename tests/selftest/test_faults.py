@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+import types
 
 import pytest
 
@@ -15,6 +16,7 @@ import faults  # noqa: E402
 import faults_history  # noqa: E402, F401
 import faults_search  # noqa: E402, F401
 import gate  # noqa: E402
+import runner  # noqa: E402
 import schedule  # noqa: E402
 import writers  # noqa: E402
 
@@ -28,9 +30,9 @@ def test_the_same_seed_makes_the_same_schedule(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_five_minutes_have_many_faults_of_many_kinds(seed):
+def test_five_minutes_have_many_faults_of_all_kinds(seed):
     made = schedule.make(seed, 5)["faults"]
-    assert len(made) >= 30 and len({fault["kind"] for fault in made}) >= 12
+    assert len(made) >= 30 and {fault["kind"] for fault in made} == set(faults.KINDS)
     assert all(0 < fault["at"] < 300 and fault["seconds"] > 0 for fault in made)
 
 
@@ -39,6 +41,18 @@ def test_every_kind_of_fault_and_operation_is_there():
     assert dealt == set(faults.KINDS)
     for op in schedule.make(1, 10)["operations"]:
         assert hasattr(writers.Writer, f"_{op['writer']}_{op['kind']}".replace("-", "_")), op
+
+
+@pytest.mark.parametrize("carried_out, differing, code", [(12, 0, 0), (12, 1, 1), (11, 0, 1)])
+def test_the_end_of_a_run(capsys, carried_out, differing, code):
+    """A difference and too few faults are failures, and the seed is said; the last line counts."""
+    run = runner.Run(schedule.make(17, 5), types.SimpleNamespace(folder="here"), print)
+    run.counts["kill"] = carried_out
+    run.look_for_enough()
+    assert run.summary(differing) == code
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == f"{carried_out} faults, 0 operations, {differing} differences"
+    assert any("--seed 17 --minutes 5" in line for line in said) == bool(code)
 
 
 def test_products_follow_from_their_number():
