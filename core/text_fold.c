@@ -1,4 +1,5 @@
 #include "core/text_fold.h"
+#include "core/cleanup.h"
 #include "core/hangul.h"
 #include "core/utf8.h"
 
@@ -90,7 +91,48 @@ static void append_cp(struct buf *out, uint32_t cp) {
     buf_append(out, bytes, utf8_encode(cp, bytes));
 }
 
+/* Where the run of letters at `at` ends; joins: a vowel follows a consonant in it. */
+static size_t letters_end(struct slice text, size_t at, bool *ret_joins) {
+    bool after_lead = false;
+    uint32_t cp;
+    unsigned lead;
+    *ret_joins = false;
+    for (size_t n; hangul_is_letter(cp = peek(text, at, &n)); at += n) {
+        *ret_joins = *ret_joins || (after_lead && hangul_is_vowel_letter(cp));
+        after_lead = hangul_lead_of(cp, &lead);
+    }
+    return at;
+}
+
+/* What is written letter by letter, as a keyboard would put it together; initials and single vowels stay. */
+static void join_letters(struct buf *out, size_t from) {
+    size_t max = (out->len - from) * 2 + 1; /* a letter of three bytes has one or two keys */
+    _cleanup_(buf_done) struct buf text = BUF_INIT(max), keys = BUF_INIT(max);
+    if (!buf_append(&text, out->data + from, out->len - from)) {
+        out->failed = true;
+        return;
+    }
+    struct slice all = {text.data, text.len};
+    buf_truncate(out, from);
+    for (size_t i = 0, n, end; i < all.len; i = end) {
+        bool joins;
+        end = letters_end(all, i, &joins);
+        if (end == i && peek(all, i, &n) != 0)
+            end += n;
+        else if (end == i)
+            end++;
+        struct slice piece = {all.data + i, end - i};
+        buf_reset(&keys);
+        if (!joins)
+            buf_append(out, piece.data, piece.len);
+        else if (!hangul_append_keys(&keys, piece) || !hangul_append_typed(out, (struct slice){keys.data, keys.len}))
+            out->failed = true;
+    }
+}
+
 bool text_fold_append(struct buf *out, struct slice text) {
+    size_t from = out->len;
+    bool letters = false;
     for (size_t i = 0, n; i < text.len; i += n) {
         uint32_t cp, made;
         if ((unsigned char)text.data[i] < 0x80) {
@@ -105,6 +147,7 @@ bool text_fold_append(struct buf *out, struct slice text) {
             n = 1;
         } else if (composed) {
             append_cp(out, made);
+            letters = letters || hangul_is_letter(made);
             n = composed;
         } else if (sign) {
             buf_append_str(out, sign);
@@ -113,8 +156,12 @@ bool text_fold_append(struct buf *out, struct slice text) {
         } else if (cp >= 0x2460 && cp <= 0x2473) {
             buf_append_u64(out, cp - 0x2460 + 1);
         } else {
-            append_cp(out, half_width_letter(cp));
+            cp = half_width_letter(cp);
+            append_cp(out, cp);
+            letters = letters || hangul_is_letter(cp);
         }
     }
+    if (letters && buf_ok(out))
+        join_letters(out, from);
     return buf_ok(out);
 }

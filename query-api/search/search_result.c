@@ -141,9 +141,9 @@ static void write_query(struct result *r, const struct json *answer) {
     if (reason != REASON_NONE) {
         json_write_key(&r->w, "reason");
         json_write_str(&r->w, search_reason_names[reason]);
-    } else if (text && found_little(answer, hit)) {
-        spelled = search_spelling_read(r->context->arena, text, answer);
     }
+    if (text && (reason == REASON_NONE || reason == REASON_SOME_WORDS) && found_little(answer, hit))
+        spelled = search_spelling_read(r->context->arena, text, answer);
     if (spelled.len) {
         json_write_key(&r->w, "did_you_mean");
         json_write_slice(&r->w, spelled);

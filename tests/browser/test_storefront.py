@@ -215,6 +215,37 @@ def test_what_was_corrected_is_said(browser, shop):
     browser.wait(lambda: not browser.all("#corrected")[0].is_displayed())
 
 
+def test_another_spelling_is_offered(browser, shop):
+    browser.open("/?lang=en&q=labtop")
+    assert shop.search("q=labtop")["query"]["did_you_mean"] == "laptop"
+    wait_count(browser, total(shop, "q=labtop"))
+    browser.wait(lambda: browser.text("#corrected") == "Did you mean “laptop”?")
+    browser.click("#corrected a")
+    browser.wait_query("q", "laptop")
+    wait_count(browser, total(shop, "q=laptop"))
+    browser.wait(lambda: not browser.all("#corrected")[0].is_displayed())
+
+
+def another_colour(shop):
+    """A product and the only variant of it in a colour, which is not the first one."""
+    for product in shop.products:
+        colors = [v.get("attributes", {}).get("color") for v in product.get("variants", [])]
+        for variant, color in list(zip(product.get("variants", []), colors))[1:]:
+            if isinstance(color, str) and colors.count(color) == 1:
+                return product["id"], variant["sku"], color
+    raise AssertionError("the sample has none")
+
+
+def test_the_variant_that_was_asked_for_is_shown(browser, shop):
+    product, sku, color = another_colour(shop)
+    browser.open(f"/?lang=en&q={quote(product)}&attr.color={quote(color)}")
+    browser.wait(lambda: ids(browser) == [product] and "sku=" in browser.js("return document.querySelector('#hits .card-name a').href"), "the filter is applied")
+    browser.click("#hits .card-name a")
+    browser.wait_query("sku", sku)
+    browser.wait(lambda: sku in browser.texts(".specification dd"))
+    assert color in browser.js("return [...document.querySelectorAll('.option input:checked')].map(e => e.nextElementSibling.textContent.toLowerCase())")
+
+
 def test_nothing_found(browser):
     browser.open("/?lang=en&q=zzqqxxyy")
     assert "zzqqxxyy" in browser.text(".empty-title")

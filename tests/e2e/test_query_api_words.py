@@ -51,3 +51,20 @@ def test_what_stands_first(shop, q, expected, about):
         assert found and set(found[:3]) <= set(expected.split("|")), said
     else:
         assert set(expected.split(", ")) <= set(found[:3]), said
+
+
+@pytest.mark.parametrize("q, meant", [
+    ("refridgerator", "refrigerator"), ("samsong", "samsung"), ("blutooth speaker", "bluetooth speaker"), ("keybord", "keyboard"), ("wireles earphonez", "wireless earphones"),
+    ("headphnes", "headphones"), ("노투북", "노트북"), ("냉장거", "냉장고"), ("에어프라이아", "에어프라이어"), ("samsong 노투북", "samsung 노트북"),
+    # what is written right has no other spelling, nor has what is found in another way
+    ("laptop", None), ("노트북", None), ("samsung refrigerator", None), ("shxmqnr", None), ("ㄴㅌㅂ", None), ("NT940XGK-KC51G", None), ("qqxxzzvv", None), ("13.3인치", None),
+])
+def test_did_you_mean(shop, q, meant):
+    """What is offered is what finds what was found, and needs no correction itself."""
+    answer = shop.search(body={"q": q})
+    print(answer["query"])
+    assert answer["query"].get("did_you_mean") == meant
+    assert "did_you_mean" not in shop.search(body={"q": q, "typo": False})["query"]
+    if meant:
+        right = shop.search(body={"q": meant})
+        assert "did_you_mean" not in right["query"] and right["hits"] and answer["hits"][0]["id"] in [hit["id"] for hit in right["hits"]]
