@@ -229,6 +229,13 @@ def test_confirmed_swap_and_the_way_back(corner, program, write_api, checker, co
     assert serving(corner) == second
     checker.assert_equal(60, at_least=150)
 
+    waiting = commands.start("reindex", "--no-swap", "--wait", "--json")  # to the very end
+    job = eventually(lambda: jobs(corner, type="reindex", state="waiting"), 60, "it waits for a word")[0]["_id"]
+    assert waiting.process.poll() is None and serving(corner) == second
+    commands("jobs", "confirm", job)
+    first, second = second, waiting.finish().result["index"]
+    assert waiting.result["state"] == "done" and serving(corner) == second != first
+
     corner.products.update_many({"_id": {"$lt": "p00100"}}, {"$set": {"price": Int64(6)}, "$inc": {"version": 1}})
     corner.products.delete_one({"_id": "p00000"})
     assert commands("rollback", "--json").result["state"] == "done"
