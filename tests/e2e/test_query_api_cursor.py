@@ -3,6 +3,7 @@ import base64
 import itertools
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from harness.http_proxy import HttpProxy
@@ -99,6 +100,49 @@ def test_a_walk_does_not_see_writes(shop, rng):
         stop.set()
         writer.join()
     assert not failed
+
+
+MILLION = 1_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_to_the_end_of_a_million(stack, tmp_path, rng):
+    """While prices and stock change, products come and products go: what was there at the start, each once."""
+    made = Shop(stack, tmp_path)
+    stop, failed, writes = threading.Event(), [], [0]
+
+    def write():
+        try:
+            while not stop.wait(0.2):
+                made.index.put([document(n, rng.randrange(5000), rng.random() < 0.5) for n in rng.sample(range(MILLION), 100)]
+                               + [document(MILLION + rng.randrange(1000))])
+                stack.es("DELETE", f"/{made.index.index}/_doc/p{rng.randrange(MILLION):05d}", expect=(200, 404))
+                writes[0] += 1
+        except Exception as e:  # pylint: disable=broad-except
+            failed.append(e)
+
+    writer = threading.Thread(target=write)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda begin: made.index.put([document(n) for n in range(begin, begin + 5000)]), range(0, MILLION, 5000)))
+        made.start()
+        cursor, seen, pages = "*", set(), 0
+        while cursor is not None:
+            answer = made.search(f"size=100&sort=price:asc&cursor={cursor}")
+            found = [hit["id"] for hit in answer["hits"]]
+            assert seen.isdisjoint(found) and len(set(found)) == len(found), f"again, on page {pages}"
+            assert answer["total"] == {"value": MILLION, "relation": "eq"}
+            seen.update(found)
+            cursor, pages = answer["next_cursor"], pages + 1
+            if pages == 1:
+                writer.start()
+        assert len(seen) == MILLION and pages == MILLION // 100 and writes[0] > 100 and not failed, (len(seen), pages, writes, failed)
+    finally:
+        stop.set()
+        if writer.is_alive():
+            writer.join()
+        made.close()
 
 
 def payload(cursor):

@@ -131,7 +131,8 @@ def outage(shop, trouble, seconds, rate):
     return clients, began, returned, questions, recovery, metrics
 
 
-def judge(clients, began, returned, questions, recovery, metrics, seconds, recovers_in=5):
+def judge(clients, began, returned, questions, recovery, metrics, least, recovers_in=5):
+    """least: how many a second there must have been in the outage."""
     everything = clients.since(0)
     by_status = Counter(one[1] for one in everything)
     during = clients.since(began, returned)
@@ -139,7 +140,7 @@ def judge(clients, began, returned, questions, recovery, metrics, seconds, recov
     print(f"{len(everything)} searches {dict(by_status)}, {len(during)} in the outage, {sum(one[2] == 'stale' for one in during)} of them old; "
           f"slowest {slowest:.2f} s, {questions} questions to the broken server, fresh again after {recovery:.2f} s")
     assert set(by_status) == {200}, [one for one in everything if one[1] != 200][:5]
-    assert len(during) > 10 * seconds
+    assert len(during) > least * (returned - began), "the clients kept their rate"
     assert slowest < TIMEOUT + 2 + 3, "a request's deadline, and the machine's own slowness"
     assert metrics["readside_query_api_cache_answers_total"] > 0
     assert recovery < recovers_in
@@ -149,7 +150,7 @@ def judge(clients, began, returned, questions, recovery, metrics, seconds, recov
 @pytest.mark.parametrize("how", BROKEN)
 def test_a_short_outage(shop, proxy, how):
     result = outage(shop, Between(proxy, BROKEN[how]), 3, 60)
-    during = judge(*result, 3, recovers_in=15)  # beside other tests
+    during = judge(*result, 30, recovers_in=15)  # beside other tests
     questions = result[3]
     assert questions < max(60, len(during) / 2), "no storm of retries"  # polls ask on, three a second and loop
 
@@ -157,7 +158,7 @@ def test_a_short_outage(shop, proxy, how):
 @pytest.mark.slow
 def test_sixty_seconds_at_two_hundred_a_second(shop, proxy):
     result = outage(shop, Between(proxy, "refuse"), 60, 200)
-    during = judge(*result, 60)
+    during = judge(*result, 190)
     assert sum(one[2] == "stale" for one in during) > len(during) / 2
     assert result[5]["readside_ready"] == 1 and result[5]["readside_degraded"] == 1, "it can answer, and says how"
 
@@ -217,5 +218,5 @@ class TestRealServer:
 
     @pytest.mark.parametrize("trouble", [Killed, Frozen])
     def test_a_minute_without(self, own, shop, trouble):
-        during = judge(*outage(shop, trouble(own), 60, 200), 60, trouble.recovers_in)
+        during = judge(*outage(shop, trouble(own), 60, 200), 190, trouble.recovers_in)
         assert sum(one[2] == "stale" for one in during) > len(during) / 2
