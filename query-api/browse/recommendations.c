@@ -119,6 +119,7 @@ static void on_candidates(struct query_loop *q, struct http_request *request, vo
     json_write_key(&w, "hits");
     bool whole = status == 200 && recommend_write_hits(&rec->r, body, &w);
     if (write_end(&w, &out, rec, NULL, http_request_id(request), &common_len) && whole) {
+        http_reply_header(request, "Cache-Control", "no-store"); /* a shopper's, and as new as the last purchase */
         http_reply(request, 200, NULL, &out);
         return;
     }

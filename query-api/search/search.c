@@ -80,6 +80,11 @@ static bool reply(struct query_loop *q, struct http_request *request, struct sea
     if (!s->fallback && s->params.filter_count + s->params.clause_count == 0)
         query_analytics_results(q->analytics, s->params.q, search_again_found(s->answer));
     search_view_done(q, &s->params, s->answer);
+    if (s->params.explain || s->params.cursor.data) { /* for this sender alone */
+        http_reply_header(request, "Cache-Control", "no-store");
+        http_reply(request, 200, NULL, &out);
+        return true;
+    }
     search_cache_end(q, request, s->begun, &out, common_len, s->fallback);
     return true;
 }

@@ -70,8 +70,8 @@ struct search_cache *search_cache_new(const struct query_loop *q, size_t loop_in
     }
     usec_t stale = conf->cache_fresh_usec + conf->cache_stale_usec;
     s->ages = (struct cache_ages){conf->cache_fresh_usec, stale, stale + conf->cache_stale_if_error_usec};
-    snprintf(s->control, sizeof(s->control), "max-age=%" PRIu64 ", stale-while-revalidate=%" PRIu64 ", stale-if-error=%" PRIu64,
-             conf->cache_fresh_usec / USEC_PER_SEC, conf->cache_stale_usec / USEC_PER_SEC,
+    snprintf(s->control, sizeof(s->control), "%smax-age=%" PRIu64 ", stale-while-revalidate=%" PRIu64 ", stale-if-error=%" PRIu64,
+             conf->anonymous ? "" : "private, ", conf->cache_fresh_usec / USEC_PER_SEC, conf->cache_stale_usec / USEC_PER_SEC,
              conf->cache_stale_if_error_usec / USEC_PER_SEC);
     char label[32];
     for (int i = 0; i < RESULTS; i++) {

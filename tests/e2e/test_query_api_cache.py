@@ -136,6 +136,29 @@ def test_what_answers_depend_on_ends_them(make_shop, stack, what):
             other.remove()
 
 
+def test_an_answer_is_never_another_users(make_shop):
+    """With a cache that keeps everything for an hour: recommendations of two shoppers, and what an administrator may see."""
+    shop = make_shop(admin_key="the-key", events_timeout="10s")
+    bought = {"ann": "odyssey", "bob": "runner", "cid": "tea"}
+    for user, product in bought.items():
+        event = {"type": "purchase", "user_id": user, "product_id": product}
+        eventually(lambda e=event: shop.session.post(shop.url + "/v1/events", json=e, timeout=20).status_code == 202, 20)
+    shop.index.stack.es("POST", f"/{shop.index.events_index}/_refresh")
+    for _ in range(2):
+        lists = {}
+        for user, product in bought.items():
+            reply = shop.get(f"/v1/recommendations?user_id={user}")
+            lists[user] = [hit["id"] for hit in reply.json()["hits"]]
+            assert product not in lists[user] and reply.headers["Cache-Control"] == "no-store" and "ETag" not in reply.headers
+        wishes = [{"indexName": "products", "model": "recommended-for-you", "queryParameters": {"userToken": user}, "maxRecommendations": 12} for user in bought]
+        batch = shop.session.post(shop.url + "/1/indexes/*/recommendations", json={"requests": wishes}, timeout=20).json()
+        assert [[hit["objectID"] for hit in result["hits"]] for result in batch["results"]] == list(lists.values())
+        assert len({str(found) for found in lists.values()}) == 3
+        admin = shop.get(SEARCH + "&explain=1", headers={"Authorization": "Bearer the-key"})
+        assert admin.json()["explain"] and "ETag" not in admin.headers and "max-age" not in admin.headers.get("Cache-Control", "no-store")
+        assert "explain" not in shop.get(SEARCH).json() and shop.get(SEARCH + "&explain=1").status_code == 403
+
+
 def test_memory_is_bounded(make_shop):
     shop = make_shop(cache_bytes="256k")
     for n in range(400):

@@ -110,6 +110,17 @@ def test_scopes(pair):
         assert pair.ask({}, path).status_code == 200, path
 
 
+def test_no_cache_on_the_way_gives_answers_to_others(pair, open_api):
+    """Rules for shared caches know Authorization, but not the header that InstantSearch clients send."""
+    secret = pair.make("shared")
+    pair.everywhere(bearer(secret), 200)
+    for headers in (bearer(secret), {"X-Algolia-API-Key": secret}):
+        for path in ("/v1/search?size=1", "/v1/suggest?q=g", "/v1/products/gram-16/similar"):
+            assert pair.ask(headers, path).headers["Cache-Control"].startswith("private, max-age="), path
+    opened = requests.get(open_api.url + "/v1/search", headers={"X-Forwarded-For": "203.0.113.5"}, timeout=30)
+    assert opened.headers["Cache-Control"].startswith("max-age=")
+
+
 def test_wrong_keys(pair):
     secret = pair.make("right")
     pair.everywhere(bearer(secret), 200)

@@ -182,3 +182,19 @@ def test_the_category_tree(write_api, projector, query_api, eventually):
         return reply.status_code == 200 and "노트북" in reply.text
 
     eventually(has_name, 20, "GET /v1/categories/tree")
+
+
+def test_thousands_of_attribute_names_add_no_field(corner, write_api, projector, query_api, eventually):
+    """Elasticsearch takes 1,000 fields in an index; here are 8,000 names of products, of variants and of objects in objects."""
+    fill(write_api)
+    eventually(lambda: search(query_api)["total"]["value"] == 2, 20, "both are there")
+    before = corner.stack.es("GET", f"/{corner.index}/_mapping")
+    for p in range(10):
+        own = {f"p{p}_{kind}_{n}": value for n in range(100) for kind, value in (("text", f"v{n}"), ("number", n + 0.5), ("flag", n % 2 == 0), ("object", {"inner": {"leaf": n}}))}
+        variants = [{"sku": f"wide-{p}-{v}", "attributes": {f"p{p}_v{v}_{n}": f"v{n}" for n in range(200)}} for v in range(2)]
+        post(write_api, "/v1/products", {"id": f"wide-{p}", "name": f"Wide {p}", "attributes": own, "variants": variants})
+    eventually(lambda: search(query_api)["total"]["value"] == 12, 30, "all are there")
+    assert corner.stack.es("GET", f"/{corner.index}/_mapping") == before
+    for name, value in (("p9_text_99", "v99"), ("p9_number_7", "7..8"), ("p9_flag_1", "false"), ("p9_object_3.inner.leaf", "3"), ("p9_v1_150", "v150")):
+        assert ids(search(query_api, **{f"attr.{name}": value})) == ["wide-9"], name
+    assert len(search(query_api, facets="attr.*", q="wide")["facets"]) == 50
