@@ -184,13 +184,30 @@ def states(rng, products, count):
     return [(random_filters(rng, products), random_facets(rng), rng.choice([0, 5, 20])) for _ in range(count)]
 
 
-def test_every_count_is_the_total_of_choosing_it(shop, seed):
+def check_states(shop, seed, count):
     print(f"seed: READSIDE_TEST_SEED={seed}")
     checker = Checker(shop)
     with ThreadPoolExecutor(4) as pool:
-        wrong = sum(pool.map(checker.check, states(random.Random(seed + 1), shop.products, STATES)), [])
+        wrong = sum(pool.map(checker.check, states(random.Random(seed + 1), shop.products, count)), [])
     assert not wrong, f"seed {seed}, {len(wrong)} of {checker.compared} counts wrong, such as\n" + "\n".join(wrong[:10])
-    assert checker.compared > 10 * STATES
+    assert checker.compared > 10 * count
+
+
+def test_every_count_is_the_total_of_choosing_it(shop, seed):
+    check_states(shop, seed, STATES)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("number", range(12))
+def test_over_thousands_of_states(stack, tmp_path, seed, number):
+    """Of a dozen shops that differ."""
+    products, stock = random_shop(random.Random(seed + 100 * number), 300)
+    made = Shop(stack, tmp_path, products, stock, TREE)
+    try:
+        check_states(made.start(), seed + 100 * number, STATES)
+    finally:
+        made.close()
 
 
 def test_a_name_that_sorts_behind_all_others(shop):
