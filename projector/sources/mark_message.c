@@ -83,6 +83,8 @@ static bool on_number(void *ctx, struct slice text) {
         return true;
     if (is_at(r, "time", "[]")) {
         take_number(r, "time", "[]", text, r->element++ == 0 ? &r->seconds : &r->increment);
+    } else if (is_at(r, "source", "ord") && slice_eq(text, SLICE("-1"))) {
+        r->has_ord = false; /* of a snapshot, with ts_ms 0 */
     } else if (take_number(r, "source", "ord", text, &r->ord)) {
         r->has_ord = true;
     } else if (take_number(r, "source", "wallTime", text, &revision)) {

@@ -14,7 +14,8 @@
  *   key        the key is the id; the value is not looked at
  *   debezium   the key is {"id":"\"p1\""}, with or without {"schema":…,"payload":…} around it, the id as extended JSON
  *              (https://debezium.io/documentation/reference/stable/connectors/mongodb.html); of the value source.ts_ms,
- *              source.ord and source.wallTime are read; a tombstone (no value) is a mark without a time
+ *              source.ord and source.wallTime are read; a tombstone (no value) and what a snapshot writes (ts_ms 0, ord -1)
+ *              are marks without a time
  * Values are told apart by themselves, so that a relay may write into the topic of another tool. */
 #pragma once
 #include "core/error.h"

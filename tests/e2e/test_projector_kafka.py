@@ -1,4 +1,5 @@
 """Scaled out: `projector relay` writes marks into a topic, members of a group (`run --from kafka`) work them off."""
+import json
 import random
 import re
 import signal
@@ -10,7 +11,7 @@ import pytest
 import requests
 from bson import Int64
 from harness.command import Commands
-from harness.kafka_topic import KafkaProxy, Topic, brokers, debezium_key, debezium_value, wait_for_partitions
+from harness.kafka_topic import Debezium, KafkaProxy, Topic, brokers, debezium_key, debezium_value, wait_for_partitions
 from harness.tcp_proxy import TcpProxy
 
 PREFIX = "readside_projector_"
@@ -362,6 +363,39 @@ def test_a_topic_of_debezium(corner, topic, write_api, consumer, checker, eventu
     tool.join(30)
     assert not tool.is_alive()
     assert all(one.metric(PREFIX + "kafka_fence_reads_total") > 0 for one in group), "marks without a time"
+    assert not any(one.metric(PREFIX + "kafka_bad_messages_total", f'part="{p}"') for one in group for p in ("key", "value", "time"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("schema", [False, True])
+def test_the_connector_itself(corner, topic, write_api, relay, consumer, checker, eventually, tmp_path, schema):
+    """A snapshot first, then changes; without schemas a relay writes marks of stock and categories into its topic."""
+    topic.name = topic.settings["kafka.marks_topic"] = f"{corner.name}.{corner.name}.products"
+    topic.create()
+    format_of = {"kafka.marks_format": "debezium"}
+    corner.products.insert_many([product(n) for n in range(200)])
+    group = [consumer(**format_of).start(wait="alive") for _ in range(2)]
+    connect = Debezium(corner, tmp_path, schema)
+    try:
+        wait_for_partitions(group, topic.partitions)
+        checker.assert_equal(120, at_least=200)
+        corner.products.update_many({"_id": {"$lt": "p00100"}}, {"$set": {"price": Int64(3)}})
+        corner.products.delete_many({"_id": {"$gt": "p00180"}})
+        corner.products.insert_one({**product(7), "_id": 'a "quoted" 이름\\'})
+        checker.assert_equal(60, at_least=181)
+        if not schema:
+            ids = [product(n)["_id"] for n in range(200)] + ['a "quoted" 이름\\']
+            assert topic.keys() == {json.dumps({"id": json.dumps(i, ensure_ascii=False)}, ensure_ascii=False, separators=(",", ":")).encode()
+                                    for i in ids}, "as a relay writes them: tests/unit/test_mark_message.c"
+            corner.sql("INSERT INTO categories (id, parent_id, level, path, name) VALUES (1, NULL, 1, '1/', 'A')")
+            corner.products.update_many({}, {"$set": {"categories": [Int64(1)], "primary_category_id": Int64(1)}})
+            relay(**format_of).start()
+            corner.sql("INSERT INTO stock (sku, available) VALUES ('p00001', 3)")
+            corner.sql("UPDATE categories SET name='B' WHERE id=1")
+            checker.assert_equal(60, at_least=181)
+    finally:
+        connect.close()
     assert not any(one.metric(PREFIX + "kafka_bad_messages_total", f'part="{p}"') for one in group for p in ("key", "value", "time"))
 
 

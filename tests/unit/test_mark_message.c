@@ -57,6 +57,12 @@ static void test_the_text_is_as_documented(void **state) {
     buf_reset(&out);
     mark_message_write_key(MARKS_DEBEZIUM, &m, &out);
     assert_string_equal(out.data, "{\"id\":\"\\\"p1\\\"\"}");
+    buf_reset(&out);
+    static const char quoted[] = "q \"\\ 이름";
+    m.id_len = sizeof(quoted) - 1;
+    memcpy(m.id, quoted, m.id_len);
+    mark_message_write_key(MARKS_DEBEZIUM, &m, &out);
+    assert_string_equal(out.data, "{\"id\":\"\\\"q \\\\\\\"\\\\\\\\ 이름\\\"\"}");
     buf_done(&out);
 }
 
@@ -81,6 +87,18 @@ static void test_debezium(void **state) {
         {"{\"id\":\"\\\"a \\\\\\\"q\\\\\\\" \\\\uB178\\\"\"}",
          "{\"source\":{\"ts_ms\":1700000000000,\"ord\":1},\"op\":\"u\",\"ts_ms\":9}", "a \"q\" \xEB\x85\xB8",
          TIME(1700000000, 1), 1700000000000000},
+        /* as 3.0.8 has written them: of a snapshot, and of a change */
+        {"{\"id\":\"\\\"p1\\\"\"}",
+         "{\"before\":null,\"after\":\"{\\\"_id\\\": \\\"p1\\\",\\\"name\\\": \\\"n\\\"}\",\"updateDescription\":null,\"source\":{"
+         "\"version\":\"3.0.8.Final\",\"connector\":\"mongodb\",\"name\":\"s\",\"ts_ms\":0,\"snapshot\":\"last\",\"db\":\"s\","
+         "\"sequence\":null,\"ts_us\":0,\"ts_ns\":0,\"collection\":\"products\",\"ord\":-1,\"lsid\":null,\"txnNumber\":null,"
+         "\"wallTime\":null},\"op\":\"r\",\"ts_ms\":1795371179686,\"transaction\":null}", "p1", 0, 0},
+        {"{\"id\":\"\\\"p2 \\\\\\\"q\\\\\\\"\\\"\"}",
+         "{\"before\":null,\"after\":null,\"updateDescription\":null,\"source\":{\"version\":\"3.0.8.Final\",\"connector\":\"mongodb\","
+         "\"name\":\"s\",\"ts_ms\":1795371180000,\"snapshot\":\"false\",\"db\":\"s\",\"sequence\":null,\"ts_us\":1795371180000000,"
+         "\"ts_ns\":1795371180000000000,\"collection\":\"products\",\"ord\":2,\"lsid\":\"{\\\"id\\\": 1}\",\"txnNumber\":3,"
+         "\"wallTime\":1795371180239},\"op\":\"d\",\"ts_ms\":1795371180441,\"transaction\":null}", "p2 \"q\"",
+         TIME(1795371180, 2), 1795371180239000},
         {"{\"id\":\"\\\"p1\\\"\"}", "{\"source\":{\"ts_ms\":1700000000000},\"op\":\"u\"}", "p1", 0, 1700000000000000},
         {"{\"id\":\"\\\"p1\\\"\"}", "{\"v\":1,\"time\":[1700000000,2]}", "p1", TIME(1700000000, 2), 0},
     };

@@ -2,10 +2,12 @@
 import json
 import os
 import struct
+import subprocess
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
+from .process import _die_with_parent
 from .tcp_proxy import TcpProxy
 from .wait import eventually
 
@@ -51,6 +53,20 @@ class Topic:
 
         try:
             return eventually(first, 30, "a message in the topic")
+        finally:
+            reader.close()
+
+    def keys(self):
+        """All that there are."""
+        reader = KafkaConsumer(bootstrap_servers=brokers(), enable_auto_commit=False)
+        try:
+            places = [TopicPartition(self.name, p) for p in range(self.partitions)]
+            ends, found = reader.end_offsets(places), set()
+            reader.assign(places)
+            reader.seek_to_beginning()
+            while any(reader.position(place) < ends[place] for place in places):
+                found |= {message.key for batch in reader.poll(timeout_ms=500).values() for message in batch}
+            return found
         finally:
             reader.close()
 
@@ -129,3 +145,49 @@ def wait_for_partitions(consumers, total, deadline=60):
         return have
 
     return eventually(dealt, deadline, "the partitions are dealt out")
+
+
+class Debezium:
+    """Debezium's MongoDB connector in a Kafka Connect of its own: writes PREFIX.DATABASE.products."""
+
+    CLASS = "io.debezium.connector.mongodb.MongoDbConnector"
+
+    def __init__(self, corner, folder, schema):
+        java, classes = self._programs()
+        converters = {f"{part}.converter{what}": value for part in ("key", "value")
+                      for what, value in (("", "org.apache.kafka.connect.json.JsonConverter"), (".schemas.enable", str(schema).lower()))}
+        worker = self._write(folder / "worker.properties", {
+            "bootstrap.servers": ",".join(brokers()), "offset.storage.file.filename": folder / "offsets", "listeners": "http://127.0.0.1:0",
+            "offset.flush.interval.ms": 1000, **converters})
+        connector = self._write(folder / "connector.properties", {
+            "name": "shop", "connector.class": self.CLASS, "tasks.max": 1, "topic.prefix": corner.name, "snapshot.mode": "initial",
+            "mongodb.connection.string": os.environ["READSIDE_MONGO_URI"], "collection.include.list": f"{corner.name}.products"})
+        with open(folder / "log", "wb") as log:
+            self.process = subprocess.Popen([java, "-Xmx256m", f"-Dlog4j.configuration=file:{self._log4j(folder)}", "-cp", classes,
+                                             "org.apache.kafka.connect.cli.ConnectStandalone", worker, connector],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent)
+
+    @staticmethod
+    def _programs():
+        script = os.path.join(os.path.dirname(__file__), "..", "..", "support", "debezium")
+        done = subprocess.run([script], capture_output=True, text=True, check=False, timeout=600)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()[-2:]
+
+    @staticmethod
+    def _write(path, properties):
+        path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+        return str(path)
+
+    def _log4j(self, folder):
+        return self._write(folder / "log4j.properties", {
+            "log4j.rootLogger": "INFO, stdout", "log4j.appender.stdout": "org.apache.log4j.ConsoleAppender",
+            "log4j.appender.stdout.layout": "org.apache.log4j.PatternLayout", "log4j.appender.stdout.layout.ConversionPattern": "%d %p %m (%c{1})%n"})
+
+    def close(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
