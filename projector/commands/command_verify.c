@@ -41,6 +41,7 @@ struct verify_command {
     struct verify_counts counts, after; /* after the repair: only what was repaired */
     const char *phase;
     usec_t begun;
+    bool detached; /* from repairs that go on */
 };
 
 /* -- arguments -- */
@@ -250,8 +251,8 @@ static bool wait_for_jobs(struct verify_command *v, char (*jobs)[JOB_ID_SIZE], s
     for (size_t i = 0; i < count;) {
         int64_t of_job;
         bool over;
-        if (command_interrupts())
-            return error_set(reterr, ERROR_CONFLICT, "the repair goes on without us");
+        if ((v->detached = command_interrupts()))
+            return error_set(reterr, ERROR_CONFLICT, "the repair %s goes on without us", jobs[i]);
         if (!jobs_look(v->client, v->options->mongo.database, jobs[i], &over, &of_job, reterr))
             return false;
         if (over) {
@@ -313,8 +314,8 @@ static bool repair(struct verify_command *v, struct error *reterr) {
     if (ok && ask) {
         for (size_t i = 0; i < held_count; i++)
             command_progress_say(&v->progress, "%" PRId64 " of %" PRId64 " documents have no product: the removal %s waits for "
-                                 "a person: curl -X POST http://%s/v1/jobs/%s:confirm", removable(&v->counts),
-                                 v->counts.documents, held[i], v->options->projector.listen, held[i]);
+                                 "a person: projector jobs confirm %s", removable(&v->counts), v->counts.documents, held[i],
+                                 held[i]);
         verify_ids_reset(&v->orphans);
     }
     int64_t left = ask ? v->counts.found[VERIFY_ORPHANED] : v->counts.foreign;
@@ -451,6 +452,10 @@ static int work(struct verify_command *v, const struct command *command) {
     }
     bool ok = compare(v, &error) && (!v->args.repair || repairable(&v->counts) == 0 || repair(v, &error));
     command_progress_done(&v->progress);
+    if (v->detached) {
+        fprintf(stderr, "%s\n", error.message);
+        return COMMAND_DETACHED;
+    }
     if (!ok && command_interrupts())
         return COMMAND_INTERRUPTED;
     if (!ok)
@@ -493,6 +498,7 @@ const struct command command_verify = {
             "  --all        say every difference, not only the first 20\n"
             "  --json       JSON lines: progress, differences, result\n"
             "\n"
-            "Exit code 0: equal, or made so by --repair. 3: differences are left, or products that were never at rest.\n",
+            "Exit code 0: equal, or made so by --repair. 3: differences are left, or products that were never at rest.\n"
+            "5: Ctrl-C; the repair goes on. 130: Ctrl-C before.\n",
     .run = run,
 };

@@ -210,8 +210,8 @@ static bool after_count(struct job_runner *r, struct job_run *run, struct error 
         run->record.state = JOB_WAITING;
         log_error("job.waits", LOG_STR("job", run->record.id), LOG_INT("orphans", run->record.orphans),
                   LOG_INT("documents", run->walked),
-                  LOG_STR("advice", "more than half of the index has no product; if that is right, POST "
-                                    "/v1/jobs/{id}:confirm"));
+                  LOG_STR("advice", "more than half of the index has no product; if that is right: projector jobs "
+                                    "confirm JOB"));
     }
     return job_run_enter_phase(r, run, JOB_PHASE_SWEEP, reterr);
 }

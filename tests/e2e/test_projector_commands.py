@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from harness.command import Commands
-from harness.shop import FAST_LEASE, insert, jobs, letters, state, update
+from harness.shop import FAST_LEASE, document, insert, jobs, letters, physical, state, update
 
 NOWHERE = {"mongo.uri": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300", "elasticsearch.url": "http://127.0.0.1:1",
            "projector.listen": "127.0.0.1:1"}
@@ -61,7 +61,7 @@ def test_a_job_that_there_is_not_and_one_that_is_over(corner, program, write_api
 
 
 def test_ctrl_c(corner, program, write_api, checker, commands, eventually):
-    """A comparison ends, and nothing comes of it; a replay goes on."""
+    """A comparison ends, and nothing comes of it; a replay and a repair go on."""
     insert(corner, range(600))
     projector = program("projector", {**FAST_LEASE, "projector.verify_rate": 0}).start()
     checker.assert_equal(60, at_least=600)
@@ -83,3 +83,13 @@ def test_ctrl_c(corner, program, write_api, checker, commands, eventually):
     assert f"the replay {job} goes on without us" in replaying.err
     projector.process.send_signal(signal.SIGCONT)
     eventually(lambda: jobs(corner).find_one({"_id": job, "state": "done"}), 60, "it goes on")
+
+    corner.stack.es("DELETE", f"/{physical(corner)}/_doc/p000005?refresh=true")
+    corner.stack.es("PUT", f"/{physical(corner)}/_settings", {"index.blocks.write": True})
+    repairing = commands.start("verify", "--repair")
+    job = eventually(lambda: jobs(corner).find_one({"type": "repair", "state": "running"}), 60, "the repair")["_id"]
+    repairing.interrupt()
+    repairing.finish(expect=DETACHED, deadline=30)
+    assert f"the repair {job} goes on without us" in repairing.err
+    corner.stack.es("PUT", f"/{physical(corner)}/_settings", {"index.blocks.write": None})
+    eventually(lambda: document(corner, "p000005"), 60, "it goes on")

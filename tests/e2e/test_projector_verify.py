@@ -203,7 +203,7 @@ def test_a_removal_of_more_than_half_waits_for_a_person(corner, shop, eventually
     verify.run("--repair", expect=Verify.DIFFERENCES)
     assert verify.result["orphaned"] == 1500 and verify.result["repaired"] == 0
     job = state(corner, "projector_jobs").find_one({"type": "repair", "state": "waiting"})
-    assert len(job["ids"]) == 1500 and document(corner, "o7")
+    assert len(job["ids"]) == 1500 and document(corner, "o7") and f"projector jobs confirm {job['_id']}" in json.dumps(verify.lines)
     assert requests.post(f"{projector.url}/v1/jobs/{job['_id']}:confirm", timeout=10).status_code == 204
     eventually(lambda: not document(corner, "o7") and no_job_runs(corner), 60, "the orphans are gone")
     verify.run(expect=Verify.EQUAL)

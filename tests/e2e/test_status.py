@@ -53,7 +53,8 @@ def test_the_daemon_is_shown(corner, projector, eventually):
     assert now["instance"]["epoch"] == corner.stack.mongo[corner.name]["projector_state"].find_one({"_id": "lease"})["epoch"]
     assert now["targets"][0]["alias"] == corner.index and now["targets"][0]["paused"] is False
     assert len(now["lanes"]) == min(8, max(2, os.cpu_count())) and now["dead_letters"]["kept"] == 0
-    assert source(now, "stream")["position"].endswith("Z")
+    assert source(now, "stream")["position"].endswith("Z") and {"lag_seconds", "unfinished", "unfinished_limit", "rows"} <= set(source(now, "queue"))
+    eventually(lambda: source(status.json(), "stream").get("oplog_headroom_seconds"), 30, "the headroom is known")
     asked = requests.get(projector.url + "/v1/status", timeout=5).json()
     assert {asked[k] == now[k] for k in ("program", "version", "targets")} == {True}
 
@@ -61,7 +62,7 @@ def test_the_daemon_is_shown(corner, projector, eventually):
     assert eventually(lambda: status.json()["verification"]["verified_as_of"], 60, "verified").endswith("Z")
 
     shown = status.run()
-    for words in ("verified      as of 20", "owner, epoch ", "ready", "stream", "queue", "takes writes", corner.index, "dead letters  0", "jobs          none"):
+    for words in ("verified      as of 20", "owner, epoch ", "ready", "oplog headroom ", "position stored ", "stream", "queue", "takes writes", corner.index, "dead letters  0", "jobs          none"):
         assert words in shown, f"{words!r} is missing:\n{shown}"
     assert "\033" not in shown, "no colours but on a terminal"
     assert "owner" in status.run(url=False, READSIDE_PROJECTOR_LISTEN="127.0.0.1:0",
