@@ -174,6 +174,8 @@ def test_every_panel_rule_and_alert_shows_something(scene):
     panels = [p for p in panel_queries() if not KAFKA.search(p[1]["expr"])]
     rules = eventually(lambda: everything_shows(prometheus, panels, kafka=False), 60, "all of them", pause=1)
     assert len(panels) > 80 and len(rules) > 40, "are these all?"
+    for wrong, legend in (("readside_projector_of_nobody_total", ""), ("rate(up", ""), ("up", "{{unheard_of}}")):
+        assert problems_of(prometheus, "a panel", wrong, legend), wrong
     targets = prometheus.ask("/api/v1/targets")["activeTargets"]
     assert {t["labels"]["job"]: t["health"] for t in targets} == dict.fromkeys(everyone, "up")
     by_source = prometheus.series("source:readside_commit_to_searchable_seconds:p99_rate5m")
