@@ -81,6 +81,19 @@ void *arena_zalloc(struct arena *a, size_t size) {
     return p ? memset(p, 0, size) : NULL;
 }
 
+void *arena_grow(struct arena *a, void *items, size_t count, size_t *cap, size_t size) {
+    if (count < *cap)
+        return items;
+    size_t more = *cap ? *cap * 2 : 64;
+    void *grown = more <= SIZE_MAX / size ? arena_alloc(a, more * size) : NULL;
+    if (!grown)
+        return NULL;
+    if (count)
+        memcpy(grown, items, count * size);
+    *cap = more;
+    return grown;
+}
+
 char *arena_strndup(struct arena *a, const char *s, size_t len) {
     if (len == SIZE_MAX)
         return NULL;

@@ -20,6 +20,9 @@ void arena_reset(struct arena *a);
 /* Aligned for any type, so in blocks of 16 bytes that may be read to their end; contents undefined. */
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_zalloc(struct arena *a, size_t size); /* zeroed */
+/* Room for one more of `count` items of this size, of which there is room for *cap: the items, moved if there was none; NULL
+ * without memory. The first time items is NULL and *cap 0. */
+void *arena_grow(struct arena *a, void *items, size_t count, size_t *cap, size_t size);
 char *arena_strndup(struct arena *a, const char *s, size_t len); /* NUL-terminated copy */
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -88,6 +88,7 @@ struct query_loop {
     enum search_engine engine; /* as the first walk by cursor found it */
     struct index_poll *index_poll;
     struct code_names codes; /* of the index, as the last poll found them */
+    bool sharded; /* the same: has it several shards? */
     struct search_cache *cache;
     struct event_log *events;
     struct query_analytics *analytics;

@@ -32,6 +32,7 @@ struct source {
     size_t index;
     struct place first, second; /* answers */
     bool cut[FORMS];            /* there are more values than were asked for */
+    bool rough[FORMS];          /* so are counts, of what a shard did not send */
     struct values again;        /* counts of the second answer, by term */
 };
 
@@ -65,20 +66,21 @@ static struct bucket read_bucket(const struct json *bucket) {
 }
 
 static struct value_count *add_value(struct facets *s, struct values *v, struct slice value, uint64_t count) {
-    if (v->count == v->cap) {
-        size_t cap = v->cap ? v->cap * 2 : 64;
-        struct value_count *items = arena_alloc(s->context->arena, cap * sizeof(*items));
-        if (!items) {
-            s->out_of_memory = true;
-            return NULL;
-        }
-        if (v->count)
-            memcpy(items, v->items, v->count * sizeof(*items));
-        v->items = items;
-        v->cap = cap;
+    struct value_count *items = arena_grow(s->context->arena, v->items, v->count, &v->cap, sizeof(*items));
+    if (!items) {
+        s->out_of_memory = true;
+        return NULL;
     }
+    v->items = items;
     v->items[v->count] = (struct value_count){.value = value, .term = value, .count = count};
     return &v->items[v->count++];
+}
+
+static struct value_count *find_value(struct value_count *items, size_t count, struct slice value) {
+    for (size_t i = 0; i < count; i++)
+        if (slice_eq(items[i].value, value))
+            return &items[i];
+    return NULL;
 }
 
 static int compare_text(struct slice a, struct slice b) {
@@ -190,25 +192,23 @@ static void note_doubt(struct facets *s, const struct source *source, struct sli
     struct search_terms *terms = s->context->doubts;
     if (!terms)
         return;
-    if (terms->count == terms->cap) {
-        size_t cap = terms->cap ? terms->cap * 2 : 64;
-        struct search_term *items = arena_alloc(s->context->arena, cap * sizeof(*items));
-        if (!items) {
-            s->out_of_memory = true;
-            return;
-        }
-        if (terms->count)
-            memcpy(items, terms->items, terms->count * sizeof(*items));
-        terms->items = items;
-        terms->cap = cap;
+    struct search_term *items = arena_grow(s->context->arena, terms->items, terms->count, &terms->cap, sizeof(*items));
+    if (!items) {
+        s->out_of_memory = true;
+        return;
     }
+    terms->items = items;
     terms->items[terms->count++] = (struct search_term){source->kind, source->index, term};
 }
 
-/* Selected, but in none of the lists: 0, unless a list was cut off. */
+static bool of_attribute(const struct facets *s, const struct source *source) {
+    return source->kind == 's' || s->p->facets[source->index].dim == DIM_ATTR;
+}
+
+/* Selected, but in none of the lists: 0, unless a list of an attribute's values was cut off. */
 static void write_absent(struct facets *s, const struct source *source, const struct filter *own, struct slice value) {
     uint64_t count = 0;
-    if (source && (source->cut[FLAT] || source->cut[VARIED])) {
+    if (of_attribute(s, source) && (source->cut[FLAT] || source->cut[VARIED])) {
         const char *term = arena_printf(s->context->arena, "%.*s=%.*s", (int)own->name.len, own->name.data,
                                         (int)value.len, value.data);
         if (!term)
@@ -228,10 +228,10 @@ static size_t drop_others(const struct facets *s, struct value_count *items, siz
     return kept;
 }
 
-/* The smallest and the largest value, if all values came and are numbers. */
+/* Of an attribute the smallest and the largest value, if all values came and are numbers. */
 static void write_ends(struct facets *s, const struct value_count *items, size_t count, const struct source *source) {
     double min = 0, max = 0, v;
-    if (count == 0 || source->cut[FLAT] || source->cut[VARIED])
+    if (count == 0 || source->cut[FLAT] || source->cut[VARIED] || !of_attribute(s, source))
         return;
     for (size_t i = 0; i < count; i++) {
         if (!json_text_double(items[i].value, &v))
@@ -245,7 +245,7 @@ static void write_ends(struct facets *s, const struct value_count *items, size_t
     json_write_double(s->w, max);
 }
 
-/* The facet_size most frequent values, then what is selected but not among them. source: of an attribute, or NULL. */
+/* The facet_size most frequent values, then what is selected but not among them. */
 static void write_values(struct facets *s, struct value_count *items, size_t count, const struct filter *own,
                          uint64_t other, const struct source *source) {
     json_write_object(s->w);
@@ -266,37 +266,62 @@ static void write_values(struct facets *s, struct value_count *items, size_t cou
             note_doubt(s, source, items[i].term);
         write_value(s, items[i].value, items[i].count, selected);
     }
-    for (size_t k = 0; own && k < own->value_count; k++) {
-        size_t i = 0;
-        while (i < count && !slice_eq(items[i].value, own->values[k]))
-            i++;
-        if (i == count)
+    for (size_t k = 0; own && k < own->value_count; k++)
+        if (!find_value(items, count, own->values[k]))
             write_absent(s, source, own, own->values[k]);
-    }
     json_write_array_end(s->w);
     json_write_key(s->w, "other");
     json_write_uint(s->w, other);
-    if (source)
-        write_ends(s, items, count, source);
+    write_ends(s, items, count, source);
     json_write_object_end(s->w);
 }
 
-static void write_brand(struct facets *s, const struct source *source, const struct filter *own) {
+/* The exact count of a value that a list may have too low. */
+static void settle(struct value_count *item, uint64_t count, uint64_t *other) {
+    uint64_t missed = count > item->count ? count - item->count : 0;
+    *other -= *other < missed ? *other : missed;
+    item->count = count;
+    item->doubt = false;
+}
+
+/* What a list says of its values, and the second answer of those in doubt. */
+static void resolve(struct values *v, struct source *source, uint64_t *other) {
+    merge_values(v);
+    merge_values(&source->again);
+    for (size_t i = 0; i < v->count; i++) {
+        struct value_count *item = &v->items[i];
+        uint64_t count;
+        for (size_t form = 0; form < FORMS; form++)
+            item->doubt |= item->in[form] ? source->rough[form] : source->cut[form];
+        if (item->doubt && asked_again(source, item->term, &count))
+            settle(item, count, other);
+    }
+}
+
+static void collect(struct facets *s, struct values *v, struct source *source, const struct json *list, enum form form,
+                    uint64_t *other) {
+    uint64_t more = count_of(json_get(list, "sum_other_doc_count"));
+    collect_buckets(s, v, json_get(list, "buckets"), form);
+    source->cut[form] = more > 0;
+    source->rough[form] = count_of(json_get(list, "doc_count_error_upper_bound")) > 0;
+    *other += more;
+    collect_buckets(s, &source->again, buckets_of(source, &source->second, form), form);
+}
+
+static void write_brand(struct facets *s, const struct source *asked, const struct filter *own) {
+    struct source source = *asked;
     struct values v = {0};
-    collect_buckets(s, &v, buckets_of(source, &source->first, FLAT), FLAT);
-    uint64_t other = count_of(json_get(counted(source, &source->first, FLAT, ""), "sum_other_doc_count"));
-    const struct json *selected = json_get(counted(source, &source->first, FLAT, "sel"), "buckets");
+    uint64_t other = 0;
+    collect(s, &v, &source, counted(&source, &source.first, FLAT, ""), FLAT, &other);
+    resolve(&v, &source, &other);
+    const struct json *selected = json_get(counted(&source, &source.first, FLAT, "sel"), "buckets");
     for (const struct json *b = json_is(selected, JSON_ARRAY) ? selected->child : NULL; b; b = b->next) {
         struct bucket bucket = read_bucket(b);
-        size_t i = 0;
-        while (i < v.count && !slice_eq(v.items[i].value, bucket.key))
-            i++;
-        if (i < v.count)
-            continue;
-        add_value(s, &v, bucket.key, bucket.count);
-        other -= other < bucket.count ? other : bucket.count;
+        struct value_count *item = find_value(v.items, v.count, bucket.key);
+        if (item || (item = add_value(s, &v, bucket.key, 0)))
+            settle(item, bucket.count, &other);
     }
-    write_values(s, v.items, v.count, own, other, NULL);
+    write_values(s, v.items, v.count, own, other, &source);
 }
 
 /* Strips "name=" from the values; true if the value is of that attribute. */
@@ -322,22 +347,9 @@ static const struct json *attr_list(const struct facets *s, const struct source 
 }
 
 static void collect_attr(struct facets *s, struct values *v, struct source *source, uint64_t *ret_other) {
-    for (size_t i = 0; i < FORMS; i++) {
-        const struct json *list = attr_list(s, source, (enum form)i);
-        uint64_t other = count_of(json_get(list, "sum_other_doc_count"));
-        collect_buckets(s, v, json_get(list, "buckets"), (enum form)i);
-        source->cut[i] = other > 0;
-        *ret_other += other;
-        collect_buckets(s, &source->again, buckets_of(source, &source->second, (enum form)i), (enum form)i);
-    }
-    merge_values(v);
-    merge_values(&source->again);
-    for (size_t i = 0; i < v->count; i++) {
-        struct value_count *item = &v->items[i];
-        item->doubt = (!item->in[FLAT] && source->cut[FLAT]) || (!item->in[VARIED] && source->cut[VARIED]);
-        if (item->doubt && asked_again(source, item->term, &item->count))
-            item->doubt = false;
-    }
+    for (size_t i = 0; i < FORMS; i++)
+        collect(s, v, source, attr_list(s, source, (enum form)i), (enum form)i, ret_other);
+    resolve(v, source, ret_other);
 }
 
 static void write_attr(struct facets *s, struct source source, struct slice name, const struct filter *own) {

@@ -116,6 +116,7 @@ struct search_params {
     struct slice *fields; /* further fields of the search document wanted in each hit */
     size_t field_count;
     bool apart; /* attributes are counted each by itself: a list that several shared was cut off */
+    bool sharded; /* the index has several shards; set before a query is written */
     bool typo;
     bool explain; /* for administrators: the caller checks */
 };

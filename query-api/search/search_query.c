@@ -74,6 +74,15 @@ static void write_terms(struct json_write *w, const char *field, size_t size) {
     json_write_uint(w, size);
 }
 
+/* The same for the most frequent values of a facet. */
+static void write_top(struct search_writer *q, const char *field, size_t size) {
+    write_terms(&q->w, field, size);
+    if (!q->p->sharded || size >= SEARCH_SHARD_VALUES)
+        return;
+    json_write_key(&q->w, "shard_size");
+    json_write_uint(&q->w, SEARCH_SHARD_VALUES);
+}
+
 /* In Lucene's regular expressions every character that could mean something is escaped. */
 static void append_escaped(struct buf *pattern, struct slice text) {
     for (size_t i = 0; i < text.len && i < SEARCH_VALUE_MAX_BYTES; i++) {
@@ -124,7 +133,9 @@ static void write_reverse_nested(struct json_write *w) {
     json_write_raw(w, raw, sizeof(raw) - 1);
 }
 
-static void write_included_terms(struct search_writer *q) {
+/* The terms whose counts are in doubt, and no others. */
+static void write_these(struct search_writer *q, const char *field) {
+    write_terms(&q->w, field, q->term_count);
     json_write_key(&q->w, "include");
     json_write_array(&q->w);
     for (size_t i = 0; i < q->term_count; i++)
@@ -139,12 +150,13 @@ static bool is_code(const struct search_writer *q, const struct facet *facet) {
 static void write_attr(struct search_writer *q, enum form form, const struct counted *c) {
     struct json_write *w = &q->w;
     bool all = slice_eq(c->facet->name, SLICE("*"));
-    size_t size = q->terms ? q->term_count : all ? SEARCH_ATTR_VALUES_ALL : SEARCH_ATTR_VALUES;
+    const char *field = search_filter_attr_field(form, !all && is_code(q, c->facet));
     write_agg_of(w, "", c, "");
-    write_terms(w, search_filter_attr_field(form, !all && is_code(q, c->facet)), size);
     if (q->terms)
-        write_included_terms(q);
-    else if (!all)
+        write_these(q, field);
+    else
+        write_top(q, field, all ? SEARCH_ATTR_VALUES_ALL : SEARCH_ATTR_VALUES);
+    if (!q->terms && !all)
         write_include(q, c->facet->name);
     json_write_object_end(w);
     if (form == FORM_VARIED)
@@ -207,8 +219,11 @@ static void write_price(struct search_writer *q, enum form form, const struct co
 static void write_brand(struct search_writer *q, const struct counted *c, const struct filter *own) {
     struct json_write *w = &q->w;
     write_agg_of(w, "", c, "");
-    write_terms(w, "brand", q->p->facet_size);
-    if (q->p->facet_find.data) {
+    if (q->terms)
+        write_these(q, "brand");
+    else
+        write_top(q, "brand", q->p->facet_size);
+    if (q->p->facet_find.data && !q->terms) {
         struct buf pattern = BUF_INIT(SEARCH_FIND_MAX_BYTES);
         append_find(&pattern, q->p->facet_find);
         write_pattern(w, &pattern);
@@ -216,7 +231,7 @@ static void write_brand(struct search_writer *q, const struct counted *c, const 
     }
     json_write_object_end(w);
     json_write_object_end(w);
-    if (!own)
+    if (!own || q->terms)
         return;
     write_agg_of(w, "", c, "sel");
     write_terms(w, "brand", own->value_count);
@@ -259,7 +274,7 @@ static bool write_attrs(struct search_writer *q, enum form form, const struct sc
     size_t n = !q->p->apart && !q->terms && !q->p->facet_find.data ? attrs_pattern(q, scope, &pattern) : 0;
     if (n) {
         write_agg(&q->w, "attrs");
-        write_terms(&q->w, search_filter_field(form, DIM_ATTR), n * SEARCH_ATTR_VALUES);
+        write_top(q, search_filter_field(form, DIM_ATTR), n * SEARCH_ATTR_VALUES);
         write_pattern(&q->w, &pattern);
         json_write_object_end(&q->w);
         if (form == FORM_VARIED)

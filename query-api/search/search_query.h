@@ -30,6 +30,7 @@ enum {
     SEARCH_ATTR_VALUES = 1000,
     SEARCH_ATTR_VALUES_ALL = 2000, /* of attr.*: values of all attributes together */
     SEARCH_CATEGORY_NODES = 10000,
+    SEARCH_SHARD_VALUES = 10000, /* of a list: from each of several shards, of which any may have what is rare in the others */
     SEARCH_FIND_MAX_BYTES = 8192, /* of facet_find */
 };
 

@@ -1,5 +1,5 @@
 /* index_poll.c - notices that the alias leads to another index: a reindex has swapped it, or a rollback; and learns which
- * attributes are codes there. */
+ * attributes are codes there, and whether it has several shards. */
 #include "core/cleanup.h"
 #include "core/hash.h"
 #include "core/log.h"
@@ -11,7 +11,7 @@ struct index_poll {
     struct query_loop *q;
     struct loop_timer timer;
     struct http_call *call;
-    struct buf aliases, mapping; /* what is asked: who is behind the alias; what that one is like */
+    struct buf aliases, facts; /* what is asked: who is behind the alias; what that one is like */
     struct arena arena;
     bool answered;
     uint64_t known; /* hash of the names behind the alias; 0: not asked yet */
@@ -50,10 +50,12 @@ static void again_later(struct index_poll *poll, const struct http_response *res
 }
 
 /* An index of before codes stood apart has none that do. */
-static void on_mapping(void *ctx, struct http_response *response) {
+static void on_facts(void *ctx, struct http_response *response) {
     struct index_poll *poll = ctx;
     const struct json *answer = read_answer(poll, response), *mappings = answer ? json_get(answer->child, "mappings") : NULL;
     if (response->error.code == ERROR_NONE && response->status == 200) {
+        const struct json *shards = answer ? json_path(answer->child, "settings.index.number_of_shards") : NULL;
+        poll->q->sharded = json_is(shards, JSON_STRING) && !slice_eq(shards->text, SLICE("1"));
         bool apart = json_path(mappings, "properties.any.properties.code_attrs") != NULL;
         code_names_read(&poll->q->codes,
                         apart ? json_path(mappings, "_meta.readside.projection.code_attributes") : NULL);
@@ -69,7 +71,7 @@ static void on_aliases(void *ctx, struct http_response *response) {
     const struct json *answer = read_answer(poll, response);
     poll->found = answer ? names_of(answer) : poll->known;
     if (poll->found != poll->known)
-        ask(poll, &poll->mapping, on_mapping);
+        ask(poll, &poll->facts, on_facts);
     else
         again_later(poll, response);
 }
@@ -98,8 +100,9 @@ struct index_poll *index_poll_new(struct query_loop *q, struct error *reterr) {
     poll->timer.cb = on_timer;
     arena_init(&poll->arena, ARENA_MAX_BYTES);
     bool ok = write_path(q, &poll->aliases, "/_alias");
-    if (!write_path(q, &poll->mapping, "/_mapping?filter_path=*.mappings.properties.any.properties.code_attrs.type,"
-                                       "*.mappings._meta.readside.projection.code_attributes") || !ok) {
+    if (!write_path(q, &poll->facts, "?filter_path=*.settings.index.number_of_shards,"
+                                     "*.mappings.properties.any.properties.code_attrs.type,"
+                                     "*.mappings._meta.readside.projection.code_attributes") || !ok) {
         index_poll_free(poll);
         error_nomem(reterr);
         return NULL;
@@ -115,7 +118,7 @@ void index_poll_free(struct index_poll *poll) {
     if (poll->call)
         es_cancel(poll->q->es, poll->call);
     buf_done(&poll->aliases);
-    buf_done(&poll->mapping);
+    buf_done(&poll->facts);
     arena_done(&poll->arena);
     free(poll);
 }

@@ -54,6 +54,22 @@ static void test_blocks(void **state) {
     }
 }
 
+static void test_growing(void **state) {
+    (void)state;
+    _cleanup_(arena_done) struct arena a;
+    arena_init(&a, 1 << 12);
+    int *items = NULL;
+    size_t count = 0, cap = 0;
+    for (int *grown; (grown = arena_grow(&a, items, count, &cap, sizeof(*items))); count++) {
+        items = grown;
+        items[count] = (int)count;
+    }
+    assert_int_equal(count, cap);
+    assert_in_range(count, 256, 1024);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(items[i], i);
+}
+
 static void test_strings(void **state) {
     (void)state;
     _cleanup_(arena_done) struct arena a;
@@ -72,6 +88,7 @@ int main(void) {
         cmocka_unit_test(test_alignment_and_contents),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_growing),
         cmocka_unit_test(test_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

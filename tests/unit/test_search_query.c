@@ -28,6 +28,7 @@ static int teardown(void **state) {
 }
 
 static struct code_names codes;
+static bool sharded;
 
 static const struct json *build(const char *query) {
     struct search_errors errors;
@@ -36,6 +37,7 @@ static const struct json *build(const char *query) {
     buf_reset(&body);
     assert_true(search_params_from_query(&arena, slice_str(query), &params, &errors));
     params.codes = &codes;
+    params.sharded = sharded;
     params.text = search_text_read(&(struct search_text_context){.arena = &arena}, params.q, params.typo);
     assert_true(search_query_write(&params, &body));
     const struct json *json = json_parse(&arena, body.data, body.len, &(struct json_limits){64, 100000}, &error);
@@ -270,6 +272,17 @@ static void test_skus_are_asked_for_where_they_are_matched(void **state) {
     }
 }
 
+static void test_several_shards_send_more_of_a_list(void **state) {
+    (void)state;
+    HAS_NOT(build("facets=brand,attr.color,attr.size,category"), "aggs", "shard_size");
+    sharded = true;
+    const struct json *q = build("facets=brand,attr.color,attr.size,category");
+    HAS(q, "aggs.f0.terms", "\"size\":10,\"shard_size\":10000");
+    HAS(q, "aggs.attrs.terms", "\"size\":2000,\"shard_size\":10000");
+    HAS_NOT(q, "aggs.f3.terms", "shard_size"); /* all there are, already */
+    sharded = false;
+}
+
 static void test_typo_switch(void **state) {
     (void)state;
     HAS(build("q=tv"), "query", "fuzziness");
@@ -279,8 +292,9 @@ static void test_typo_switch(void **state) {
 static void test_counts_of_a_few_terms(void **state) {
     (void)state;
     build("q=tv&brand=LG&attr.color=red&attr.size=M&in_stock=true&facets=brand,attr.color,attr.*&size=50");
-    struct search_term terms[] = {{'f', 1, SLICE("color=blue")}, {'f', 1, SLICE("color=red")}, {'s', 2, SLICE("size=M")}, {'f', 2, SLICE("a\"=b")}};
-    struct search_terms list = {terms, 4, 4};
+    struct search_term terms[] = {{'f', 1, SLICE("color=blue")}, {'f', 1, SLICE("color=red")}, {'s', 2, SLICE("size=M")}, {'f', 2, SLICE("a\"=b")},
+                                  {'f', 0, SLICE("Zeta")}};
+    struct search_terms list = {terms, 5, 5};
     struct error error = {0};
     buf_reset(&body);
     assert_true(search_counts_write(&params, &list, &body));
@@ -294,7 +308,9 @@ static void test_counts_of_a_few_terms(void **state) {
     HAS(q, "query", "{\"term\":{\"in_stock\":true}}");
     HAS_NOT(q, "query", "inner_hits");
     HAS(q, "query.bool.filter", "\"minimum_should_match\":2");
-    assert_int_equal(json_get(q, "aggs")->count, 3);
+    assert_int_equal(json_get(q, "aggs")->count, 4);
+    HAS(q, "aggs.of0.aggs.f0.terms", "\"include\":[\"Zeta\"]");
+    HAS_NOT(q, "aggs.of0", "f0sel");
     HAS(q, "aggs.of1.aggs.f1", "\"include\":[\"color=blue\",\"color=red\"]");
     HAS(q, "aggs.of1.aggs.varied.aggs.o.aggs.f1", "reverse_nested");
     HAS(q, "aggs.of1.filter", "LG");
@@ -357,6 +373,7 @@ int main(void) {
         cmocka_unit_test(test_words_cannot_leave_their_string),
         cmocka_unit_test(test_paging_and_sorting),
         cmocka_unit_test(test_skus_are_asked_for_where_they_are_matched),
+        cmocka_unit_test(test_several_shards_send_more_of_a_list),
         cmocka_unit_test(test_typo_switch),
         cmocka_unit_test(test_counts_of_a_few_terms),
         cmocka_unit_test(test_number_keys_keep_the_order),

@@ -144,6 +144,25 @@ static void test_counts_in_doubt(void **state) {
     SAYS("[{\"value\":\"blue\",\"count\":6},{\"value\":\"red\",\"count\":5},{\"value\":\"pink\",\"count\":2,\"selected\":true}]");
 }
 
+/* Several shards: where the engine says that counts may be too low, they are asked for; what is selected is exact already. */
+static void test_counts_that_a_shard_left_out(void **state) {
+    (void)state;
+    static const char rough[] =
+        ENVELOPE("\"f0\":{\"doc_count_error_upper_bound\":3,\"sum_other_doc_count\":10,\"buckets\":["
+                 "{\"key\":\"LG\",\"doc_count\":5},{\"key\":\"Zeta\",\"doc_count\":2}]},\"f0sel\":{\"buckets\":[{\"key\":\"Zeta\",\"doc_count\":3}]}");
+    assert_true(answer("facets=brand&brand=Zeta&brand=none", rough));
+    assert_int_equal(doubts.count, 1);
+    assert_true(slice_eq(doubts.items[0].term, SLICE("LG")) && doubts.items[0].kind == 'f' && doubts.items[0].index == 0);
+    second = "{\"f0\":{\"buckets\":[{\"key\":\"LG\",\"doc_count\":7}]}}";
+    assert_true(answer("facets=brand&brand=Zeta&brand=none", rough));
+    second = NULL;
+    assert_int_equal(doubts.count, 0);
+    SAYS("[{\"value\":\"LG\",\"count\":7},{\"value\":\"Zeta\",\"count\":3,\"selected\":true},{\"value\":\"none\",\"count\":0,\"selected\":true}],\"other\":7");
+    assert_true(answer("facets=attr.color", ENVELOPE("\"f0\":{\"doc_count_error_upper_bound\":1,\"sum_other_doc_count\":4,\"buckets\":["
+                                                     "{\"key\":\"color=blue\",\"doc_count\":5}]}")));
+    assert_int_equal(doubts.count, 1);
+}
+
 static void test_category_tree_with_names(void **state) {
     (void)state;
     assert_true(answer("facets=category&lang=en&category=1/4",
@@ -202,6 +221,7 @@ int main(void) {
         cmocka_unit_test(test_a_selected_brand_outside_the_top_stays),
         cmocka_unit_test(test_price_folds_both_forms),
         cmocka_unit_test(test_counts_in_doubt),
+        cmocka_unit_test(test_counts_that_a_shard_left_out),
         cmocka_unit_test(test_category_tree_with_names),
         cmocka_unit_test(test_hits),
         cmocka_unit_test(test_answers_that_are_refused),

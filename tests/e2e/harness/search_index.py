@@ -209,8 +209,10 @@ class SearchIndex:
             made["mappings"]["_meta"] = {"readside": {"mapping": name, "projection": made["projection"]}}
         return {"settings": made["settings"], "mappings": made["mappings"]}
 
-    def create(self):
-        self.stack.es("PUT", f"/{self.index}", self._mapping_file(self.mapping))
+    def create(self, shards=1):
+        made = self._mapping_file(self.mapping)
+        made["settings"]["index"]["number_of_shards"] = shards
+        self.stack.es("PUT", f"/{self.index}", made)
         self.stack.es("PUT", f"/{self.categories_index}", self._mapping_file("categories-v1.json"))
         return self
 
