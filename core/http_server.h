@@ -62,6 +62,7 @@ struct http_route {
     const char *summary;        /* one line, for the generated docs */
     const struct http_param *params; /* what it takes, for the generated docs and for its handler; NULL: its query is
                                         not looked at */
+    const char *body; /* the JSON schema of its body, for the generated docs; NULL: of params, or any object */
     enum http_scope scope;
 };
 

@@ -158,7 +158,9 @@ static void write_body(struct json_write *w, const struct http_route *route) {
     open_object(w, "content");
     open_object(w, route->on_body ? "application/x-ndjson" : "application/json");
     json_write_key(w, "schema");
-    if (route->params)
+    if (route->body)
+        json_write_raw(w, route->body, strlen(route->body));
+    else if (route->params)
         write_body_params(w, route->params);
     else
         json_write_raw(w, route->on_body ? text : object, (route->on_body ? sizeof(text) : sizeof(object)) - 1);

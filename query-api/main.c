@@ -13,6 +13,14 @@
 #include <unistd.h>
 
 EMBED(keys_mapping, "mappings/keys-v1.json");
+EMBED(batch_schema, "query-api/schemas/batch.json");
+EMBED(events_schema, "query-api/schemas/events.json");
+EMBED(key_schema, "query-api/schemas/key.json");
+EMBED(override_schema, "query-api/schemas/override.json");
+EMBED(instant_queries_schema, "query-api/schemas/instant_queries.json");
+EMBED(instant_query_schema, "query-api/schemas/instant_query.json");
+EMBED(instant_facet_schema, "query-api/schemas/instant_facet.json");
+EMBED(instant_recommend_schema, "query-api/schemas/instant_recommend.json");
 
 static const struct http_route routes[] = {
     {.method = "GET", .path = "/v1/search", .handler = handle_search, .params = search_param_table, .summary = "Search with filters and facets"},
@@ -24,6 +32,7 @@ static const struct http_route routes[] = {
     {.method = "POST",
      .path = "/v1/search/batch",
      .handler = handle_search_batch,
+     .body = batch_schema,
      .summary = "Up to ten searches at once: {\"searches\":[...]}"},
     {.method = "GET",
      .path = "/v1/recommendations",
@@ -55,15 +64,25 @@ static const struct http_route routes[] = {
      .handler = handle_category_tree,
      .params = request_lang_params,
      .summary = "All categories with names and counts"},
-    {.method = "POST", .path = "/1/indexes/*/queries", .handler = handle_instant_queries, .summary = "InstantSearch: a batch of searches and facet searches"},
-    {.method = "POST", .path = "/1/indexes/{index}/query", .handler = handle_instant_query, .summary = "InstantSearch: one search"},
+    {.method = "POST",
+     .path = "/1/indexes/*/queries",
+     .handler = handle_instant_queries,
+     .body = instant_queries_schema,
+     .summary = "InstantSearch: a batch of searches and facet searches"},
+    {.method = "POST",
+     .path = "/1/indexes/{index}/query",
+     .handler = handle_instant_query,
+     .body = instant_query_schema,
+     .summary = "InstantSearch: one search"},
     {.method = "POST",
      .path = "/1/indexes/{index}/facets/{facet}/query",
      .handler = handle_instant_facet,
+     .body = instant_facet_schema,
      .summary = "InstantSearch: search inside a facet"},
     {.method = "POST",
      .path = "/1/indexes/*/recommendations",
      .handler = handle_instant_recommend,
+     .body = instant_recommend_schema,
      .summary = "InstantSearch: products beside a product, for a shopper, and those that sell best"},
     {.method = "GET",
      .path = "/admin/keys",
@@ -76,6 +95,7 @@ static const struct http_route routes[] = {
      .path = "/admin/keys/{id}",
      .scope = HTTP_SCOPE_ADMIN,
      .handler = handle_key_put,
+     .body = key_schema,
      .summary = "Create an API key, whose secret is shown this once, or change what one may do"},
     {.method = "DELETE",
      .path = "/admin/keys/{id}",
@@ -85,6 +105,7 @@ static const struct http_route routes[] = {
     {.method = "POST",
      .path = "/v1/events",
      .handler = handle_events,
+     .body = events_schema,
      .summary = "What shoppers do: clicks, carts, purchases; up to 100 at once, 202 when they are written"},
     {.method = "GET",
      .path = "/admin/analytics/queries",
@@ -103,6 +124,7 @@ static const struct http_route routes[] = {
      .path = "/admin/{kind}/{id}",
      .scope = HTTP_SCOPE_ADMIN,
      .handler = handle_override_put,
+     .body = override_schema,
      .summary = "Create or replace one; in effect everywhere within two seconds"},
     {.method = "DELETE", .path = "/admin/{kind}/{id}", .scope = HTTP_SCOPE_ADMIN, .handler = handle_override_delete, .summary = "Delete one"},
     {.method = "GET", .path = "/", .scope = HTTP_SCOPE_PUBLIC, .handler = handle_page, .summary = "The storefront page"},

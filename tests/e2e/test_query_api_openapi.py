@@ -48,9 +48,9 @@ def check_schema(schema):
     assert types != "array" or "items" in schema, schema
     for inner in list(schema.get("properties", {}).values()) + list(schema.get("patternProperties", {}).values()):
         check_schema(inner)
-    for key in ("items",):
-        if key in schema:
-            check_schema(schema[key])
+    if "items" in schema:
+        check_schema(schema["items"])
+    assert set(schema.get("required", [])) <= set(schema.get("properties", {})), schema
     for pattern in schema.get("patternProperties", {}):
         re.compile(pattern)
 
@@ -181,3 +181,21 @@ def test_the_body_of_a_search_has_the_parameters_of_its_query(shop, described):
         if parameter["name"] != "attr.{name}":
             shop.search(body={parameter["name"]: parameter["example"]})
     shop.search(body={"attr": {"color": "black"}, "attr.screen_inch": 16})
+
+
+def bodies(described):
+    return {path: operation["requestBody"]["content"]["application/json"]["schema"] for (_, path), operation in operations(described).items()
+            if "requestBody" in operation}
+
+
+def test_bodies_are_described(shop, described):
+    """That what is described is all that is read, and is read: test_query_api_fuzz.py."""
+    found = bodies(described)
+    assert len(found) == 9 and all(schema["properties"] for schema in found.values())
+    for path, schema in found.items():
+        if schema.get("additionalProperties") is False:
+            method = "PUT" if path.startswith("/admin") else "POST"
+            real = path.replace("{kind}", "rules").replace("{id}", "x")
+            reply = shop.session.request(method, shop.url + real, json={"nonsense": 1}, timeout=10)
+            assert reply.status_code == 400, (path, reply.text)
+            assert "nonsense" in [e["field"] for e in reply.json()["errors"]] or "nothing beside it" in reply.text, (path, reply.text)
