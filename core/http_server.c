@@ -91,6 +91,10 @@ static void refuse(struct http_request *r, int status, const char *detail) {
     http_reply_problem(r, status, detail, NULL, 0);
 }
 
+static void refuse_field(struct http_request *r, const char *field, const char *detail) {
+    http_reply_problem(r, 400, detail, &(struct field_error){field, detail}, 1);
+}
+
 static void find_route(struct http_request *r) {
     struct http_match match;
     struct error error = {0};
@@ -103,7 +107,7 @@ static void find_route(struct http_request *r) {
         r->param_count = match.param_count;
         return;
     case HTTP_MATCH_BAD_PATH:
-        http_reply_problem(r, 400, error.message, &(struct field_error){"path", error.message}, 1);
+        refuse_field(r, "path", error.message);
         return;
     case HTTP_MATCH_NO_PATH:
         if (strcmp(r->method, "OPTIONS") == 0 && http_request_is_open(r))
@@ -129,7 +133,7 @@ struct body_head {
 /* How the body is framed. MHD has parsed Content-Length before; what it lets through but two servers could read
  * differently (RFC 9112 6.3) is refused, because that is how requests are smuggled past a proxy. */
 static bool read_framing(struct http_request *r, struct body_head *ret) {
-    unsigned lengths = 0, encodings = 0;
+    unsigned lengths = 0, encodings = 0, hosts = 0;
     *ret = (struct body_head){0};
     for (size_t i = 0; i < r->header_count; i++) {
         struct slice key = r->headers[i].key, value = r->headers[i].value;
@@ -145,7 +149,13 @@ static bool read_framing(struct http_request *r, struct body_head *ret) {
             }
         } else if (key.len == 6 && strcasecmp(key.data, "Expect") == 0) {
             ret->expects_continue = true;
+        } else if (key.len == 4 && strcasecmp(key.data, "Host") == 0) {
+            hosts++;
         }
+    }
+    if (hosts > 1) {
+        refuse(r, 400, "Host must stand only once"); /* RFC 9112 3.2 */
+        return false;
     }
     if (lengths + encodings > 1) {
         refuse(r, 400, "Content-Length and Transfer-Encoding must stand only once and not together");
@@ -168,7 +178,7 @@ static void check_head(struct http_request *r, struct body_head *body) {
     if (!read_framing(r, body))
         return;
     if (!r->path.data) {
-        refuse(r, 400, "the request target holds a NUL byte");
+        refuse_field(r, "path", "the request target holds a NUL byte");
         return;
     }
     if (r->target_len > o->header_max_bytes / 2) {

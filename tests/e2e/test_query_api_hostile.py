@@ -76,7 +76,7 @@ BAD_REQUESTS = {
     "overlong utf-8": get(b"/v1/search?q=%C0%AF"), "surrogate": get(b"/v1/search?q=%ED%A0%80"), "bad path": get(b"/v1/products/%FF"),
     "long q": get(b"/v1/search?q=" + b"x" * 10000), "long uri": get(b"/v1/search?q=" + b"x" * 100000), "long header": get(b"/v1/search", b"Host: x\r\nA: " + b"x" * 100000 + b"\r\n"),
     "many headers": get(b"/v1/search", b"Host: x\r\n" + b"".join(b"H%d: x\r\n" % i for i in range(5000))), "1000 filters": get(b"/v1/search?" + b"&".join(b"attr.a%d=1" % i for i in range(1000))),
-    "no host": get(b"/v1/search", b""),
+    "no host": get(b"/v1/search", b""), "two hosts": get(b"/v1/search", b"Host: x\r\nHost: y\r\n"),
     "two lengths": b"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} ", "negative length": b"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n{}",
     "huge length": b"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n{}", "long length": b"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n{}",
     "no length": b"POST /v1/search HTTP/1.1\r\nHost: x\r\n\r\n", "bad chunk": b"POST /v1/search HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
@@ -99,7 +99,7 @@ def test_a_bad_request_is_refused(shop, what):
 
 
 @pytest.mark.parametrize("what, field", [
-    ("escaped nul", b"query"), ("raw bytes", b"query"), ("bad escape", b"query"), ("surrogate", b"query"),
+    ("nul in the path", b"path"), ("bad path", b"path"), ("escaped nul", b"query"), ("raw bytes", b"query"), ("bad escape", b"query"), ("surrogate", b"query"),
     ("depth", b"body"), ("duplicates", b"body"), ("not utf-8", b"body"), ("numbers", b"size"), ("nul", b"body"), ("exponent", b"attr.a"),
 ])
 def test_the_problem_names_the_field(shop, what, field):
