@@ -142,6 +142,22 @@ def test_a_collection_dropped_and_rebuilt(corner, program, write_api, checker, e
     assert wait_job(corner, eventually, {"_id": waiting["_id"], "state": "done"}, 30)["orphans"] == 50
 
 
+def test_a_collection_renamed_changed_and_renamed_back(corner, program, write_api, checker, eventually):
+    """What changes while it has another name is seen by nobody."""
+    projector = program("projector", {"projector.sweep_recount": "1s"}).start()
+    insert(corner, range(100))
+    checker.assert_equal(30, at_least=100)
+    elsewhere = corner.stack.mongo[corner.name]["products_elsewhere"]
+    corner.products.rename(elsewhere.name)
+    waiting = wait_job(corner, eventually, {"state": "waiting"}, 30)
+    assert waiting["orphans"] == 100 and projector.metric(PREFIX + "history_lost_total") == 1
+    elsewhere.update_many({"_id": {"$lt": "p000050"}}, {"$set": {"price": Int64(1)}})
+    elsewhere.delete_many({"_id": {"$gte": "p000090"}})
+    elsewhere.rename(corner.products.name)
+    checker.assert_equal(60, at_least=90)
+    wait_job(corner, eventually, {"_id": waiting["_id"], "state": {"$in": ["done", "superseded"]}}, 30)
+
+
 def test_a_sweep_of_most_of_the_index_waits_for_a_word_over_restarts(corner, program, write_api, checker, eventually):
     projector = program("projector", {**FAST_LEASE, "projector.sweep_recount": "1s"}).start()
     insert(corner, range(COUNT))
