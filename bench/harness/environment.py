@@ -217,8 +217,7 @@ class Environment:
         return program
 
     def projector(self, settings=None):
-        mapping = {"READSIDE_PROJECTOR_MAPPING": lean_mapping()} if self.args.lean else {}
-        return self.program("projector", {**mapping, **(settings or {})}, ["run"])
+        return self.program("projector", {"READSIDE_PROJECTOR_MAPPING": mapping_file(self.args), **(settings or {})}, ["run"])
 
     def mongo(self):
         import pymongo
@@ -257,6 +256,9 @@ class Environment:
     def load_and_project(self, seconds=3600):
         """The catalogue in the databases and in the index, and nothing at work on it."""
         self.load(self.program("write-api").wait_ready())
+        status, text = call(f"{self.es}/products/_settings/index.number_of_shards?flat_settings=true")
+        if status == 200 and f'"{self.args.shards}"' not in text:
+            self.forget_projection()  # an index of a bench before this one
         projector = self.projector()
         say("projecting the catalogue")
         until(lambda: self.count() >= self.args.products, seconds, "end of the projection", 0.5)
@@ -291,18 +293,27 @@ def lean(properties):
     return properties
 
 
-def lean_mapping():
+def make_lean(made):
     """A mapping under which Elasticsearch keeps the same documents and does as little as it can: nothing is analysed, and next to
     nothing indexed. What is measured then is who writes and not who takes it."""
-    with open(os.path.join(PROJECT, "mappings/products-v1.json"), encoding="utf-8") as f:
-        made = json.load(f)
     made["settings"]["index"].pop("sort")
     made["settings"].pop("analysis")
     properties = made["mappings"]["properties"]
     for name in ("words", "values", "any"):
         del properties[name]
     made["mappings"]["properties"] = {**lean(properties), "id": {"type": "keyword"}}
-    path = os.path.join(VAR, "lean.json")
+
+
+def mapping_file(args):
+    """What the projector makes its indexes by: its own mapping, unless the bench asks for another one."""
+    if not args.lean and args.shards == 1:
+        return "auto"
+    with open(os.path.join(PROJECT, "mappings/products-v1.json"), encoding="utf-8") as f:
+        made = json.load(f)
+    made["settings"]["index"]["number_of_shards"] = args.shards
+    if args.lean:
+        make_lean(made)
+    path = os.path.join(VAR, "mapping.json")
     with open(path, "w", encoding="utf-8") as f:
         json.dump(made, f)
     return path
