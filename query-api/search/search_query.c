@@ -450,6 +450,10 @@ static void write_source(struct search_writer *q) {
                              "\"categories\",\"primary_category\""), "[");
     if (search_filter_any_variant(q, VISIBLE_ALL, NULL)) /* then a hit says which SKUs matched */
         json_write_str(w, "flat.sku");
+    if (search_text_may_be_code(q->p->text)) { /* or which SKU was asked for */
+        json_write_str(w, "variants.sku");
+        json_write_str(w, "variants.code_attrs");
+    }
     for (size_t i = 0; i < q->p->field_count; i++)
         json_write_slice(w, q->p->fields[i]);
     json_write_array_end(w);

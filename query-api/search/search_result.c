@@ -22,11 +22,28 @@ static bool has_variant_filter(const struct search_params *p) {
     return false;
 }
 
+/* Is the text the SKU of this variant, or a code that it has as an attribute? */
+static bool is_asked_for(const struct search_text *text, const struct json *variant) {
+    const struct json *sku = json_get(variant, "sku");
+    if (!json_is(sku, JSON_STRING))
+        return false;
+    bool found = search_text_is_code(text, sku->text);
+    for (const struct json *term = first(json_get(variant, "code_attrs")); term && !found; term = term->next) {
+        const char *sign = json_is(term, JSON_STRING) && term->text.len ? memchr(term->text.data, '=', term->text.len) : NULL;
+        found = sign && search_text_is_code(text, (struct slice){sign + 1, (size_t)(term->text.data + term->text.len - sign - 1)});
+    }
+    return found;
+}
+
 /* SKUs that met every selected price, stock and attribute: of a varied product from inner_hits, of a flat one its
- * only SKU. Without such a selection nothing was matched: an empty list. */
+ * only SKU. Without such a selection those whose code the text is; else nothing was matched: an empty list. */
 static void write_matched(struct result *r, const struct json *hit, const struct json *source) {
     json_write_key(&r->w, "matched_variants");
     json_write_array(&r->w);
+    if (!has_variant_filter(r->p) && search_text_may_be_code(r->p->text))
+        for (const struct json *v = first(json_get(source, "variants")); v; v = v->next)
+            if (is_asked_for(r->p->text, v))
+                json_write_json(&r->w, json_get(v, "sku"));
     if (has_variant_filter(r->p)) {
         const struct json *sku = json_path(source, "flat.sku");
         if (json_is(sku, JSON_STRING))

@@ -477,6 +477,34 @@ void search_text_write_codes(struct json_write *w, const struct search_text *t) 
     clauses_end(w);
 }
 
+bool search_text_may_be_code(const struct search_text *t) {
+    for (size_t i = 0; t && i < t->q.len; i++)
+        if (t->q.data[i] >= '0' && t->q.data[i] <= '9')
+            return true;
+    return false;
+}
+
+/* The next character at *at that counts, in lower case; -1 at the end. */
+static int code_character(struct slice s, size_t *at) {
+    while (*at < s.len) {
+        unsigned char c = (unsigned char)s.data[(*at)++];
+        if (c >= 'A' && c <= 'Z')
+            return c | 0x20;
+        if (c >= 0x80 || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+            return c;
+    }
+    return -1;
+}
+
+bool search_text_is_code(const struct search_text *t, struct slice code) {
+    size_t i = 0, k = 0;
+    int c;
+    while ((c = code_character(t->q, &i)) == code_character(code, &k))
+        if (c < 0)
+            return true;
+    return false;
+}
+
 struct slice search_text_marked(const struct search_text *t) {
     return t->again && t->spelled ? t->spelled->q : t->flipped && (t->flip_now || t->again) ? t->flipped->q : t->q;
 }

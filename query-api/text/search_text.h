@@ -88,6 +88,11 @@ enum { SEARCH_FEW = 10 };
 /* The same search with that layer. False if it would be no other. */
 bool search_text_relax(struct search_text *text);
 
+/* May the whole text be a SKU or another code? It has a digit. t may be NULL: no. */
+bool search_text_may_be_code(const struct search_text *t);
+/* Is it this one? Letters and digits count, as in the index's field of codes. */
+bool search_text_is_code(const struct search_text *t, struct slice code);
+
 /* What is marked in the names of hits. */
 struct slice search_text_marked(const struct search_text *text);
 /* Writes one query clause. search_text_write_codes: that of products one of whose codes is meant. */

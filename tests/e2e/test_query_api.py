@@ -107,6 +107,19 @@ def test_matched_variants(shop):
     assert matched("brand=Nike", "runner") == []
 
 
+def test_the_variant_whose_code_is_asked_for(stack, tmp_path):
+    variants = [{"sku": f"RUN-BLK-{size}", "attributes": {"shoe_mm": size, "ean": f"880609500{size:04}"}} for size in (260, 265, 270)]
+    shop = Shop(stack, tmp_path, [{"id": "runner", "name": {"en": "running shoes 260"}, "price": 5, "variants": variants}], {"RUN-BLK-270": "in"}).start()
+    try:
+        for query, skus in (("q=RUN-BLK-265", ["RUN-BLK-265"]), ("q=run blk 265", ["RUN-BLK-265"]), ("q=8806095000270", ["RUN-BLK-270"]),
+                            ("q=RUN-BLK-265&facets=price,in_stock", ["RUN-BLK-265"]), ("q=running shoes", []), ("q=shoes 260", []),
+                            ("q=RUN-BLK-270&in_stock=true", ["RUN-BLK-270"]), ("q=running shoes 26", [])):
+            assert [h["matched_variants"] for h in shop.search(query)["hits"]] == [skus], query
+            assert all("variants" not in h for h in shop.search(query)["hits"])
+    finally:
+        shop.close()
+
+
 def test_language(shop):
     names = {lang: shop.search(f"brand=Nike&lang={lang}")["hits"][0]["name"] for lang in ("ko", "en", "fr")}
     assert names == {"ko": "나이키 러닝화 운동화", "en": "Nike running shoes", "fr": "나이키 러닝화 운동화"}

@@ -270,6 +270,8 @@ static void test_skus_are_asked_for_where_they_are_matched(void **state) {
         assert_null(strstr(part(build(without[i]), "_source"), "flat.sku"));
         assert_non_null(strstr(part(build(with[i]), "_source"), "flat.sku"));
     }
+    HAS_NOT(build("q=tv"), "_source", "variants");
+    HAS(build("q=RUN-260"), "_source", "\"variants.sku\",\"variants.code_attrs\"");
 }
 
 static void test_several_shards_send_more_of_a_list(void **state) {
