@@ -109,7 +109,8 @@ class Rehearsal:
         write_script(bin_folder / "cmake", f"sleep 600 &\necho $! >>{self.pids}\n: >{folder}/building\nwait\n")
         environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
         self.process = subprocess.Popen([deploy / "quickstart", "--var", folder / "var"], env=environment, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+                                        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # which who runs the tests may ignore
 
     def stand_in(self, name, stuck):
         return f"echo $$ >>{self.pids}\n: >{self.folder}/{name}\n" + ("exec sleep 600\n" if name == stuck else "exit 0\n")
