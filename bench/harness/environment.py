@@ -257,7 +257,7 @@ class Environment:
         """The catalogue in the databases and in the index, and nothing at work on it."""
         self.load(self.program("write-api").wait_ready())
         status, text = call(f"{self.es}/products/_settings/index.number_of_shards?flat_settings=true")
-        if status == 200 and f'"{self.args.shards}"' not in text:
+        if status == 200 and f'"{self.args.shards}"'.encode() not in text:
             self.forget_projection()  # an index of a bench before this one
         projector = self.projector()
         say("projecting the catalogue")
