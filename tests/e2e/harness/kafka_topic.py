@@ -7,7 +7,7 @@ import subprocess
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
-from .process import _die_with_parent
+from .process import _die_with_parent, end_process
 from .tcp_proxy import TcpProxy
 from .wait import eventually
 
@@ -185,9 +185,4 @@ class Debezium:
             "log4j.appender.stdout.layout": "org.apache.log4j.PatternLayout", "log4j.appender.stdout.layout.ConversionPattern": "%d %p %m (%c{1})%n"})
 
     def close(self):
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end_process(self.process)

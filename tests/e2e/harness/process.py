@@ -21,6 +21,16 @@ def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def end_process(process):
+    """Of a server from elsewhere: asked to end, and killed if it does not."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Program:
     """Starts NAME from READSIDE_BIN_DIR with a free port, keeps its log, and on stop() expects a clean end.
 

@@ -10,7 +10,7 @@ import time
 
 import requests
 
-from .process import _die_with_parent
+from .process import _die_with_parent, end_process
 from .wait import eventually
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))))
@@ -69,12 +69,7 @@ class Prometheus:
 
     def stop(self):
         if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            end_process(self.process)
             self.process = None
 
     @property
