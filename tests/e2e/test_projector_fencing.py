@@ -5,10 +5,11 @@ import threading
 import pymysql
 import pytest
 from bson import Int64
+from harness.background import Background
 from harness.own_stack import OwnStack
 from harness.shop import (FAST_LEASE, PREFIX, add_category, document, get, insert, jobs, log_has, price_is, product, state,
                           update)
-from harness.wait import eventually as wait_until
+from pymongo.errors import PyMongoError
 
 
 def owns(projector):
@@ -114,28 +115,18 @@ def test_ownership_goes_back_and_forth_under_writes(corner, program, write_api, 
     insert(corner, range(300))
     both = [program("projector", FAST_LEASE).start(), program("projector", FAST_LEASE).start(wait="alive")]
     checker.assert_equal(30, at_least=300)
-    stop = threading.Event()
-    written = []
 
-    def write():
-        while not stop.is_set():
-            written.append(rng.randrange(300))
-            update(corner, written[-1], price=Int64(len(written)))
-            stop.wait(0.003)
+    def write(n):
+        update(corner, rng.randrange(300), price=Int64(n))
 
-    writer = threading.Thread(target=write, daemon=True)
-    writer.start()
-    try:
+    with Background(write) as writer:
         for turn in range(3):
             owner, other = both[turn % 2], both[1 - turn % 2]
             eventually(lambda o=owner: owns(o), 30, "it owns")
             with Asleep(owner, 0.1):
                 eventually(lambda o=other: owns(o), 30, "the other takes over")
             eventually(lambda o=owner: not owns(o), 30, "the sleeper notices")
-    finally:
-        stop.set()
-        writer.join()
-    assert len(written) > 300
+    assert writer.count > 300
     checker.assert_equal(60, at_least=300)
     assert both[0].metric(PREFIX + "history_lost_total") == 0 == both[1].metric(PREFIX + "history_lost_total")
     assert jobs(corner).count_documents({"type": "scan"}) == 1
@@ -157,27 +148,17 @@ class TestDatabases:
         projector = program("projector", lease).start()
         insert(corner, range(500))
         checker.assert_equal(60, at_least=500)
-        stop, written = threading.Event(), []
 
-        def write():
-            while not stop.is_set():
-                update(corner, rng.randrange(500), price=Int64(len(written)))
-                written.append(1)
-                if len(written) % 10 == 0:
-                    corner.sql("REPLACE INTO stock (sku, available) VALUES (%s, %s)", f"p{rng.randrange(500):06}",
-                               rng.choice([0, 3, 50]))
-                stop.wait(0.003)
+        def write(n):
+            update(corner, rng.randrange(500), price=Int64(n))
+            if n % 10 == 9:
+                corner.sql("REPLACE INTO stock (sku, available) VALUES (%s, %s)", f"p{rng.randrange(500):06}",
+                           rng.choice([0, 3, 50]))
 
-        writer = threading.Thread(target=write, daemon=True)
-        writer.start()
-        try:
+        with Background(write, endures=PyMongoError) as writer:  # the driver itself tries again only once
             for _ in range(3):
-                before = len(written)
                 stack.mongo.admin.command("replSetStepDown", 2, force=True)
-                eventually(lambda n=before: len(written) > n + 100, 60, "writers go on")
-        finally:
-            stop.set()
-            writer.join()
+                writer.progress(100)
         checker.assert_equal(60, at_least=500)
         projector.wait_for("/readyz", 30)
         eventually(checker.queue_is_drained, 30)
@@ -190,38 +171,18 @@ class TestDatabases:
         insert(corner, range(500), categories=[Int64(1)], primary_category_id=Int64(1))
         projector = program("projector", FAST_LEASE).start()
         checker.assert_equal(60, at_least=500)
-        stop, written = threading.Event(), []
 
-        def write():
-            while not stop.is_set():
-                sku, available = f"p{rng.randrange(500):06}", rng.choice([0, 3, 50])
+        def write(n):
+            corner.sql("REPLACE INTO stock (sku, available) VALUES (%s, %s)", f"p{rng.randrange(500):06}", rng.choice([0, 3, 50]))
+            if n % 50 == 49:
+                corner.sql("UPDATE categories SET name=%s WHERE id=1", f"Root {n}")
 
-                def send(sku=sku, available=available):
-                    try:
-                        corner.sql("REPLACE INTO stock (sku, available) VALUES (%s, %s)", sku, available)
-                        if len(written) % 50 == 0:
-                            corner.sql("UPDATE categories SET name=%s WHERE id=1", f"Root {len(written)}")
-                        return True
-                    except pymysql.MySQLError as e:
-                        raise AssertionError(e) from e  # it is away
-
-                wait_until(send, 60, "a write")
-                written.append(sku)
-                stop.wait(0.003)
-
-        writer = threading.Thread(target=write, daemon=True)
-        writer.start()
-        try:
+        with Background(write, endures=pymysql.MySQLError) as writer:
             for _ in range(2):
-                before = len(written)
-                eventually(lambda n=before: len(written) > n + 50, 60, "writers go on")
+                writer.progress(50)
                 stack.restart("mysql")
-                update(corner, len(written) % 500, price=Int64(len(written)))
-                before = len(written)
-                eventually(lambda n=before: len(written) > n + 50, 60, "writers go on again")
-        finally:
-            stop.set()
-            writer.join()
+                update(corner, rng.randrange(500), price=Int64(writer.count))
+                writer.progress(50)
         checker.assert_equal(60, at_least=500)
         projector.wait_for("/readyz", 30)
         eventually(checker.queue_is_drained, 30)

@@ -1,12 +1,12 @@
 """The position in the change stream is gone, or is nonsense: the projector recovers by itself, says so and keeps serving."""
 import json
 import signal
-import threading
 
 import bson
 import pytest
 import requests
 from bson import Int64
+from harness.background import Background
 from harness.own_stack import OwnStack
 from harness.shop import FAST_LEASE, PREFIX, document, get, insert, jobs, log_has, physical, price_is, product, search_count, state, update, wait_job
 
@@ -263,23 +263,13 @@ class TestTruncatedOplog:
     def test_live_writes_go_on_during_the_recovery(self, corner, stack, program, write_api, checker, eventually):
         projector = program("projector", {"projector.scan_page": 20, "projector.background_window_marks": 100}).start()
         lose_history(corner, projector, checker, lambda: self.truncate_past(stack, corner, eventually, self.now(stack)))
-        stop, written = threading.Event(), []
 
-        def write():
-            while not stop.is_set():
-                number = len(written)
-                update(corner, 20 + number % (COUNT - 20), price=Int64(10**6 + number))
-                written.append(number)
-                stop.wait(0.005)
+        def write(n):
+            update(corner, 20 + n % (COUNT - 20), price=Int64(10**6 + n))
 
-        writer = threading.Thread(target=write)
-        writer.start()
-        try:
+        with Background(write, pause=0.005) as writer:
             projector.start()
             wait_job(corner, eventually, {"type": "scan", "reason": {"$regex": "resume|286|hist"}, "state": "done"}, 60)
             assert search_count(corner) >= COUNT - 20
-        finally:
-            stop.set()
-            writer.join()
-        assert len(written) > 10
+        assert writer.count > 10
         checker.assert_equal(60, at_least=COUNT - 20)

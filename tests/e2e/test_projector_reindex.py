@@ -1,10 +1,10 @@
 """Reindex and rollback: a new index beside the serving one, and no shopper notices."""
 import json
-import threading
 
 import pytest
 import requests
 from bson import Int64
+from harness.background import Background
 from harness.command import Commands
 
 FAST_LEASE = {"projector.lease_ttl": "2s", "projector.lease_renew": "400ms"}
@@ -57,33 +57,15 @@ def commands(corner):
     return Commands(corner, FAST_LEASE)
 
 
-class Writers:
-    """Changes products, stock and categories as long as it runs; `with` starts and stops it."""
+class Writers(Background):
+    """Changes products, stock and categories."""
 
     def __init__(self, corner, rng, count):
-        self.corner, self.rng, self.count = corner, rng, count
-        self.stopping, self.writes, self.failed = threading.Event(), 0, None
+        super().__init__(self.one, pause=0.05)
+        self.corner, self.rng, self.products = corner, rng, count
 
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *unused):
-        self.stopping.set()
-        self.thread.join(30)
-        assert self.failed is None, self.failed
-
-    def run(self):
-        try:
-            while not self.stopping.wait(0.05):
-                self.one()
-                self.writes += 1
-        except Exception as e:  # shown by the test's own thread
-            self.failed = e
-
-    def one(self):
-        number = self.rng.randrange(self.count)
+    def one(self, n):
+        number = self.rng.randrange(self.products)
         kind = self.rng.random()
         if kind < 0.6:
             self.corner.products.update_one({"_id": f"p{number:05}"},
@@ -92,40 +74,22 @@ class Writers:
             self.corner.products.delete_one({"_id": f"p{number:05}"})
         elif kind < 0.8:
             self.corner.products.replace_one({"_id": f"p{number:05}"}, product(number, categories=[1]), upsert=True)
-        elif self.writes % 100 != 99:
+        elif n % 100 != 99:
             self.corner.sql("REPLACE INTO stock (sku, available) VALUES (%s, %s)", f"p{number:05}", self.rng.randrange(9))
         else:
-            self.corner.sql("UPDATE categories SET name = %s WHERE id = 1", f"Name {self.writes}")
+            self.corner.sql("UPDATE categories SET name = %s WHERE id = 1", f"Name {n}")
 
 
-class Searcher:
-    """Searches through the query-api as long as it runs: every answer must be whole and have products."""
+class Searcher(Background):
+    """Searches through the query-api: every answer must be whole and have products."""
 
     def __init__(self, query_api):
-        self.url = query_api.url
-        self.stopping, self.answers, self.wrong = threading.Event(), 0, []
+        super().__init__(self.one, pause=0.01)
+        self.url, self.session = query_api.url, requests.Session()
 
-    def __enter__(self):
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *unused):
-        self.stopping.set()
-        self.thread.join(30)
-        assert self.answers > 20 and not self.wrong, (self.answers, self.wrong[:5])
-
-    def run(self):
-        session = requests.Session()
-        while not self.stopping.wait(0.01):
-            try:
-                reply = session.get(self.url + "/v1/search", params={"q": "Product", "page": 1 + self.answers % 20},
-                                    timeout=10)
-                if reply.status_code != 200 or not reply.json()["hits"]:
-                    self.wrong.append((reply.status_code, reply.text[:300]))
-                self.answers += 1
-            except Exception as e:
-                self.wrong.append(repr(e))
+    def one(self, n):
+        reply = self.session.get(self.url + "/v1/search", params={"q": "Product", "page": 1 + n % 20}, timeout=10)
+        assert reply.status_code == 200 and reply.json()["hits"], (reply.status_code, reply.text[:300])
 
 
 def category(corner):
@@ -141,10 +105,12 @@ def test_nobody_notices(corner, program, write_api, checker, commands, eventuall
     query_api = program("query-api").start()
     before = serving(corner)
     with Searcher(query_api) as searcher, Writers(corner, rng, 600) as writers:
-        eventually(lambda: searcher.answers > 5 and writers.writes > 50, 30, "both work")
+        searcher.progress(5)
+        writers.progress(50)
         done = commands("reindex", "--json", deadline=280)
         assert done.result["state"] == "done" and done.result["index"] == serving(corner) != before
-        eventually(lambda w=writers.writes: writers.writes > w + 50, 30, "some writes after it")
+        writers.progress(50)
+    assert searcher.count > 20
     checker.assert_equal(60)
     assert targets(corner)["list"][1]["index"] == before
     phases = [e["phase"] for e in done.events if e["event"] == "progress"]

@@ -3,12 +3,12 @@ import datetime
 import itertools
 import json
 import os
-import threading
 import time
 
 import pytest
 import requests
 from bson import Int64
+from harness.background import Background
 from harness.command import Commands
 from harness.http_proxy import HttpProxy
 from harness.planting import DEAD, MISSING, STALE, Planter, Verify, Writers
@@ -76,27 +76,17 @@ def test_all_that_is_planted_is_found_and_nothing_else(corner, shop, checker, rn
 def test_what_is_never_at_rest_is_not_equal(corner, shop):
     """Somebody writes a wrong document under one higher version after the other: nobody can say what it will be."""
     shop(200)
-    rest, versions = threading.Event(), itertools.count(2**50)
 
-    def write():
-        version = next(versions)
+    def write(n):
+        version = 2**50 + n
         corner.stack.es("PUT", f"/{corner.index}/_doc/p000150?version={version}&version_type=external",
                         {"id": "p000150", "version": version, "content_hash": version}, expect=(200, 201))
 
-    def restless():
-        while not rest.is_set():
-            write()
-
-    write()
-    corner.refresh()
-    writer = threading.Thread(target=restless, daemon=True)
-    writer.start()
     verify = Verify(corner)
-    try:
+    with Background(write, pause=0) as writer:
+        writer.progress(1)
+        corner.refresh()
         verify.run(expect=Verify.DIFFERENCES)
-    finally:
-        rest.set()
-        writer.join()
     assert not verify.result["equal"] and verify.result["unsettled"] == 1 and not verify.differences
 
 

@@ -2,10 +2,10 @@
 import base64
 import itertools
 import json
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from harness.background import Background
 from harness.http_proxy import HttpProxy
 from harness.query_fixture import Shop
 from harness.wait import eventually
@@ -73,33 +73,21 @@ def test_facets_and_language_may_change_in_a_walk(shop):
 
 def test_a_walk_does_not_see_writes(shop, rng):
     """Prices, stock, new and deleted products while the walk is under way: it has what was there at its start."""
-    stop, failed, writes = threading.Event(), [], [0]
 
-    def write():
-        try:
-            while not stop.is_set():
-                chosen = rng.sample(range(COUNT), 50)
-                shop.index.put([document(n, rng.randrange(5000), rng.random() < 0.5) for n in chosen]
-                               + [document(COUNT + rng.randrange(300))])
-                writes[0] += 1
-        except Exception as e:  # pylint: disable=broad-except
-            failed.append(e)
+    def write(_):
+        chosen = rng.sample(range(COUNT), 50)
+        shop.index.put([document(n, rng.randrange(5000), rng.random() < 0.5) for n in chosen]
+                       + [document(COUNT + rng.randrange(300))])
 
     expected = {f"p{n:05d}" for n in range(COUNT)}
-    writer = threading.Thread(target=write)
-    try:
+    before = set(walk(shop, "sort=price:asc&size=100"))
+    with Background(write, pause=0) as writer:
         for sort in ("price:asc", "newest"):
-            before = set(walk(shop, f"sort={sort}&size=100"))
-            if not writer.is_alive():
-                writer.start()
             found = walk(shop, f"sort={sort}&size=100")
             assert len(found) == len(set(found)), "twice"
             assert expected <= set(found) and before <= set(found), "missed"
-        assert writes[0] > 2
-    finally:
-        stop.set()
-        writer.join()
-    assert not failed
+            before = set(found)
+    assert writer.count > 2
 
 
 MILLION = 1_000_000
@@ -110,39 +98,36 @@ MILLION = 1_000_000
 def test_to_the_end_of_a_million(stack, tmp_path, rng):
     """While prices and stock change, products come and products go: what was there at the start, each once."""
     made = Shop(stack, tmp_path)
-    stop, failed, writes = threading.Event(), [], [0]
 
-    def write():
-        try:
-            while not stop.wait(0.2):
-                made.index.put([document(n, rng.randrange(5000), rng.random() < 0.5) for n in rng.sample(range(MILLION), 100)]
-                               + [document(MILLION + rng.randrange(1000))])
-                stack.es("DELETE", f"/{made.index.index}/_doc/p{rng.randrange(MILLION):05d}", expect=(200, 404))
-                writes[0] += 1
-        except Exception as e:  # pylint: disable=broad-except
-            failed.append(e)
+    def write(_):
+        made.index.put([document(n, rng.randrange(5000), rng.random() < 0.5) for n in rng.sample(range(MILLION), 100)]
+                       + [document(MILLION + rng.randrange(1000))])
+        stack.es("DELETE", f"/{made.index.index}/_doc/p{rng.randrange(MILLION):05d}", expect=(200, 404))
 
-    writer = threading.Thread(target=write)
     try:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda begin: made.index.put([document(n) for n in range(begin, begin + 5000)]), range(0, MILLION, 5000)))
         made.start()
-        cursor, seen, pages = "*", set(), 0
-        while cursor is not None:
-            answer = made.search(f"size=100&sort=price:asc&cursor={cursor}")
-            found = [hit["id"] for hit in answer["hits"]]
-            assert seen.isdisjoint(found) and len(set(found)) == len(found), f"again, on page {pages}"
-            assert answer["total"] == {"value": MILLION, "relation": "eq"}
-            seen.update(found)
-            cursor, pages = answer["next_cursor"], pages + 1
-            if pages == 1:
-                writer.start()
-        assert len(seen) == MILLION and pages <= MILLION // 100 + 1 and writes[0] > 100 and not failed, (len(seen), pages, writes, failed)
+        first = made.search("size=100&sort=price:asc&cursor=*")
+        with Background(write, pause=0.2) as writer:
+            seen, pages = walked(made, first)
+        assert len(seen) == MILLION and pages <= MILLION // 100 + 1 and writer.count > 100, (len(seen), pages, writer.count)
     finally:
-        stop.set()
-        if writer.is_alive():
-            writer.join()
         made.close()
+
+
+def walked(made, answer):
+    """The ids from this page on to the last one, and how many pages."""
+    seen, pages = set(), 0
+    while True:
+        found = [hit["id"] for hit in answer["hits"]]
+        assert seen.isdisjoint(found) and len(set(found)) == len(found), f"again, on page {pages}"
+        assert answer["total"] == {"value": MILLION, "relation": "eq"}
+        seen.update(found)
+        pages += 1
+        if answer["next_cursor"] is None:
+            return seen, pages
+        answer = made.search(f"size=100&sort=price:asc&cursor={answer['next_cursor']}")
 
 
 def payload(cursor):
