@@ -1,3 +1,4 @@
+#include "core/price_steps.h"
 #include "query-api/browse/category_forest.h"
 #include "query-api/search/facet_result.h"
 #include "query-api/search/search_query.h"
@@ -499,16 +500,16 @@ static void write_histogram(struct facets *s, const struct json *flat, const str
                       *b = json_is(varied, JSON_ARRAY) ? varied->child : NULL;
     json_write_key(s->w, "histogram");
     json_write_array(s->w);
-    for (size_t i = 0; i < search_price_step_count; i++) {
+    for (size_t i = 0; i < PRICE_STEP_COUNT; i++) {
         uint64_t count = next_count(&a) + next_count(&b);
         if (count == 0)
             continue;
         json_write_object(s->w);
         json_write_key(s->w, "from");
-        json_write_int(s->w, search_price_steps[i]);
+        json_write_int(s->w, price_steps[i]);
         json_write_key(s->w, "to");
-        if (i + 1 < search_price_step_count)
-            json_write_int(s->w, search_price_steps[i + 1] - 1);
+        if (i + 1 < PRICE_STEP_COUNT)
+            json_write_int(s->w, price_steps[i + 1] - 1);
         else
             json_write_null(s->w);
         json_write_key(s->w, "count");

@@ -1,3 +1,4 @@
+#include "core/price_steps.h"
 #include "query-api/search/code_names.h"
 #include "query-api/search/search_filter.h"
 #include "query-api/text/search_pattern.h"
@@ -5,16 +6,10 @@
 #include "query-api/text/search_spelling.h"
 #include "query-api/text/search_text.h"
 
-#define PRICE_STEPS(X)                                                                                                 \
-    X(0, 100) X(100, 200) X(200, 500) X(500, 1000) X(1000, 2000) X(2000, 5000) X(5000, 10000) X(10000, 20000)          \
-    X(20000, 50000) X(50000, 100000) X(100000, 200000) X(200000, 500000) X(500000, 1000000) X(1000000, 2000000)        \
-    X(2000000, 5000000) X(5000000, 10000000) X(10000000, 20000000) X(20000000, 50000000) X(50000000, 100000000)
-#define STEP(from, to) from,
 #define RANGE(from, to) "{\"from\":" #from ",\"to\":" #to "},"
+#define OPEN_RANGE(from) "{\"from\":" #from "}"
 
-const int64_t search_price_steps[] = {PRICE_STEPS(STEP) 100000000};
-const size_t search_price_step_count = sizeof(search_price_steps) / sizeof(search_price_steps[0]);
-static const char price_ranges[] = "[" PRICE_STEPS(RANGE) "{\"from\":100000000}]";
+static const char price_ranges[] = "[" PRICE_STEPS(RANGE, OPEN_RANGE) "]";
 
 /* ---- facets ---- */
 

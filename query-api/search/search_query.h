@@ -37,10 +37,6 @@ enum {
 /* How long the engine keeps a view of the index for somebody who walks over it, from one page to the next. */
 #define SEARCH_VIEW_KEEP "2m"
 
-/* Limits of the price histogram's buckets: 0, then 1-2-5 steps; the last is open. */
-extern const int64_t search_price_steps[];
-extern const size_t search_price_step_count;
-
 /* "o" "f" 12 "sel": before, kind, index, after. */
 struct search_agg_name {
     char text[40];
