@@ -153,6 +153,9 @@ void upstream_ask(struct query_loop *q, struct http_request *request, const char
 typedef void upstream_failed(struct query_loop *q, struct http_request *request, void *data, const struct error *error);
 void upstream_ask_or(struct query_loop *q, struct http_request *request, const char *method, const char *path,
                      struct buf *body, upstream_answer *answer, upstream_failed *failed, void *data);
+/* The same for an _msearch of which every search is needed: what became of the worst of them became of all. */
+void upstream_ask_parts(struct query_loop *q, struct http_request *request, const char *path, struct buf *body,
+                        upstream_answer *answer, upstream_failed *failed, void *data);
 /* upstream_ask for what the engine has little room for: a 429 or 503 to that does not say that it is down for searches. */
 void upstream_ask_extra(struct query_loop *q, struct http_request *request, const char *method, const char *path,
                         upstream_answer *answer, void *data);

@@ -1,14 +1,14 @@
 #include "core/price_steps.h"
 #include "query-api/browse/category_forest.h"
 #include "query-api/search/facet_result.h"
-#include "query-api/search/search_query.h"
+#include "query-api/search/search_aggs.h"
 #include "query-api/text/search_pattern.h"
 #include <math.h>
 #include <stdlib.h>
 
 enum { ATTR_FACETS_MAX = 50 }; /* of attr.* */
 
-enum form { FLAT, VARIED, FORMS };
+enum { FORMS = 2 }; /* FORM_FLAT, FORM_VARIED */
 
 struct value_count {
     struct slice value;
@@ -120,8 +120,8 @@ static void merge_values(struct values *v) {
     for (size_t i = 1; i < v->count; i++)
         if (slice_eq(v->items[n].value, v->items[i].value)) {
             v->items[n].count += v->items[i].count;
-            v->items[n].in[FLAT] |= v->items[i].in[FLAT];
-            v->items[n].in[VARIED] |= v->items[i].in[VARIED];
+            v->items[n].in[FORM_FLAT] |= v->items[i].in[FORM_FLAT];
+            v->items[n].in[FORM_VARIED] |= v->items[i].in[FORM_VARIED];
         } else {
             v->items[++n] = v->items[i];
         }
@@ -136,7 +136,7 @@ static struct place place_of(const struct json *aggs, const struct source *sourc
         scope = json_get(aggs, "o");
     if (!scope)
         scope = aggs;
-    return (struct place){{[FLAT] = scope, [VARIED] = json_get(json_get(scope, "varied"), "o")}};
+    return (struct place){{[FORM_FLAT] = scope, [FORM_VARIED] = json_get(json_get(scope, "varied"), "o")}};
 }
 
 static struct source source_of(const struct facets *s, char kind, size_t index, bool own) {
@@ -209,7 +209,7 @@ static bool of_attribute(const struct facets *s, const struct source *source) {
 /* Selected, but in none of the lists: 0, unless a list of an attribute's values was cut off. */
 static void write_absent(struct facets *s, const struct source *source, const struct filter *own, struct slice value) {
     uint64_t count = 0;
-    if (of_attribute(s, source) && (source->cut[FLAT] || source->cut[VARIED])) {
+    if (of_attribute(s, source) && (source->cut[FORM_FLAT] || source->cut[FORM_VARIED])) {
         const char *term = arena_printf(s->context->arena, "%.*s=%.*s", (int)own->name.len, own->name.data,
                                         (int)value.len, value.data);
         if (!term)
@@ -232,7 +232,7 @@ static size_t drop_others(const struct facets *s, struct value_count *items, siz
 /* Of an attribute the smallest and the largest value, if all values came and are numbers. */
 static void write_ends(struct facets *s, const struct value_count *items, size_t count, const struct source *source) {
     double min = 0, max = 0, v;
-    if (count == 0 || source->cut[FLAT] || source->cut[VARIED] || !of_attribute(s, source))
+    if (count == 0 || source->cut[FORM_FLAT] || source->cut[FORM_VARIED] || !of_attribute(s, source))
         return;
     for (size_t i = 0; i < count; i++) {
         if (!json_text_double(items[i].value, &v))
@@ -313,9 +313,9 @@ static void write_brand(struct facets *s, const struct source *asked, const stru
     struct source source = *asked;
     struct values v = {0};
     uint64_t other = 0;
-    collect(s, &v, &source, counted(&source, &source.first, FLAT, ""), FLAT, &other);
+    collect(s, &v, &source, counted(&source, &source.first, FORM_FLAT, ""), FORM_FLAT, &other);
     resolve(&v, &source, &other);
-    const struct json *selected = json_get(counted(&source, &source.first, FLAT, "sel"), "buckets");
+    const struct json *selected = json_get(counted(&source, &source.first, FORM_FLAT, "sel"), "buckets");
     for (const struct json *b = json_is(selected, JSON_ARRAY) ? selected->child : NULL; b; b = b->next) {
         struct bucket bucket = read_bucket(b);
         struct value_count *item = find_value(v.items, v.count, bucket.key);
@@ -457,8 +457,8 @@ static void write_stock(struct facets *s, const struct source *source, const str
     json_write_key(s->w, "values");
     json_write_array(s->w);
     for (size_t i = 0; i < 2; i++) {
-        uint64_t count = read_bucket(json_get(buckets_of(source, &source->first, FLAT), keys[i])).count +
-                         read_bucket(json_get(buckets_of(source, &source->first, VARIED), keys[i])).count;
+        uint64_t count = read_bucket(json_get(buckets_of(source, &source->first, FORM_FLAT), keys[i])).count +
+                         read_bucket(json_get(buckets_of(source, &source->first, FORM_VARIED), keys[i])).count;
         write_value(s, slice_str(keys[i]), count, is_selected(own, slice_str(keys[i])));
     }
     json_write_array_end(s->w);
@@ -525,7 +525,7 @@ static void write_price(struct facets *s, const struct source *source, const str
     json_write_str(s->w, "range");
     write_bound_or_null(s, "min", bound_of(source, "min", false));
     write_bound_or_null(s, "max", bound_of(source, "max", true));
-    write_histogram(s, buckets_of(source, &source->first, FLAT), buckets_of(source, &source->first, VARIED));
+    write_histogram(s, buckets_of(source, &source->first, FORM_FLAT), buckets_of(source, &source->first, FORM_VARIED));
     json_write_key(s->w, "selected");
     json_write_array(s->w);
     for (size_t i = 0; own && i < own->range_count; i++) {
@@ -552,7 +552,7 @@ static bool collect_forest(struct facets *s, const struct json *buckets, const s
 
 static void write_categories(struct facets *s, const struct source *source, const struct filter *own) {
     struct category_forest forest;
-    if (!collect_forest(s, buckets_of(source, &source->first, FLAT), own, &forest)) {
+    if (!collect_forest(s, buckets_of(source, &source->first, FORM_FLAT), own, &forest)) {
         s->out_of_memory = true;
         return;
     }

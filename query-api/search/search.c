@@ -4,7 +4,7 @@
 #include "query-api/search/search_again.h"
 #include "query-api/search/search_cache.h"
 #include "query-api/search/search_cursor.h"
-#include "query-api/search/search_query.h"
+#include "query-api/search/search_parts.h"
 #include "query-api/search/search_result.h"
 #include "query-api/upstream/fallback.h"
 #include <stdio.h>
@@ -17,6 +17,7 @@ struct search {
     usec_t begun;
     const struct json *answer;
     struct search_terms doubts;
+    bool in_parts; /* its page was asked for as several searches */
     bool reopened; /* its view of the index was gone */
     bool fallback; /* what is answered comes from MongoDB */
 };
@@ -123,6 +124,17 @@ static void on_counts(struct query_loop *q, struct http_request *request, void *
         reply(q, request, data, aggregations);
 }
 
+/* The page as one answer, however it was asked for. NULL: it is none, and is dealt with. */
+static const struct json *page_of(struct query_loop *q, struct http_request *request, struct search *s, const struct json *body) {
+    struct error error = {0};
+    if (!s->in_parts)
+        return body;
+    const struct json *page = search_parts_join(http_request_arena(request), body, &error);
+    if (!page)
+        reply_with_error(q, request, s, &error);
+    return page;
+}
+
 /* Sends a question about this search to the index; body is moved. */
 static void ask(struct query_loop *q, struct http_request *request, struct buf *body, bool written,
                 upstream_answer *answer, struct search *s) {
@@ -132,15 +144,26 @@ static void ask(struct query_loop *q, struct http_request *request, struct buf *
         buf_append_char(&path, '/');
         uri_encode(&path, q->conf->index, strlen(q->conf->index));
     }
-    buf_append_str(&path, "/_search");
+    bool parts = s->in_parts && answer != on_counts;
+    buf_append_str(&path, parts ? "/_msearch" : "/_search");
     if (!written || !buf_ok(&path)) {
         error_set(&error, ERROR_INVALID, "the query is too large");
         search_cache_fail(q, request, &error);
         buf_done(body);
+    } else if (parts) {
+        upstream_ask_parts(q, request, path.data, body, answer, on_failed, s);
     } else {
         upstream_ask_or(q, request, "POST", path.data, body, answer, on_failed, s);
     }
     buf_done(&path);
+}
+
+static void ask_page(struct query_loop *q, struct http_request *request, struct search *s, upstream_answer *answer) {
+    struct buf body = BUF_INIT(QUERY_MAX_BYTES);
+    buf_reserve(&body, QUERY_FIRST_BYTES);
+    s->in_parts = search_parts_wanted(&s->params);
+    bool written = s->in_parts ? search_parts_write(&s->params, &body) : search_query_write(&s->params, &body);
+    ask(q, request, &body, written, answer, s);
 }
 
 static upstream_answer on_apart;
@@ -149,15 +172,18 @@ static upstream_answer on_apart;
 static void answer(struct query_loop *q, struct http_request *request, struct search *s) {
     if (reply(q, request, s, NULL))
         return;
+    if (!s->doubts.count) {
+        ask_page(q, request, s, on_apart);
+        return;
+    }
     struct buf again = BUF_INIT(QUERY_MAX_BYTES);
-    if (s->doubts.count)
-        ask(q, request, &again, search_counts_write(&s->params, &s->doubts, &again), on_counts, s);
-    else
-        ask(q, request, &again, search_query_write(&s->params, &again), on_apart, s);
+    ask(q, request, &again, search_counts_write(&s->params, &s->doubts, &again), on_counts, s);
 }
 
 static void on_apart(struct query_loop *q, struct http_request *request, void *data, int status, const struct json *body) {
     struct search *s = data;
+    if (status != 404 && !(body = page_of(q, request, s, body)))
+        return;
     if (!aggregations_of(q, request, s, status, body))
         return;
     s->answer = body;
@@ -166,17 +192,12 @@ static void on_apart(struct query_loop *q, struct http_request *request, void *d
 
 static upstream_answer on_repaired;
 
-static void ask_again(struct query_loop *q, struct http_request *request, struct search *s) {
-    struct buf again = BUF_INIT(QUERY_MAX_BYTES);
-    ask(q, request, &again, search_query_write(&s->params, &again), on_repaired, s);
-}
-
 static void on_repaired(struct query_loop *q, struct http_request *request, void *data, int status,
                         const struct json *body) {
     struct search *s = data;
     enum search_again_verdict verdict = search_again_judge(s->text, status == 404 ? NULL : body);
     if (verdict == SEARCH_AGAIN_THIRD) {
-        ask_again(q, request, s);
+        ask_page(q, request, s, on_repaired);
         return;
     }
     if (verdict == SEARCH_AGAIN_SECOND)
@@ -205,24 +226,20 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
         on_failed(q, request, s, &error);
         return;
     }
-    s->answer = body;
+    s->answer = page_of(q, request, s, body);
+    if (!s->answer)
+        return;
     struct search_text_context context = search_text_context_of(q, request);
     if (s->text && search_again(&context, s->text, body))
-        ask_again(q, request, s);
+        ask_page(q, request, s, on_repaired);
     else
         answer(q, request, s);
-}
-
-static void ask_first(struct query_loop *q, struct http_request *request, struct search *s) {
-    struct buf body = BUF_INIT(QUERY_MAX_BYTES);
-    buf_reserve(&body, QUERY_FIRST_BYTES);
-    ask(q, request, &body, search_query_write(&s->params, &body), on_answer, s);
 }
 
 static void on_view(struct query_loop *q, struct http_request *request, void *data, struct slice view) {
     struct search *s = data;
     s->params.view = view;
-    ask_first(q, request, s);
+    ask_page(q, request, s, on_answer);
 }
 
 static bool is_post(const struct http_request *request) {
@@ -311,5 +328,5 @@ void search_start(struct query_loop *q, struct http_request *request, const stru
     if (s->params.cursor.data && s->params.view.len == 0)
         search_view_open(q, request, on_view, s);
     else
-        ask_first(q, request, s);
+        ask_page(q, request, s, on_answer);
 }

@@ -11,6 +11,7 @@ enum visible { VISIBLE_SHOWN = 1, VISIBLE_HIDDEN = 2, VISIBLE_ALL = 3 };
 struct search_writer {
     const struct search_params *p;
     struct json_write w;
+    bool only_counts;                /* nobody sees a hit */
     const struct search_term *terms; /* count these only; or NULL */
     size_t term_count;
 };

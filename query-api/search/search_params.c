@@ -555,7 +555,7 @@ const struct filter *search_params_filter(const struct search_params *p, enum di
 
 bool search_params_shows(const struct search_params *p, const struct filter *f) {
     for (size_t i = 0; i < p->facet_count && !f->strict; i++)
-        if (p->facets[i].dim == f->dim &&
+        if (p->facets[i].dim == f->dim && !p->facets[i].elsewhere &&
             (slice_eq(p->facets[i].name, f->name) || slice_eq(p->facets[i].name, SLICE("*"))))
             return true;
     return false;

@@ -48,6 +48,7 @@ struct facet {
     enum dimension dim;
     struct slice name; /* DIM_ATTR: the name, or "*" for every attribute */
     bool bounds;       /* DIM_PRICE: lowest and highest, no histogram */
+    bool elsewhere;    /* counted by another search (search_parts.h): to this one it is not shown */
 };
 
 enum sort_order { SORT_RELEVANCE, SORT_PRICE_ASC, SORT_PRICE_DESC, SORT_NEWEST, SORT_BEST_SELLING };

@@ -11,15 +11,7 @@
  * (nested ones counted as products by reverse_nested): of a price by the form of the product, of an attribute by where it
  * stands. Without them every SKU counts, and any.* has all of a product's in one place.
  *
- * Facets that leave out the same filter are a scope: its filter is looked at once. Names of the aggregations, which
- * facet_result reads back:
- *   f<i>      values of facet i of the parameters; f<i>min, f<i>max: of a price; f<i>sel: of the selected brands
- *   s<i>      facet.*: those of the attribute of filter i, selected, with its own exclusion
- *   attrs     those of all attributes of the scope that are asked for by name, if they can be had in one pass and need not
- *             stand apart
- *   varied>o  the same names once more for the variants that meet all conditions; each bucket > p (reverse_nested)
- * They stand in o<f or s><i>, the scope of one facet that leaves out its own filter; in o, that of all others; or, where no
- * filter is left, in no aggregation at all.
+ * What the aggregations are called: search_aggs.h.
  * Pure. Thread: any. */
 #pragma once
 #include "core/json_write.h"
@@ -37,15 +29,11 @@ enum {
 /* How long the engine keeps a view of the index for somebody who walks over it, from one page to the next. */
 #define SEARCH_VIEW_KEEP "2m"
 
-/* "o" "f" 12 "sel": before, kind, index, after. */
-struct search_agg_name {
-    char text[40];
-    size_t len;
-};
-struct search_agg_name search_agg_name(const char *before, char kind, size_t index, const char *after);
-
 /* Writes the request body. False only if out failed (too large, no memory). */
 bool search_query_write(const struct search_params *p, struct buf *out);
+
+/* The same search asked for nothing but its facets. */
+bool search_facets_write(const struct search_params *p, struct buf *out);
 
 /* Terms (name=value) of the aggregation f<index> or s<index>. */
 struct search_term {

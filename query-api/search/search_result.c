@@ -168,16 +168,20 @@ static void write_query(struct result *r, const struct json *answer) {
     json_write_object_end(&r->w);
 }
 
-bool search_result_check(const struct json *answer, struct error *reterr) {
+bool search_result_whole(const struct json *answer, struct error *reterr) {
     const struct json *timed_out = json_get(answer, "timed_out");
     int64_t failed = 0;
-    if (!json_is(json_path(answer, "hits.hits"), JSON_ARRAY) ||
-        !json_is(json_path(answer, "hits.total.value"), JSON_NUMBER))
-        return error_set(reterr, ERROR_CORRUPT, "the search engine's answer has no hits");
     if ((json_is(timed_out, JSON_BOOL) && timed_out->boolean) ||
         (json_int64(json_path(answer, "_shards.failed"), &failed) && failed > 0))
         return error_set(reterr, ERROR_UNAVAILABLE, "the search engine answered only in part; try again");
     return true;
+}
+
+bool search_result_check(const struct json *answer, struct error *reterr) {
+    if (!json_is(json_path(answer, "hits.hits"), JSON_ARRAY) ||
+        !json_is(json_path(answer, "hits.total.value"), JSON_NUMBER))
+        return error_set(reterr, ERROR_CORRUPT, "the search engine's answer has no hits");
+    return search_result_whole(answer, reterr);
 }
 
 bool search_result_write(const struct search_params *params, const struct json *answer,

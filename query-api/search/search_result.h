@@ -24,6 +24,8 @@ struct search_result_context {
                                       but degraded, took_ms and query_id at the end */
 };
 
+/* Did all of the index answer? UNAVAILABLE if not. */
+bool search_result_whole(const struct json *answer, struct error *reterr);
 /* Is this the complete answer to a search? CORRUPT or UNAVAILABLE if not. */
 bool search_result_check(const struct json *answer, struct error *reterr);
 

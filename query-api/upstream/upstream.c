@@ -4,6 +4,9 @@
 #include "query-api/search/answer_json.h"
 #include <stdio.h>
 
+/* upstream_ask and upstream_ask_or, upstream_ask_extra, upstream_ask_parts. */
+enum kind { ASK_PLAIN, ASK_EXTRA, ASK_PARTS };
+
 struct upstream {
     struct query_loop *q;
     struct upstream *next, **back; /* among all */
@@ -15,7 +18,7 @@ struct upstream {
     struct buf body;
     usec_t begun;
     unsigned at_engine; /* when it went out, itself included */
-    bool extra;         /* upstream_ask_extra */
+    enum kind kind;
     upstream_answer *answer;
     upstream_failed *failed;
     void *data;
@@ -167,17 +170,34 @@ static void learn(struct upstream *u, const struct http_response *response, bool
         load_limit_done(&q->limit, took, u->at_engine, now);
         metric_set(q->limit_gauge, q->limit.limit);
     }
-    bool no_room = u->extra && (response->status == 429 || response->status == 503);
+    bool no_room = u->kind == ASK_EXTRA && (response->status == 429 || response->status == 503);
     if (!no_room || q->breaker.state != BREAKER_CLOSED) /* a probe has to say something */
         report(q, failed, response->error.code == ERROR_TIMEOUT && q->upstream_answered < u->begun);
+}
+
+static bool is_answered(const struct http_response *response) {
+    return response->error.code == ERROR_NONE && (response->status / 100 == 2 || response->status == 404);
+}
+
+/* The highest status of the searches of an _msearch, each of which has its own. */
+static int worst_status(const struct json *body, int status) {
+    const struct json *responses = json_get(body, "responses");
+    for (const struct json *one = json_is(responses, JSON_ARRAY) ? responses->child : NULL; one; one = one->next) {
+        int64_t its;
+        if (json_int64(json_get(one, "status"), &its) && its > status && its < 600)
+            status = (int)its;
+    }
+    return status;
 }
 
 static void on_response(void *ctx, struct http_response *response) {
     struct upstream *u = ctx;
     struct query_loop *q = u->q;
     q->upstream_active--;
-    bool answered = response->error.code == ERROR_NONE && (response->status / 100 == 2 || response->status == 404);
-    const struct json *body = answered ? read_answer(u, response) : NULL;
+    const struct json *body = is_answered(response) ? read_answer(u, response) : NULL;
+    if (u->kind == ASK_PARTS)
+        response->status = worst_status(body, response->status);
+    bool answered = is_answered(response);
     bool garbage = answered && !body && response->status != 404;
     learn(u, response, garbage);
     send_waiting(q);
@@ -298,7 +318,7 @@ static void send_waiting(struct query_loop *q) {
 }
 
 static void ask(struct query_loop *q, struct http_request *request, const char *method, const char *path, struct buf *body,
-                upstream_answer *answer, upstream_failed *failed, void *data, bool extra) {
+                upstream_answer *answer, upstream_failed *failed, void *data, enum kind kind) {
     bool at_once = is_follow_up(request) || q->breaker.state != BREAKER_CLOSED || !is_full(q);
     if (!at_once && !load_limit_may_wait(&q->limit, q->upstream_active, q->upstream_waiting, loop_now(q->loop))) {
         if (body)
@@ -319,7 +339,7 @@ static void ask(struct query_loop *q, struct http_request *request, const char *
     u->answer = answer;
     u->failed = failed;
     u->data = data;
-    u->extra = extra;
+    u->kind = kind;
     if (at_once)
         send_out(u);
     else
@@ -328,17 +348,22 @@ static void ask(struct query_loop *q, struct http_request *request, const char *
 
 void upstream_ask(struct query_loop *q, struct http_request *request, const char *method, const char *path,
                   struct buf *body, upstream_answer *answer, void *data) {
-    ask(q, request, method, path, body, answer, default_failed, data, false);
+    ask(q, request, method, path, body, answer, default_failed, data, ASK_PLAIN);
 }
 
 void upstream_ask_or(struct query_loop *q, struct http_request *request, const char *method, const char *path,
                      struct buf *body, upstream_answer *answer, upstream_failed *failed, void *data) {
-    ask(q, request, method, path, body, answer, failed, data, false);
+    ask(q, request, method, path, body, answer, failed, data, ASK_PLAIN);
+}
+
+void upstream_ask_parts(struct query_loop *q, struct http_request *request, const char *path, struct buf *body,
+                        upstream_answer *answer, upstream_failed *failed, void *data) {
+    ask(q, request, "POST", path, body, answer, failed, data, ASK_PARTS);
 }
 
 void upstream_ask_extra(struct query_loop *q, struct http_request *request, const char *method, const char *path,
                         upstream_answer *answer, void *data) {
-    ask(q, request, method, path, NULL, answer, default_failed, data, true);
+    ask(q, request, method, path, NULL, answer, default_failed, data, ASK_EXTRA);
 }
 
 void upstream_drop_all(struct query_loop *q) {

@@ -143,8 +143,12 @@ class Checker:
         """Mistakes of one state, as texts."""
         filters, facets, size = state
         found = self.shop.reference.find(filters)
-        answer = self.ask(filters, facets=",".join(facets), size=size, facet_size=1000)
+        asked = {"facets": ",".join(facets), "facet_size": 1000}
+        answer = self.ask(filters, size=size, **asked)
         wrong = []
+        one = self.ask(filters, size=20, cursor="*", **asked)  # never in parts
+        if one["facets"] != answer["facets"] or one["total"] != answer["total"] or one["hits"][:size] != answer["hits"]:
+            wrong.append(f"in parts {answer}, as one search {one}: {filters} {facets}")
         if answer["total"]["value"] != len(found):
             wrong.append(f"total {answer['total']['value']}, not {len(found)}: {filters} {facets}")
         for hit in answer["hits"]:

@@ -1,5 +1,6 @@
 """Elasticsearch refuses, hangs, is slow, answers nonsense: every request is answered in time, and all is well again when
 it is back."""
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -96,6 +97,31 @@ def test_a_broken_server_is_503_in_time(shop, proxy, how):
         assert tree.status_code == 200 and tree.json()["degraded"] in ("stale", "fallback") and tree.headers["Cache-Control"] == "no-store"
         assert tree.json()["nodes"][0]["name"] == "컴퓨터"
     assert_unavailable(*ask(shop, "/v1/products/tea"))
+
+
+PART = {"timed_out": False, "_shards": {"failed": 0}, "status": 200, "hits": {"total": {"value": 0}, "hits": []}, "aggregations": {}}
+BROKEN_PART = {"429": {"error": {"type": SECRET}, "status": 429}, "503": {"error": {"type": SECRET}, "status": 503},
+               "no index": {"error": {"type": SECRET}, "status": 404}, "no facets": {**PART, "aggregations": None},
+               "timed out": {**PART, "timed_out": True}, "shards failed": {**PART, "_shards": {"failed": 1}}}
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("how", BROKEN_PART)
+def test_a_page_of_which_a_part_is_broken_is_503(shop, proxy, how, which):
+    parts = [PART, PART]
+    path = "/v1/search?category=1&facets=category,brand"
+    proxy.set(http_answer(200, json.dumps({"responses": parts})))
+    assert ask(shop, path)[0].status_code == 200
+    parts[which] = BROKEN_PART[how]
+    proxy.set(http_answer(200, json.dumps({"responses": parts})))
+    if (how, which) != ("no facets", 0):  # a page may have none of its own
+        assert_unavailable(*ask(shop, path))
+
+
+def test_a_part_that_is_refused_opens_the_breaker(shop, proxy):
+    proxy.set(http_answer(200, json.dumps({"responses": [PART, BROKEN_PART["429"]]})))
+    eventually(lambda: ask(shop, "/v1/search?category=1&facets=category")[0].status_code == 503
+               and any(shop.api.metric("readside_query_api_breaker_open", f'loop="{n}"') == 1 for n in range(64)), 20)
 
 
 def test_a_refused_query_is_500_without_the_servers_words(shop, proxy):

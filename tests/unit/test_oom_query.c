@@ -5,6 +5,7 @@
 #include "query-api/search/product_view.h"
 #include "query-api/search/search_key.h"
 #include "query-api/search/search_query.h"
+#include "query-api/search/search_parts.h"
 #include "query-api/search/search_result.h"
 #include "query-api/text/search_text.h"
 #include <stdio.h>
@@ -80,6 +81,20 @@ static bool use_query(void *ctx, struct error *reterr) {
            error_nomem(reterr);
 }
 
+static bool use_parts(void *ctx, struct error *reterr) {
+    (void)ctx;
+    static const char answer[] = "{\"responses\":[{\"hits\":{},\"aggregations\":{\"f0\":{}}},{\"aggregations\":{\"f1\":{}}}]}";
+    _cleanup_(arena_done) struct arena arena;
+    _cleanup_(buf_done) struct buf out = BUF_INIT(1 << 20);
+    struct search_params params;
+    struct search_errors errors;
+    arena_init(&arena, 1 << 20);
+    if (!search_params_from_query(&arena, SLICE("brand=LG&facets=brand,category"), &params, &errors) || !search_parts_write(&params, &out))
+        return error_nomem(reterr);
+    const struct json *json = json_parse(&arena, answer, sizeof(answer) - 1, NULL, reterr);
+    return json && search_parts_join(&arena, json, reterr);
+}
+
 /* Many buckets in both forms, so that lists grow; several hits. */
 static void make_answer(struct buf *b) {
     buf_append_str(b, "{\"timed_out\":false,\"hits\":{\"total\":{\"value\":7},\"hits\":[");
@@ -147,6 +162,7 @@ static void test_params(void **state) {
     oom_run("search_params_from_query", use_params, good);
     oom_run("search_params_from_json", use_params_json, NULL);
     oom_run("search_query_write", use_query, NULL);
+    oom_run("search_parts", use_parts, NULL);
     oom_run("search_key_write", use_key, NULL);
     oom_run("cache", use_cache, NULL);
 }

@@ -1,6 +1,6 @@
 /* search_query: where each filter goes, and what each facet leaves out. */
 #include "query-api/search/code_names.h"
-#include "query-api/search/search_query.h"
+#include "query-api/search/search_aggs.h"
 #include "query-api/text/search_text.h"
 #include <math.h>
 #include <setjmp.h>

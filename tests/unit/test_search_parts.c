@@ -1,0 +1,212 @@
+/* search_parts: which pages are asked in parts, which part counts what, and one answer out of theirs. */
+#include "query-api/search/search_parts.h"
+#include "query-api/text/search_text.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct arena arena;
+static struct search_params params;
+
+static int setup(void **state) {
+    (void)state;
+    arena_init(&arena, 4 << 20);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    arena_done(&arena);
+    return 0;
+}
+
+static void read_params(const char *query) {
+    struct search_errors errors;
+    arena_reset(&arena);
+    assert_true(search_params_from_query(&arena, slice_str(query), &params, &errors));
+    params.text = search_text_read(&(struct search_text_context){.arena = &arena}, params.q, params.typo);
+}
+
+enum { PARTS_MAX = 8 };
+static const struct json *parts[PARTS_MAX];
+
+/* The searches of this page. */
+static size_t split(const char *query) {
+    struct buf body = BUF_INIT(1 << 20);
+    size_t n = 0;
+    read_params(query);
+    assert_true(search_parts_wanted(&params));
+    assert_true(search_parts_write(&params, &body));
+    for (char *at = body.data; *at;) {
+        assert_memory_equal(at, "{}\n", 3);
+        char *end = strchr(at += 3, '\n');
+        assert_non_null(end);
+        assert_true(n < PARTS_MAX);
+        parts[n] = json_parse(&arena, at, (size_t)(end - at), &(struct json_limits){64, 100000}, NULL);
+        assert_non_null(parts[n++]);
+        at = end + 1;
+    }
+    buf_done(&body);
+    return n;
+}
+
+static char text[1 << 16];
+static const char *show(const struct json *v) {
+    struct buf out = BUF_INIT(sizeof(text) - 1);
+    struct json_write w;
+    text[0] = '\0';
+    if (!v)
+        return text;
+    assert_true(json_write_init(&w, &out));
+    json_write_json(&w, v);
+    assert_true(json_write_finish(&w));
+    memcpy(text, out.data, out.len + 1);
+    buf_done(&out);
+    return text;
+}
+#define HAS(v, needle) assert_non_null(strstr(show(v), needle))
+#define HAS_NOT(v, needle) assert_null(strstr(show(v), needle))
+
+static bool in_parts(const char *query) {
+    read_params(query);
+    return search_parts_wanted(&params);
+}
+
+static void test_which_pages(void **state) {
+    (void)state;
+    assert_true(in_parts("category=1&facets=category"));
+    assert_true(in_parts("facets=brand,price,attr.color"));
+    assert_true(in_parts("attr.color=red&facets=attr.color,attr.*"));
+    assert_false(in_parts("q=tv&category=1&facets=category"));
+    assert_false(in_parts("category=1&facets=category&cursor=*"));
+    assert_false(in_parts("category=1&facets=category&explain=true"));
+    assert_false(in_parts("category=1&facets=brand,price"));
+    assert_false(in_parts("category=1"));
+    assert_false(in_parts("facets=brand"));
+    assert_true(in_parts("facets=attr.color,attr.size,attr.*"));
+    assert_false(in_parts(""));
+}
+
+static void test_a_choice_is_a_part(void **state) {
+    (void)state;
+    assert_int_equal(split("category=1/4&price=1..9&brand=LG&facets=brand,category,attr.color,attr.size,in_stock"), 3);
+    /* the page: every filter in the query, and the facets without a choice */
+    HAS(json_get(parts[0], "size"), "20");
+    HAS(json_get(parts[0], "query"), "1/4");
+    HAS(json_get(parts[0], "query"), "LG");
+    HAS(json_get(parts[0], "query"), "flat.price");
+    HAS(json_get(parts[0], "query"), "inner_hits");
+    assert_null(json_get(parts[0], "post_filter"));
+    HAS(json_get(parts[0], "aggs"), "\"attrs\"");
+    HAS(json_get(parts[0], "aggs"), "\"f4\"");
+    HAS_NOT(json_get(parts[0], "aggs"), "\"brand\"");
+    HAS_NOT(json_get(parts[0], "aggs"), "category_paths");
+    /* the brands under all but the brand */
+    HAS(json_get(parts[1], "size"), "0");
+    HAS(json_get(parts[1], "track_total_hits"), "false");
+    HAS(json_get(parts[1], "query"), "1/4");
+    HAS_NOT(json_get(parts[1], "query"), "LG");
+    HAS_NOT(parts[1], "inner_hits");
+    HAS_NOT(parts[1], "post_filter");
+    HAS_NOT(parts[1], "sort");
+    HAS(json_get(parts[1], "aggs"), "\"f0sel\":{\"terms\":{\"field\":\"brand\",\"size\":1,\"include\":[\"LG\"]}}");
+    HAS_NOT(json_get(parts[1], "aggs"), "\"f1\"");
+    /* the categories under all but the category */
+    HAS_NOT(json_get(parts[2], "query"), "1/4");
+    HAS(json_get(parts[2], "query"), "LG");
+    HAS(json_get(parts[2], "aggs"), "\"f1\":{\"terms\":{\"field\":\"category_paths\"");
+}
+
+static void test_chosen_attributes_beside_all(void **state) {
+    (void)state;
+    assert_int_equal(split("attr.color=red&attr.size=M&facets=attr.color,attr.*"), 2);
+    HAS(json_get(parts[0], "aggs"), "\"f1\"");
+    HAS(json_get(parts[0], "aggs"), "\"s1\"");
+    HAS(json_get(parts[1], "query"), "size=M");
+    HAS_NOT(json_get(parts[1], "query"), "color=red");
+    HAS(json_get(parts[1], "aggs"), "\"f0\"");
+    HAS_NOT(json_get(parts[1], "aggs"), "\"s0\"");
+}
+
+static void test_a_page_without_other_facets(void **state) {
+    (void)state;
+    assert_int_equal(split("category=1&facets=category&size=0"), 2);
+    HAS(json_get(parts[0], "query"), "category_paths");
+    HAS_NOT(json_get(parts[0], "aggs"), "category_paths");
+}
+
+static void test_a_whole_shop_is_halved(void **state) {
+    (void)state;
+    assert_int_equal(split("facets=brand,category,price,in_stock,attr.color,attr.material"), 2);
+    static const char *const names[] = {"\"f0\"", "\"f1\"", "\"f2\"", "\"f2min\"", "\"f2max\"", "\"f3\"", "\"attrs\""};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        bool first = strstr(show(json_get(parts[0], "aggs")), names[i]), second = strstr(show(json_get(parts[1], "aggs")), names[i]);
+        if (first == second)
+            fail_msg("%s stands in both or in none", names[i]);
+    }
+    HAS(json_get(parts[0], "aggs"), "\"f2min\"");
+    HAS(json_get(parts[1], "aggs"), "\"attrs\"");
+    assert_int_equal(split("facets=brand,in_stock"), 2);
+    HAS(parts[1], "\"brand\"");
+}
+
+static const struct json *join(const char *answer, struct error *reterr) {
+    read_params("");
+    const struct json *json = json_parse(&arena, answer, strlen(answer), NULL, reterr);
+    assert_non_null(json);
+    return search_parts_join(&arena, json, reterr);
+}
+
+static void test_one_answer(void **state) {
+    (void)state;
+    struct error error = {0};
+    const struct json *page =
+        join("{\"took\":1,\"responses\":[{\"hits\":{\"total\":{\"value\":2},\"hits\":[]},\"aggregations\":{\"f0\":{\"a\":1}},\"status\":200},"
+             "{\"aggregations\":{\"f1\":{\"b\":2},\"of2\":{}},\"status\":200},{\"timed_out\":false,\"aggregations\":{\"f3\":[]}}]}", &error);
+    assert_string_equal(show(page), "{\"aggregations\":{\"f0\":{\"a\":1},\"f1\":{\"b\":2},\"of2\":{},\"f3\":[]},"
+                                    "\"hits\":{\"total\":{\"value\":2},\"hits\":[]},\"aggregations\":{\"f0\":{\"a\":1}},\"status\":200}");
+    HAS(json_get(page, "aggregations"), "\"f3\"");
+    page = join("{\"responses\":[{\"hits\":{}},{\"aggregations\":{\"f1\":{}}}]}", &error);
+    assert_string_equal(show(json_get(page, "aggregations")), "{\"f1\":{}}");
+}
+
+static void test_no_answer(void **state) {
+    (void)state;
+    static const struct {
+        const char *answer;
+        enum error_code code;
+    } cases[] = {
+        {"{\"responses\":[{\"hits\":{}},{\"timed_out\":true,\"aggregations\":{}}]}", ERROR_UNAVAILABLE},
+        {"{\"responses\":[{\"hits\":{},\"_shards\":{\"failed\":1}},{\"aggregations\":{}}]}", ERROR_UNAVAILABLE},
+        {"{\"responses\":[{\"hits\":{}},{\"aggregations\":{},\"_shards\":{\"failed\":2}}]}", ERROR_UNAVAILABLE},
+        {"{\"responses\":[{\"hits\":{}},{\"hits\":{}}]}", ERROR_CORRUPT},
+        {"{\"responses\":[{\"hits\":{}},{\"aggregations\":[]}]}", ERROR_CORRUPT},
+        {"{\"responses\":[{\"hits\":{}},7]}", ERROR_CORRUPT},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct error error = {0};
+        assert_null(join(cases[i].answer, &error));
+        assert_int_equal(error.code, cases[i].code);
+    }
+    /* what has no page has no hits, which search_result_check() sees */
+    static const char *const empty[] = {"{\"responses\":[]}", "{\"responses\":7}", "{\"hits\":{\"hits\":[]}}", "[]"};
+    for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++) {
+        struct error error = {0};
+        assert_null(json_get(join(empty[i], &error), "hits"));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_which_pages),
+        cmocka_unit_test(test_a_choice_is_a_part),
+        cmocka_unit_test(test_chosen_attributes_beside_all),
+        cmocka_unit_test(test_a_page_without_other_facets),
+        cmocka_unit_test(test_a_whole_shop_is_halved),
+        cmocka_unit_test(test_one_answer),
+        cmocka_unit_test(test_no_answer),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
