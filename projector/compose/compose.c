@@ -1,6 +1,7 @@
 #include "core/hash.h"
 #include "core/utf8.h"
 #include "projector/compose/compose.h"
+#include "projector/compose/compose_paths.h"
 #include "projector/compose/compose_source.h"
 #include <stdlib.h>
 
@@ -192,38 +193,6 @@ static bool put_primary_category(struct composer *c, const struct projection_rul
     return true;
 }
 
-static int compare_slices(struct slice a, struct slice b) {
-    int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
-/* Path prefixes of several categories overlap: kept sorted, each once. */
-static bool put_category_paths(struct composer *c, const struct projection_rule *rule, struct sink *out) {
-    c->slice_count = 0;
-    for (size_t i = 0; i < c->category_count; i++)
-        for (unsigned k = 0; k < c->categories[i]->level; k++) {
-            struct slice term = c->categories[i]->path_terms[k];
-            size_t at = c->slice_count;
-            while (at > 0 && compare_slices(term, c->slices[at - 1]) < 0)
-                at--;
-            if (at > 0 && slice_eq(term, c->slices[at - 1]))
-                continue;
-            if (!compose_push_slice(c, term))
-                return false;
-            memmove(c->slices + at + 1, c->slices + at, (c->slice_count - 1 - at) * sizeof(*c->slices));
-            c->slices[at] = term;
-        }
-    for (size_t i = 0; i < c->slice_count; i++) {
-        if (i == 0)
-            sink_arena(out, rule->open);
-        sink_char(out, i ? ',' : '[');
-        sink_arena(out, c->slices[i]);
-    }
-    if (c->slice_count)
-        sink_char(out, ']');
-    return true;
-}
-
 static bool put_category_names(struct composer *c, const struct projection_rule *rule, struct sink *out) {
     const struct projection *p = c->projection;
     bool any = false;
@@ -348,6 +317,20 @@ static void put_variants(const struct composer *c, const struct projection_rule 
     sink_char(out, ']');
 }
 
+/* Which states and price steps occur among the SKUs: "in,out 11,12". */
+static void put_offers(const struct composer *c, const struct projection_rule *rule, struct sink *out) {
+    static const char stocks[][16] = {"", "\"out ", "\"low ", "\"low,out ", "\"in ", "\"in,out ", "\"in,low ", "\"in,low,out "};
+    sink_arena(out, rule->open);
+    sink_arena(out, slice_str(stocks[c->stocks]));
+    for (uint32_t steps = c->price_steps; steps; steps &= steps - 1) {
+        int step = __builtin_ctz(steps);
+        const char text[] = {(char)('0' + step / 10), (char)('0' + step % 10), steps & (steps - 1) ? ',' : '"'};
+        sink_put(out, text, sizeof(text));
+    }
+    if (!c->price_steps)
+        sink_char(out, '"');
+}
+
 /* ---- what shoppers do ---- */
 
 /* Nothing is said of a product that nobody has looked at: it is as it was before there were signals. */
@@ -382,7 +365,9 @@ static bool put_field(struct composer *c, const struct projection_rule *rule, st
     case TRANSFORM_PRIMARY_CATEGORY:
         return put_primary_category(c, rule, out);
     case TRANSFORM_CATEGORY_PATHS:
-        return put_category_paths(c, rule, out);
+        return compose_put_category_paths(c, rule, out);
+    case TRANSFORM_CATEGORY_SET:
+        return compose_put_category_set(c, rule, out);
     case TRANSFORM_CATEGORY_NAMES:
         return put_category_names(c, rule, out);
     case TRANSFORM_PRICE_MIN:
@@ -397,6 +382,9 @@ static bool put_field(struct composer *c, const struct projection_rule *rule, st
     case TRANSFORM_STOCK:
         sink_arena(out, rule->open);
         sink_slice(out, STOCK_NAMES[c->stock]);
+        return true;
+    case TRANSFORM_OFFERS:
+        put_offers(c, rule, out);
         return true;
     case TRANSFORM_SKUS:
         put_skus(c, rule, out);

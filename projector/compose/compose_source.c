@@ -1,3 +1,4 @@
+#include "core/price_steps.h"
 #include "core/utf8.h"
 #include "projector/compose/compose_source.h"
 #include <stdlib.h>
@@ -253,13 +254,15 @@ static void settle_variant(struct composer *c, struct variant *v, bool has_price
         v->has_price = true;
         v->price = price;
     }
-    if (v->has_price) {
+    if (v->has_price && !(c->has_price && v->price == c->price_max)) {
         c->price_min = c->has_price && c->price_min < v->price ? c->price_min : v->price;
         c->price_max = c->has_price && c->price_max > v->price ? c->price_max : v->price;
+        c->price_steps |= UINT32_C(1) << price_step(v->price);
         c->has_price = true;
     }
     v->stock = c->input->stock ? stock_states_get(c->input->stock, v->sku) : STOCK_OUT;
     c->stock = v->stock > c->stock ? v->stock : c->stock;
+    c->stocks |= 1U << v->stock;
     c->is_flat = c->is_flat && v->attrs.first == v->attrs.end;
 }
 
@@ -288,6 +291,7 @@ static bool read_variants(struct composer *c) {
     c->variant_count = 0;
     c->has_price = false;
     c->stock = STOCK_OUT;
+    c->price_steps = c->stocks = 0;
     if (price_it && !read_price(c, price_it, "product", -1, &price))
         return false;
     if (it && it->type != BSON_TYPE_ARRAY)

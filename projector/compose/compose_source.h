@@ -37,6 +37,7 @@ struct composer {
     bool has_price; /* any */
     int64_t price_min, price_max;
     enum stock_state stock; /* the best */
+    uint32_t price_steps, stocks; /* bit n: of some SKU it is the n-th */
 
     const struct category **categories; /* assigned ones, by id, each once */
     size_t category_count, category_capacity;

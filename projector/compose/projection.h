@@ -30,11 +30,13 @@ enum transform {
     TRANSFORM_CATEGORY_IDS,   /* [int] -> integer[] */
     TRANSFORM_PRIMARY_CATEGORY, /* int, or the first of `categories` -> integer */
     TRANSFORM_CATEGORY_PATHS, /* [int] -> keyword[] of path prefixes */
+    TRANSFORM_CATEGORY_SET,   /* [int] -> keyword: the lowest of these paths, in one */
     TRANSFORM_CATEGORY_NAMES, /* [int] -> <field>.<lang> text[] of the categories and their ancestors */
     TRANSFORM_PRICE_MIN,      /* lowest and highest price over the variants */
     TRANSFORM_PRICE_MAX,
     TRANSFORM_IN_STOCK,       /* boolean: any SKU low or in */
     TRANSFORM_STOCK,          /* "in" | "low" | "out": best of its SKUs */
+    TRANSFORM_OFFERS,         /* keyword: which stock states and price steps its SKUs have */
     TRANSFORM_SKUS,           /* keyword[] */
     TRANSFORM_ATTRS,          /* keyword[] "name=value" of the product, but of no name that a variant has as well */
     TRANSFORM_CODE_ATTRS,     /* of these, the terms of code attributes, which do not stand in attrs then */

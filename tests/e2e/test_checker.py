@@ -14,7 +14,8 @@ def test_planted_differences_are_found(stack, corner, write_api, projector, chec
 
     laptop = stack.es("GET", f"/{corner.index}/_source/laptop-1")
     for change, says in ((lambda d: d["flat"].update(stock="out"), "flat should be"), (lambda d: d.update(brand="LX"), "brand should be"),
-                         (lambda d: d["category_paths"].pop(), "category_paths should be"), (lambda d: d.pop("name"), "name should be")):
+                         (lambda d: d["category_paths"].pop(), "category_paths should be"), (lambda d: d.pop("name"), "name should be"),
+                         (lambda d: d.update(category_set="*"), "category_set should be"), (lambda d: d.update(offers="out "), "offers should be")):
         wrong = stack.es("GET", f"/{corner.index}/_source/laptop-1")
         change(wrong)
         es("PUT", "/_doc/laptop-1", wrong)

@@ -74,6 +74,14 @@ def in_index(corner, field, value):
     return corner.stack.es("POST", f"/{corner.index}/_count", {"query": {"term": {field: value}}})["count"]
 
 
+def sets(corner):
+    """How many products there are of each category_set."""
+    corner.refresh()
+    question = {"size": 0, "aggs": {"sets": {"terms": {"field": "category_set"}}}}
+    buckets = corner.stack.es("POST", f"/{corner.index}/_search", question)["aggregations"]["sets"]["buckets"]
+    return {bucket["key"]: bucket["doc_count"] for bucket in buckets}
+
+
 @pytest.mark.parametrize("count", sizes())
 def test_a_rename_and_a_move_are_jobs_with_progress(corner, program, shop, checker, eventually, count):
     shop(count)
@@ -92,8 +100,19 @@ def test_a_rename_and_a_move_are_jobs_with_progress(corner, program, shop, check
     eventually(lambda: jobs(corner).count_documents({"type": "fanout", "state": "done"}) >= 2, 600, "the move's job")
     checker.assert_equal(60, at_least=count)
     assert in_index(corner, "category_paths", "9/2/3") == count and in_index(corner, "category_paths", "1") == 0
+    assert sets(corner) == {"9/2/3": count}
     eventually(lambda: projector.metric(PREFIX + "jobs", 'type="fanout",state="running"') == 0, 10, "the metric says so")
     eventually(checker.queue_is_drained, 20)
+
+
+def test_a_category_moves_below_another_one_of_the_product(corner, projector, shop, checker, eventually):
+    count = shop(50)
+    insert(corner, range(800000, 800020), categories=[Int64(9), Int64(3)])
+    settle(corner, checker, eventually, count)
+    assert sets(corner) == {"1/2/3": count, "1/2/3,9": 20}
+    move_category(corner, 2, "9/")
+    eventually(lambda: sets(corner) == {"9/2/3": count + 20}, 60, "the category above is not named any more")
+    checker.assert_equal(60, at_least=count)
 
 
 @pytest.mark.parametrize("count", sizes())

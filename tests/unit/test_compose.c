@@ -105,8 +105,8 @@ static void test_flat_product(void **state) {
         "\"category_names\":{\"ko\":[\"컴퓨터\",\"가전\",\"노트북\"],"
         "\"en\":[\"Computers \\\"PC\\\"\",\"Ordinateurs\",\"Laptops\",\"Gaming\"]},"
         "\"codes\":[\"p1\",\"NT-940\"],\"categories\":[2,13],\"primary_category\":13,"
-        "\"category_paths\":[\"1\",\"1/4\",\"1/4/13\",\"2\"],\"price_min\":1200000,\"price_max\":1200000,\"currency\":\"KRW\","
-        "\"in_stock\":true,\"stock\":\"low\",\"skus\":[\"p1\"],\"created_at\":\"2026-01-02T03:04:05.678Z\","
+        "\"category_paths\":[\"1\",\"1/4\",\"1/4/13\",\"2\"],\"category_set\":\"1/4/13,2\",\"price_min\":1200000,\"price_max\":1200000,\"currency\":\"KRW\","
+        "\"in_stock\":true,\"stock\":\"low\",\"offers\":\"low 13\",\"skus\":[\"p1\"],\"created_at\":\"2026-01-02T03:04:05.678Z\","
         "\"attrs\":[\"screen_inch=13.3\",\"color=black\",\"color=white\",\"color=black\",\"waterproof=true\","
         "\"dimensions.width=30\"],\"code_attrs\":[\"model=NT-940\"],\"numbers\":[\"screen_inch=c02a99999999999a\","
         "\"dimensions.width=c03e000000000000\"],\"flat\":{\"sku\":\"p1\",\"price\":1200000,\"stock\":\"low\"}");
@@ -122,7 +122,7 @@ static void test_varied_product(void **state) {
         "\"variants\":[{\"sku\":\"p2-S\",\"attributes\":{\"size\":\"S\"},\"price\":90},"
         "{\"sku\":\"p2-L\",\"attributes\":{\"size\":7.5,\"color\":[\"blue\",\"navy\"],\"ean\":8801234567890}}]}",
         "{\"id\":\"p2\",\"codes\":[\"p2\",\"p2-S\",\"8801234567890\",\"p2-L\"],\"price_min\":90,\"price_max\":100,"
-        "\"currency\":\"USD\",\"in_stock\":true,\"stock\":\"in\",\"skus\":[\"p2-S\",\"p2-L\"],"
+        "\"currency\":\"USD\",\"in_stock\":true,\"stock\":\"in\",\"offers\":\"in,out 00,01\",\"skus\":[\"p2-S\",\"p2-L\"],"
         "\"attrs\":[\"fit=slim\"],\"varied\":[\"color\",\"ean\",\"size\"],"
         "\"variants\":[{\"sku\":\"p2-S\",\"names\":[\"color\",\"ean\",\"size\"],\"attrs\":[\"color=red\",\"size=S\"],"
         "\"price\":90,\"stock\":\"out\"},"

@@ -125,6 +125,9 @@ static void test_refusals(void **state) {
     rule_refused("{\"field\":\"id\",\"as\":\"keyword\",\"from\":\"brand\"}", "two rules");
     rule_refused("{\"field\":\"codes\",\"as\":\"codes\",\"from\":[\"attributes\"]}", "\"codes\"");
     rule_refused("{\"field\":\"categories\",\"as\":\"category_ids\",\"from\":\"tags\"}", "\"category_ids\"");
+    rule_refused("{\"field\":\"brand\",\"as\":\"category_set\",\"from\":\"variants\"}", "\"category_set\"");
+    rule_refused("{\"field\":\"brand\",\"as\":\"offers\",\"from\":[\"variants\",\"price\"]}", "\"offers\"");
+    rule_refused("{\"field\":\"offer\",\"as\":\"offers\"}", "\"offer\"");
     rule_refused("{\"field\":\"brand\",\"as\":\"keyword\",\"from\":\"brand\",\"max_bytes\":40000}", "max_bytes");
     rule_refused("{\"field\":\"brand\",\"as\":\"keyword\",\"from\":\"brand\",\"max_bytes\":\"5\"}", "max_bytes");
     rule_refused("{\"field\":\"codes\",\"as\":\"codes\",\"max_bytes\":50}", "max_bytes");
@@ -157,7 +160,7 @@ static void test_too_many(void **state) {
 static void test_transform_names(void **state) {
     (void)state;
     enum transform t;
-    for (int i = TRANSFORM_ID; i <= TRANSFORM_VARIANTS; i++) {
+    for (int i = TRANSFORM_ID; i <= TRANSFORM_POPULARITY; i++) {
         assert_true(projection_transform_by_name(slice_str(projection_transform_name((enum transform)i)), &t));
         assert_int_equal(t, i);
     }

@@ -14,6 +14,7 @@ KEYWORD_BYTES = 256
 TEXT_BYTES = {"name": 4096, "description": 65536}
 CODE_ATTRIBUTES = {"model", "mpn", "ean", "isbn", "gtin", "upc", "sku", "part_number"}
 STOCK_NAMES = ("out", "low", "in")
+PRICE_STEPS = [0] + [digit * 10 ** zeros for zeros in range(2, 8) for digit in (1, 2, 5)] + [10 ** 8]
 SPACE = " \t\n\v\f\r"
 
 
@@ -150,9 +151,11 @@ class Categories:
         for assigned in ids:
             parts = [str(i) for i in self.ids_of(assigned)]
             paths.update("/".join(parts[:n]) for n in range(1, len(parts) + 1))
+        lowest = sorted(path for path in paths if not any(other.startswith(path + "/") for other in paths))
         primary = product.get("primary_category_id")
         return {"categories": sorted(set(ids)), "primary_category": int(primary) if primary in ids else ids[0],
-                "category_paths": by_bytes(paths), "category_names": {field: sorted(texts) for field, texts in names.items()}}
+                "category_paths": by_bytes(paths), "category_set": ",".join(lowest) if len(",".join(lowest)) <= 1000 else "*",
+                "category_names": {field: sorted(texts) for field, texts in names.items()}}
 
 
 def variant_fields(product, stock_states):
@@ -168,6 +171,7 @@ def variant_fields(product, stock_states):
     prices = [p["price"] for p in places if "price" in p]
     best = max(stock_states.get(v["sku"], 0) for v in variants)
     made = {"skus": [v["sku"] for v in variants], "in_stock": best > 0, "stock": STOCK_NAMES[best],
+            "offers": offers(places),
             "codes": by_bytes(c for c in codes | {cut(product["_id"])} if any(x.isalnum() for x in c))}
     if prices:
         made.update(price_min=min(prices), price_max=max(prices))
@@ -179,6 +183,13 @@ def variant_fields(product, stock_states):
     else:
         made["variants"] = places
     return made
+
+
+def offers(places):
+    """Which states and which price steps there are among the places where price and stock stand."""
+    states = [state for state in ("in", "low", "out") if any(p["stock"] == state for p in places)]
+    steps = {max(n for n, least in enumerate(PRICE_STEPS) if least <= p["price"]) for p in places if "price" in p}
+    return f"{','.join(states)} {','.join(f'{step:02}' for step in sorted(steps))}"
 
 
 def rfc3339(value):

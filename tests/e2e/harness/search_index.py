@@ -1,5 +1,6 @@
 """A search index filled by hand: what the projector would have written, composed here a second time from the
 contract in mappings/README.md, so that the query side is tested on its own."""
+import bisect
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import struct
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))))
 CODE_ATTRIBUTES = {"model", "mpn", "ean", "isbn", "gtin", "upc", "sku", "part_number"}
 RANK = {"out": 0, "low": 1, "in": 2}
+PRICE_STEPS = [0, *(d * 10 ** n for n in range(2, 8) for d in (1, 2, 5)), 10 ** 8]
 HANGUL = re.compile("[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 
 
@@ -96,6 +98,11 @@ def is_flat(product):
     return len(variants) < 2 and not any(v.get("attributes") for v in variants)
 
 
+def offers(skus):
+    steps = {bisect.bisect_right(PRICE_STEPS, s.price) - 1 for s in skus if s.price is not None}
+    return f"{','.join(sorted({s.stock for s in skus}, key=RANK.get, reverse=True))} {','.join(f'{step:02}' for step in sorted(steps))}"
+
+
 def compose(product, stock, tree):
     """The search document. stock: {sku: "in"|"low"|"out"}; tree: {category id: {"path", "name", "names"}}"""
     skus = skus_of(product, stock)
@@ -107,7 +114,7 @@ def compose(product, stock, tree):
         codes |= {text_of(v) for n, v in flatten(attributes) if is_code(n)}
     best = max((s.stock for s in skus), key=RANK.get)
     made = {"id": product["id"], "codes": sorted(codes), "currency": product.get("currency", "KRW"), "in_stock": best != "out",
-            "stock": best, "skus": [s.sku for s in skus], "created_at": product.get("created_at", "2026-01-01T00:00:00.000Z"),
+            "stock": best, "offers": offers(skus), "skus": [s.sku for s in skus], "created_at": product.get("created_at", "2026-01-01T00:00:00.000Z"),
             "content_hash": 1, "version": 1, **{k: product[k] for k in ("sales", "popularity") if k in product}}
     for field in ("name", "description"):
         if field in product:
@@ -119,6 +126,7 @@ def compose(product, stock, tree):
         made["primary_category"] = product.get("primary_category_id", categories[0])
         made["category_paths"] = sorted({"/".join(tree[c]["path"].split("/")[: n + 1])
                                          for c in categories for n in range(tree[c]["path"].count("/") + 1)})
+        made["category_set"] = ",".join(p for p in made["category_paths"] if not any(q.startswith(p + "/") for q in made["category_paths"]))
         made["category_names"] = {lang: sorted({tree[i]["names"][lang] for i in chain}) for lang in ("ko", "en")}
     if prices:
         made["price_min"], made["price_max"] = min(prices), max(prices)

@@ -1,0 +1,7 @@
+/* compose_paths.h - the two fields that say where in the tree a product stands. Internal to compose. */
+#pragma once
+#include "projector/compose/compose_source.h"
+
+/* Both write nothing for a product without categories. False: no memory. */
+bool compose_put_category_paths(struct composer *c, const struct projection_rule *rule, struct sink *out);
+bool compose_put_category_set(struct composer *c, const struct projection_rule *rule, struct sink *out);
