@@ -175,8 +175,7 @@ static bool read_code_attributes(struct projection *p, const struct json *v, str
         if (!copy(p, n->text, &p->code_attributes[p->code_attribute_count], reterr))
             return false;
         p->code_attribute_count++;
-        p->code_lengths |= UINT64_C(1) << n->text.len;
-        p->code_letters |= UINT32_C(1) << (n->text.data[0] & 31);
+        p->code_letters[n->text.len] |= UINT32_C(1) << (n->text.data[0] & 31);
     }
     qsort(p->code_attributes, p->code_attribute_count, sizeof(*p->code_attributes), compare_names);
     return true;

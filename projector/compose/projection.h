@@ -87,8 +87,8 @@ struct projection {
     struct slice *code_attributes; /* sorted by length, then bytes */
     unsigned code_attribute_count;
     bool codes_apart; /* there is a rule code_attrs: attrs has no codes, of the product or of variants */
-    uint64_t code_lengths; /* bit n: some code attribute has n bytes (n < 64) */
-    uint32_t code_letters; /* bit n: some code attribute begins with a byte whose low five bits are n */
+    /* By the length of a name, bit n: some code attribute begins with a byte whose low five bits are n. */
+    uint32_t code_letters[PROJECTION_CODE_NAME_BYTES_MAX + 1];
     struct arena arena;
 };
 
@@ -119,8 +119,8 @@ bool projection_has_hangul(struct slice text);
 bool projection_has_code_attribute(const struct projection *projection, struct slice name);
 /* The same; hardly any other name is looked for. */
 static inline bool projection_is_code_attribute(const struct projection *projection, struct slice name) {
-    return name.len > 0 && name.len <= PROJECTION_CODE_NAME_BYTES_MAX && (projection->code_lengths >> name.len & 1) &&
-           (projection->code_letters >> (name.data[0] & 31) & 1) && projection_has_code_attribute(projection, name);
+    return name.len > 0 && name.len <= PROJECTION_CODE_NAME_BYTES_MAX &&
+           (projection->code_letters[name.len] >> (name.data[0] & 31) & 1) && projection_has_code_attribute(projection, name);
 }
 /* NULL if there is no transform of that name; the reverse never is NULL. */
 bool projection_transform_by_name(struct slice name, enum transform *ret);
