@@ -11,7 +11,7 @@
 #include "core/metrics.h"
 #include "query-api/admin/override_list.h"
 #include "query-api/browse/category_list.h"
-#include "query-api/search/code_names.h"
+#include "query-api/search/index_facts.h"
 #include "query-api/text/search_text.h"
 #include "query-api/upstream/load_limit.h"
 
@@ -87,8 +87,7 @@ struct query_loop {
     struct override_list *overrides; /* NULL until there are any */
     enum search_engine engine; /* as the first walk by cursor found it */
     struct index_poll *index_poll;
-    struct code_names codes; /* of the index, as the last poll found them */
-    bool sharded; /* the same: has it several shards? */
+    struct index_facts index; /* as the last poll found it */
     struct search_cache *cache;
     struct event_log *events;
     struct query_analytics *analytics;

@@ -137,7 +137,7 @@ void handle_category_tree(struct http_request *request, void *ctx) {
     uri_encode(&path, q->conf->index, strlen(q->conf->index));
     buf_append_str(&path, "/_search");
     buf_printf(&body, "{\"size\":0,\"aggs\":{\"c\":{\"terms\":{\"field\":\"category_paths\",\"size\":%d}}}}",
-               SEARCH_CATEGORY_NODES);
+               SEARCH_SETS);
     if (buf_ok(&path) && buf_ok(&body)) {
         upstream_ask_or(q, request, "POST", path.data, &body, on_tree, on_tree_failed, tree);
     } else {

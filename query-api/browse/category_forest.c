@@ -16,7 +16,20 @@ bool category_forest_init(struct category_forest *forest, const struct category_
     return forest->marks && forest->counts;
 }
 
+static struct category_other *find_other(const struct category_forest *forest, struct slice path) {
+    for (size_t i = 0; i < forest->other_count; i++)
+        if (slice_eq(forest->others[i].path, path))
+            return &forest->others[i];
+    return NULL;
+}
+
 static bool add_other(struct category_forest *forest, struct slice path, uint64_t count, unsigned char mark) {
+    struct category_other *there = find_other(forest, path);
+    if (there) {
+        there->count += count;
+        there->mark |= mark;
+        return true;
+    }
     if (forest->other_count == forest->other_room) {
         size_t room = forest->other_room ? forest->other_room * 2 : 16;
         struct category_other *longer = arena_alloc(forest->arena, room * sizeof(*longer));
@@ -42,8 +55,10 @@ bool category_forest_add(struct category_forest *forest, struct slice path, uint
     size_t place;
     if (!find(forest, path, &place))
         return add_other(forest, path, count, CATEGORY_SHOWN);
-    forest->counts[place] = count;
-    forest->marks[place] = CATEGORY_SHOWN;
+    if (!forest->marks[place])
+        forest->counts[place] = 0;
+    forest->counts[place] += count;
+    forest->marks[place] |= CATEGORY_SHOWN;
     return true;
 }
 
@@ -55,11 +70,6 @@ bool category_forest_select(struct category_forest *forest, struct slice path) {
         forest->marks[place] |= CATEGORY_SHOWN | CATEGORY_SELECTED;
         return true;
     }
-    for (size_t i = 0; i < forest->other_count; i++)
-        if (slice_eq(forest->others[i].path, path)) {
-            forest->others[i].mark |= CATEGORY_SELECTED;
-            return true;
-        }
     return add_other(forest, path, 0, CATEGORY_SHOWN | CATEGORY_SELECTED);
 }
 

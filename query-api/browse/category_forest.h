@@ -25,7 +25,7 @@ struct category_forest {
 
 /* Empty. list may be NULL. False without memory in the arena; so do the next two. */
 bool category_forest_init(struct category_forest *forest, const struct category_list *list, struct arena *arena);
-/* A path that is not there yet; it has to live as long as the forest. */
+/* Adds to the count of a path, which has to live as long as the forest. */
 bool category_forest_add(struct category_forest *forest, struct slice path, uint64_t count);
 /* Marks the path as selected; if it is not there it gets the count 0. */
 bool category_forest_select(struct category_forest *forest, struct slice path);

@@ -1,6 +1,6 @@
-#include "core/price_steps.h"
 #include "query-api/browse/category_forest.h"
 #include "query-api/search/facet_result.h"
+#include "query-api/search/facet_sets.h"
 #include "query-api/search/search_aggs.h"
 #include "query-api/text/search_pattern.h"
 #include <math.h>
@@ -50,22 +50,6 @@ static uint64_t count_of(const struct json *v) {
     return json_int64(v, &n) && n > 0 ? (uint64_t)n : 0;
 }
 
-struct bucket {
-    struct slice key;
-    uint64_t count; /* of products: through reverse_nested if the bucket counts variants */
-};
-
-/* NULL counts nothing. */
-static struct bucket read_bucket(const struct json *bucket) {
-    if (json_is(bucket, JSON_BUCKET))
-        return (struct bucket){bucket->text, bucket->count};
-    static const struct slice names[] = {{"key", 3}, {"doc_count", 9}, {"p", 1}};
-    const struct json *at[3];
-    json_pick(bucket, names, 3, at);
-    return (struct bucket){json_is(at[0], JSON_STRING) ? at[0]->text : (struct slice){"", 0},
-                           count_of(at[2] ? json_get(at[2], "doc_count") : at[1])};
-}
-
 static struct value_count *add_value(struct facets *s, struct values *v, struct slice value, uint64_t count) {
     struct value_count *items = arena_grow(s->context->arena, v->items, v->count, &v->cap, sizeof(*items));
     if (!items) {
@@ -104,7 +88,7 @@ static int by_count(const void *a, const void *b) {
 static void collect_buckets(struct facets *s, struct values *v, const struct json *buckets, enum form form) {
     if (json_is(buckets, JSON_ARRAY))
         for (const struct json *b = buckets->child; b; b = b->next) {
-            struct bucket bucket = read_bucket(b);
+            struct bucket bucket = facet_bucket(b);
             struct value_count *added = add_value(s, v, bucket.key, bucket.count);
             if (added)
                 added->in[form] = true;
@@ -317,7 +301,7 @@ static void write_brand(struct facets *s, const struct source *asked, const stru
     resolve(&v, &source, &other);
     const struct json *selected = json_get(counted(&source, &source.first, FORM_FLAT, "sel"), "buckets");
     for (const struct json *b = json_is(selected, JSON_ARRAY) ? selected->child : NULL; b; b = b->next) {
-        struct bucket bucket = read_bucket(b);
+        struct bucket bucket = facet_bucket(b);
         struct value_count *item = find_value(v.items, v.count, bucket.key);
         if (item || (item = add_value(s, &v, bucket.key, 0)))
             settle(item, bucket.count, &other);
@@ -449,18 +433,30 @@ static void write_all_attrs(struct facets *s, struct source source) {
     }
 }
 
+/* Noted if a list of sets was cut off, or does not say all. */
+static void note_vague(struct facets *s, bool vague) {
+    if (vague && s->context->ret_crowded)
+        *s->context->ret_crowded = true;
+}
+
+/* Both lists of a facet of price or stock, and what stands in their place where any SKU counts. */
+static struct facet_offer_lists offer_lists(const struct source *source) {
+    return (struct facet_offer_lists){.sets = json_get(source->first.forms[FORM_FLAT], "offers"),
+                                      .flat = buckets_of(source, &source->first, FORM_FLAT),
+                                      .varied = buckets_of(source, &source->first, FORM_VARIED)};
+}
+
 static void write_stock(struct facets *s, const struct source *source, const struct filter *own) {
-    static const char *const keys[] = {"true", "false"};
+    static const struct slice keys[] = {{"true", 4}, {"false", 5}};
+    uint64_t counts[2];
+    note_vague(s, facet_offers_stock(offer_lists(source), counts));
     json_write_object(s->w);
     json_write_key(s->w, "type");
     json_write_str(s->w, "value");
     json_write_key(s->w, "values");
     json_write_array(s->w);
-    for (size_t i = 0; i < 2; i++) {
-        uint64_t count = read_bucket(json_get(buckets_of(source, &source->first, FORM_FLAT), keys[i])).count +
-                         read_bucket(json_get(buckets_of(source, &source->first, FORM_VARIED), keys[i])).count;
-        write_value(s, slice_str(keys[i]), count, is_selected(own, slice_str(keys[i])));
-    }
+    for (size_t i = 0; i < 2; i++)
+        write_value(s, keys[i], counts[i], is_selected(own, keys[i]));
     json_write_array_end(s->w);
     json_write_key(s->w, "other");
     json_write_int(s->w, 0);
@@ -487,22 +483,12 @@ static void write_bound_or_null(struct facets *s, const char *key, double v) {
         json_write_double(s->w, v);
 }
 
-/* Takes the next bucket of a list, and its count. */
-static uint64_t next_count(const struct json **at) {
-    uint64_t count = read_bucket(*at).count;
-    *at = *at ? (*at)->next : NULL;
-    return count;
-}
-
 /* Both ends belong to the bucket, as in price=from..to: asking for it gives the count. */
-static void write_histogram(struct facets *s, const struct json *flat, const struct json *varied) {
-    const struct json *a = json_is(flat, JSON_ARRAY) ? flat->child : NULL,
-                      *b = json_is(varied, JSON_ARRAY) ? varied->child : NULL;
+static void write_histogram(struct facets *s, const uint64_t counts[PRICE_STEP_COUNT]) {
     json_write_key(s->w, "histogram");
     json_write_array(s->w);
     for (size_t i = 0; i < PRICE_STEP_COUNT; i++) {
-        uint64_t count = next_count(&a) + next_count(&b);
-        if (count == 0)
+        if (counts[i] == 0)
             continue;
         json_write_object(s->w);
         json_write_key(s->w, "from");
@@ -513,7 +499,7 @@ static void write_histogram(struct facets *s, const struct json *flat, const str
         else
             json_write_null(s->w);
         json_write_key(s->w, "count");
-        json_write_uint(s->w, count);
+        json_write_uint(s->w, counts[i]);
         json_write_object_end(s->w);
     }
     json_write_array_end(s->w);
@@ -525,7 +511,9 @@ static void write_price(struct facets *s, const struct source *source, const str
     json_write_str(s->w, "range");
     write_bound_or_null(s, "min", bound_of(source, "min", false));
     write_bound_or_null(s, "max", bound_of(source, "max", true));
-    write_histogram(s, buckets_of(source, &source->first, FORM_FLAT), buckets_of(source, &source->first, FORM_VARIED));
+    uint64_t counts[PRICE_STEP_COUNT];
+    note_vague(s, facet_offers_steps(offer_lists(source), counts));
+    write_histogram(s, counts);
     json_write_key(s->w, "selected");
     json_write_array(s->w);
     for (size_t i = 0; own && i < own->range_count; i++) {
@@ -538,11 +526,15 @@ static void write_price(struct facets *s, const struct source *source, const str
     json_write_object_end(s->w);
 }
 
-/* A node for each bucket, and for each selected path that has none. */
-static bool collect_forest(struct facets *s, const struct json *buckets, const struct filter *own, struct category_forest *forest) {
-    bool ok = category_forest_init(forest, s->context->categories, s->context->arena);
+/* A node for each category that is counted, and for each selected path that is not. */
+static bool collect_forest(struct facets *s, const struct source *source, const struct filter *own, struct category_forest *forest) {
+    const struct json *sets = counted(source, &source->first, FORM_FLAT, "set");
+    const struct json *buckets = buckets_of(source, &source->first, FORM_FLAT);
+    bool ok = category_forest_init(forest, s->context->categories, s->context->arena), vague = false;
+    ok = ok && facet_sets_categories(sets, forest, &vague);
+    note_vague(s, vague);
     for (const struct json *b = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL; b && ok; b = b->next) {
-        struct bucket bucket = read_bucket(b);
+        struct bucket bucket = facet_bucket(b);
         ok = category_forest_add(forest, bucket.key, bucket.count);
     }
     for (size_t k = 0; ok && own && k < own->value_count; k++)
@@ -552,7 +544,7 @@ static bool collect_forest(struct facets *s, const struct json *buckets, const s
 
 static void write_categories(struct facets *s, const struct source *source, const struct filter *own) {
     struct category_forest forest;
-    if (!collect_forest(s, buckets_of(source, &source->first, FORM_FLAT), own, &forest)) {
+    if (!collect_forest(s, source, own, &forest)) {
         s->out_of_memory = true;
         return;
     }

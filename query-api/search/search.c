@@ -310,8 +310,7 @@ void search_start(struct query_loop *q, struct http_request *request, const stru
     }
     s->begun = clock_now_usec();
     s->params = *params;
-    s->params.codes = &q->codes;
-    s->params.sharded = q->sharded;
+    s->params.index = &q->index;
     if (s->params.page == 1 && !s->params.cursor.data)
         query_analytics_search(q->analytics, s->params.q);
     if (search_cache_begin(q, request, &s->params, s->begun))

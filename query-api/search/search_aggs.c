@@ -1,5 +1,5 @@
 #include "core/price_steps.h"
-#include "query-api/search/code_names.h"
+#include "query-api/search/index_facts.h"
 #include "query-api/search/search_aggs.h"
 #include "query-api/text/search_pattern.h"
 #include "query-api/text/search_text.h"
@@ -68,7 +68,7 @@ static void write_terms(struct json_write *w, const char *field, size_t size) {
 /* The same for the most frequent values of a facet. */
 static void write_top(struct search_writer *q, const char *field, size_t size) {
     write_terms(&q->w, field, size);
-    if (!q->p->sharded || size >= SEARCH_SHARD_VALUES)
+    if (!q->p->index || !q->p->index->sharded || size >= SEARCH_SHARD_VALUES)
         return;
     json_write_key(&q->w, "shard_size");
     json_write_uint(&q->w, SEARCH_SHARD_VALUES);
@@ -135,7 +135,7 @@ static void write_these(struct search_writer *q, const char *field) {
 }
 
 static bool is_code(const struct search_writer *q, const struct facet *facet) {
-    return code_names_has(q->p->codes, facet->name);
+    return q->p->index && code_names_has(&q->p->index->codes, facet->name);
 }
 
 static void write_attr(struct search_writer *q, enum form form, const struct counted *c) {
@@ -153,6 +153,23 @@ static void write_attr(struct search_writer *q, enum form form, const struct cou
     if (form == FORM_VARIED)
         write_reverse_nested(w);
     json_write_object_end(w);
+}
+
+/* One term says all of a product's categories, and another what its SKUs are in price and stock: a term is counted in a third
+ * of the time that several take, or ranges. */
+static bool by_sets(const struct search_writer *q) {
+    return q->p->index && q->p->index->sets && !q->p->apart;
+}
+
+static void write_offers(struct search_writer *q) {
+    write_agg(&q->w, "offers");
+    write_terms(&q->w, "offers", SEARCH_SETS);
+    json_write_object_end(&q->w);
+    json_write_object_end(&q->w);
+}
+
+static bool is_of_offers(const struct facet *facet) {
+    return facet->dim == DIM_STOCK || (facet->dim == DIM_PRICE && !facet->bounds);
 }
 
 static void write_stock(struct search_writer *q, enum form form, const struct counted *c) {
@@ -190,12 +207,13 @@ static void write_bound(struct json_write *w, enum form form, const struct count
     json_write_object_end(w);
 }
 
-static void write_price(struct search_writer *q, enum form form, const struct counted *c) {
-    struct json_write *w = &q->w;
+static void write_bounds(struct json_write *w, enum form form, const struct counted *c) {
     write_bound(w, form, c, "min");
     write_bound(w, form, c, "max");
-    if (c->facet->bounds)
-        return;
+}
+
+static void write_histogram(struct search_writer *q, enum form form, const struct counted *c) {
+    struct json_write *w = &q->w;
     write_agg_of(w, "", c, "");
     json_write_open(w, SLICE("\"range\":{\"field\":"), "{");
     json_write_str(w, search_filter_field(form, DIM_PRICE));
@@ -236,8 +254,9 @@ static void write_brand(struct search_writer *q, const struct counted *c, const 
 }
 
 static void write_categories(struct search_writer *q, const struct counted *c) {
-    write_agg_of(&q->w, "", c, "");
-    write_terms(&q->w, "category_paths", SEARCH_CATEGORY_NODES);
+    bool sets = by_sets(q);
+    write_agg_of(&q->w, "", c, sets ? "set" : "");
+    write_terms(&q->w, sets ? "category_set" : "category_paths", SEARCH_SETS);
     json_write_object_end(&q->w);
     json_write_object_end(&q->w);
 }
@@ -278,13 +297,19 @@ static bool write_attrs(struct search_writer *q, enum form form, const struct sc
 
 /* The facets of a scope as they are counted in one form; of variants only what is theirs. */
 static void write_form(struct search_writer *q, enum form form, const struct scope *scope) {
-    bool together = write_attrs(q, form, scope);
+    bool together = write_attrs(q, form, scope), offers = false;
     for (size_t i = 0; i < scope->count; i++) {
         const struct counted *c = &scope->facets[i];
-        if (c->facet->dim == DIM_STOCK)
+        if (c->facet->dim == DIM_PRICE)
+            write_bounds(&q->w, form, c);
+        if (is_of_offers(c->facet) && form == FORM_ANY && by_sets(q)) {
+            if (!offers)
+                write_offers(q);
+            offers = true;
+        } else if (c->facet->dim == DIM_STOCK)
             write_stock(q, form, c);
-        else if (c->facet->dim == DIM_PRICE)
-            write_price(q, form, c);
+        else if (c->facet->dim == DIM_PRICE && !c->facet->bounds)
+            write_histogram(q, form, c);
         else if (c->facet->dim == DIM_ATTR && !(together && is_named_attr(q, c->facet)))
             write_attr(q, form, c);
         else if (c->facet->dim == DIM_BRAND && form != FORM_VARIED)

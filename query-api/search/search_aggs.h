@@ -6,6 +6,8 @@
  *   s<i>      facet.*: those of the attribute of filter i, selected, with its own exclusion
  *   attrs     those of all attributes of the scope that are asked for by name, if they can be had in one pass and need not
  *             stand apart
+ *   f<i>set   sets of categories, in the place of f<i>; offers: of the prices and stocks of SKUs, in the place of those of the
+ *             scope where any SKU counts
  *   varied>o  the same names once more for the variants that meet all conditions; each bucket > p (reverse_nested)
  * They stand in o<f or s><i>, the scope of one facet that leaves out its own filter; in o, that of all others; or, where no
  * filter is left, in no aggregation at all.

@@ -94,11 +94,12 @@ extern const struct http_param search_param_table[SEARCH_PARAM_COUNT + 1];
 extern const struct http_param facet_values_param_table[];
 
 struct search_text;
+struct index_facts;
 
 struct search_params {
     struct slice q; /* trimmed; may be empty */
     const struct search_text *text; /* q as search_text_read reads it; set before a query is written */
-    const struct code_names *codes; /* the index's; set before a query is written. NULL: no facet is of a code */
+    const struct index_facts *index; /* set before a query is written; NULL: nothing is known of it */
     char lang[4];   /* "ko", "en", ... */
     struct filter *filters;
     size_t filter_count;
@@ -116,8 +117,7 @@ struct search_params {
     const struct json *after; /* the sort values to go on behind, or NULL */
     struct slice *fields; /* further fields of the search document wanted in each hit */
     size_t field_count;
-    bool apart; /* attributes are counted each by itself: a list that several shared was cut off */
-    bool sharded; /* the index has several shards; set before a query is written */
+    bool apart; /* each facet is counted by itself: a list that several shared, or one of sets, was cut off */
     bool typo;
     bool explain; /* for administrators: the caller checks */
 };

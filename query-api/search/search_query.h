@@ -21,7 +21,7 @@ enum {
     /* Values asked of one attribute, so that the flat and the varied list can be added without a gap. */
     SEARCH_ATTR_VALUES = 1000,
     SEARCH_ATTR_VALUES_ALL = 2000, /* of attr.*: values of all attributes together */
-    SEARCH_CATEGORY_NODES = 10000,
+    SEARCH_SETS = 10000, /* categories, or sets of them; what SKUs are in price and stock */
     SEARCH_SHARD_VALUES = 10000, /* of a list: from each of several shards, of which any may have what is rare in the others */
     SEARCH_FIND_MAX_BYTES = 8192, /* of facet_find */
 };

@@ -1,5 +1,5 @@
-/* index_poll.c - notices that the alias leads to another index: a reindex has swapped it, or a rollback; and learns which
- * attributes are codes there, and whether it has several shards. */
+/* index_poll.c - notices that the alias leads to another index: a reindex has swapped it, or a rollback; and learns what
+ * that one is like. */
 #include "core/cleanup.h"
 #include "core/hash.h"
 #include "core/log.h"
@@ -49,16 +49,11 @@ static void again_later(struct index_poll *poll, const struct http_response *res
     loop_timer_set(poll->q->loop, &poll->timer, clock_now_usec() + poll->q->conf->categories_poll_usec);
 }
 
-/* An index of before codes stood apart has none that do. */
 static void on_facts(void *ctx, struct http_response *response) {
     struct index_poll *poll = ctx;
-    const struct json *answer = read_answer(poll, response), *mappings = answer ? json_get(answer->child, "mappings") : NULL;
+    const struct json *answer = read_answer(poll, response);
     if (response->error.code == ERROR_NONE && response->status == 200) {
-        const struct json *shards = answer ? json_path(answer->child, "settings.index.number_of_shards") : NULL;
-        poll->q->sharded = json_is(shards, JSON_STRING) && !slice_eq(shards->text, SLICE("1"));
-        bool apart = json_path(mappings, "properties.any.properties.code_attrs") != NULL;
-        code_names_read(&poll->q->codes,
-                        apart ? json_path(mappings, "_meta.readside.projection.code_attributes") : NULL);
+        index_facts_read(&poll->q->index, answer ? answer->child : NULL);
         log_info(poll->known ? "index.changed" : "index.seen", LOG_STR("alias", poll->q->conf->index));
         poll->known = poll->found;
         query_epoch_next(poll->q);
@@ -100,9 +95,7 @@ struct index_poll *index_poll_new(struct query_loop *q, struct error *reterr) {
     poll->timer.cb = on_timer;
     arena_init(&poll->arena, ARENA_MAX_BYTES);
     bool ok = write_path(q, &poll->aliases, "/_alias");
-    if (!write_path(q, &poll->facts, "?filter_path=*.settings.index.number_of_shards,"
-                                     "*.mappings.properties.any.properties.code_attrs.type,"
-                                     "*.mappings._meta.readside.projection.code_attributes") || !ok) {
+    if (!write_path(q, &poll->facts, "?filter_path=" INDEX_FACTS_PATHS) || !ok) {
         index_poll_free(poll);
         error_nomem(reterr);
         return NULL;

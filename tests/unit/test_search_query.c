@@ -1,5 +1,5 @@
 /* search_query: where each filter goes, and what each facet leaves out. */
-#include "query-api/search/code_names.h"
+#include "query-api/search/index_facts.h"
 #include "query-api/search/search_aggs.h"
 #include "query-api/text/search_text.h"
 #include <math.h>
@@ -27,8 +27,7 @@ static int teardown(void **state) {
     return 0;
 }
 
-static struct code_names codes;
-static bool sharded;
+static struct index_facts facts;
 
 static const struct json *build(const char *query) {
     struct search_errors errors;
@@ -36,8 +35,7 @@ static const struct json *build(const char *query) {
     arena_reset(&arena);
     buf_reset(&body);
     assert_true(search_params_from_query(&arena, slice_str(query), &params, &errors));
-    params.codes = &codes;
-    params.sharded = sharded;
+    params.index = &facts;
     params.text = search_text_read(&(struct search_text_context){.arena = &arena}, params.q, params.typo);
     assert_true(search_query_write(&params, &body));
     const struct json *json = json_parse(&arena, body.data, body.len, &(struct json_limits){64, 100000}, &error);
@@ -197,7 +195,7 @@ static void test_attributes_are_counted_in_one_pass(void **state) {
     /* codes stand apart, in each of the three places */
     static struct json named[] = {{.type = JSON_NUMBER}, {.type = JSON_STRING, .text = {"ean", 3}}};
     named[0].next = &named[1];
-    code_names_read(&codes, &(struct json){.type = JSON_ARRAY, .child = named, .count = 2});
+    code_names_read(&facts.codes, &(struct json){.type = JSON_ARRAY, .child = named, .count = 2});
     q = build("brand=LG&facets=attr.color,attr.pack.ean,attr.ean2,attr.*");
     HAS(q, "aggs.attrs", "{\"field\":\"any.attrs\",\"size\":2000,\"include\":\"(color|ean2)=");
     HAS(q, "aggs.f1", "{\"field\":\"any.code_attrs\",\"size\":1000,\"include\":\"pack\\\\.ean=");
@@ -205,7 +203,7 @@ static void test_attributes_are_counted_in_one_pass(void **state) {
     q = build("in_stock=true&facets=attr.ean");
     HAS(q, "aggs", "\"field\":\"code_attrs\"");
     HAS(q, "aggs", "\"field\":\"variants.code_attrs\"");
-    codes.count = 0;
+    facts.codes.count = 0;
     /* no longer than an expression may be */
     char query[1200] = "facets=";
     for (size_t i = 0; i < 5; i++)
@@ -277,12 +275,47 @@ static void test_skus_are_asked_for_where_they_are_matched(void **state) {
 static void test_several_shards_send_more_of_a_list(void **state) {
     (void)state;
     HAS_NOT(build("facets=brand,attr.color,attr.size,category"), "aggs", "shard_size");
-    sharded = true;
+    facts.sharded = true;
     const struct json *q = build("facets=brand,attr.color,attr.size,category");
     HAS(q, "aggs.f0.terms", "\"size\":10,\"shard_size\":10000");
     HAS(q, "aggs.attrs.terms", "\"size\":2000,\"shard_size\":10000");
     HAS_NOT(q, "aggs.f3.terms", "shard_size"); /* all there are, already */
-    sharded = false;
+    facts.sharded = false;
+}
+
+/* One term for what several, or ranges, would be counted as; where a variant has to meet conditions, or a list of sets was cut
+ * off, it says nothing. */
+static void test_sets_are_counted_where_they_say_it(void **state) {
+    (void)state;
+    HAS_NOT(build("facets=category,price,in_stock"), "aggs", "category_set");
+    facts.sets = true;
+    const struct json *q = build("facets=category,price,in_stock,attr.color");
+    HAS(q, "aggs.f0set.terms", "{\"field\":\"category_set\",\"size\":10000}");
+    HAS(q, "aggs.offers.terms", "{\"field\":\"offers\",\"size\":10000}");
+    HAS(q, "aggs.f1min", "price_min");
+    HAS(q, "aggs.f1max", "price_max");
+    assert_null(json_path(q, "aggs.f0"));
+    assert_null(json_path(q, "aggs.f1"));
+    assert_null(json_path(q, "aggs.f2"));
+    assert_int_equal(json_get(q, "aggs")->count, 5);
+    q = build("attr.size=M&facets=category,price,in_stock");
+    HAS(q, "aggs", "category_set");
+    HAS_NOT(q, "aggs", "offers");
+    HAS(q, "aggs.o.aggs.f1.range", "flat.price");
+    HAS(q, "aggs.o.aggs.varied", "variants.stock");
+    q = build("price=1..9&facets=category,price,in_stock");
+    HAS(q, "aggs.offers", "offers");
+    assert_null(json_path(q, "aggs.o.aggs.offers"));
+    HAS(q, "aggs.o.aggs.f2", "flat.stock");
+    params.apart = true;
+    buf_reset(&body);
+    assert_true(search_query_write(&params, &body));
+    q = json_parse(&arena, body.data, body.len, &(struct json_limits){64, 100000}, NULL);
+    HAS(q, "aggs.o.aggs.f0", "category_paths");
+    HAS(q, "aggs.of1.aggs.f1.range", "any.price");
+    HAS_NOT(q, "aggs", "offers");
+    HAS_NOT(q, "aggs", "category_set");
+    facts.sets = false;
 }
 
 static void test_typo_switch(void **state) {
@@ -376,6 +409,7 @@ int main(void) {
         cmocka_unit_test(test_paging_and_sorting),
         cmocka_unit_test(test_skus_are_asked_for_where_they_are_matched),
         cmocka_unit_test(test_several_shards_send_more_of_a_list),
+        cmocka_unit_test(test_sets_are_counted_where_they_say_it),
         cmocka_unit_test(test_typo_switch),
         cmocka_unit_test(test_counts_of_a_few_terms),
         cmocka_unit_test(test_number_keys_keep_the_order),

@@ -213,8 +213,46 @@ static void test_missing_aggregations_give_empty_facets(void **state) {
     SAYS("\"price\":{\"type\":\"range\",\"min\":null,\"max\":null,\"histogram\":[],\"selected\":[]}");
 }
 
+static void test_sets_count_what_is_in_them(void **state) {
+    (void)state;
+    assert_true(answer("facets=category,price,in_stock",
+        ENVELOPE("\"f0set\":{\"sum_other_doc_count\":0,\"buckets\":[{\"key\":\"1/4,1/5/6\",\"doc_count\":5},{\"key\":\"1/5\",\"doc_count\":2},"
+                 "{\"key\":\"1/50\",\"doc_count\":1},{\"key\":\"1/5/6,1/50,2\",\"doc_count\":10}]},"
+                 "\"offers\":{\"sum_other_doc_count\":0,\"buckets\":[{\"key\":\"in 01\",\"doc_count\":3},{\"key\":\"in,low,out 01,03\",\"doc_count\":20},"
+                 "{\"key\":\"out 19\",\"doc_count\":100},{\"key\":\"low \",\"doc_count\":1000},{\"key\":\" 00\",\"doc_count\":7},"
+                 "{\"key\":\"in 20,1,x1,99999\",\"doc_count\":10000},{\"key\":\"\",\"doc_count\":5}]},\"f1min\":{\"value\":150},\"f1max\":{\"value\":1200}")));
+    assert_false(crowded);
+    SAYS("\"path\":\"1\",\"id\":1,");
+    static const char *const counts[] = {"\"path\":\"1\"", "\"count\":18", "\"path\":\"1/4\"", "\"count\":5", "\"path\":\"1/5\"", "\"count\":17",
+                                         "\"path\":\"1/5/6\"", "\"count\":15", "\"path\":\"1/50\"", "\"count\":11", "\"path\":\"2\"", "\"count\":10"};
+    const char *at = out.data;
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+        if (!(at = strstr(at, counts[i])))
+            fail_msg("%s is not where it belongs in\n%s", counts[i], out.data);
+    SAYS("\"min\":150,\"max\":1200,\"histogram\":[{\"from\":0,\"to\":99,\"count\":7},{\"from\":100,\"to\":199,\"count\":23},"
+         "{\"from\":500,\"to\":999,\"count\":20},{\"from\":100000000,\"to\":null,\"count\":100}]");
+    SAYS("{\"value\":\"true\",\"count\":11023},{\"value\":\"false\",\"count\":120}");
+}
+
+static void test_sets_that_do_not_say_all(void **state) {
+    (void)state;
+    static const char *const lists[] = {
+        "\"f0set\":{\"sum_other_doc_count\":1,\"buckets\":[{\"key\":\"1\",\"doc_count\":5}]}",
+        "\"f0set\":{\"buckets\":[{\"key\":\"*\",\"doc_count\":1},{\"key\":\"1\",\"doc_count\":5}]}",
+        "\"offers\":{\"sum_other_doc_count\":1,\"buckets\":[{\"key\":\"in 01\",\"doc_count\":5}]}",
+    };
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        char text[512];
+        snprintf(text, sizeof(text), ENVELOPE("%s"), lists[i]);
+        assert_true(answer("facets=category,price,in_stock", text));
+        assert_true(crowded);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sets_count_what_is_in_them),
+        cmocka_unit_test(test_sets_that_do_not_say_all),
         cmocka_unit_test(test_flat_and_varied_counts_are_added),
         cmocka_unit_test(test_star_groups_by_name),
         cmocka_unit_test(test_attributes_in_one_list),
