@@ -1,6 +1,8 @@
 """Facet counts against what one gets by choosing the value, and totals against the same question answered in Python."""
+import collections
 import copy
 import http.client
+import itertools
 import json
 import os
 import random
@@ -210,6 +212,36 @@ def test_over_thousands_of_states(stack, tmp_path, seed, number):
     made = Shop(stack, tmp_path, products, stock, TREE)
     try:
         check_states(made.start(), seed + 100 * number, STATES)
+    finally:
+        made.close()
+
+
+def test_an_index_of_before_there_were_sets(stack, tmp_path, seed):
+    products, stock = random_shop(random.Random(seed + 3), 200)
+    made = Shop(stack, tmp_path, products, stock, TREE, without=("category_set", "offers"))
+    try:
+        check_states(made.start(), seed + 3, 40)
+    finally:
+        made.close()
+
+
+@pytest.mark.parametrize("many", ["products with", "categories of one product"])
+def test_categories_that_sets_do_not_say(stack, tmp_path, many):
+    """More sets than a list has, or one that is too long for a term: counted by path then."""
+    tree = {1: ("1", "전부", "All"), **{n: (f"1/{n}", f"분류 {n}", f"Category {n}") for n in range(1000, 1150)}}
+    pairs = list(itertools.combinations(range(1000, 1150), 2))[:10500 if many == "products with" else 40]
+    products = [{"id": f"p{n}", "price": 5, "categories": list(pair)} for n, pair in enumerate(pairs)]
+    if many != "products with":
+        products.append({"id": "everywhere", "price": 5, "categories": [n for n in tree if n != 1]})
+    made = Shop(stack, tmp_path, products, {}, tree)
+    try:
+        checker = Checker(made.start())
+        for filters in ({}, {"category": ["1/1003"]}):
+            (root,) = checker.ask(filters, facets="category,in_stock", size=0)["facets"]["category"]["nodes"]
+            counts = {node["path"]: node["count"] for node in root["children"]}
+            assert root["count"] == len(products)
+            expected = collections.Counter(tree[n][0] for p in products for n in p["categories"])
+            assert counts == expected
     finally:
         made.close()
 

@@ -47,8 +47,8 @@ def make_tree(rows):
 class Shop:
     """The index, the products in it and the query-api before it."""
 
-    def __init__(self, stack, folder, products=(), stock=None, tree=None, settings=None, mapping=None, shards=1, **how):
-        self.index = SearchIndex(stack, mapping).create(shards)
+    def __init__(self, stack, folder, products=(), stock=None, tree=None, settings=None, mapping=None, shards=1, without=(), **how):
+        self.index = SearchIndex(stack, mapping, without).create(shards)
         self.tree = make_tree(tree or TREE)
         self.products, self.stock = list(products), dict(stock or {})
         self.reference = Reference(self.products, self.stock, self.tree)

@@ -195,9 +195,10 @@ def within(number, text):
 class SearchIndex:
     """A product index from mappings/ and an index of categories, with names that no other test has."""
 
-    def __init__(self, stack, mapping=None):
-        """mapping: a file of mappings/; None: as the projector chooses, by what the server has."""
-        self.stack = stack
+    def __init__(self, stack, mapping=None, without=()):
+        """mapping: a file of mappings/; None: as the projector chooses, by what the server has. without: fields that an older
+        mapping had not."""
+        self.stack, self.without = stack, without
         self.name = f"t-query-{secrets.token_hex(4)}"
         self.index, self.categories_index = f"{self.name}-products", f"{self.name}-categories"
         self.overrides_index, self.keys_index = f"{self.name}-overrides", f"{self.name}-keys"
@@ -219,6 +220,10 @@ class SearchIndex:
 
     def create(self, shards=1):
         made = self._mapping_file(self.mapping)
+        for field in self.without:
+            del made["mappings"]["properties"][field]
+        projection = made["mappings"]["_meta"]["readside"]["projection"]
+        projection["rules"] = [rule for rule in projection["rules"] if rule["field"] not in self.without]
         made["settings"]["index"]["number_of_shards"] = shards
         self.stack.es("PUT", f"/{self.index}", made)
         self.stack.es("PUT", f"/{self.categories_index}", self._mapping_file("categories-v1.json"))
@@ -248,7 +253,7 @@ class SearchIndex:
         self._bulk(self.index, [(d["id"], d) for d in documents])
 
     def put_products(self, products, stock):
-        self.put([compose(p, stock, self.tree) for p in products])
+        self.put([{k: v for k, v in compose(p, stock, self.tree).items() if k not in self.without} for p in products])
 
     def remove(self):
         for name in (self.index, self.categories_index, self.overrides_index, self.keys_index, self.events_index, self.queries_index):
