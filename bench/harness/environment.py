@@ -256,14 +256,23 @@ class Environment:
     def load_and_project(self, seconds=3600):
         """The catalogue in the databases and in the index, and nothing at work on it."""
         self.load(self.program("write-api").wait_ready())
-        status, text = call(f"{self.es}/products/_settings/index.number_of_shards?flat_settings=true")
-        if status == 200 and f'"{self.args.shards}"'.encode() not in text:
-            self.forget_projection()  # an index of a bench before this one
+        if self.is_of_another_bench():
+            self.forget_projection()
         projector = self.projector()
         say("projecting the catalogue")
         until(lambda: self.count() >= self.args.products, seconds, "end of the projection", 0.5)
         self.settle(projected=True)
         projector.stop()
+
+    def is_of_another_bench(self):
+        """An index of other shards, or of another state of the mapping."""
+        status, text = call(f"{self.es}/products?filter_path=*.settings.index.number_of_shards,*.mappings._meta.readside.projection")
+        if status != 200:
+            return False
+        (index,) = json.loads(text).values()
+        with open(os.path.join(PROJECT, "mappings/products-v1.json"), encoding="utf-8") as f:
+            projection = json.load(f)["projection"]
+        return index["settings"]["index"]["number_of_shards"] != str(self.args.shards) or index["mappings"]["_meta"]["readside"]["projection"] != projection
 
     def settle(self, projected=False):
         """Waits until nothing of what went before is still being merged: the last merges of 200,000 products take longer than they do.
