@@ -195,7 +195,8 @@ def test_ready_means_every_loop(shop, proxy, tmp_path):
         for _ in range(12):  # connections go to the loops in turn
             assert requests.get(api.url + "/v1/categories/tree", timeout=10).status_code == 200
             event = {"type": "click", "product_ids": ["tea"]}
-            assert requests.post(api.url + "/v1/events", json=event, timeout=10).status_code == 202
+            reply = requests.post(api.url + "/v1/events", json=event, timeout=10)
+            assert reply.status_code == 202, reply.text + api.log()
         api.stop()
     finally:
         proxy.late = 0
