@@ -39,6 +39,8 @@ bool es_call(const struct es_conf *conf, const char *method, const char *path, s
  * 413 INVALID, 429 OVERLOADED, 5xx UNAVAILABLE, no answer: the transport's error. The message holds
  * Elasticsearch's type and reason, cut. False always; for answers that are not 2xx. */
 bool es_error(const struct http_response *response, struct error *reterr);
+/* The same of one answer in that to an _msearch, whose status the response has been given. Always false. */
+bool es_error_part(const struct http_response *response, const struct json *part, struct error *reterr);
 /* Waits until the cluster answers, with backoff; on_wait (may be NULL) is called before each retry, and stops
  * the wait by returning false. */
 bool es_wait(const struct es_conf *conf, bool (*on_wait)(void *ctx, const struct error *why, usec_t retry_in),

@@ -75,23 +75,37 @@ static bool set_from_json(const char *server, int status, const struct json *roo
                      cause ? " <- " : "", text_len(cause, 70), text_of(cause), advice_of(status, type));
 }
 
+/* " host:port", or "". */
+struct server_name {
+    char text[sizeof(((struct http_response *)0)->server) + 1];
+};
+static struct server_name server_of(const struct http_response *response) {
+    struct server_name name = {""};
+    if (response->server[0])
+        snprintf(name.text, sizeof(name.text), " %.78s", response->server);
+    return name;
+}
+
+bool es_error_part(const struct http_response *response, const struct json *part, struct error *reterr) {
+    struct server_name server = server_of(response);
+    return set_from_json(server.text, response->status, part, reterr);
+}
+
 bool es_error(const struct http_response *response, struct error *reterr) {
     if (response->status == 0)
         return error_set(reterr, response->error.code ? response->error.code : ERROR_UNAVAILABLE, "Elasticsearch: %s",
                          response->error.message);
     const struct buf *body = response->body;
-    char server[sizeof(response->server) + 1] = "";
-    if (response->server[0])
-        snprintf(server, sizeof(server), " %.78s", response->server);
+    struct server_name server = server_of(response);
     struct arena arena;
     arena_init(&arena, ERROR_ARENA_BYTES);
     struct json *root = NULL;
     if (body && body->len > 0 && body->len <= ERROR_BODY_MAX_BYTES)
         root = json_parse(&arena, body->data, body->len, NULL, NULL);
     if (json_get(root, "error"))
-        set_from_json(server, response->status, root, reterr);
+        set_from_json(server.text, response->status, root, reterr);
     else
-        error_set(reterr, code_of(response->status, NULL), "Elasticsearch%s answered %d%s", server,
+        error_set(reterr, code_of(response->status, NULL), "Elasticsearch%s answered %d%s", server.text,
                   response->status, advice_of(response->status, NULL));
     arena_done(&arena);
     return false;

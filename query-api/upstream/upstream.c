@@ -117,10 +117,13 @@ static void fail_unavailable(const struct upstream *u, enum error_code code) {
     u->failed(u->q, u->request, u->data, &error);
 }
 
-static void handle_failure(struct upstream *u, const struct http_response *response) {
+/* part: what failed, of an answer in parts; or NULL. */
+static void handle_failure(struct upstream *u, const struct http_response *response, const struct json *part) {
     struct error error = {0};
     if (response->error.code != ERROR_NONE)
         error = response->error;
+    else if (part)
+        es_error_part(response, part, &error);
     else
         es_error(response, &error);
     metric_inc(u->q->upstream_failures);
@@ -179,15 +182,18 @@ static bool is_answered(const struct http_response *response) {
     return response->error.code == ERROR_NONE && (response->status / 100 == 2 || response->status == 404);
 }
 
-/* The highest status of the searches of an _msearch, each of which has its own. */
-static int worst_status(const struct json *body, int status) {
-    const struct json *responses = json_get(body, "responses");
-    for (const struct json *one = json_is(responses, JSON_ARRAY) ? responses->child : NULL; one; one = one->next) {
-        int64_t its;
-        if (json_int64(json_get(one, "status"), &its) && its > status && its < 600)
-            status = (int)its;
+/* Each search of an _msearch has a status of its own: the highest becomes that of all. Returns the one that has it, or NULL if
+ * none has a higher one than the response. */
+static const struct json *worst_part(const struct json *body, struct http_response *response) {
+    const struct json *responses = json_get(body, "responses"), *worst = NULL;
+    for (const struct json *part = json_is(responses, JSON_ARRAY) ? responses->child : NULL; part; part = part->next) {
+        int64_t status;
+        if (json_int64(json_get(part, "status"), &status) && status > response->status && status < 600) {
+            response->status = (int)status;
+            worst = part;
+        }
     }
-    return status;
+    return worst;
 }
 
 static void on_response(void *ctx, struct http_response *response) {
@@ -195,14 +201,13 @@ static void on_response(void *ctx, struct http_response *response) {
     struct query_loop *q = u->q;
     q->upstream_active--;
     const struct json *body = is_answered(response) ? read_answer(u, response) : NULL;
-    if (u->kind == ASK_PARTS)
-        response->status = worst_status(body, response->status);
+    const struct json *worst = u->kind == ASK_PARTS ? worst_part(body, response) : NULL;
     bool answered = is_answered(response);
     bool garbage = answered && !body && response->status != 404;
     learn(u, response, garbage);
     send_waiting(q);
     if (!answered)
-        handle_failure(u, response);
+        handle_failure(u, response, worst);
     else if (garbage)
         fail_unavailable(u, ERROR_UNAVAILABLE);
     else

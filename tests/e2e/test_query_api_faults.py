@@ -132,6 +132,14 @@ def test_a_refused_query_is_500_without_the_servers_words(shop, proxy):
     assert SECRET in shop.api.log()
 
 
+def test_a_part_that_is_refused_is_500_and_the_log_says_why(shop, proxy):
+    part = {"error": {"type": "parsing_exception", "reason": "reason_of_the_part"}, "status": 400}
+    proxy.set(http_answer(200, json.dumps({"responses": [PART, part]})))
+    reply, _ = ask(shop, "/v1/search?category=1&facets=category")
+    assert reply.status_code == 500 and "reason_of" not in reply.text and reply.json()["request_id"] in reply.text
+    assert "reason_of_the_part" in shop.api.log()
+
+
 @pytest.mark.parametrize("how", ["refuse", "hang", "500"])
 def test_the_breaker_opens_and_closes(shop, proxy, how):
     proxy.set(BROKEN[how])

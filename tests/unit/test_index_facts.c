@@ -1,21 +1,13 @@
 /* index_facts: what an index says of itself, and one that says nothing. */
+#include "tests/unit/test.h"
 #include "query-api/search/index_facts.h"
-#include <setjmp.h>
-#include <stdarg.h>
+#include "tests/unit/arena_fixture.h"
 #include <stdio.h>
-#include <string.h>
-#include <cmocka.h>
-
-static struct arena arena;
 
 static struct index_facts read_facts(const char *text) {
     struct index_facts facts;
-    arena_init(&arena, 1 << 20);
-    const struct json *index = json_parse(&arena, text, strlen(text), NULL, NULL);
-    assert_non_null(index);
     memset(&facts, 0x55, sizeof(facts));
-    index_facts_read(&facts, index);
-    arena_done(&arena);
+    index_facts_read(&facts, parse(text));
     return facts;
 }
 
@@ -57,5 +49,5 @@ int main(void) {
         cmocka_unit_test(test_the_newest_index),
         cmocka_unit_test(test_older_ones),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }

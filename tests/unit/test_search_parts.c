@@ -1,26 +1,11 @@
 /* search_parts: which pages are asked in parts, which part counts what, and one answer out of theirs. */
+#include "tests/unit/test.h"
 #include "query-api/search/search_parts.h"
 #include "query-api/text/search_text.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-#include <cmocka.h>
+#include "tests/unit/arena_fixture.h"
+#include "tests/unit/json_shown.h"
 
-static struct arena arena;
 static struct search_params params;
-
-static int setup(void **state) {
-    (void)state;
-    arena_init(&arena, 4 << 20);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    arena_done(&arena);
-    return 0;
-}
 
 static void read_params(const char *query) {
     struct search_errors errors;
@@ -52,22 +37,8 @@ static size_t split(const char *query) {
     return n;
 }
 
-static char text[1 << 16];
-static const char *show(const struct json *v) {
-    struct buf out = BUF_INIT(sizeof(text) - 1);
-    struct json_write w;
-    text[0] = '\0';
-    if (!v)
-        return text;
-    assert_true(json_write_init(&w, &out));
-    json_write_json(&w, v);
-    assert_true(json_write_finish(&w));
-    memcpy(text, out.data, out.len + 1);
-    buf_done(&out);
-    return text;
-}
-#define HAS(v, needle) assert_non_null(strstr(show(v), needle))
-#define HAS_NOT(v, needle) assert_null(strstr(show(v), needle))
+#define HAS(v, needle) assert_non_null(strstr(json_shown(v), needle))
+#define HAS_NOT(v, needle) assert_null(strstr(json_shown(v), needle))
 
 static bool in_parts(const char *query) {
     read_params(query);
@@ -142,7 +113,7 @@ static void test_a_whole_shop_is_halved(void **state) {
     assert_int_equal(split("facets=brand,category,price,in_stock,attr.color,attr.material"), 2);
     static const char *const names[] = {"\"f0\"", "\"f1\"", "\"f2\"", "\"f2min\"", "\"f2max\"", "\"f3\"", "\"attrs\""};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        bool first = strstr(show(json_get(parts[0], "aggs")), names[i]), second = strstr(show(json_get(parts[1], "aggs")), names[i]);
+        bool first = strstr(json_shown(json_get(parts[0], "aggs")), names[i]), second = strstr(json_shown(json_get(parts[1], "aggs")), names[i]);
         if (first == second)
             fail_msg("%s stands in both or in none", names[i]);
     }
@@ -155,9 +126,7 @@ static void test_a_whole_shop_is_halved(void **state) {
 
 static const struct json *join(const char *answer, struct error *reterr) {
     read_params("");
-    const struct json *json = json_parse(&arena, answer, strlen(answer), NULL, reterr);
-    assert_non_null(json);
-    return search_parts_join(&arena, json, reterr);
+    return search_parts_join(&arena, parse(answer), reterr);
 }
 
 static void test_one_answer(void **state) {
@@ -166,11 +135,11 @@ static void test_one_answer(void **state) {
     const struct json *page =
         join("{\"took\":1,\"responses\":[{\"hits\":{\"total\":{\"value\":2},\"hits\":[]},\"aggregations\":{\"f0\":{\"a\":1}},\"status\":200},"
              "{\"aggregations\":{\"f1\":{\"b\":2},\"of2\":{}},\"status\":200},{\"timed_out\":false,\"aggregations\":{\"f3\":[]}}]}", &error);
-    assert_string_equal(show(page), "{\"aggregations\":{\"f0\":{\"a\":1},\"f1\":{\"b\":2},\"of2\":{},\"f3\":[]},"
+    assert_string_equal(json_shown(page), "{\"aggregations\":{\"f0\":{\"a\":1},\"f1\":{\"b\":2},\"of2\":{},\"f3\":[]},"
                                     "\"hits\":{\"total\":{\"value\":2},\"hits\":[]},\"aggregations\":{\"f0\":{\"a\":1}},\"status\":200}");
     HAS(json_get(page, "aggregations"), "\"f3\"");
     page = join("{\"responses\":[{\"hits\":{}},{\"aggregations\":{\"f1\":{}}}]}", &error);
-    assert_string_equal(show(json_get(page, "aggregations")), "{\"f1\":{}}");
+    assert_string_equal(json_shown(json_get(page, "aggregations")), "{\"f1\":{}}");
 }
 
 static void test_no_answer(void **state) {

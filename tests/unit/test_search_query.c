@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
+#include "tests/unit/json_shown.h"
 
 static struct arena arena;
 static struct buf body;
@@ -44,20 +45,8 @@ static const struct json *build(const char *query) {
     return json;
 }
 
-/* The part of the request as text, to look for what must and must not be in it. */
-static char text[1 << 16];
 static const char *part(const struct json *root, const char *path) {
-    const struct json *v = json_path(root, path);
-    struct buf out = BUF_INIT(sizeof(text) - 1);
-    struct json_write w;
-    if (!v)
-        return "";
-    assert_true(json_write_init(&w, &out));
-    json_write_json(&w, v);
-    assert_true(json_write_finish(&w));
-    memcpy(text, out.data, out.len + 1);
-    buf_done(&out);
-    return text;
+    return json_shown(json_path(root, path));
 }
 
 #define HAS(root, path, needle) assert_non_null(strstr(part(root, path), needle))
