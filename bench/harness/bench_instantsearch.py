@@ -7,7 +7,7 @@ import random
 import urllib.parse
 
 from harness.environment import call, get_json, say, table, until
-from harness.recorder import Forwarder
+from harness.recorder import Forwarder, of_products
 from harness.wrk import side_by_side
 
 PATH = "/1/indexes/*/queries"
@@ -58,7 +58,7 @@ def recorded(env, count, seed):
     def searches(requests):
         asked.clear()
         results = get_json(query.url + PATH, "POST", {"requests": requests})["results"]
-        return results, [json.loads(body) for _, path, body in list(asked) if path.endswith("/products/_search")]
+        return results, [body.decode() for _, _, body in of_products(list(asked))]
 
     while len(pages) < count:
         state = random_page(query.url, tree, rng)
@@ -68,7 +68,7 @@ def recorded(env, count, seed):
             left_out += 1
             continue
         pages.append(json.dumps({"requests": state}, ensure_ascii=False))
-        batches.append("".join(HEADER + json.dumps(one[0], ensure_ascii=False) + "\n" for one in alone))
+        batches.append("".join(one[0] if one[0].startswith("{}\n") else HEADER + one[0] + "\n" for one in alone))
     query.stop()
     forwarder.close()
     return pages, batches, left_out

@@ -7,7 +7,7 @@ import urllib.parse
 
 from harness.allocations import allocations
 from harness.environment import Connection, ask_each, call, get_json, median, percentile, ready, say, table, until
-from harness.recorder import Forwarder
+from harness.recorder import Forwarder, of_products
 from harness.wrk import side_by_side, wrk
 
 WORDS = ["노트북", "무선 이어폰", "운동화", "냉장고", "커피", "원피스", "laptop", "wireless earphones", "running shoes",
@@ -59,7 +59,7 @@ def recorded(env, count, seed, make=searches):
         for string in make(env, rng, count - len(strings)):
             asked.clear()
             get_json(f"{query.url}/v1/search?{string}")
-            mine = [(method, path, body.decode()) for method, path, body in asked if path.endswith("/products/_search")]
+            mine = [(method, path, body.decode()) for method, path, body in of_products(asked)]
             if len(mine) == 1:
                 strings.append(string)
                 requests.append(mine[0])

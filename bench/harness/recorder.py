@@ -7,6 +7,11 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+def of_products(asked):
+    """The searches among (method, path, body): a page is one, or several in one _msearch."""
+    return [(method, path, body) for method, path, body in asked if path.endswith(("/products/_search", "/products/_msearch"))]
+
+
 class Forwarder:
     def __init__(self, target, keep):
         """keep(method, path, body): called before each answer is given, one call at a time."""
