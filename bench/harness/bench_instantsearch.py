@@ -28,6 +28,11 @@ def page(query, brands, low, high, root, leaf):
             {**side, "facets": ["cat.lvl0"], "facetFilters": [brand], "numericFilters": price}]
 
 
+def with_header(body):
+    """A search, or an _msearch, as a part of an _msearch."""
+    return "".join(HEADER + line + "\n" for line in body.splitlines() if line != "{}")
+
+
 def random_page(url, tree, rng):
     """Brands and prices that the category has; None if it has too few."""
     root = rng.choice([n for n in tree if n["children"]])
@@ -68,7 +73,7 @@ def recorded(env, count, seed):
             left_out += 1
             continue
         pages.append(json.dumps({"requests": state}, ensure_ascii=False))
-        batches.append("".join(one[0] if one[0].startswith("{}\n") else HEADER + one[0] + "\n" for one in alone))
+        batches.append("".join(with_header(one[0]) for one in alone))
     query.stop()
     forwarder.close()
     return pages, batches, left_out

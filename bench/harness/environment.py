@@ -263,6 +263,8 @@ class Environment:
         until(lambda: self.count() >= self.args.products, seconds, "end of the projection", 0.5)
         self.settle(projected=True)
         projector.stop()
+        # what is measured is how an answer is made, and not how it is remembered
+        get_json(f"{self.es}/products/_settings", "PUT", {"index.requests.cache.enable": False})
 
     def is_of_another_bench(self):
         """An index of other shards, or of another state of the mapping."""
