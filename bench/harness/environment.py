@@ -271,10 +271,11 @@ class Environment:
         status, text = call(f"{self.es}/products?filter_path=*.settings.index.number_of_shards,*.mappings._meta.readside.projection")
         if status != 200:
             return False
-        (index,) = json.loads(text).values()
+        index = next(iter(json.loads(text).values()), {})
         with open(os.path.join(PROJECT, "mappings/products-v1.json"), encoding="utf-8") as f:
             projection = json.load(f)["projection"]
-        return index["settings"]["index"]["number_of_shards"] != str(self.args.shards) or index["mappings"]["_meta"]["readside"]["projection"] != projection
+        made = {"settings": {"index": {"number_of_shards": str(self.args.shards)}}, "mappings": {"_meta": {"readside": {"projection": projection}}}}
+        return index != made
 
     def settle(self, projected=False):
         """Waits until nothing of what went before is still being merged: the last merges of 200,000 products take longer than they do.

@@ -2,6 +2,6 @@
 #pragma once
 #include "projector/compose/compose_source.h"
 
-/* Both write nothing for a product without categories. False: no memory. */
+/* Of a product without categories there are no paths, and the set is "". False: no memory. */
 bool compose_put_category_paths(struct composer *c, const struct projection_rule *rule, struct sink *out);
 bool compose_put_category_set(struct composer *c, const struct projection_rule *rule, struct sink *out);

@@ -16,20 +16,7 @@ bool category_forest_init(struct category_forest *forest, const struct category_
     return forest->marks && forest->counts;
 }
 
-static struct category_other *find_other(const struct category_forest *forest, struct slice path) {
-    for (size_t i = 0; i < forest->other_count; i++)
-        if (slice_eq(forest->others[i].path, path))
-            return &forest->others[i];
-    return NULL;
-}
-
 static bool add_other(struct category_forest *forest, struct slice path, uint64_t count, unsigned char mark) {
-    struct category_other *there = find_other(forest, path);
-    if (there) {
-        there->count += count;
-        there->mark |= mark;
-        return true;
-    }
     if (forest->other_count == forest->other_room) {
         size_t room = forest->other_room ? forest->other_room * 2 : 16;
         struct category_other *longer = arena_alloc(forest->arena, room * sizeof(*longer));
@@ -77,6 +64,23 @@ bool category_forest_select(struct category_forest *forest, struct slice path) {
 
 static int compare_others(const void *a, const void *b) {
     return category_path_compare(((const struct category_other *)a)->path, ((const struct category_other *)b)->path);
+}
+
+/* In order, each path once. */
+static void settle_others(struct category_forest *forest) {
+    struct category_other *others = forest->others;
+    size_t n = 0;
+    if (forest->other_count == 0)
+        return;
+    qsort(others, forest->other_count, sizeof(*others), compare_others);
+    for (size_t i = 1; i < forest->other_count; i++)
+        if (slice_eq(others[n].path, others[i].path)) {
+            others[n].count += others[i].count;
+            others[n].mark |= others[i].mark;
+        } else {
+            others[++n] = others[i];
+        }
+    forest->other_count = n + 1;
 }
 
 /* What is written next: a category of the list, or one of the others. */
@@ -198,8 +202,7 @@ void category_forest_write(struct json_write *w, struct category_forest *forest,
         t.items = category_list_at(forest->list, 0);
         t.heads = category_list_heads(forest->list, slice_str(lang));
     }
-    if (forest->other_count)
-        qsort(forest->others, forest->other_count, sizeof(*forest->others), compare_others);
+    settle_others(forest);
     if (t.out && buf_reserve(t.out, NODE_BYTES))
         write_nodes(&t);
 }

@@ -194,7 +194,6 @@ void facet_values_start(struct query_loop *q, struct http_request *request, cons
     }
     *v = (struct facet_values){.params = *params, .find = find, .begun = clock_now_usec()};
     v->params.index = &q->index;
-    v->params.apart = true; /* there is one facet */
     struct search_text_context context = search_text_context_of(q, request);
     bool ok = read_find(arena, v);
     if (ok && v->params.q.len)

@@ -112,7 +112,7 @@ static void merge_values(struct values *v) {
     v->count = n + 1;
 }
 
-/* The scope of the facet: of its own, that of all without a filter of their own, or none (search_query.h). */
+/* The scope of the facet: of its own, that of all without a filter of their own, or none (search_aggs.h). */
 static struct place place_of(const struct json *aggs, const struct source *source, bool own) {
     struct search_agg_name name = search_agg_name("o", source->kind, source->index, "");
     const struct json *scope = json_get_slice(aggs, (struct slice){name.text, name.len});
@@ -433,15 +433,15 @@ static void write_all_attrs(struct facets *s, struct source source) {
     }
 }
 
-/* Noted if a list of sets was cut off, or does not say all. */
-static void note_vague(struct facets *s, bool vague) {
-    if (vague && s->context->ret_crowded)
-        *s->context->ret_crowded = true;
+static void note_sets(struct facets *s, enum sets_lack lack) {
+    if (s->context->ret_sets && lack > *s->context->ret_sets)
+        *s->context->ret_sets = lack;
 }
 
 /* Both lists of a facet of price or stock, and what stands in their place where any SKU counts. */
-static struct facet_offer_lists offer_lists(const struct source *source) {
-    return (struct facet_offer_lists){.sets = json_get(source->first.forms[FORM_FLAT], "offers"),
+static struct facet_offer_lists offer_lists(const struct facets *s, const struct source *source) {
+    bool asked = !s->p->facets[source->index].bounds;
+    return (struct facet_offer_lists){.sets = asked ? json_get(source->first.forms[FORM_FLAT], "offers") : NULL,
                                       .flat = buckets_of(source, &source->first, FORM_FLAT),
                                       .varied = buckets_of(source, &source->first, FORM_VARIED)};
 }
@@ -449,7 +449,7 @@ static struct facet_offer_lists offer_lists(const struct source *source) {
 static void write_stock(struct facets *s, const struct source *source, const struct filter *own) {
     static const struct slice keys[] = {{"true", 4}, {"false", 5}};
     uint64_t counts[2];
-    note_vague(s, facet_offers_stock(offer_lists(source), counts));
+    note_sets(s, facet_offers_stock(offer_lists(s, source), counts));
     json_write_object(s->w);
     json_write_key(s->w, "type");
     json_write_str(s->w, "value");
@@ -512,7 +512,7 @@ static void write_price(struct facets *s, const struct source *source, const str
     write_bound_or_null(s, "min", bound_of(source, "min", false));
     write_bound_or_null(s, "max", bound_of(source, "max", true));
     uint64_t counts[PRICE_STEP_COUNT];
-    note_vague(s, facet_offers_steps(offer_lists(source), counts));
+    note_sets(s, facet_offers_steps(offer_lists(s, source), counts));
     write_histogram(s, counts);
     json_write_key(s->w, "selected");
     json_write_array(s->w);
@@ -530,9 +530,10 @@ static void write_price(struct facets *s, const struct source *source, const str
 static bool collect_forest(struct facets *s, const struct source *source, const struct filter *own, struct category_forest *forest) {
     const struct json *sets = counted(source, &source->first, FORM_FLAT, "set");
     const struct json *buckets = buckets_of(source, &source->first, FORM_FLAT);
-    bool ok = category_forest_init(forest, s->context->categories, s->context->arena), vague = false;
-    ok = ok && facet_sets_categories(sets, forest, &vague);
-    note_vague(s, vague);
+    bool ok = category_forest_init(forest, s->context->categories, s->context->arena);
+    enum sets_lack lack = SETS_WHOLE;
+    ok = ok && facet_sets_categories(sets, forest, &lack);
+    note_sets(s, lack);
     for (const struct json *b = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL; b && ok; b = b->next) {
         struct bucket bucket = facet_bucket(b);
         ok = category_forest_add(forest, bucket.key, bucket.count);

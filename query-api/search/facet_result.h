@@ -1,4 +1,4 @@
-/* facet_result.h - aggregations -> facets, by the names that search_query.h gives them. Pure. Thread: any. */
+/* facet_result.h - aggregations -> facets, by the names that search_aggs.h gives them. Pure. Thread: any. */
 #pragma once
 #include "query-api/search/search_result.h"
 

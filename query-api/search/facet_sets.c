@@ -15,10 +15,11 @@ struct bucket facet_bucket(const struct json *bucket) {
                            count_of(at[2] ? json_get(at[2], "doc_count") : at[1])};
 }
 
-static const struct json *first_of(const struct json *list, bool *ret_vague) {
+static const struct json *first_of(const struct json *list, enum sets_lack *ret_lack) {
     const struct json *buckets = json_get(list, "buckets");
-    *ret_vague |= count_of(json_get(list, "sum_other_doc_count")) > 0;
-    return json_is(buckets, JSON_ARRAY) ? buckets->child : NULL;
+    const struct json *first = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL;
+    *ret_lack = count_of(json_get(list, "sum_other_doc_count")) > 0 ? SETS_CUT : list && !first ? SETS_MISSING : SETS_WHOLE;
+    return first;
 }
 
 /* What comes before `end`, which *rest goes on behind. */
@@ -47,11 +48,11 @@ static bool add_set(struct category_forest *forest, struct bucket set) {
     return true;
 }
 
-bool facet_sets_categories(const struct json *list, struct category_forest *forest, bool *ret_vague) {
-    for (const struct json *b = first_of(list, ret_vague); b; b = b->next) {
+bool facet_sets_categories(const struct json *list, struct category_forest *forest, enum sets_lack *ret_lack) {
+    for (const struct json *b = first_of(list, ret_lack); b; b = b->next) {
         struct bucket set = facet_bucket(b);
         if (slice_eq(set.key, SLICE("*")))
-            *ret_vague = true;
+            *ret_lack = SETS_CUT;
         else if (!add_set(forest, set))
             return false;
     }
@@ -87,14 +88,14 @@ static void add_steps(uint64_t counts[PRICE_STEP_COUNT], struct bucket set) {
     }
 }
 
-bool facet_offers_stock(struct facet_offer_lists lists, uint64_t ret[2]) {
+enum sets_lack facet_offers_stock(struct facet_offer_lists lists, uint64_t ret[2]) {
     static const char *const names[] = {"true", "false"};
-    bool vague = false;
+    enum sets_lack lack;
     for (size_t i = 0; i < 2; i++)
         ret[i] = facet_bucket(json_get(lists.flat, names[i])).count + facet_bucket(json_get(lists.varied, names[i])).count;
-    for (const struct json *b = first_of(lists.sets, &vague); b; b = b->next)
+    for (const struct json *b = first_of(lists.sets, &lack); b; b = b->next)
         add_states(ret, facet_bucket(b));
-    return vague;
+    return lack;
 }
 
 /* Takes the next bucket of a list, and its count. */
@@ -104,13 +105,13 @@ static uint64_t next_count(const struct json **at) {
     return count;
 }
 
-bool facet_offers_steps(struct facet_offer_lists lists, uint64_t ret[PRICE_STEP_COUNT]) {
+enum sets_lack facet_offers_steps(struct facet_offer_lists lists, uint64_t ret[PRICE_STEP_COUNT]) {
     const struct json *flat = json_is(lists.flat, JSON_ARRAY) ? lists.flat->child : NULL,
                       *varied = json_is(lists.varied, JSON_ARRAY) ? lists.varied->child : NULL;
-    bool vague = false;
+    enum sets_lack lack;
     for (size_t i = 0; i < PRICE_STEP_COUNT; i++)
         ret[i] = next_count(&flat) + next_count(&varied);
-    for (const struct json *b = first_of(lists.sets, &vague); b; b = b->next)
+    for (const struct json *b = first_of(lists.sets, &lack); b; b = b->next)
         add_steps(ret, facet_bucket(b));
-    return vague;
+    return lack;
 }

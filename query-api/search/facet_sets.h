@@ -4,6 +4,7 @@
 #pragma once
 #include "core/price_steps.h"
 #include "query-api/browse/category_forest.h"
+#include "query-api/search/search_result.h"
 
 struct bucket {
     struct slice key;
@@ -12,9 +13,8 @@ struct bucket {
 /* An element of "buckets", as answer_json.h or another reader has it. NULL counts nothing. */
 struct bucket facet_bucket(const struct json *bucket);
 
-/* Adds each category in the sets of `list` (an aggregation), and those above it. *ret_vague: not all counts are known. False: no
- * memory. */
-bool facet_sets_categories(const struct json *list, struct category_forest *forest, bool *ret_vague);
+/* Adds each category in the sets of `list` (an aggregation; NULL: there are none), and those above it. False: no memory. */
+bool facet_sets_categories(const struct json *list, struct category_forest *forest, enum sets_lack *ret_lack);
 
 /* Where an answer counts what SKUs are: by sets, or in the lists of flat and of varied products, which are disjoint. Each may be
  * NULL: nothing is counted there. */
@@ -22,7 +22,6 @@ struct facet_offer_lists {
     const struct json *sets;          /* an aggregation */
     const struct json *flat, *varied; /* buckets: of the filters "true" and "false", or of the steps in their order */
 };
-/* Products with a SKU that is in stock, and with one that is not; in each step of price. Both return whether not all counts are
- * known. */
-bool facet_offers_stock(struct facet_offer_lists lists, uint64_t ret[2]);
-bool facet_offers_steps(struct facet_offer_lists lists, uint64_t ret[PRICE_STEP_COUNT]);
+/* Products with a SKU that is in stock, and with one that is not; in each step of price. */
+enum sets_lack facet_offers_stock(struct facet_offer_lists lists, uint64_t ret[2]);
+enum sets_lack facet_offers_steps(struct facet_offer_lists lists, uint64_t ret[PRICE_STEP_COUNT]);

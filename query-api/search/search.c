@@ -1,4 +1,5 @@
 /* GET|POST /v1/search */
+#include "core/log.h"
 #include "query-api/events/query_analytics.h"
 #include "query-api/query_api.h"
 #include "query-api/search/search_again.h"
@@ -48,19 +49,31 @@ static void reply_with_error(struct query_loop *q, struct http_request *request,
         on_failed(q, request, s, error);
 }
 
+/* Would the counts of categories, price and stock be others if they were not those of sets? A list that is cut off will be so
+ * again, so this index is no longer asked for them. Where nothing was found, there is none. */
+static bool may_lack_sets(struct query_loop *q, const struct search *s, enum sets_lack lack) {
+    if (lack == SETS_CUT && q->index.sets) {
+        q->index.sets = false;
+        log_info("index.sets_cut", LOG_STR("alias", q->conf->index));
+    }
+    return lack == SETS_CUT || (lack == SETS_MISSING && search_again_found(s->answer) > 0);
+}
+
 /* second: the counts that were asked for again, or NULL. Sends the answer, unless it has doubts that nobody has
  * asked about yet, or attributes have to be counted apart: then false. */
 static bool reply(struct query_loop *q, struct http_request *request, struct search *s, const struct json *second) {
     struct error error = {0};
     size_t common_len = 0;
     bool crowded = false;
+    enum sets_lack lack = SETS_WHOLE;
     struct search_result_context context = {.arena = http_request_arena(request),
                                             .categories = q->categories,
                                             .took_ms = (clock_now_usec() - s->begun + 500) / 1000,
                                             .query_id = http_request_id(request),
                                             .doubts = second || s->fallback ? NULL : &s->doubts,
                                             .second = second,
-                                            .ret_crowded = &crowded,
+                                            .ret_crowded = s->params.apart ? NULL : &crowded,
+                                            .ret_sets = s->params.by_paths ? NULL : &lack,
                                             .degraded = s->fallback ? "fallback" : NULL,
                                             .ret_common_len = &common_len};
     struct buf out = BUF_INIT(RESULT_MAX_BYTES);
@@ -70,11 +83,13 @@ static bool reply(struct query_loop *q, struct http_request *request, struct sea
         reply_with_error(q, request, s, &error);
         return true;
     }
-    if (crowded) {
-        s->params.apart = true;
+    bool once_more = crowded || may_lack_sets(q, s, lack);
+    if (once_more) {
+        s->params.apart |= crowded;
+        s->params.by_paths = true;
         s->doubts.count = 0;
     }
-    if (crowded || (!second && s->doubts.count)) {
+    if (once_more || (!second && s->doubts.count)) {
         buf_done(&out);
         return false;
     }

@@ -156,9 +156,9 @@ static void write_attr(struct search_writer *q, enum form form, const struct cou
 }
 
 /* One term says all of a product's categories, and another what its SKUs are in price and stock: a term is counted in a third
- * of the time that several take, or ranges. */
+ * of the time that several take, or ranges. A view may be that of an older index. */
 static bool by_sets(const struct search_writer *q) {
-    return q->p->index && q->p->index->sets && !q->p->apart;
+    return q->p->index && q->p->index->sets && !q->p->by_paths && !q->p->view.len;
 }
 
 static void write_offers(struct search_writer *q) {

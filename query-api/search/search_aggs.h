@@ -3,7 +3,7 @@
  * Facets that leave out the same filter are a scope: its filter is looked at once. Names of the aggregations, which
  * facet_result reads back:
  *   f<i>      values of facet i of the parameters; f<i>min, f<i>max: of a price; f<i>sel: of the selected brands
- *   s<i>      facet.*: those of the attribute of filter i, selected, with its own exclusion
+ *   s<i>      attr.*: those of the attribute of filter i, selected, with its own exclusion
  *   attrs     those of all attributes of the scope that are asked for by name, if they can be had in one pass and need not
  *             stand apart
  *   f<i>set   sets of categories, in the place of f<i>; offers: of the prices and stocks of SKUs, in the place of those of the

@@ -117,7 +117,8 @@ struct search_params {
     const struct json *after; /* the sort values to go on behind, or NULL */
     struct slice *fields; /* further fields of the search document wanted in each hit */
     size_t field_count;
-    bool apart; /* each facet is counted by itself: a list that several shared, or one of sets, was cut off */
+    bool apart; /* attributes are counted each by itself: a list that several shared was cut off */
+    bool by_paths; /* categories, price and stock are not counted by sets: a list of them did not say all */
     bool typo;
     bool explain; /* for administrators: the caller checks */
 };

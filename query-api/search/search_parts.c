@@ -2,6 +2,9 @@
 #include "query-api/search/search_parts.h"
 #include "query-api/search/search_result.h"
 
+/* A page takes no more of the engine's threads than this; further facets with a choice are counted with the page itself. */
+enum { PARTS_MAX = 8 };
+
 /* The first is the page; a facet is counted by the part whose number it has. */
 struct parts {
     unsigned of[SEARCH_FACETS_MAX];
@@ -40,7 +43,7 @@ static struct parts divide(const struct search_params *p) {
         halve(p, &parts);
     else
         for (size_t i = 0; i < p->facet_count; i++)
-            if (search_params_filter(p, p->facets[i].dim, p->facets[i].name))
+            if (parts.count < PARTS_MAX && search_params_filter(p, p->facets[i].dim, p->facets[i].name))
                 parts.of[i] = parts.count++;
     return parts;
 }

@@ -1,4 +1,4 @@
-/* search_query.h - search parameters -> one Elasticsearch request (query DSL) per page view.
+/* search_query.h - search parameters -> one Elasticsearch search (query DSL). A page may be several: search_parts.h.
  *
  * Facets are disjunctive: filters whose facet is not shown go into `query`, those of shown facets into
  * `post_filter`, and each shown facet is a filter aggregation with every selection but its own.

@@ -10,7 +10,11 @@
  * frequent values only; if a list is cut off and does not have a value that is shown, its part is not known. The
  * first pass collects such terms in `doubts`; search_counts_write() asks for exactly them; the second pass gets the
  * first answer again and the aggregations of the second in `second`. A list that several attributes share and that was cut off
- * (*ret_crowded) says nothing for sure: then the search is asked once more with params->apart. */
+ * (*ret_crowded) says nothing for sure: then the search is asked once more with params->apart. So it is with sets of categories,
+ * prices and stocks, and params->by_paths (*ret_sets): they were cut off, or one is too long for a term, which they will be
+ * again (SETS_CUT), or there are none, as in an index that was made before there were sets (SETS_MISSING). */
+enum sets_lack { SETS_WHOLE, SETS_MISSING, SETS_CUT };
+
 struct search_result_context {
     struct arena *arena;                    /* scratch */
     const struct category_list *categories; /* may be NULL: names are null then */
@@ -19,6 +23,7 @@ struct search_result_context {
     struct search_terms *doubts;   /* may be NULL: nobody will ask */
     const struct json *second;     /* aggregations, or NULL */
     bool *ret_crowded;             /* may be NULL; set to true or left */
+    enum sets_lack *ret_sets;      /* may be NULL; set to the worst or left */
     const char *degraded;          /* NULL: it is as it should be */
     size_t *ret_common_len;        /* may be NULL: how much of what is appended is the same for everybody who asks so: all
                                       but degraded, took_ms and query_id at the end */

@@ -92,8 +92,8 @@ def test_a_damaged_checkpoint_is_made_good(corner, projector, checker, eventuall
     lose_history(corner, projector, checker, lambda: damage_checkpoint(corner, DAMAGES[how]))
     projector.start()
     if "token" in (DAMAGES[how] or {"token": None}):
-        assert log_has(projector, r"level=error .*event=stream\.history_lost reason=")
-        assert projector.metric(PREFIX + "history_lost_total") == 1
+        eventually(lambda: log_has(projector, r"level=error .*event=stream\.history_lost reason="), 30, "the loss is said")
+        eventually(lambda: projector.metric(PREFIX + "history_lost_total") == 1, 30, "and counted")
         recovered(corner, projector, checker, eventually)
         return
     # The position itself was fine, or cannot be told from a fine one: both ways lead to a true index.

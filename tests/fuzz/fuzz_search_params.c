@@ -1,5 +1,5 @@
 /* Query string -> search parameters -> Elasticsearch request: whatever is accepted must give valid JSON. */
-#include "query-api/search/search_query.h"
+#include "query-api/search/search_parts.h"
 #include "query-api/text/search_text.h"
 #include <stdlib.h>
 
@@ -12,6 +12,9 @@ static void check_query(struct search_params *params) {
     params->text = search_text_read(&(struct search_text_context){.arena = &scratch}, params->q, params->typo);
     if (search_query_write(params, &out) && !json_parse(&scratch, out.data, out.len, &(struct json_limits){64, 1000000}, NULL))
         abort();
+    buf_reset(&out);
+    if (search_parts_wanted(params))
+        search_parts_write(params, &out);
     arena_done(&scratch);
     buf_done(&out);
 }

@@ -121,7 +121,7 @@ static void test_varied_product(void **state) {
         "{\"_id\":\"p2\",\"price\":100,\"currency\":\"USD\",\"attributes\":{\"color\":\"red\",\"size\":5,\"fit\":\"slim\"},"
         "\"variants\":[{\"sku\":\"p2-S\",\"attributes\":{\"size\":\"S\"},\"price\":90},"
         "{\"sku\":\"p2-L\",\"attributes\":{\"size\":7.5,\"color\":[\"blue\",\"navy\"],\"ean\":8801234567890}}]}",
-        "{\"id\":\"p2\",\"codes\":[\"p2\",\"p2-S\",\"8801234567890\",\"p2-L\"],\"price_min\":90,\"price_max\":100,"
+        "{\"id\":\"p2\",\"codes\":[\"p2\",\"p2-S\",\"8801234567890\",\"p2-L\"],\"category_set\":\"\",\"price_min\":90,\"price_max\":100,"
         "\"currency\":\"USD\",\"in_stock\":true,\"stock\":\"in\",\"offers\":\"in,out 00,01\",\"skus\":[\"p2-S\",\"p2-L\"],"
         "\"attrs\":[\"fit=slim\"],\"varied\":[\"color\",\"ean\",\"size\"],"
         "\"variants\":[{\"sku\":\"p2-S\",\"names\":[\"color\",\"ean\",\"size\"],\"attrs\":[\"color=red\",\"size=S\"],"

@@ -1,21 +1,26 @@
 /* search_parts: which pages are asked in parts, which part counts what, and one answer out of theirs. */
 #include "tests/unit/test.h"
+#include "query-api/search/index_facts.h"
 #include "query-api/search/search_parts.h"
 #include "query-api/text/search_text.h"
 #include "tests/unit/arena_fixture.h"
 #include "tests/unit/json_shown.h"
+#include <stdio.h>
 
 static struct search_params params;
+
+static const struct index_facts *index_facts;
 
 static void read_params(const char *query) {
     struct search_errors errors;
     arena_reset(&arena);
     assert_true(search_params_from_query(&arena, slice_str(query), &params, &errors));
+    params.index = index_facts;
     params.text = search_text_read(&(struct search_text_context){.arena = &arena}, params.q, params.typo);
 }
 
-enum { PARTS_MAX = 8 };
-static const struct json *parts[PARTS_MAX];
+enum { PARTS_ROOM = 10 };
+static const struct json *parts[PARTS_ROOM];
 
 /* The searches of this page. */
 static size_t split(const char *query) {
@@ -28,7 +33,7 @@ static size_t split(const char *query) {
         assert_memory_equal(at, "{}\n", 3);
         char *end = strchr(at += 3, '\n');
         assert_non_null(end);
-        assert_true(n < PARTS_MAX);
+        assert_true(n < PARTS_ROOM);
         parts[n] = json_parse(&arena, at, (size_t)(end - at), &(struct json_limits){64, 100000}, NULL);
         assert_non_null(parts[n++]);
         at = end + 1;
@@ -124,6 +129,44 @@ static void test_a_whole_shop_is_halved(void **state) {
     HAS(json_get(parts[1], "aggs"), "\"f1\"");
 }
 
+/* What SKUs are stands outside of any scope once: of the facet that leaves out the only condition on them, or of the page. */
+static void test_sets_in_parts(void **state) {
+    (void)state;
+    static const struct index_facts facts = {.sets = true};
+    index_facts = &facts;
+    assert_int_equal(split("price=1..9&category=1&facets=price,in_stock,category"), 3);
+    assert_null(json_path(parts[0], "aggs.offers"));
+    HAS(json_path(parts[0], "aggs.o.aggs.f1"), "flat.stock");
+    HAS(json_path(parts[1], "aggs.offers"), "\"field\":\"offers\"");
+    assert_null(json_path(parts[1], "aggs.o"));
+    HAS(json_path(parts[2], "aggs"), "\"f2set\"");
+    assert_null(json_path(parts[2], "aggs.offers"));
+    assert_int_equal(split("category=1&facets=price,in_stock,category"), 2);
+    HAS(json_path(parts[0], "aggs.offers"), "\"field\":\"offers\"");
+    assert_null(json_path(parts[1], "aggs.offers"));
+    index_facts = NULL;
+}
+
+static void test_no_more_than_eight(void **state) {
+    (void)state;
+    char query[1200] = "";
+    for (int i = 0; i < 12; i++)
+        sprintf(query + strlen(query), "attr.a%d=x&", i);
+    strcat(query, "facets=brand");
+    for (int i = 0; i < 12; i++)
+        sprintf(query + strlen(query), ",attr.a%d", i);
+    assert_int_equal(split(query), 8);
+    for (int i = 0; i < 12; i++) {
+        char name[16];
+        unsigned found = 0;
+        sprintf(name, "\"f%d\"", i + 1);
+        for (size_t k = 0; k < 8; k++)
+            found += strstr(json_shown(json_get(parts[k], "aggs")), name) != NULL;
+        assert_int_equal(found, 1);
+    }
+    HAS(json_get(parts[0], "post_filter"), "a11=x");
+}
+
 static const struct json *join(const char *answer, struct error *reterr) {
     read_params("");
     return search_parts_join(&arena, parse(answer), reterr);
@@ -175,6 +218,8 @@ int main(void) {
         cmocka_unit_test(test_chosen_attributes_beside_all),
         cmocka_unit_test(test_a_page_without_other_facets),
         cmocka_unit_test(test_a_whole_shop_is_halved),
+        cmocka_unit_test(test_sets_in_parts),
+        cmocka_unit_test(test_no_more_than_eight),
         cmocka_unit_test(test_one_answer),
         cmocka_unit_test(test_no_answer),
     };

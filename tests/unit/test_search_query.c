@@ -296,13 +296,19 @@ static void test_sets_are_counted_where_they_say_it(void **state) {
     HAS(q, "aggs.offers", "offers");
     assert_null(json_path(q, "aggs.o.aggs.offers"));
     HAS(q, "aggs.o.aggs.f2", "flat.stock");
-    params.apart = true;
+    params.by_paths = true;
     buf_reset(&body);
     assert_true(search_query_write(&params, &body));
     q = json_parse(&arena, body.data, body.len, &(struct json_limits){64, 100000}, NULL);
     HAS(q, "aggs.o.aggs.f0", "category_paths");
     HAS(q, "aggs.f1.range", "any.price");
     HAS_NOT(q, "aggs", "offers");
+    HAS_NOT(q, "aggs", "category_set");
+    params.by_paths = false;
+    params.view = SLICE("of an older index");
+    buf_reset(&body);
+    assert_true(search_query_write(&params, &body));
+    q = json_parse(&arena, body.data, body.len, &(struct json_limits){64, 100000}, NULL);
     HAS_NOT(q, "aggs", "category_set");
     facts.sets = false;
 }

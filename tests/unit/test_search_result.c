@@ -39,6 +39,7 @@ static struct category_list *categories(void) {
 
 static struct search_terms doubts;
 static bool crowded;
+static enum sets_lack lack;
 static const char *second; /* aggregations of a second answer, or NULL */
 
 static bool answer(const char *query, const char *text) {
@@ -46,8 +47,9 @@ static bool answer(const char *query, const char *text) {
     struct search_errors errors;
     struct category_list *list = categories();
     doubts = (struct search_terms){0};
-    struct search_result_context context = {.arena = &arena, .categories = list, .took_ms = 5, .query_id = "q1", .doubts = &doubts, .ret_crowded = &crowded};
+    struct search_result_context context = {.arena = &arena, .categories = list, .took_ms = 5, .query_id = "q1", .doubts = &doubts, .ret_crowded = &crowded, .ret_sets = &lack};
     crowded = false;
+    lack = SETS_WHOLE;
     if (second)
         context.second = json_parse(&arena, second, strlen(second), NULL, NULL);
     buf_reset(&out);
@@ -221,7 +223,7 @@ static void test_sets_count_what_is_in_them(void **state) {
                  "\"offers\":{\"sum_other_doc_count\":0,\"buckets\":[{\"key\":\"in 01\",\"doc_count\":3},{\"key\":\"in,low,out 01,03\",\"doc_count\":20},"
                  "{\"key\":\"out 19\",\"doc_count\":100},{\"key\":\"low \",\"doc_count\":1000},{\"key\":\" 00\",\"doc_count\":7},"
                  "{\"key\":\"in 20,1,x1,99999\",\"doc_count\":10000},{\"key\":\"\",\"doc_count\":5}]},\"f1min\":{\"value\":150},\"f1max\":{\"value\":1200}")));
-    assert_false(crowded);
+    assert_int_equal(lack, SETS_WHOLE);
     SAYS("\"path\":\"1\",\"id\":1,");
     static const char *const counts[] = {"\"path\":\"1\"", "\"count\":18", "\"path\":\"1/4\"", "\"count\":5", "\"path\":\"1/5\"", "\"count\":17",
                                          "\"path\":\"1/5/6\"", "\"count\":15", "\"path\":\"1/50\"", "\"count\":11", "\"path\":\"2\"", "\"count\":10"};
@@ -243,8 +245,15 @@ static void test_sets_that_do_not_say_all(void **state) {
     };
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         assert_true(answer("facets=category,price,in_stock", answers[i]));
-        assert_true(crowded);
+        assert_int_equal(lack, SETS_CUT);
     }
+    assert_true(answer("facets=category,price,in_stock", ENVELOPE("\"f0set\":{\"buckets\":[{\"key\":\"\",\"doc_count\":7}]}")));
+    assert_int_equal(lack, SETS_WHOLE);
+    assert_true(answer("facets=category,price,in_stock", ENVELOPE("\"f0set\":{\"buckets\":[]}")));
+    assert_int_equal(lack, SETS_MISSING);
+    assert_true(answer("facets=category,price,in_stock", ENVELOPE("\"offers\":{\"sum_other_doc_count\":0,\"buckets\":[]}")));
+    assert_int_equal(lack, SETS_MISSING);
+    assert_false(crowded);
 }
 
 int main(void) {

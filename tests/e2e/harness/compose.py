@@ -141,7 +141,7 @@ class Categories:
     def fields(self, product):
         ids = [int(i) for i in product.get("categories") or [] if int(i) in self.rows]
         if not ids:
-            return {}
+            return {"category_set": ""}
         lineage = sorted({i for assigned in ids for i in self.ids_of(assigned)} & set(self.rows))
         names = {}
         for category_id in lineage:

@@ -126,8 +126,11 @@ def compose(product, stock, tree):
         made["primary_category"] = product.get("primary_category_id", categories[0])
         made["category_paths"] = sorted({"/".join(tree[c]["path"].split("/")[: n + 1])
                                          for c in categories for n in range(tree[c]["path"].count("/") + 1)})
-        made["category_set"] = ",".join(p for p in made["category_paths"] if not any(q.startswith(p + "/") for q in made["category_paths"]))
         made["category_names"] = {lang: sorted({tree[i]["names"][lang] for i in chain}) for lang in ("ko", "en")}
+    paths = made.get("category_paths", [])
+    made["category_set"] = ",".join(p for p in paths if not any(q.startswith(p + "/") for q in paths))
+    if len(made["category_set"]) > 1000:
+        made["category_set"] = "*"
     if prices:
         made["price_min"], made["price_max"] = min(prices), max(prices)
     varied = {n for v in product.get("variants") or [] for n, _ in flatten(v.get("attributes", {}))}
