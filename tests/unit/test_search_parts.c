@@ -149,17 +149,18 @@ static void test_sets_in_parts(void **state) {
 
 static void test_no_more_than_eight(void **state) {
     (void)state;
-    char query[1200] = "";
+    struct buf query = BUF_INIT(4096);
     for (int i = 0; i < 12; i++)
-        sprintf(query + strlen(query), "attr.a%d=x&", i);
-    strcat(query, "facets=brand");
+        buf_printf(&query, "attr.a%d=x&", i);
+    buf_append_str(&query, "facets=brand");
     for (int i = 0; i < 12; i++)
-        sprintf(query + strlen(query), ",attr.a%d", i);
-    assert_int_equal(split(query), 8);
+        buf_printf(&query, ",attr.a%d", i);
+    assert_int_equal(split(query.data), 8);
+    buf_done(&query);
     for (int i = 0; i < 12; i++) {
         char name[16];
         unsigned found = 0;
-        sprintf(name, "\"f%d\"", i + 1);
+        snprintf(name, sizeof(name), "\"f%d\"", i + 1);
         for (size_t k = 0; k < 8; k++)
             found += strstr(json_shown(json_get(parts[k], "aggs")), name) != NULL;
         assert_int_equal(found, 1);
