@@ -60,7 +60,7 @@ static bool may_lack_sets(struct query_loop *q, const struct search *s, enum set
 }
 
 /* second: the counts that were asked for again, or NULL. Sends the answer, unless it has doubts that nobody has
- * asked about yet, or attributes have to be counted apart: then false. */
+ * asked about yet, or attributes have to be counted apart, or categories by paths: then false. */
 static bool reply(struct query_loop *q, struct http_request *request, struct search *s, const struct json *second) {
     struct error error = {0};
     size_t common_len = 0;
@@ -83,10 +83,10 @@ static bool reply(struct query_loop *q, struct http_request *request, struct sea
         reply_with_error(q, request, s, &error);
         return true;
     }
-    bool once_more = crowded || may_lack_sets(q, s, lack);
+    bool lacking = may_lack_sets(q, s, lack), once_more = crowded || lacking;
     if (once_more) {
         s->params.apart |= crowded;
-        s->params.by_paths = true;
+        s->params.by_paths |= lacking;
         s->doubts.count = 0;
     }
     if (once_more || (!second && s->doubts.count)) {
