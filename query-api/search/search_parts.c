@@ -2,9 +2,6 @@
 #include "query-api/search/search_parts.h"
 #include "query-api/search/search_result.h"
 
-/* A page takes no more of the engine's threads than this; further facets with a choice are counted with the page itself. */
-enum { PARTS_MAX = 8 };
-
 /* The first is the page; a facet is counted by the part whose number it has. */
 struct parts {
     unsigned of[SEARCH_FACETS_MAX];
@@ -37,13 +34,21 @@ static void halve(const struct search_params *p, struct parts *parts) {
     }
 }
 
+/* Filters whose facet is shown. */
+static size_t choices_of(const struct search_params *p) {
+    size_t n = 0;
+    for (size_t i = 0; i < p->filter_count; i++)
+        n += search_params_shows(p, &p->filters[i]);
+    return n;
+}
+
 static struct parts divide(const struct search_params *p) {
     struct parts parts = {.count = 1};
     if (is_whole_shop(p) && p->facet_count > 1)
         halve(p, &parts);
-    else
+    else if (choices_of(p) == 1)
         for (size_t i = 0; i < p->facet_count; i++)
-            if (parts.count < PARTS_MAX && search_params_filter(p, p->facets[i].dim, p->facets[i].name))
+            if (search_params_filter(p, p->facets[i].dim, p->facets[i].name))
                 parts.of[i] = parts.count++;
     return parts;
 }

@@ -1,9 +1,10 @@
 /* search_parts.h - a page without words as several searches, which the engine answers side by side: one _msearch.
  *
- * A facet with a choice of its own counts other products than the hits are among. In one search both have to go through
- * all that either of them may be, each with a filter around it; without words, that is what such a page costs. As a search of
- * its own each goes through its own products alone. The facets of a whole shop are two searches, so that two threads count
- * them: the engine takes one per search. What is chosen of attr.* stays with the page, and so do choices beyond seven. With words it is one search: to find what they mean is the greater part of it.
+ * A facet with a choice of its own counts other products than the hits are among, often those of the whole shop. In one
+ * search both go through all that either of them may be, each with a filter around it; without words, that is what such a page
+ * costs. As a search of its own each goes through its own products alone. Where there are several choices it stays one search,
+ * which goes through the products that miss one of them at most. The facets of a whole shop are two searches, so that two
+ * threads count them: the engine takes one per search. With words it is one: to find what they mean is the greater part of it.
  * Pure. Thread: any. */
 #pragma once
 #include "query-api/search/search_query.h"

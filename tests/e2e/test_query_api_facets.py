@@ -228,6 +228,21 @@ def test_an_index_of_before_there_were_sets(stack, tmp_path, seed):
         made.close()
 
 
+def test_an_index_that_turns_out_to_have_no_sets(stack, tmp_path, seed):
+    """As after a rollback to an older one, until that is noticed: here it has the same name, so it never is."""
+    products, stock = random_shop(random.Random(seed + 4), 150)
+    made = Shop(stack, tmp_path, products, stock, TREE)
+    try:
+        check_states(made.start(), seed + 4, 10)
+        made.index.without = ("category_set", "offers")
+        stack.es("DELETE", f"/{made.index.index}")
+        made.index.create_products()
+        made.index.put_products(products, stock)
+        check_states(made, seed + 4, 40)
+    finally:
+        made.close()
+
+
 @pytest.mark.parametrize("many", ["products with", "categories of one product"])
 def test_categories_that_sets_do_not_say(stack, tmp_path, many):
     """More sets than a list has, or one that is too long for a term: counted by path then."""

@@ -5,7 +5,6 @@
 #include "query-api/text/search_text.h"
 #include "tests/unit/arena_fixture.h"
 #include "tests/unit/json_shown.h"
-#include <stdio.h>
 
 static struct search_params params;
 
@@ -19,7 +18,7 @@ static void read_params(const char *query) {
     params.text = search_text_read(&(struct search_text_context){.arena = &arena}, params.q, params.typo);
 }
 
-enum { PARTS_ROOM = 10 };
+enum { PARTS_ROOM = 2 };
 static const struct json *parts[PARTS_ROOM];
 
 /* The searches of this page. */
@@ -59,6 +58,8 @@ static void test_which_pages(void **state) {
     assert_false(in_parts("category=1&facets=category&cursor=*"));
     assert_false(in_parts("category=1&facets=category&explain=true"));
     assert_false(in_parts("category=1&facets=brand,price"));
+    assert_false(in_parts("category=1&brand=LG&facets=brand,category"));
+    assert_false(in_parts("attr.color=red&attr.size=M&facets=attr.color,attr.*"));
     assert_false(in_parts("category=1"));
     assert_false(in_parts("facets=brand"));
     assert_true(in_parts("facets=attr.color,attr.size,attr.*"));
@@ -67,40 +68,34 @@ static void test_which_pages(void **state) {
 
 static void test_a_choice_is_a_part(void **state) {
     (void)state;
-    assert_int_equal(split("category=1/4&price=1..9&brand=LG&facets=brand,category,attr.color,attr.size,in_stock"), 3);
+    assert_int_equal(split("category=1/4&price=1..9&facets=brand,category,attr.color,attr.size,in_stock"), 2);
     /* the page: every filter in the query, and the facets without a choice */
     HAS(json_get(parts[0], "size"), "20");
     HAS(json_get(parts[0], "query"), "1/4");
-    HAS(json_get(parts[0], "query"), "LG");
     HAS(json_get(parts[0], "query"), "flat.price");
     HAS(json_get(parts[0], "query"), "inner_hits");
     assert_null(json_get(parts[0], "post_filter"));
     HAS(json_get(parts[0], "aggs"), "\"attrs\"");
     HAS(json_get(parts[0], "aggs"), "\"f4\"");
-    HAS_NOT(json_get(parts[0], "aggs"), "\"brand\"");
     HAS_NOT(json_get(parts[0], "aggs"), "category_paths");
-    /* the brands under all but the brand */
+    /* the categories under all but the category */
     HAS(json_get(parts[1], "size"), "0");
     HAS(json_get(parts[1], "track_total_hits"), "false");
-    HAS(json_get(parts[1], "query"), "1/4");
-    HAS_NOT(json_get(parts[1], "query"), "LG");
+    HAS_NOT(json_get(parts[1], "query"), "1/4");
+    HAS(json_get(parts[1], "query"), "flat.price");
     HAS_NOT(parts[1], "inner_hits");
     HAS_NOT(parts[1], "post_filter");
     HAS_NOT(parts[1], "sort");
+    HAS(json_get(parts[1], "aggs"), "\"f1\":{\"terms\":{\"field\":\"category_paths\"");
+    HAS_NOT(json_get(parts[1], "aggs"), "\"f0\"");
+    assert_int_equal(split("brand=LG&facets=brand,category"), 2);
     HAS(json_get(parts[1], "aggs"), "\"f0sel\":{\"terms\":{\"field\":\"brand\",\"size\":1,\"include\":[\"LG\"]}}");
-    HAS_NOT(json_get(parts[1], "aggs"), "\"f1\"");
-    /* the categories under all but the category */
-    HAS_NOT(json_get(parts[2], "query"), "1/4");
-    HAS(json_get(parts[2], "query"), "LG");
-    HAS(json_get(parts[2], "aggs"), "\"f1\":{\"terms\":{\"field\":\"category_paths\"");
 }
 
-static void test_chosen_attributes_beside_all(void **state) {
+static void test_a_chosen_attribute_beside_all(void **state) {
     (void)state;
-    assert_int_equal(split("attr.color=red&attr.size=M&facets=attr.color,attr.*"), 2);
+    assert_int_equal(split("attr.color=red&facets=attr.color,attr.*"), 2);
     HAS(json_get(parts[0], "aggs"), "\"f1\"");
-    HAS(json_get(parts[0], "aggs"), "\"s1\"");
-    HAS(json_get(parts[1], "query"), "size=M");
     HAS_NOT(json_get(parts[1], "query"), "color=red");
     HAS(json_get(parts[1], "aggs"), "\"f0\"");
     HAS_NOT(json_get(parts[1], "aggs"), "\"s0\"");
@@ -134,38 +129,15 @@ static void test_sets_in_parts(void **state) {
     (void)state;
     static const struct index_facts facts = {.sets = true};
     index_facts = &facts;
-    assert_int_equal(split("price=1..9&category=1&facets=price,in_stock,category"), 3);
+    assert_int_equal(split("price=1..9&category=1&facets=price,in_stock"), 2);
     assert_null(json_path(parts[0], "aggs.offers"));
     HAS(json_path(parts[0], "aggs.o.aggs.f1"), "flat.stock");
     HAS(json_path(parts[1], "aggs.offers"), "\"field\":\"offers\"");
     assert_null(json_path(parts[1], "aggs.o"));
-    HAS(json_path(parts[2], "aggs"), "\"f2set\"");
-    assert_null(json_path(parts[2], "aggs.offers"));
     assert_int_equal(split("category=1&facets=price,in_stock,category"), 2);
     HAS(json_path(parts[0], "aggs.offers"), "\"field\":\"offers\"");
     assert_null(json_path(parts[1], "aggs.offers"));
     index_facts = NULL;
-}
-
-static void test_no_more_than_eight(void **state) {
-    (void)state;
-    struct buf query = BUF_INIT(4096);
-    for (int i = 0; i < 12; i++)
-        buf_printf(&query, "attr.a%d=x&", i);
-    buf_append_str(&query, "facets=brand");
-    for (int i = 0; i < 12; i++)
-        buf_printf(&query, ",attr.a%d", i);
-    assert_int_equal(split(query.data), 8);
-    buf_done(&query);
-    for (int i = 0; i < 12; i++) {
-        char name[16];
-        unsigned found = 0;
-        snprintf(name, sizeof(name), "\"f%d\"", i + 1);
-        for (size_t k = 0; k < 8; k++)
-            found += strstr(json_shown(json_get(parts[k], "aggs")), name) != NULL;
-        assert_int_equal(found, 1);
-    }
-    HAS(json_get(parts[0], "post_filter"), "a11=x");
 }
 
 static const struct json *join(const char *answer, struct error *reterr) {
@@ -216,11 +188,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_which_pages),
         cmocka_unit_test(test_a_choice_is_a_part),
-        cmocka_unit_test(test_chosen_attributes_beside_all),
+        cmocka_unit_test(test_a_chosen_attribute_beside_all),
         cmocka_unit_test(test_a_page_without_other_facets),
         cmocka_unit_test(test_a_whole_shop_is_halved),
         cmocka_unit_test(test_sets_in_parts),
-        cmocka_unit_test(test_no_more_than_eight),
         cmocka_unit_test(test_one_answer),
         cmocka_unit_test(test_no_answer),
     };

@@ -221,7 +221,7 @@ class SearchIndex:
             made["mappings"]["_meta"] = {"readside": {"mapping": name, "projection": made["projection"]}}
         return {"settings": made["settings"], "mappings": made["mappings"]}
 
-    def create(self, shards=1):
+    def create_products(self, shards=1):
         made = self._mapping_file(self.mapping)
         for field in self.without:
             del made["mappings"]["properties"][field]
@@ -229,6 +229,9 @@ class SearchIndex:
         projection["rules"] = [rule for rule in projection["rules"] if rule["field"] not in self.without]
         made["settings"]["index"]["number_of_shards"] = shards
         self.stack.es("PUT", f"/{self.index}", made)
+
+    def create(self, shards=1):
+        self.create_products(shards)
         self.stack.es("PUT", f"/{self.categories_index}", self._mapping_file("categories-v1.json"))
         return self
 
