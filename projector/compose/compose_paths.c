@@ -67,11 +67,6 @@ static bool collect_leaves(struct composer *c, size_t *ret_bytes) {
 
 bool compose_put_category_set(struct composer *c, const struct projection_rule *rule, struct sink *out) {
     size_t bytes = 0;
-    if (c->category_count == 0) {
-        sink_arena(out, rule->open);
-        SINK_LITERAL(out, "\"\"");
-        return true;
-    }
     if (c->category_count == 1) {
         sink_arena(out, rule->open);
         sink_arena(out, c->categories[0]->path_terms[c->categories[0]->level - 1]);
@@ -84,8 +79,10 @@ bool compose_put_category_set(struct composer *c, const struct projection_rule *
         SINK_LITERAL(out, "\"*\"");
         return true;
     }
+    sink_char(out, '"');
     for (size_t i = 0; i < c->slice_count; i++) {
-        sink_char(out, i ? ',' : '"');
+        if (i)
+            sink_char(out, ',');
         sink_arena(out, c->slices[i]);
     }
     sink_char(out, '"');

@@ -45,11 +45,6 @@ struct facets {
     bool out_of_memory;
 };
 
-static uint64_t count_of(const struct json *v) {
-    int64_t n;
-    return json_int64(v, &n) && n > 0 ? (uint64_t)n : 0;
-}
-
 static struct value_count *add_value(struct facets *s, struct values *v, struct slice value, uint64_t count) {
     struct value_count *items = arena_grow(s->context->arena, v->items, v->count, &v->cap, sizeof(*items));
     if (!items) {
@@ -285,10 +280,10 @@ static void resolve(struct values *v, struct source *source, uint64_t *other) {
 
 static void collect(struct facets *s, struct values *v, struct source *source, const struct json *list, enum form form,
                     uint64_t *other) {
-    uint64_t more = count_of(json_get(list, "sum_other_doc_count"));
+    uint64_t more = facet_count(json_get(list, "sum_other_doc_count"));
     collect_buckets(s, v, json_get(list, "buckets"), form);
     source->cut[form] = more > 0;
-    source->rough[form] = count_of(json_get(list, "doc_count_error_upper_bound")) > 0;
+    source->rough[form] = facet_count(json_get(list, "doc_count_error_upper_bound")) > 0;
     *other += more;
     collect_buckets(s, &source->again, buckets_of(source, &source->second, form), form);
 }
@@ -326,7 +321,7 @@ static const struct json *attr_list(const struct facets *s, const struct source 
     if (list)
         return list;
     list = json_get(source->first.forms[form], "attrs");
-    if (s->context->ret_crowded && count_of(json_get(list, "sum_other_doc_count")))
+    if (s->context->ret_crowded && facet_count(json_get(list, "sum_other_doc_count")))
         *s->context->ret_crowded = true;
     return list;
 }

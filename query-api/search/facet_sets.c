@@ -1,6 +1,6 @@
 #include "query-api/search/facet_sets.h"
 
-static uint64_t count_of(const struct json *v) {
+uint64_t facet_count(const struct json *v) {
     int64_t n;
     return json_int64(v, &n) && n > 0 ? (uint64_t)n : 0;
 }
@@ -12,13 +12,13 @@ struct bucket facet_bucket(const struct json *bucket) {
     const struct json *at[3];
     json_pick(bucket, names, 3, at);
     return (struct bucket){json_is(at[0], JSON_STRING) ? at[0]->text : (struct slice){"", 0},
-                           count_of(at[2] ? json_get(at[2], "doc_count") : at[1])};
+                           facet_count(at[2] ? json_get(at[2], "doc_count") : at[1])};
 }
 
 static const struct json *first_of(const struct json *list, enum sets_lack *ret_lack) {
     const struct json *buckets = json_get(list, "buckets");
     const struct json *first = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL;
-    *ret_lack = count_of(json_get(list, "sum_other_doc_count")) > 0 ? SETS_CUT : list && !first ? SETS_MISSING : SETS_WHOLE;
+    *ret_lack = facet_count(json_get(list, "sum_other_doc_count")) > 0 ? SETS_CUT : list && !first ? SETS_MISSING : SETS_WHOLE;
     return first;
 }
 

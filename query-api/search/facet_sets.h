@@ -6,6 +6,9 @@
 #include "query-api/browse/category_forest.h"
 #include "query-api/search/search_result.h"
 
+/* A count as an answer has it; 0 of anything else, and of NULL. */
+uint64_t facet_count(const struct json *v);
+
 struct bucket {
     struct slice key;
     uint64_t count; /* of products: through reverse_nested if the bucket counts variants */
