@@ -38,14 +38,39 @@ static bool find(const struct category_forest *forest, struct slice path, size_t
     return c != NULL;
 }
 
-bool category_forest_add(struct category_forest *forest, struct slice path, uint64_t count) {
-    size_t place;
-    if (!find(forest, path, &place))
-        return add_other(forest, path, count, CATEGORY_SHOWN);
+static void add_at(struct category_forest *forest, size_t place, uint64_t count) {
     if (!forest->marks[place])
         forest->counts[place] = 0;
     forest->counts[place] += count;
     forest->marks[place] |= CATEGORY_SHOWN;
+}
+
+bool category_forest_add(struct category_forest *forest, struct slice path, uint64_t count) {
+    size_t place;
+    if (!find(forest, path, &place))
+        return add_other(forest, path, count, CATEGORY_SHOWN);
+    add_at(forest, place, count);
+    return true;
+}
+
+static bool has(struct slice before, struct slice path) {
+    return before.len && (slice_eq(before, path) || path_is_below(before, path));
+}
+
+bool category_forest_add_line(struct category_forest *forest, struct slice path, struct slice before, uint64_t count) {
+    size_t place;
+    if (find(forest, path, &place) && category_list_at(forest->list, place)->whole) {
+        const struct category *items = category_list_at(forest->list, 0);
+        for (; place != CATEGORY_NONE && !has(before, items[place].path); place = items[place].above)
+            add_at(forest, place, count);
+        return true;
+    }
+    for (size_t len = 1; len <= path.len; len++) {
+        struct slice above = {path.data, len};
+        bool ends = len == path.len || path.data[len] == '/';
+        if (ends && !has(before, above) && !category_forest_add(forest, above, count))
+            return false;
+    }
     return true;
 }
 

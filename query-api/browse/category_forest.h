@@ -23,10 +23,12 @@ struct category_forest {
 
 #define CATEGORY_COUNT_UNKNOWN UINT64_MAX
 
-/* Empty. list may be NULL. False without memory in the arena; so do the next two. */
+/* Empty. list may be NULL. False without memory in the arena; so do the next three. */
 bool category_forest_init(struct category_forest *forest, const struct category_list *list, struct arena *arena);
 /* Adds to the count of a path, which has to live as long as the forest. */
 bool category_forest_add(struct category_forest *forest, struct slice path, uint64_t count);
+/* The same for a path and all above it, but for what `before` has, which was added in this way just now; or empty. */
+bool category_forest_add_line(struct category_forest *forest, struct slice path, struct slice before, uint64_t count);
 /* Marks the path as selected; if it is not there it gets the count 0. */
 bool category_forest_select(struct category_forest *forest, struct slice path);
 /* Writes [{"path","id","name","count","children":[...]}]; what is not in the list has the name null. */

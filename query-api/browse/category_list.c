@@ -158,6 +158,20 @@ static void find_ends(struct category_list *list) {
     }
 }
 
+/* In order of path the one before a category is above it, or below what is. */
+static void find_above(struct category_list *list) {
+    uint32_t above = CATEGORY_NONE;
+    for (size_t i = 0; i < list->count; i++) {
+        struct category *c = &list->items[i];
+        while (above != CATEGORY_NONE && !path_is_below(c->path, list->items[above].path))
+            above = list->items[above].above;
+        size_t known = above == CATEGORY_NONE ? 0 : list->items[above].path.len + 1;
+        c->above = above;
+        c->whole = !memchr(c->path.data + known, '/', c->path.len - known) && (above == CATEGORY_NONE || list->items[above].whole);
+        above = (uint32_t)i;
+    }
+}
+
 /* Side by side, as they are compared with the paths of an answer. */
 static bool gather_paths(struct category_list *list) {
     size_t len = 0;
@@ -242,6 +256,7 @@ bool category_list_finish(struct category_list *list) {
     for (size_t i = 0; i < list->count; i++)
         *slot_of(list, list->items[i].id) = (uint32_t)i + 1;
     find_ends(list);
+    find_above(list);
     return gather_paths(list) && prepare_languages(list) && category_names_build(&list->names, &list->arena, list->items, list->count);
 }
 

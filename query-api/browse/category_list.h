@@ -13,7 +13,11 @@ struct category {
     struct slice name; /* of no particular language */
     const struct json *names; /* object lang -> name, or NULL */
     uint32_t end;             /* the place in the list behind its last descendant; all between are below it */
+    uint32_t above;           /* the place of the next category above it in the list, or CATEGORY_NONE */
+    bool whole;               /* all above it are in the list */
 };
+
+#define CATEGORY_NONE UINT32_MAX
 
 struct category_list;
 

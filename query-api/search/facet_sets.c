@@ -36,13 +36,8 @@ static bool add_set(struct category_forest *forest, struct bucket set) {
     struct slice before = {"", 0};
     while (set.key.len) {
         struct slice path = cut(&set.key, ',');
-        for (size_t len = 1; len <= path.len; len++) {
-            struct slice above = {path.data, len};
-            bool ends = len == path.len || path.data[len] == '/';
-            if (ends && !slice_eq(before, above) && !path_is_below(before, above) &&
-                !category_forest_add(forest, above, set.count))
-                return false;
-        }
+        if (!category_forest_add_line(forest, path, before, set.count))
+            return false;
         before = path;
     }
     return true;

@@ -143,6 +143,57 @@ static void test_forest(void **state) {
     category_list_free(list);
 }
 
+/* Each path of a set and each path above one, once. */
+static void add_prefixes(struct category_forest *forest, const struct slice *set, size_t n) {
+    struct slice seen[16];
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t len = 1; len <= set[i].len; len++) {
+            struct slice prefix = {set[i].data, len};
+            bool known = len < set[i].len && set[i].data[len] != '/';
+            for (size_t k = 0; k < count && !known; k++)
+                known = slice_eq(seen[k], prefix);
+            if (!known) {
+                seen[count++] = prefix;
+                assert_true(category_forest_add(forest, prefix, 3));
+            }
+        }
+}
+
+static void write_forest(struct category_forest *forest, struct buf *out) {
+    struct json_write w;
+    assert_true(json_write_init(&w, out));
+    category_forest_write(&w, forest, "en");
+    assert_true(json_write_finish(&w));
+}
+
+/* Lines of up to three paths, in lists that know all, some or none of what is above them. */
+static void test_lines(void **state) {
+    (void)state;
+    static const char *const paths[] = {"1", "1/4", "1/4/13", "1/4/14", "1/10", "13", "7/8", "7/8/9", "9/1"};
+    struct category_list *lists[] = {make(shop), make("[{\"_source\":{\"id\":13,\"path\":\"1/4/13\"}},{\"_source\":{\"id\":1,\"path\":\"1\"}},"
+                                                      "{\"_source\":{\"id\":9,\"path\":\"7/8/9\"}},{\"_source\":{\"id\":8,\"path\":\"7/8\"}}]"), NULL};
+    for (size_t l = 0; l < ARRAY_LEN(lists); l++)
+        for (size_t a = 0; a < ARRAY_LEN(paths); a++)
+            for (size_t b = a; b < ARRAY_LEN(paths); b++)
+                for (size_t c = b; c < ARRAY_LEN(paths); c++) {
+                    struct slice set[] = {slice_str(paths[a]), slice_str(paths[b]), slice_str(paths[c])}, before = {"", 0};
+                    struct category_forest lines, each;
+                    struct buf got = BUF_INIT(1 << 16), expected = BUF_INIT(1 << 16);
+                    assert_true(category_forest_init(&lines, lists[l], &arena) && category_forest_init(&each, lists[l], &arena));
+                    for (size_t i = 0; i < 3; before = set[i++])
+                        assert_true(category_forest_add_line(&lines, set[i], before, 3));
+                    add_prefixes(&each, set, 3);
+                    write_forest(&lines, &got);
+                    write_forest(&each, &expected);
+                    assert_string_equal(got.data, expected.data);
+                    buf_done(&got);
+                    buf_done(&expected);
+                }
+    category_list_free(lists[0]);
+    category_list_free(lists[1]);
+}
+
 /* Selected, whether it is there or not; unknown counts. */
 static void test_selected_and_unknown(void **state) {
     (void)state;
@@ -245,6 +296,7 @@ int main(void) {
         cmocka_unit_test(test_order_of_paths),
         cmocka_unit_test(test_categories_that_are_named),
         cmocka_unit_test(test_forest),
+        cmocka_unit_test(test_lines),
         cmocka_unit_test(test_selected_and_unknown),
         cmocka_unit_test(test_many_languages),
         cmocka_unit_test(test_a_forest_too_deep_is_cut),
