@@ -31,11 +31,18 @@ static bool add_other(struct category_forest *forest, struct slice path, uint64_
     return true;
 }
 
-static bool find(const struct category_forest *forest, struct slice path, size_t *ret) {
-    const struct category *c = category_list_by_path(forest->list, path);
-    if (c)
-        *ret = (size_t)(c - category_list_at(forest->list, 0));
-    return c != NULL;
+static const struct category *find(struct category_forest *forest, struct slice path) {
+    if (!forest->last || !slice_eq(forest->last->path, path)) {
+        const struct category *c = category_list_by_path(forest->list, path);
+        if (!c)
+            return NULL;
+        forest->last = c;
+    }
+    return forest->last;
+}
+
+static size_t place_of(const struct category_forest *forest, const struct category *c) {
+    return (size_t)(c - category_list_at(forest->list, 0));
 }
 
 static void add_at(struct category_forest *forest, size_t place, uint64_t count) {
@@ -46,10 +53,10 @@ static void add_at(struct category_forest *forest, size_t place, uint64_t count)
 }
 
 bool category_forest_add(struct category_forest *forest, struct slice path, uint64_t count) {
-    size_t place;
-    if (!find(forest, path, &place))
+    const struct category *c = find(forest, path);
+    if (!c)
         return add_other(forest, path, count, CATEGORY_SHOWN);
-    add_at(forest, place, count);
+    add_at(forest, place_of(forest, c), count);
     return true;
 }
 
@@ -58,11 +65,11 @@ static bool has(struct slice before, struct slice path) {
 }
 
 bool category_forest_add_line(struct category_forest *forest, struct slice path, struct slice before, uint64_t count) {
-    size_t place;
-    if (find(forest, path, &place) && category_list_at(forest->list, place)->whole) {
+    const struct category *c = find(forest, path);
+    if (c && c->whole) {
         const struct category *items = category_list_at(forest->list, 0);
-        for (; place != CATEGORY_NONE && !has(before, items[place].path); place = items[place].above)
-            add_at(forest, place, count);
+        for (size_t i = (size_t)(c - items); i != CATEGORY_NONE && !has(before, items[i].path); i = items[i].above)
+            add_at(forest, i, count);
         return true;
     }
     for (size_t len = 1; len <= path.len; len++) {
@@ -75,11 +82,10 @@ bool category_forest_add_line(struct category_forest *forest, struct slice path,
 }
 
 bool category_forest_select(struct category_forest *forest, struct slice path) {
-    size_t place;
-    if (find(forest, path, &place)) {
-        if (!forest->marks[place])
-            forest->counts[place] = 0;
-        forest->marks[place] |= CATEGORY_SHOWN | CATEGORY_SELECTED;
+    const struct category *c = find(forest, path);
+    if (c) {
+        add_at(forest, place_of(forest, c), 0);
+        forest->marks[place_of(forest, c)] |= CATEGORY_SELECTED;
         return true;
     }
     return add_other(forest, path, 0, CATEGORY_SHOWN | CATEGORY_SELECTED);

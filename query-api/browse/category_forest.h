@@ -17,6 +17,7 @@ struct category_forest {
     struct arena *arena;
     unsigned char *marks; /* of the list's categories: 0 is not in the forest */
     uint64_t *counts;     /* of those in the forest; CATEGORY_COUNT_UNKNOWN is written as null */
+    const struct category *last; /* what was found last, and is often looked for again; or NULL */
     struct category_other *others; /* paths that are not in the list; one may stand here several times */
     size_t other_count, other_room;
 };

@@ -253,10 +253,17 @@ static void write_brand(struct search_writer *q, const struct counted *c, const 
     json_write_object_end(w);
 }
 
+/* Sets are asked for in order: those that begin with the same path then come one after the other, and are counted in half the
+ * time. */
 static void write_categories(struct search_writer *q, const struct counted *c) {
+    static const char by_key[] = "{\"_key\":\"asc\"}";
     bool sets = by_sets(q);
     write_agg_of(&q->w, "", c, sets ? "set" : "");
     write_terms(&q->w, sets ? "category_set" : "category_paths", SEARCH_SETS);
+    if (sets) {
+        json_write_key(&q->w, "order");
+        json_write_raw(&q->w, by_key, sizeof(by_key) - 1);
+    }
     json_write_object_end(&q->w);
     json_write_object_end(&q->w);
 }
