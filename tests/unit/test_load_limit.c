@@ -275,25 +275,25 @@ static void test_bounds(void **state) {
     _Atomic usec_t alone = 0;
     const int64_t calm = 5 * (int64_t)USEC_PER_SEC, probe = 10 * (int64_t)USEC_PER_SEC + 1000;
     usec_t now = USEC_PER_SEC;
-    load_limit_init(&l, &alone, 5, 3, 0, now);
+    load_limit_init(&l, &alone, 7, 3, 0, now);
     assert_int_equal(load_limit_now(&l, now, calm), 1); /* nothing is known yet */
     for (int i = 0; i < 32; i++)
         load_limit_done(&l, 1000, 1, now += 1000);
     assert_int_equal(alone, 1000);
-    assert_int_equal(load_limit_now(&l, now, calm), 4);
+    assert_int_equal(load_limit_now(&l, now, calm), 6);
     for (unsigned i = 0; i < 3; i++)
-        assert_true(load_limit_may_wait(&l, 4, i, now));
-    assert_false(load_limit_may_wait(&l, 4, 3, now));
+        assert_true(load_limit_may_wait(&l, 6, i, now));
+    assert_false(load_limit_may_wait(&l, 6, 3, now));
     for (int i = 0; i < 1000; i++)
-        load_limit_done(&l, 1000, 5, now += 10000);
-    assert_int_equal(load_limit_now(&l, now, calm), 5); /* never above the maximum */
+        load_limit_done(&l, 1000, 7, now += 10000);
+    assert_int_equal(load_limit_now(&l, now, calm), 7); /* never above the maximum */
     for (int i = 0; i < 1000; i++)
-        load_limit_done(&l, 1000000, 5, now += 10000);
-    assert_int_equal(load_limit_now(&l, now, calm), 4); /* never below where it began, while nobody is refused */
-    assert_int_equal(load_limit_now(&l, now, probe), 4); /* and there is no probe */
+        load_limit_done(&l, 1000000, 7, now += 10000);
+    assert_int_equal(load_limit_now(&l, now, calm), 6); /* never below where it began, while nobody is refused */
+    assert_int_equal(load_limit_now(&l, now, probe), 6); /* and there is no probe */
     for (int i = 0; i < 1000; i++) {
-        assert_false(load_limit_may_wait(&l, 4, 100, now));
-        load_limit_done(&l, 1000000, 5, now += 10000);
+        assert_false(load_limit_may_wait(&l, 6, 100, now));
+        load_limit_done(&l, 1000000, 7, now += 10000);
     }
     assert_int_equal(load_limit_now(&l, now, calm), 3);
     assert_int_equal(load_limit_now(&l, now, probe), 1);
