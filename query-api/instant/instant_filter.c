@@ -101,6 +101,10 @@ bool instant_category_name(const struct instant_context *context, const struct c
     return buf_ok(out);
 }
 
+static bool begins_with(struct slice s, struct slice begin) {
+    return s.len >= begin.len && (!begin.len || memcmp(s.data, begin.data, begin.len) == 0);
+}
+
 static bool ends_with(struct slice s, struct slice end) {
     return s.len >= end.len && (!end.len || memcmp(s.data + s.len - end.len, end.data, end.len) == 0);
 }
@@ -114,9 +118,11 @@ static bool category_values(struct instant_parser *p, struct filter *f, unsigned
     f->values = arena_alloc(p->context->arena, PATHS_MAX * sizeof(*f->values));
     if (!f->values)
         return error_nomem(reterr);
-    for (size_t i = 0; i < category_list_count(list) && f->value_count < PATHS_MAX; i++) {
+    for (size_t i = 0; i < category_list_count(list) && f->value_count < PATHS_MAX;) {
         const struct category *c = category_list_at(list, i);
-        if (depth_of(c->path) != level || !ends_with(value, category_name(c, p->lang)))
+        bool elsewhere = c->above == CATEGORY_NONE && !begins_with(value, category_name(c, p->lang));
+        i = elsewhere ? c->end : i + 1;
+        if (elsewhere || depth_of(c->path) != level || !ends_with(value, category_name(c, p->lang)))
             continue;
         buf_reset(&name);
         bool named = instant_category_name(p->context, c, p->lang, &name);

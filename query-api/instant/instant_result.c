@@ -1,6 +1,5 @@
 /* instant_result.c - an answer of /v1/search as a result of the protocol. */
 #include "query-api/instant/instant.h"
-#include <stdio.h>
 
 enum { NAME_MAX_BYTES = 64 << 10, WORDS_MAX = 32 };
 
@@ -202,26 +201,24 @@ static void write_breadcrumb(struct json_write *w, const struct instant_context 
 
 /* "cat":{"lvl0":["TV"],"lvl1":["TV > OLED"]} of one category. */
 static void write_levels(struct json_write *w, const struct instant_context *context, const char *lang, const struct category *c) {
-    char key[8];
-    unsigned level = 0;
+    char key[] = "lvl0";
     struct buf name = BUF_INIT(NAME_MAX_BYTES);
     json_write_key(w, "cat");
     json_write_object(w);
-    for (size_t end = 1; c && end <= c->path.len && level < INSTANT_LEVELS; end++) {
+    for (size_t end = 1; c && end <= c->path.len && key[3] < '0' + INSTANT_LEVELS; end++) {
         if (end < c->path.len && c->path.data[end] != '/')
             continue;
         const struct category *step = category_list_by_path(context->categories, (struct slice){c->path.data, end});
-        buf_reset(&name);
-        if (!step || !instant_category_name(context, step, lang, &name)) {
-            w->failed = w->failed || !buf_ok(&name);
+        struct slice last = step ? category_name(step, lang) : (struct slice){"", 0};
+        if (!step || !buf_append_str(&name, key[3] == '0' ? "" : " > ") || !buf_append(&name, last.data, last.len))
             break;
-        }
-        snprintf(key, sizeof(key), "lvl%u", level++);
         json_write_key(w, key);
+        key[3]++;
         json_write_array(w);
         json_write_string(w, name.data, name.len);
         json_write_array_end(w);
     }
+    w->failed = w->failed || !buf_ok(&name);
     json_write_object_end(w);
     buf_done(&name);
 }
