@@ -134,6 +134,3 @@ void instant_facets_write(struct json_write *w, const struct instant_context *co
                           const struct json *facets);
 /* The hit's fields, without objectID and _highlightResult, from a hit of /v1/search or of similar products. */
 void instant_hit_write(struct json_write *w, const struct instant_context *context, const char *lang, const struct json *hit);
-/* Names of a category's path, from the root: TV > OLED. False without memory or name. */
-bool instant_category_name(const struct instant_context *context, const struct category *category, const char *lang,
-                           struct buf *out);

@@ -82,8 +82,8 @@ static unsigned depth_of(struct slice path) {
     return depth;
 }
 
-bool instant_category_name(const struct instant_context *context, const struct category *category, const char *lang,
-                           struct buf *out) {
+/* Names of its path, from the root: TV > OLED. False without memory or name. */
+static bool full_name(const struct instant_context *context, const struct category *category, const char *lang, struct buf *out) {
     struct slice path = category->path;
     bool first = true;
     for (size_t end = 1; end <= path.len; end++) {
@@ -125,7 +125,7 @@ static bool category_values(struct instant_parser *p, struct filter *f, unsigned
         if (elsewhere || depth_of(c->path) != level || !ends_with(value, category_name(c, p->lang)))
             continue;
         buf_reset(&name);
-        bool named = instant_category_name(p->context, c, p->lang, &name);
+        bool named = full_name(p->context, c, p->lang, &name);
         if (!buf_ok(&name))
             return error_nomem(reterr);
         if (!named || !slice_eq((struct slice){name.data, name.len}, value))

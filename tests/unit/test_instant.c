@@ -14,7 +14,12 @@ static int setup_shop(void **state) {
     assert_true(category_list_add(list, parse("[{\"_source\":{\"id\":1,\"path\":\"1\",\"name\":\"TV\"}},"
                                               "{\"_source\":{\"id\":4,\"path\":\"1/4\",\"name\":\"OLED\"}},"
                                               "{\"_source\":{\"id\":5,\"path\":\"1/5\",\"name\":\"OLED\"}},"
-                                              "{\"_source\":{\"id\":2,\"path\":\"2\",\"name\":\"OLED\"}}]"), &added, &last_id));
+                                              "{\"_source\":{\"id\":2,\"path\":\"2\",\"name\":\"OLED\"}},"
+                                              "{\"_source\":{\"id\":7,\"path\":\"6/7\",\"name\":\"TV\"}}," /* 6 is not there */
+                                              "{\"_source\":{\"id\":8,\"path\":\"8\",\"name\":\"Pots\"}},"
+                                              "{\"_source\":{\"id\":9,\"path\":\"8/9\",\"name\":\"Pans > Lids\"}},"
+                                              "{\"_source\":{\"id\":10,\"path\":\"10\",\"name\":\"Pots > Pans\"}},"
+                                              "{\"_source\":{\"id\":11,\"path\":\"10/11\",\"name\":\"Lids\"}}]"), &added, &last_id));
     assert_true(category_list_finish(list));
     context = (struct instant_context){.arena = &arena, .categories = list, .index = "shop"};
     return 0;
@@ -82,6 +87,8 @@ static void test_filters(void **state) {
         {"cat.lvl1:\"TV > OLED\"", "category=1/4,1/5"},
         {"cat.lvl0:OLED", "category=2"},
         {"cat.lvl1:OLED", "category=-"},
+        {"cat.lvl1:TV", "category=-"}, /* what is above it has no name */
+        {"cat.lvl1:\"Pots > Pans > Lids\"", "category=8/9,10/11"},
         {"ORANGE:ANDROID", "attr.ORANGE=ANDROID"},
         {"a:b OR (c:d AND e:f)", NULL},
         {"(a:b", NULL},
