@@ -176,8 +176,7 @@ static void ask(struct query_loop *q, struct http_request *request, struct buf *
 static void ask_page(struct query_loop *q, struct http_request *request, struct search *s, upstream_answer *answer) {
     struct buf body = BUF_INIT(QUERY_MAX_BYTES);
     buf_reserve(&body, QUERY_FIRST_BYTES);
-    s->in_parts = search_parts_wanted(&s->params);
-    bool written = s->in_parts ? search_parts_write(&s->params, &body) : search_query_write(&s->params, &body);
+    bool written = search_parts_write(&s->params, &body, &s->in_parts);
     ask(q, request, &body, written, answer, s);
 }
 

@@ -2,10 +2,9 @@
 #include "query-api/search/search_parts.h"
 #include "query-api/search/search_result.h"
 
-/* The first is the page; a facet is counted by the part whose number it has. */
 struct parts {
-    unsigned of[SEARCH_FACETS_MAX];
-    unsigned count;
+    bool second[SEARCH_FACETS_MAX]; /* facets that are not counted with the page */
+    bool any;
 };
 
 static bool is_whole_shop(const struct search_params *p) {
@@ -21,16 +20,14 @@ static const struct pass {
 static void halve(const struct search_params *p, struct parts *parts) {
     unsigned load[2] = {4, 0}; /* the first has the hits */
     for (size_t k = 0; k < ARRAY_LEN(passes); k++) {
-        unsigned part = load[1] < load[0];
-        bool found = false;
+        bool second = load[1] < load[0], found = false;
         for (size_t i = 0; i < p->facet_count; i++)
             if (passes[k].dims & 1U << p->facets[i].dim) {
-                parts->of[i] = part;
+                parts->second[i] = second;
                 found = true;
             }
-        load[part] += found ? passes[k].cost : 0;
-        if (found && part)
-            parts->count = 2;
+        load[second] += found ? passes[k].cost : 0;
+        parts->any |= found && second;
     }
 }
 
@@ -43,37 +40,33 @@ static size_t choices_of(const struct search_params *p) {
 }
 
 static struct parts divide(const struct search_params *p) {
-    struct parts parts = {.count = 1};
+    struct parts parts = {.any = false};
+    if (p->q.len || p->cursor.data || p->explain)
+        return parts;
     if (is_whole_shop(p) && p->facet_count > 1)
         halve(p, &parts);
     else if (choices_of(p) == 1)
         for (size_t i = 0; i < p->facet_count; i++)
-            if (search_params_filter(p, p->facets[i].dim, p->facets[i].name))
-                parts.of[i] = parts.count++;
+            parts.any |= parts.second[i] = search_params_filter(p, p->facets[i].dim, p->facets[i].name) != NULL;
     return parts;
 }
 
-bool search_parts_wanted(const struct search_params *p) {
-    return p->q.len == 0 && !p->cursor.data && !p->explain && divide(p).count > 1;
-}
-
-bool search_parts_write(const struct search_params *p, struct buf *out) {
-    static const struct slice header = {"{}\n", 3};
-    struct parts parts = divide(p);
+static bool write_part(const struct search_params *p, const struct parts *parts, bool second, struct buf *out) {
     struct facet facets[SEARCH_FACETS_MAX];
     struct search_params part = *p;
     part.facets = facets;
-    bool ok = true;
-    for (unsigned k = 0; k < parts.count && ok; k++) {
-        for (size_t i = 0; i < p->facet_count; i++) {
-            facets[i] = p->facets[i];
-            facets[i].elsewhere = parts.of[i] != k;
-        }
-        buf_append(out, header.data, header.len);
-        ok = k == 0 ? search_query_write(&part, out) : search_facets_write(&part, out);
-        buf_append_char(out, '\n');
+    for (size_t i = 0; i < p->facet_count; i++) {
+        facets[i] = p->facets[i];
+        facets[i].elsewhere = parts->second[i] != second;
     }
-    return ok && buf_ok(out);
+    return buf_append_str(out, "{}\n") && (second ? search_facets_write(&part, out) : search_query_write(&part, out)) &&
+           buf_append_char(out, '\n');
+}
+
+bool search_parts_write(const struct search_params *p, struct buf *out, bool *ret_parts) {
+    struct parts parts = divide(p);
+    *ret_parts = parts.any;
+    return parts.any ? write_part(p, &parts, false, out) && write_part(p, &parts, true, out) : search_query_write(p, out);
 }
 
 /* ---- the answer ---- */

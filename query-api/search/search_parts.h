@@ -9,12 +9,10 @@
 #pragma once
 #include "query-api/search/search_query.h"
 
-/* Is this better asked in parts? Which they are depends on nothing but the parameters. */
-bool search_parts_wanted(const struct search_params *p);
+/* Writes the search of a page, or where that is better (*ret_parts) an _msearch of two: the page first, then facets. Which it
+ * is depends on nothing but the parameters. False only if out failed. */
+bool search_parts_write(const struct search_params *p, struct buf *out, bool *ret_parts);
 
-/* Writes the body of the _msearch: the page first, then facets. False only if out failed. */
-bool search_parts_write(const struct search_params *p, struct buf *out);
-
-/* The answer to that -> as if it had been one search. NULL on failure: CORRUPT, UNAVAILABLE if a part is not complete, or
+/* The answer to those two -> as if it had been one search. NULL on failure: CORRUPT, UNAVAILABLE if a part is not complete, or
  * no memory. */
 const struct json *search_parts_join(struct arena *arena, const struct json *answer, struct error *reterr);

@@ -5,16 +5,33 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void check_json(struct arena *arena, const char *text, size_t len) {
+    if (!json_parse(arena, text, len, &(struct json_limits){64, 1000000}, NULL))
+        abort();
+}
+
+/* One search, or the four lines of two. */
+static void check_page(struct arena *arena, const struct buf *out, bool several) {
+    size_t lines = 0;
+    if (!several)
+        check_json(arena, out->data, out->len);
+    for (const char *at = out->data, *end; several && (end = strchr(at, '\n')); at = end + 1, lines++)
+        check_json(arena, at, (size_t)(end - at));
+    if (lines != (several ? 4 : 0))
+        abort();
+}
+
 static void check_query(struct search_params *params) {
     struct buf out = BUF_INIT(4 << 20);
     struct arena scratch;
+    bool several;
     arena_init(&scratch, 16 << 20);
     params->text = search_text_read(&(struct search_text_context){.arena = &scratch}, params->q, params->typo);
-    if (search_query_write(params, &out) && !json_parse(&scratch, out.data, out.len, &(struct json_limits){64, 1000000}, NULL))
-        abort();
+    if (search_query_write(params, &out))
+        check_json(&scratch, out.data, out.len);
     buf_reset(&out);
-    if (search_parts_wanted(params))
-        search_parts_write(params, &out);
+    if (search_parts_write(params, &out, &several))
+        check_page(&scratch, &out, several);
     arena_done(&scratch);
     buf_done(&out);
 }

@@ -88,8 +88,10 @@ static bool use_parts(void *ctx, struct error *reterr) {
     _cleanup_(buf_done) struct buf out = BUF_INIT(1 << 20);
     struct search_params params;
     struct search_errors errors;
+    bool several;
     arena_init(&arena, 1 << 20);
-    if (!search_params_from_query(&arena, SLICE("brand=LG&facets=brand,category"), &params, &errors) || !search_parts_write(&params, &out))
+    if (!search_params_from_query(&arena, SLICE("brand=LG&facets=brand,category"), &params, &errors) ||
+        !search_parts_write(&params, &out, &several))
         return error_nomem(reterr);
     const struct json *json = json_parse(&arena, answer, sizeof(answer) - 1, NULL, reterr);
     return json && search_parts_join(&arena, json, reterr);

@@ -25,9 +25,10 @@ static const struct json *parts[PARTS_ROOM];
 static size_t split(const char *query) {
     struct buf body = BUF_INIT(1 << 20);
     size_t n = 0;
+    bool several;
     read_params(query);
-    assert_true(search_parts_wanted(&params));
-    assert_true(search_parts_write(&params, &body));
+    assert_true(search_parts_write(&params, &body, &several));
+    assert_true(several);
     for (char *at = body.data; *at;) {
         assert_memory_equal(at, "{}\n", 3);
         char *end = strchr(at += 3, '\n');
@@ -45,8 +46,12 @@ static size_t split(const char *query) {
 #define HAS_NOT(v, needle) assert_null(strstr(json_shown(v), needle))
 
 static bool in_parts(const char *query) {
+    struct buf body = BUF_INIT(1 << 20);
+    bool several;
     read_params(query);
-    return search_parts_wanted(&params);
+    assert_true(search_parts_write(&params, &body, &several));
+    buf_done(&body);
+    return several;
 }
 
 static void test_which_pages(void **state) {
