@@ -253,8 +253,7 @@ static void write_brand(struct search_writer *q, const struct counted *c, const 
     json_write_object_end(w);
 }
 
-/* Sets are asked for in order: those that begin with the same path then come one after the other, and are counted in half the
- * time. */
+/* Sets are asked for in order: those that begin with the same path come one after the other, and it is looked up once. */
 static void write_categories(struct search_writer *q, const struct counted *c) {
     static const char by_key[] = "{\"_key\":\"asc\"}";
     bool sets = by_sets(q);
