@@ -178,8 +178,11 @@ def test_every_panel_rule_and_alert_shows_something(scene):
         assert problems_of(prometheus, "a panel", wrong, legend), wrong
     targets = prometheus.ask("/api/v1/targets")["activeTargets"]
     assert {t["labels"]["job"]: t["health"] for t in targets} == dict.fromkeys(everyone, "up")
-    by_source = prometheus.series("source:readside_commit_to_searchable_seconds:p99_rate5m")
-    assert {labels["source"] for labels, _ in by_source} >= {"stream", "queue"}
+
+    def recorded_sources():
+        return {labels["source"] for labels, _ in prometheus.series("source:readside_commit_to_searchable_seconds:p99_rate5m")}
+
+    eventually(lambda: recorded_sources() >= {"stream", "queue"}, 60, "both sources, by the next evaluation of the rules", pause=1)
 
 
 def test_what_is_about_kafka_shows_something(corner, program, tmp_path):

@@ -9,7 +9,7 @@ from harness.http_proxy import HttpProxy
 from harness.query_fixture import PRODUCTS, STOCK, Shop
 from harness.wait import eventually
 
-CLIENTS = 60
+CLIENTS = 80
 
 
 class Gate(HttpProxy):
