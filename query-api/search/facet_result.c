@@ -428,7 +428,10 @@ static void write_all_attrs(struct facets *s, struct source source) {
     }
 }
 
-static void note_sets(struct facets *s, enum sets_lack lack) {
+/* own: the choice that the facet leaves out, or NULL. */
+static void note_sets(struct facets *s, enum sets_lack lack, const struct filter *own) {
+    if (lack == SETS_MISSING && own)
+        lack = SETS_MISSING_BESIDE;
     if (s->context->ret_sets && lack > *s->context->ret_sets)
         *s->context->ret_sets = lack;
 }
@@ -444,7 +447,7 @@ static struct facet_offer_lists offer_lists(const struct facets *s, const struct
 static void write_stock(struct facets *s, const struct source *source, const struct filter *own) {
     static const struct slice keys[] = {{"true", 4}, {"false", 5}};
     uint64_t counts[2];
-    note_sets(s, facet_offers_stock(offer_lists(s, source), counts));
+    note_sets(s, facet_offers_stock(offer_lists(s, source), counts), own);
     json_write_object(s->w);
     json_write_key(s->w, "type");
     json_write_str(s->w, "value");
@@ -507,7 +510,7 @@ static void write_price(struct facets *s, const struct source *source, const str
     write_bound_or_null(s, "min", bound_of(source, "min", false));
     write_bound_or_null(s, "max", bound_of(source, "max", true));
     uint64_t counts[PRICE_STEP_COUNT];
-    note_sets(s, facet_offers_steps(offer_lists(s, source), counts));
+    note_sets(s, facet_offers_steps(offer_lists(s, source), counts), own);
     write_histogram(s, counts);
     json_write_key(s->w, "selected");
     json_write_array(s->w);
@@ -528,7 +531,7 @@ static bool collect_forest(struct facets *s, const struct source *source, const 
     bool ok = category_forest_init(forest, s->context->categories, s->context->arena);
     enum sets_lack lack = SETS_WHOLE;
     ok = ok && facet_sets_categories(sets, forest, &lack);
-    note_sets(s, lack);
+    note_sets(s, lack, own);
     for (const struct json *b = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL; b && ok; b = b->next) {
         struct bucket bucket = facet_bucket(b);
         ok = category_forest_add(forest, bucket.key, bucket.count);

@@ -50,13 +50,13 @@ static void reply_with_error(struct query_loop *q, struct http_request *request,
 }
 
 /* Would the counts of categories, price and stock be others if they were not those of sets? A list that is cut off will be so
- * again, so this index is no longer asked for them. Where nothing was found, there is none. */
+ * again, so this index is no longer asked for them. Where nothing was found, there is none; beside it there may be. */
 static bool may_lack_sets(struct query_loop *q, const struct search *s, enum sets_lack lack) {
     if (lack == SETS_CUT && q->index.sets) {
         q->index.sets = false;
         log_info("index.sets_cut", LOG_STR("alias", q->conf->index));
     }
-    return lack == SETS_CUT || (lack == SETS_MISSING && search_again_found(s->answer) > 0);
+    return lack > SETS_MISSING || (lack == SETS_MISSING && search_again_found(s->answer) > 0);
 }
 
 /* second: the counts that were asked for again, or NULL. Sends the answer, unless it has doubts that nobody has

@@ -12,8 +12,9 @@
  * first answer again and the aggregations of the second in `second`. A list that several attributes share and that was cut off
  * (*ret_crowded) says nothing for sure: then the search is asked once more with params->apart. So it is with sets of categories,
  * prices and stocks, and params->by_paths (*ret_sets): they were cut off, or one is too long for a term, which they will be
- * again (SETS_CUT), or there are none, as in an index that was made before there were sets (SETS_MISSING). */
-enum sets_lack { SETS_WHOLE, SETS_MISSING, SETS_CUT };
+ * again (SETS_CUT), or there are none, as in an index that was made before there were sets: of what was found (SETS_MISSING), or of the
+ * products beside it that a facet with a choice of its own counts (SETS_MISSING_BESIDE). */
+enum sets_lack { SETS_WHOLE, SETS_MISSING, SETS_MISSING_BESIDE, SETS_CUT };
 
 struct search_result_context {
     struct arena *arena;                    /* scratch */

@@ -253,6 +253,9 @@ static void test_sets_that_do_not_say_all(void **state) {
     assert_int_equal(lack, SETS_MISSING);
     assert_true(answer("facets=category,price,in_stock", ENVELOPE("\"offers\":{\"sum_other_doc_count\":0,\"buckets\":[]}")));
     assert_int_equal(lack, SETS_MISSING);
+    /* what a facet counts without its own choice is not known from what was found */
+    assert_true(answer("category=1&facets=category", ENVELOPE("\"of0\":{\"f0set\":{\"buckets\":[]}}")));
+    assert_int_equal(lack, SETS_MISSING_BESIDE);
     assert_false(crowded);
 }
 
