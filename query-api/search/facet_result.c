@@ -428,10 +428,11 @@ static void write_all_attrs(struct facets *s, struct source source) {
     }
 }
 
-/* own: the choice that the facet leaves out, or NULL. */
-static void note_sets(struct facets *s, enum sets_lack lack, const struct filter *own) {
-    if (lack == SETS_MISSING && own)
-        lack = SETS_MISSING_BESIDE;
+/* own: the choice that the facet leaves out, or NULL. A scope says how many products it has. */
+static void note_sets(struct facets *s, enum sets_lack lack, const struct source *source, const struct filter *own) {
+    const struct json *products = json_get(source->first.forms[FORM_FLAT], "doc_count");
+    if (lack == SETS_MISSING && (products || own))
+        lack = products && !facet_count(products) ? SETS_WHOLE : SETS_MISSING_BESIDE;
     if (s->context->ret_sets && lack > *s->context->ret_sets)
         *s->context->ret_sets = lack;
 }
@@ -447,7 +448,7 @@ static struct facet_offer_lists offer_lists(const struct facets *s, const struct
 static void write_stock(struct facets *s, const struct source *source, const struct filter *own) {
     static const struct slice keys[] = {{"true", 4}, {"false", 5}};
     uint64_t counts[2];
-    note_sets(s, facet_offers_stock(offer_lists(s, source), counts), own);
+    note_sets(s, facet_offers_stock(offer_lists(s, source), counts), source, own);
     json_write_object(s->w);
     json_write_key(s->w, "type");
     json_write_str(s->w, "value");
@@ -510,7 +511,7 @@ static void write_price(struct facets *s, const struct source *source, const str
     write_bound_or_null(s, "min", bound_of(source, "min", false));
     write_bound_or_null(s, "max", bound_of(source, "max", true));
     uint64_t counts[PRICE_STEP_COUNT];
-    note_sets(s, facet_offers_steps(offer_lists(s, source), counts), own);
+    note_sets(s, facet_offers_steps(offer_lists(s, source), counts), source, own);
     write_histogram(s, counts);
     json_write_key(s->w, "selected");
     json_write_array(s->w);
@@ -531,7 +532,7 @@ static bool collect_forest(struct facets *s, const struct source *source, const 
     bool ok = category_forest_init(forest, s->context->categories, s->context->arena);
     enum sets_lack lack = SETS_WHOLE;
     ok = ok && facet_sets_categories(sets, forest, &lack);
-    note_sets(s, lack, own);
+    note_sets(s, lack, source, own);
     for (const struct json *b = json_is(buckets, JSON_ARRAY) ? buckets->child : NULL; b && ok; b = b->next) {
         struct bucket bucket = facet_bucket(b);
         ok = category_forest_add(forest, bucket.key, bucket.count);

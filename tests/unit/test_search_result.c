@@ -256,6 +256,10 @@ static void test_sets_that_do_not_say_all(void **state) {
     /* what a facet counts without its own choice is not known from what was found */
     assert_true(answer("category=1&facets=category", ENVELOPE("\"of0\":{\"f0set\":{\"buckets\":[]}}")));
     assert_int_equal(lack, SETS_MISSING_BESIDE);
+    assert_true(answer("category=1&facets=category", ENVELOPE("\"of0\":{\"doc_count\":3,\"f0set\":{\"buckets\":[]}}")));
+    assert_int_equal(lack, SETS_MISSING_BESIDE);
+    assert_true(answer("category=1&facets=category", ENVELOPE("\"of0\":{\"doc_count\":0,\"f0set\":{\"buckets\":[]}}")));
+    assert_int_equal(lack, SETS_WHOLE);
     assert_false(crowded);
 }
 
