@@ -100,20 +100,24 @@ struct counted {
     bool selected;
 };
 
+static void write_forest(struct category_forest *forest, const char *lang, struct buf *out) {
+    struct json_write w;
+    assert_true(json_write_init(&w, out));
+    category_forest_write(&w, forest, lang);
+    assert_true(json_write_finish(&w));
+}
+
 /* From the last to the first. */
 static void assert_forest(const struct category_list *list, const char *lang, const struct counted *nodes, size_t count, const char *expected) {
     struct category_forest forest;
     struct buf out = BUF_INIT(1 << 20);
-    struct json_write w;
     assert_true(category_forest_init(&forest, list, &arena));
     for (size_t i = count; i-- > 0;)
         assert_true(category_forest_add(&forest, slice_str(nodes[i].path), nodes[i].count));
     for (size_t i = 0; i < count; i++)
         if (nodes[i].selected)
             assert_true(category_forest_select(&forest, slice_str(nodes[i].path)));
-    assert_true(json_write_init(&w, &out));
-    category_forest_write(&w, &forest, lang);
-    assert_true(json_write_finish(&w));
+    write_forest(&forest, lang, &out);
     assert_string_equal(out.data, expected);
     buf_done(&out);
 }
@@ -160,13 +164,6 @@ static void add_prefixes(struct category_forest *forest, const struct slice *set
         }
 }
 
-static void write_forest(struct category_forest *forest, struct buf *out) {
-    struct json_write w;
-    assert_true(json_write_init(&w, out));
-    category_forest_write(&w, forest, "en");
-    assert_true(json_write_finish(&w));
-}
-
 /* Lines of up to three paths, in lists that know all, some or none of what is above them. */
 static void test_lines(void **state) {
     (void)state;
@@ -184,8 +181,8 @@ static void test_lines(void **state) {
                     for (size_t i = 0; i < 3; before = set[i++])
                         assert_true(category_forest_add_line(&lines, set[i], before, 3));
                     add_prefixes(&each, set, 3);
-                    write_forest(&lines, &got);
-                    write_forest(&each, &expected);
+                    write_forest(&lines, "en", &got);
+                    write_forest(&each, "en", &expected);
                     assert_string_equal(got.data, expected.data);
                     buf_done(&got);
                     buf_done(&expected);
@@ -200,15 +197,12 @@ static void test_selected_and_unknown(void **state) {
     struct category_list *list = make(shop);
     struct category_forest forest;
     struct buf out = BUF_INIT(1 << 20);
-    struct json_write w;
     assert_true(category_forest_init(&forest, list, &arena));
     assert_true(category_forest_add(&forest, SLICE("1"), CATEGORY_COUNT_UNKNOWN));
     assert_true(category_forest_select(&forest, SLICE("1/10")));
     assert_true(category_forest_select(&forest, SLICE("5")));
     assert_true(category_forest_select(&forest, SLICE("5")));
-    assert_true(json_write_init(&w, &out));
-    category_forest_write(&w, &forest, "fr");
-    assert_true(json_write_finish(&w));
+    write_forest(&forest, "fr", &out);
     assert_string_equal(out.data, "[{\"path\":\"1\",\"id\":1,\"name\":\"컴퓨터\",\"count\":null,\"children\":["
                                   "{\"path\":\"1/10\",\"id\":10,\"name\":\"모니터\",\"count\":0,\"selected\":true,\"children\":[]}]},"
                                   "{\"path\":\"5\",\"id\":5,\"name\":null,\"count\":0,\"selected\":true,\"children\":[]}]");
