@@ -160,3 +160,18 @@ char *buf_steal(struct buf *b) {
     buf_done(b);
     return data;
 }
+
+bool path_next(struct slice path, struct slice *step) {
+    if (step->len >= path.len)
+        return false;
+    const char *slash = memchr(path.data + step->len + 1, '/', path.len - step->len - 1);
+    *step = (struct slice){path.data, slash ? (size_t)(slash - path.data) : path.len};
+    return true;
+}
+
+size_t path_level(struct slice path) {
+    size_t level = 0;
+    for (size_t i = 0; i < path.len; i++)
+        level += path.data[i] == '/';
+    return level;
+}

@@ -63,3 +63,7 @@ static inline bool slice_eq(struct slice a, struct slice b) {
 static inline bool path_is_below(struct slice path, struct slice above) {
     return path.len > above.len && path.data[above.len] == '/' && memcmp(path.data, above.data, above.len) == 0;
 }
+/* *step begins empty: then it is "1", "1/4" and "1/4/13" of that path, one after another, and false is behind the last. */
+bool path_next(struct slice path, struct slice *step);
+/* How many are above it: 2. */
+size_t path_level(struct slice path);

@@ -156,9 +156,8 @@ static bool write_names(struct category_tree *tree, struct category *c) {
 static bool make_path_terms(struct category_tree *tree, struct category *c) {
     struct slice *terms = arena_alloc(&tree->arena, c->level * sizeof(*terms));
     unsigned n = 0;
-    for (size_t at = 1; terms && at <= c->path.len; at++)
-        if ((at == c->path.len || c->path.data[at] == '/') &&
-            !quote(&tree->arena, (struct slice){c->path.data, at}, &terms[n++]))
+    for (struct slice step = {0}; terms && path_next(c->path, &step);)
+        if (!quote(&tree->arena, step, &terms[n++]))
             return false;
     c->path_terms = terms;
     return terms != NULL;

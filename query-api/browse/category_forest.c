@@ -72,12 +72,9 @@ bool category_forest_add_line(struct category_forest *forest, struct slice path,
             add_at(forest, i, count);
         return true;
     }
-    for (size_t len = 1; len <= path.len; len++) {
-        struct slice above = {path.data, len};
-        bool ends = len == path.len || path.data[len] == '/';
-        if (ends && !has(before, above) && !category_forest_add(forest, above, count))
+    for (struct slice step = {0}; path_next(path, &step);)
+        if (!has(before, step) && !category_forest_add(forest, step, count))
             return false;
-    }
     return true;
 }
 

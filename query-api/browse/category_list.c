@@ -81,6 +81,16 @@ struct slice category_name(const struct category *category, const char *lang) {
     return category_name_in(category, slice_str(lang));
 }
 
+void category_list_write_names(const struct category_list *list, struct slice path, const char *lang, struct json_write *w) {
+    json_write_array(w);
+    for (struct slice step = {0}; path_next(path, &step);) {
+        const struct category *c = category_list_by_path(list, step);
+        if (c)
+            json_write_slice(w, category_name(c, lang));
+    }
+    json_write_array_end(w);
+}
+
 static struct slice string_of(const struct json *v) {
     return json_is(v, JSON_STRING) ? v->text : (struct slice){"", 0};
 }
@@ -288,20 +298,13 @@ size_t category_list_like(const struct category_list *list, enum category_likene
     return count;
 }
 
-static size_t level_of(struct slice path) {
-    size_t level = 0;
-    for (size_t i = 0; i < path.len; i++)
-        level += path.data[i] == '/';
-    return level;
-}
-
 size_t category_list_starting(const struct category_list *list, enum category_likeness how, struct slice text,
                               int64_t *ret, size_t max) {
     enum { NAMES = 64 };
     uint32_t found[NAMES];
     size_t count = 0, names = list ? category_names_like(&list->names, how, text, found, NAMES) : 0;
     for (size_t i = 1; i < names; i++) /* by level, the names' order within one */
-        for (size_t k = i; k > 0 && level_of(list->items[found[k]].path) < level_of(list->items[found[k - 1]].path); k--) {
+        for (size_t k = i; k > 0 && path_level(list->items[found[k]].path) < path_level(list->items[found[k - 1]].path); k--) {
             uint32_t other = found[k];
             found[k] = found[k - 1];
             found[k - 1] = other;

@@ -50,6 +50,8 @@ size_t category_list_like(const struct category_list *list, enum category_likene
 size_t category_list_starting(const struct category_list *list, enum category_likeness how, struct slice text,
                               int64_t *ret, size_t max);
 struct slice category_name(const struct category *category, const char *lang);
+/* An array of the names from the root to that path; what is not in the list is left out. */
+void category_list_write_names(const struct category_list *list, struct slice path, const char *lang, struct json_write *w);
 
 /* Paths in the order of a tree walk: ids compared as numbers, a parent before its children. */
 int category_path_compare(struct slice a, struct slice b);

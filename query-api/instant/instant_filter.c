@@ -75,28 +75,16 @@ static bool one_range(struct instant_parser *p, struct filter *f, double from, d
     return true;
 }
 
-static unsigned depth_of(struct slice path) {
-    unsigned depth = 0;
-    for (size_t i = 0; i < path.len; i++)
-        depth += path.data[i] == '/';
-    return depth;
-}
-
 /* Names of its path, from the root: TV > OLED. False without memory or name. */
 static bool full_name(const struct instant_context *context, const struct category *category, const char *lang, struct buf *out) {
-    struct slice path = category->path;
-    bool first = true;
-    for (size_t end = 1; end <= path.len; end++) {
-        if (end < path.len && path.data[end] != '/')
-            continue;
-        const struct category *step = category_list_by_path(context->categories, (struct slice){path.data, end});
+    for (struct slice path = {0}; path_next(category->path, &path);) {
+        const struct category *step = category_list_by_path(context->categories, path);
         if (!step)
             return false;
         struct slice name = category_name(step, lang);
-        if (!first)
+        if (path_level(path))
             buf_append_str(out, " > ");
         buf_append(out, name.data ? name.data : "", name.len);
-        first = false;
     }
     return buf_ok(out);
 }
@@ -122,7 +110,7 @@ static bool category_values(struct instant_parser *p, struct filter *f, unsigned
         const struct category *c = category_list_at(list, i);
         bool elsewhere = c->above == CATEGORY_NONE && !begins_with(value, category_name(c, p->lang));
         i = elsewhere ? c->end : i + 1;
-        if (elsewhere || depth_of(c->path) != level || !ends_with(value, category_name(c, p->lang)))
+        if (elsewhere || path_level(c->path) != level || !ends_with(value, category_name(c, p->lang)))
             continue;
         buf_reset(&name);
         bool named = full_name(p->context, c, p->lang, &name);

@@ -185,30 +185,14 @@ static void write_attributes(struct json_write *w, const struct json *attrs, con
     }
 }
 
-/* Names from the root to the category of that id. */
-static void write_breadcrumb(struct json_write *w, const struct instant_context *context, const char *lang, const struct category *c) {
-    json_write_key(w, "categories");
-    json_write_array(w);
-    for (size_t end = 1; c && end <= c->path.len; end++) {
-        if (end < c->path.len && c->path.data[end] != '/')
-            continue;
-        const struct category *step = category_list_by_path(context->categories, (struct slice){c->path.data, end});
-        if (step)
-            json_write_slice(w, category_name(step, lang));
-    }
-    json_write_array_end(w);
-}
-
 /* "cat":{"lvl0":["TV"],"lvl1":["TV > OLED"]} of one category. */
 static void write_levels(struct json_write *w, const struct instant_context *context, const char *lang, const struct category *c) {
     char key[] = "lvl0";
     struct buf name = BUF_INIT(NAME_MAX_BYTES);
     json_write_key(w, "cat");
     json_write_object(w);
-    for (size_t end = 1; c && end <= c->path.len && key[3] < '0' + INSTANT_LEVELS; end++) {
-        if (end < c->path.len && c->path.data[end] != '/')
-            continue;
-        const struct category *step = category_list_by_path(context->categories, (struct slice){c->path.data, end});
+    for (struct slice path = {0}; c && key[3] < '0' + INSTANT_LEVELS && path_next(c->path, &path);) {
+        const struct category *step = category_list_by_path(context->categories, path);
         struct slice last = step ? category_name(step, lang) : (struct slice){"", 0};
         if (!step || !buf_append_str(&name, key[3] == '0' ? "" : " > ") || !buf_append(&name, last.data, last.len))
             break;
@@ -257,7 +241,8 @@ void instant_hit_write(struct json_write *w, const struct instant_context *conte
         write_or_null(w, same[i], json_get(hit, same[i]));
     write_or_null(w, "price", json_get(price, "min"));
     write_or_null(w, "price_max", json_get(price, "max"));
-    write_breadcrumb(w, context, lang, c);
+    json_write_key(w, "categories");
+    category_list_write_names(context->categories, c ? c->path : SLICE(""), lang, w);
     write_levels(w, context, lang, c);
     if (matched)
         write_or_null(w, "matched_variants", matched);

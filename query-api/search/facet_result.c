@@ -389,13 +389,6 @@ static size_t group_by_name(struct facets *s, struct values *v, struct group **r
     return n;
 }
 
-static bool named_facet(const struct search_params *p, struct slice name) {
-    for (size_t i = 0; i < p->facet_count; i++)
-        if (p->facets[i].dim == DIM_ATTR && slice_eq(p->facets[i].name, name))
-            return true;
-    return false;
-}
-
 /* Nearly every product has a value of its own: a code or a measure, and no list to choose from. */
 static bool is_code(const struct facets *s, const struct group *g) {
     return g->count > s->p->facet_size && g->products < g->count + g->count / 2;
@@ -408,7 +401,7 @@ static void write_all_attrs(struct facets *s, struct source source) {
     uint64_t other = 0;
     for (size_t k = 0; k < s->p->filter_count; k++) {
         const struct filter *f = &s->p->filters[k];
-        if (f->dim != DIM_ATTR || f->strict || named_facet(s->p, f->name))
+        if (f->dim != DIM_ATTR || f->strict || search_params_names_attr(s->p, f->name))
             continue;
         write_attr_key(s, f->name);
         write_attr(s, source_of(s, 's', k, true), f->name, f);
@@ -419,7 +412,7 @@ static void write_all_attrs(struct facets *s, struct source source) {
         qsort(groups, n, sizeof(*groups), by_products);
     size_t written = 0;
     for (size_t i = 0; i < n && written < ATTR_FACETS_MAX; i++) {
-        if (named_facet(s->p, groups[i].name) || search_params_filter(s->p, DIM_ATTR, groups[i].name) ||
+        if (search_params_names_attr(s->p, groups[i].name) || search_params_filter(s->p, DIM_ATTR, groups[i].name) ||
             is_code(s, &groups[i]))
             continue;
         write_attr_key(s, groups[i].name);

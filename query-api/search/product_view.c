@@ -164,15 +164,7 @@ static void write_category_paths(struct json_write *w, const struct json *source
         json_write_key(w, "path");
         json_write_slice(w, c->path);
         json_write_key(w, "names");
-        json_write_array(w);
-        for (size_t end = 1; end <= c->path.len; end++) {
-            if (end < c->path.len && c->path.data[end] != '/')
-                continue;
-            const struct category *step = category_list_by_path(categories, (struct slice){c->path.data, end});
-            if (step)
-                json_write_slice(w, category_name(step, lang));
-        }
-        json_write_array_end(w);
+        category_list_write_names(categories, c->path, lang, w);
         json_write_object_end(w);
     }
     json_write_array_end(w);

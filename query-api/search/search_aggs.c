@@ -442,7 +442,7 @@ void search_aggs_write(struct search_writer *q) {
         if (facet->dim != DIM_ATTR || !slice_eq(facet->name, SLICE("*")))
             continue;
         for (size_t k = 0; k < p->filter_count; k++)
-            if (p->filters[k].dim == DIM_ATTR && !p->filters[k].strict) {
+            if (p->filters[k].dim == DIM_ATTR && !p->filters[k].strict && !search_params_names_attr(p, p->filters[k].name)) {
                 struct facet selected = {.dim = DIM_ATTR, .name = p->filters[k].name};
                 write_facet(q, 's', k, &selected, &p->filters[k]);
             }

@@ -553,6 +553,13 @@ const struct filter *search_params_filter(const struct search_params *p, enum di
     return NULL;
 }
 
+bool search_params_names_attr(const struct search_params *p, struct slice name) {
+    for (size_t i = 0; i < p->facet_count; i++)
+        if (p->facets[i].dim == DIM_ATTR && slice_eq(p->facets[i].name, name))
+            return true;
+    return false;
+}
+
 bool search_params_shows(const struct search_params *p, const struct filter *f) {
     for (size_t i = 0; i < p->facet_count && !f->strict; i++)
         if (p->facets[i].dim == f->dim && !p->facets[i].elsewhere &&

@@ -139,5 +139,6 @@ bool search_params_from_json(struct arena *arena, const struct json *body, struc
 
 /* The filter of a dimension (and attribute name) that is not strict, or NULL. */
 const struct filter *search_params_filter(const struct search_params *p, enum dimension dim, struct slice name);
+bool search_params_names_attr(const struct search_params *p, struct slice name); /* as a facet by its own name */
 /* Is the facet of this filter shown, by its own name or as attr.*? Never that of a strict one: it stands in the query. */
 bool search_params_shows(const struct search_params *p, const struct filter *f);

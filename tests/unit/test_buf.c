@@ -146,6 +146,30 @@ static void test_slices(void **state) {
     assert_false(slice_eq(SLICE("a\0b"), SLICE("a\0c")));
 }
 
+static void assert_steps(const char *path, const char *expected) {
+    struct buf steps = BUF_INIT(100);
+    size_t count = 0;
+    for (struct slice step = {0}; path_next(slice_str(path), &step); count++) {
+        buf_append(&steps, step.data, step.len);
+        buf_append_char(&steps, ' ');
+    }
+    assert_string_equal(steps.data ? steps.data : "", expected);
+    assert_int_equal(path_level(slice_str(path)), count ? count - 1 : 0);
+    buf_done(&steps);
+}
+
+static void test_steps_of_a_path(void **state) {
+    (void)state;
+    assert_steps("1/4/13", "1 1/4 1/4/13 ");
+    assert_steps("1", "1 ");
+    assert_steps("", "");
+    struct slice step = {0};
+    assert_false(path_next((struct slice){0}, &step));
+    assert_true(path_is_below(SLICE("1/4"), SLICE("1")));
+    assert_false(path_is_below(SLICE("14"), SLICE("1")));
+    assert_false(path_is_below(SLICE("1"), SLICE("1")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_appends),
@@ -157,6 +181,7 @@ int main(void) {
         cmocka_unit_test(test_reset_and_shrink),
         cmocka_unit_test(test_steal),
         cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_steps_of_a_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

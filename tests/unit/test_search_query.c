@@ -161,6 +161,8 @@ static void test_attributes_are_counted_in_one_pass(void **state) {
     (void)state;
     const struct json *q = build("brand=LG&attr.size=M&facets=brand,attr.color,attr.a.b,attr.size,attr.*");
     HAS(q, "aggs.o.aggs.attrs", "{\"terms\":{\"field\":\"attrs\",\"size\":2000,\"include\":\"(color|a\\\\.b)=.{0,}\"}}");
+    assert_non_null(json_path(q, "aggs.of3"));
+    assert_null(json_path(q, "aggs.os1")); /* not again for attr.* */
     q = build("brand=LG&facets=brand,attr.color,attr.a.b,attr.*");
     HAS(q, "aggs.o.aggs.attrs", "{\"terms\":{\"field\":\"any.attrs\",\"size\":2000,\"include\":\"(color|a\\\\.b)=.{0,}\"}}");
     assert_null(json_path(q, "aggs.o.aggs.f1"));
