@@ -267,15 +267,14 @@ class Environment:
         get_json(f"{self.es}/products/_settings", "PUT", {"index.requests.cache.enable": False})
 
     def is_of_another_bench(self):
-        """An index of other shards, or of another state of the mapping."""
-        status, text = call(f"{self.es}/products?filter_path=*.settings.index.number_of_shards,*.mappings._meta.readside.projection")
+        """An index of other shards, or of another mapping."""
+        status, text = call(f"{self.es}/products?filter_path=*.settings.index.number_of_shards,*.mappings.properties,*.mappings._meta.readside.projection")
         if status != 200:
             return False
-        index = next(iter(json.loads(text).values()), {})
-        with open(os.path.join(PROJECT, "mappings/products-v1.json"), encoding="utf-8") as f:
-            projection = json.load(f)["projection"]
-        made = {"settings": {"index": {"number_of_shards": str(self.args.shards)}}, "mappings": {"_meta": {"readside": {"projection": projection}}}}
-        return index != made
+        made = made_mapping(self.args)
+        return next(iter(json.loads(text).values()), {}) != {
+            "settings": {"index": {"number_of_shards": str(self.args.shards)}},
+            "mappings": {"properties": made["mappings"]["properties"], "_meta": {"readside": {"projection": made["projection"]}}}}
 
     def settle(self, projected=False):
         """Waits until nothing of what went before is still being merged: the last merges of 200,000 products take longer than they do.
@@ -316,18 +315,22 @@ def make_lean(made):
     made["mappings"]["properties"] = {**lean(properties), "id": {"type": "keyword"}}
 
 
-def mapping_file(args):
-    """What the projector makes its indexes by: its own mapping, unless the bench asks for another one."""
-    if not args.lean and args.shards == 1:
-        return "auto"
+def made_mapping(args):
+    """What the projector makes its indexes by: its own mapping, or that with what the bench asks for."""
     with open(os.path.join(PROJECT, "mappings/products-v1.json"), encoding="utf-8") as f:
         made = json.load(f)
     made["settings"]["index"]["number_of_shards"] = args.shards
     if args.lean:
         make_lean(made)
+    return made
+
+
+def mapping_file(args):
+    if not args.lean and args.shards == 1:
+        return "auto"
     path = os.path.join(VAR, "mapping.json")
     with open(path, "w", encoding="utf-8") as f:
-        json.dump(made, f)
+        json.dump(made_mapping(args), f)
     return path
 
 
