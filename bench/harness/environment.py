@@ -274,7 +274,7 @@ class Environment:
         made = made_mapping(self.args)
         return next(iter(json.loads(text).values()), {}) != {
             "settings": {"index": {"number_of_shards": str(self.args.shards)}},
-            "mappings": {"properties": made["mappings"]["properties"], "_meta": {"readside": {"projection": made["projection"]}}}}
+            "mappings": {"properties": as_told(made["mappings"]["properties"]), "_meta": {"readside": {"projection": made["projection"]}}}}
 
     def settle(self, projected=False):
         """Waits until nothing of what went before is still being merged: the last merges of 200,000 products take longer than they do.
@@ -290,6 +290,18 @@ class Environment:
     def count(self, index="products"):
         status, text = call(f"{self.es}/{index}/_count")
         return json.loads(text)["count"] if status == 200 else 0
+
+
+def as_told(properties):
+    """As Elasticsearch says it again: a field is copied to a list."""
+    told = {}
+    for name, field in properties.items():
+        told[name] = dict(field)
+        if "properties" in field:
+            told[name]["properties"] = as_told(field["properties"])
+        if isinstance(field.get("copy_to"), str):
+            told[name]["copy_to"] = [field["copy_to"]]
+    return told
 
 
 def lean(properties):
