@@ -103,6 +103,7 @@ struct answer {
     int64_t wall_usec;
     usec_t retry_at; /* of the items that failed; 0 if none did */
     bool overload, denied, too_large;
+    bool nobody; /* answers: nothing is known of any index */
     bool dead; /* the serving index refuses this very product */
     bool wrote; /* the serving index has something new */
 };
@@ -199,16 +200,21 @@ static enum verdict serving_verdict(struct answer *a, size_t i, const struct bul
     return VERDICT_LATER;
 }
 
-/* It takes nothing, but may recover; for how long is it waited for? */
+/* It takes nothing, but may recover; for how long is it waited for? Time in which nobody answers, or the serving index takes
+ * nothing either, is not its own. */
 static enum verdict other_in_trouble(struct answer *a, const struct bulk_item *item, const struct bulk_item_result *r) {
     struct engine *e = a->engine;
     struct engine_target *target = &e->targets[item->target];
+    if (a->nobody || e->serving->paused) {
+        target->trouble_at = 0;
+        return VERDICT_LATER;
+    }
     if (target->trouble_at == 0) {
         target->trouble_at = engine_now(e);
         log_warn("target.trouble", LOG_STR("index", target->conf->index), LOG_INT("status", r->status),
                  LOG_STR("reason", r->reason));
     }
-    if (!target->flawed && !e->serving->paused && engine_now(e) - target->trouble_at > e->options->target_patience_usec)
+    if (engine_now(e) - target->trouble_at > e->options->target_patience_usec)
         answer_target_refused(e, item->target, item->ctx, *r->reason ? r->reason : "it does not answer", true);
     return VERDICT_LATER;
 }
@@ -265,14 +271,15 @@ static void entry_answer(struct answer *a, size_t first, size_t end, const struc
     static const struct bulk_item_result unknown = {.outcome = BULK_RETRY, .type = "", .reason = ""};
     struct lane_entry *entry = a->batch->bulk.items[first].ctx;
     enum verdict verdict = VERDICT_DONE;
+    a->dead = false;
     for (size_t i = first; i < end; i++) {
         const struct bulk_item_result *r = results ? &results[i] : &unknown;
         const struct bulk_item *item = &a->batch->bulk.items[i];
         metric_inc(lag_metrics.outcomes[item->op][r->outcome]);
         if (r->outcome != BULK_DONE && r->outcome != BULK_GONE)
             metric_inc(lag_metrics.retries[r->outcome]);
-        a->dead = i > first && verdict == VERDICT_DEAD;
         enum verdict one = item->target == 0 ? serving_verdict(a, i, r) : other_verdict(a, i, r);
+        a->dead = a->dead || one == VERDICT_DEAD;
         verdict = one > verdict ? one : verdict;
     }
     if (verdict == VERDICT_DONE) {
@@ -296,6 +303,12 @@ static const struct bulk_item_result *read_answer(struct engine *e, struct batch
                  LOG_INT("status", response->status),
                  LOG_ERR(response->error.code != ERROR_NONE ? &response->error : &error));
     return e->result.count == batch->bulk.count ? e->result.items : NULL;
+}
+
+/* The link is broken, or whoever answers has no server behind it. What takes too long may be the fault of one index. */
+static bool nobody_answers(const struct http_response *response) {
+    return response->status == 502 || response->status == 503 ||
+           (response->status == 0 && response->error.code == ERROR_UNAVAILABLE);
 }
 
 /* A small bulk that waited for no other live one says how much background work is in the way. */
@@ -322,7 +335,7 @@ static bool adapt(struct answer *a, struct engine_pipe *p) {
         log_warn("bulk.concurrency", LOG_INT("limit", e->concurrency.limit));
     }
     metric_set(lag_metrics.bulk_concurrency, e->concurrency.limit);
-    return !a->denied && !a->overload && target_works(e);
+    return !a->denied && (a->wrote || !a->overload) && target_works(e);
 }
 
 /* What an answer touches lies all over the memory: asked for early, it is there when its turn comes. */
@@ -339,7 +352,8 @@ void answer_arrived(void *ctx, struct http_response *response) {
     struct engine_lane *l = batch->lane;
     struct engine *e = l->engine;
     struct engine_pipe *p = &l->pipes[batch->pipe];
-    struct answer a = {.engine = e, .lane = l, .batch = batch, .wall_usec = clock_wall_usec()};
+    struct answer a = {.engine = e, .lane = l, .batch = batch, .wall_usec = clock_wall_usec(),
+                       .nobody = nobody_answers(response)};
     p->flight = NULL;
     e->in_flight--;
     e->batches_out--;
