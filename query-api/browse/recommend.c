@@ -1,6 +1,7 @@
 #include "query-api/browse/recommend.h"
 #include "query-api/browse/similar.h"
 #include "query-api/search/product_view.h"
+#include "query-api/search/search_result.h"
 #include "query-api/text/search_rank.h"
 
 enum { ORDERS_MAX = 10000, SHARED_USERS_MIN = 2 };
@@ -164,12 +165,12 @@ static const struct json *first_of(const struct json *v, const char *path) {
     return json_is(list, JSON_ARRAY) ? list->child : NULL;
 }
 
-/* The answer to question n; NULL: there is none, or it failed. */
+/* The answer to question n; NULL: there is none, or it failed, if only in part. */
 static const struct json *response(const struct json *answer, size_t n) {
     const struct json *at = first_of(answer, "responses");
     while (at && n--)
         at = at->next;
-    return at && !json_get(at, "error") ? at : NULL;
+    return at && !json_get(at, "error") && search_result_whole(at, NULL) ? at : NULL;
 }
 
 static void add_weight(struct recommend_weight *items, size_t *count, size_t max, struct slice id, int64_t category, double weight) {

@@ -112,6 +112,7 @@ static void on_fallback(struct query_loop *q, struct http_request *request, void
     s->fallback = true;
     s->answer = body;
     s->params.facet_count = 0;
+    s->doubts.count = 0;
     reply(q, request, s, NULL);
 }
 

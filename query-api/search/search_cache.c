@@ -309,9 +309,10 @@ bool search_cache_rescue(struct query_loop *q, struct http_request *request) {
     struct cache_hit hit = f ? last_resort(q, f, &degraded) : (struct cache_hit){.state = CACHE_MISS};
     if (hit.state == CACHE_MISS && !(f && f->served && !f->waiters))
         return false;
+    take_flight(s, request); /* a reply to a part of a batch begins the next one, which may be an equal search */
     if (hit.state != CACHE_MISS)
         send_degraded(s, request, f, &hit, degraded);
-    flight_free(take_flight(s, request));
+    flight_free(f);
     return true;
 }
 

@@ -1,0 +1,231 @@
+/* A search on its way through cache, upstream and fallback, with the engine and MongoDB played by the test. */
+#include "tests/unit/http_fixture.h"
+#include "query-api/events/query_analytics.h"
+#include "query-api/query_api.h"
+#include "query-api/search/search_cache.h"
+#include "query-api/upstream/fallback.h"
+
+#define HITS "\"timed_out\":false,\"_shards\":{\"failed\":0},\"hits\":{\"total\":{\"value\":20,\"relation\":\"eq\"},\"hits\":[]}"
+enum { TOO_LATE = 0, PARTS = 50 };
+
+static usec_t usual_deadline = 10 * USEC_PER_SEC, short_deadline = 600 * USEC_PER_MSEC;
+
+/* A question to the engine; answered with the status that the script says of it. */
+struct fake_call {
+    struct loop_timer timer;
+    http_client_callback *callback;
+    void *ctx;
+    unsigned number;
+    bool cut; /* its time is up before the engine answers */
+};
+
+static struct world {
+    struct fixture http;
+    struct query_conf conf;
+    struct query_loop q;
+    _Atomic usec_t alone;
+    unsigned calls;
+    usec_t takes;
+    int (*script)(unsigned number);
+    const char *answer; /* with 200 */
+    bool has_fallback, runs;
+} fake;
+
+static void on_time(struct loop_timer *timer) {
+    struct fake_call *call = CONTAINER_OF(timer, struct fake_call, timer);
+    struct buf body = BUF_INIT(1 << 16);
+    struct http_response response = {.body = &body, .sent = true, .status = call->cut ? TOO_LATE : fake.script(call->number)};
+    if (response.status == TOO_LATE)
+        error_set(&response.error, ERROR_TIMEOUT, "no answer in time");
+    else if (response.status == 200)
+        buf_append_str(&body, fake.answer);
+    call->callback(call->ctx, &response);
+    buf_done(&body);
+    free(call);
+}
+
+struct http_call *__wrap_es_start(struct es *es, const char *method, const char *path, const char *content_type,
+                                  struct slice body, const char *traceparent, usec_t timeout_usec,
+                                  http_client_callback *callback, void *ctx, struct error *reterr);
+struct http_call *__wrap_es_start(struct es *es, const char *method, const char *path, const char *content_type,
+                                  struct slice body, const char *traceparent, usec_t timeout_usec,
+                                  http_client_callback *callback, void *ctx, struct error *reterr) {
+    (void)es, (void)method, (void)content_type, (void)body, (void)traceparent, (void)reterr;
+    struct fake_call *call = strstr(path, "search") ? calloc(1, sizeof(*call)) : NULL;
+    if (!call)
+        return NULL;
+    *call = (struct fake_call){.timer.cb = on_time, .callback = callback, .ctx = ctx, .number = fake.calls++,
+                               .cut = timeout_usec < fake.takes};
+    loop_timer_set(fake.q.loop, &call->timer, clock_now_usec() + (call->cut ? timeout_usec : fake.takes));
+    return (struct http_call *)(void *)call;
+}
+
+void __wrap_es_cancel(struct es *es, struct http_call *call);
+void __wrap_es_cancel(struct es *es, struct http_call *call) {
+    (void)es;
+    struct fake_call *own = (struct fake_call *)(void *)call;
+    loop_timer_cancel(fake.q.loop, &own->timer);
+    free(own);
+}
+
+bool __wrap_fallback_search(struct query_loop *q, struct http_request *request, const struct search_params *params,
+                            upstream_answer *answer, upstream_failed *failed, void *data);
+bool __wrap_fallback_search(struct query_loop *q, struct http_request *request, const struct search_params *params,
+                            upstream_answer *answer, upstream_failed *failed, void *data) {
+    static const char found[] = "{\"hits\":{\"total\":{\"value\":1,\"relation\":\"eq\"},\"hits\":[]}}";
+    (void)params, (void)failed;
+    if (fake.has_fallback)
+        answer(q, request, data, 200, json_parse(http_request_arena(request), found, sizeof(found) - 1, NULL, NULL));
+    return fake.has_fallback;
+}
+
+static const struct http_route routes[] = {
+    {.method = "GET", .path = "/v1/search", .handler = handle_search},
+    {.method = "GET", .path = "/v1/recommendations", .handler = handle_recommendations, .params = recommendation_params},
+    {.method = "POST", .path = "/1/indexes/*/queries", .handler = handle_instant_queries},
+    {0},
+};
+
+static int setup(void **state) {
+    static char name[] = "products";
+    struct http_server_options options = {
+        .name = "test", .routes = routes, .ctx = &fake.q, .deadline_usec = *(const usec_t *)*state};
+    struct error error = {0};
+    struct fixture *f = &fake.http;
+    struct query_loop *q = &fake.q;
+    fake = (struct world){.alone = USEC_PER_MSEC, .takes = USEC_PER_MSEC, .answer = "{" HITS ",\"aggregations\":{}}"};
+    fake.conf = (struct query_conf){.index = name, .queries_index = name, .anonymous = true, .cache_bytes = 1 << 20,
+                                    .cache_stale_if_error_usec = 3600 * USEC_PER_SEC, .search_timeout_usec = 3 * USEC_PER_SEC,
+                                    .overrides_poll_usec = 3600 * USEC_PER_SEC};
+    f->loop = q->loop = loop_new("server", &error);
+    f->server = http_server_new(f->loop, &options, &error);
+    q->conf = &fake.conf;
+    breaker_init(&q->breaker, 5, 10 * USEC_PER_SEC, 10 * USEC_PER_SEC);
+    load_limit_init(&q->limit, &fake.alone, 32, 256, 0, clock_now_usec());
+    q->cache = search_cache_new(q, 0, 1, &error);
+    q->analytics = query_analytics_new(q, &error);
+    f->acceptor = acceptor_new(f->loop, "127.0.0.1:0", &f->loop, &f->server, 1, &error);
+    if (!f->acceptor || !q->cache || !q->analytics)
+        fail_msg("%s", error.message);
+    f->port = acceptor_port(f->acceptor);
+    return 0;
+}
+
+/* Between the two the world is the loop's. */
+static void begin(void) {
+    assert_int_equal(pthread_create(&fake.http.thread, NULL, fixture_main, &fake.http), 0);
+    fake.runs = true;
+}
+static void end(void) {
+    if (fake.runs)
+        fixture_halt(&fake.http);
+    fake.runs = false;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    end();
+    acceptor_free(fake.http.acceptor);
+    http_server_free(fake.http.server);
+    upstream_drop_all(&fake.q);
+    query_analytics_free(fake.q.analytics);
+    search_cache_free(fake.q.cache);
+    loop_free(fake.http.loop);
+    return 0;
+}
+
+static int post(const char *body, struct answer *ret) {
+    char text[8192];
+    snprintf(text, sizeof(text), "POST /1/indexes/*/queries HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+    return ask(&fake.http, text, ret);
+}
+
+/* count searches, each for its own word, or all for the same. */
+static const char *batch_of(unsigned count, bool same) {
+    static char text[4096];
+    size_t n = (size_t)snprintf(text, sizeof(text), "{\"requests\":[");
+    for (unsigned i = 0; i < count; i++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s{\"indexName\":\"products\",\"query\":\"w%u\"}", i ? "," : "", same ? 0 : i);
+    snprintf(text + n, sizeof(text) - n, "]}");
+    return text;
+}
+
+static int always(unsigned number) {
+    (void)number;
+    return 200;
+}
+
+static int only_the_first(unsigned number) {
+    return number ? 503 : 200;
+}
+
+static void test_counts_fail_behind_a_page(void **state) {
+    (void)state;
+    struct answer a;
+    fake.script = only_the_first;
+    fake.has_fallback = true;
+    fake.answer = "{" HITS ",\"aggregations\":{\"f0\":{\"doc_count_error_upper_bound\":2,\"sum_other_doc_count\":5,"
+                  "\"buckets\":[{\"key\":\"color=red\",\"doc_count\":3}]}}}";
+    begin();
+    ask(&fake.http, "GET /v1/search?facets=attr.color HTTP/1.1\r\nHost: x\r\n\r\n", &a);
+    assert_int_equal(a.status, 200);
+    assert_non_null(strstr(a.body, "\"degraded\":\"fallback\""));
+    end();
+    assert_int_equal(fake.calls, 2);
+}
+
+static void test_equal_searches_of_a_batch_all_get_the_old_answer(void **state) {
+    (void)state;
+    struct answer a;
+    unsigned old = 0;
+    fake.script = only_the_first;
+    begin();
+    assert_int_equal(post(batch_of(1, true), &a), 200);
+    assert_int_equal(post(batch_of(6, true), &a), 200);
+    for (const char *at = a.body; (at = strstr(at, "\"degraded\":\"stale\"")); at++)
+        old++;
+    assert_int_equal(old, 6);
+}
+
+/* A batch that has used up its time says nothing about the engine. */
+static void test_a_long_batch_does_not_open_the_breaker(void **state) {
+    (void)state;
+    struct answer a;
+    fake.script = always;
+    fake.takes = 80 * USEC_PER_MSEC;
+    begin();
+    assert_int_equal(post(batch_of(PARTS, false), &a), 503);
+    end();
+    assert_int_equal(fake.q.breaker.state, BREAKER_CLOSED);
+    assert_int_equal(fake.q.breaker.failures, 0);
+}
+
+/* Out of time, without a shard, whole. */
+static int half_then_whole(unsigned number) {
+    static const char *const answers[] = {
+        "{\"responses\":[{\"timed_out\":true,\"_shards\":{\"failed\":0},\"hits\":{\"hits\":[]},\"status\":200}]}",
+        "{\"responses\":[{\"timed_out\":false,\"_shards\":{\"failed\":1},\"hits\":{\"hits\":[]},\"status\":200}]}",
+        "{\"responses\":[{" HITS ",\"status\":200}]}"};
+    fake.answer = answers[number];
+    return 200;
+}
+
+static void test_half_an_answer_recommends_nothing(void **state) {
+    (void)state;
+    struct answer a;
+    fake.script = half_then_whole;
+    begin();
+    for (unsigned i = 0; i < 3; i++)
+        if (ask(&fake.http, "GET /v1/recommendations HTTP/1.1\r\nHost: x\r\n\r\n", &a) != (i < 2 ? 503 : 200))
+            fail_msg("answer %u: %d", i, a.status);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate_setup_teardown(test_counts_fail_behind_a_page, setup, teardown, &usual_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_equal_searches_of_a_batch_all_get_the_old_answer, setup, teardown, &usual_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_a_long_batch_does_not_open_the_breaker, setup, teardown, &short_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_half_an_answer_recommends_nothing, setup, teardown, &usual_deadline),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
