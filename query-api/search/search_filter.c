@@ -80,7 +80,7 @@ static void write_price_range(struct json_write *w, enum form form, const struct
     }
     if (r->to < 9.2e18) {
         json_write_key(w, "lte");
-        json_write_double(w, floor(r->to));
+        json_write_double(w, r->to > -9.2e18 ? floor(r->to) : -9.2e18);
     }
     json_write_object_end(w);
     json_write_object_end(w);

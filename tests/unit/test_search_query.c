@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 #include "tests/unit/json_shown.h"
@@ -51,6 +52,18 @@ static const char *part(const struct json *root, const char *path) {
 
 #define HAS(root, path, needle) assert_non_null(strstr(part(root, path), needle))
 #define HAS_NOT(root, path, needle) assert_null(strstr(part(root, path), needle))
+
+/* InstantSearch takes any number, and a price is a whole one of 64 bits to the engine. */
+static void test_price_below_all_numbers(void **state) {
+    (void)state;
+    build("price=..9");
+    params.filters[0].ranges[0].to = -1e300;
+    buf_reset(&body);
+    assert_true(search_query_write(&params, &body));
+    const char *to = strstr(body.data, "\"lte\":");
+    assert_non_null(to);
+    assert_true(strtod(to + 6, NULL) > -9.3e18);
+}
 
 static void test_hidden_filters_go_into_the_query(void **state) {
     (void)state;
@@ -392,6 +405,7 @@ static void test_names_of_aggregations(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_of_aggregations),
+        cmocka_unit_test(test_price_below_all_numbers),
         cmocka_unit_test(test_hidden_filters_go_into_the_query),
         cmocka_unit_test(test_the_only_filter_on_variants),
         cmocka_unit_test(test_shown_filters_go_into_the_post_filter),
