@@ -59,6 +59,14 @@ static uint64_t tree_count(const struct json *nodes, struct slice path) {
     return 0;
 }
 
+/* Is it chosen before, or lies in another one that is? */
+static bool is_counted_there(const struct filter *chosen, size_t index) {
+    for (size_t i = 0; i < chosen->value_count; i++)
+        if (path_is_below(chosen->values[index], chosen->values[i]) || (i < index && slice_eq(chosen->values[i], chosen->values[index])))
+            return true;
+    return false;
+}
+
 /* The tree is counted without the choice of a category. Under it, what lies in the chosen one keeps its count, and those above
  * it have what it has. */
 static uint64_t count_chosen(const struct facets *s, const struct json *tree, const struct json *node, struct slice path) {
@@ -69,7 +77,7 @@ static uint64_t count_chosen(const struct facets *s, const struct json *tree, co
         struct slice chosen = s->chosen->values[i];
         if (slice_eq(path, chosen) || path_is_below(path, chosen))
             return count_of(node);
-        if (path_is_below(chosen, path))
+        if (path_is_below(chosen, path) && !is_counted_there(s->chosen, i))
             above += tree_count(tree, chosen);
     }
     return above;

@@ -267,6 +267,9 @@ static void test_results(void **state) {
     assert_int_equal(number(json_get(json_get(facets, "cat.lvl0"), "TV")), 7);
     assert_int_equal(json_get(facets, "cat.lvl0")->count, 1);
     assert_int_equal(number(json_get(json_get(facets, "cat.lvl1"), "TV > OLED")), 7);
+    /* chosen twice, and counted once */
+    facets = json_get(result("{\"facets\":[\"cat.lvl0\"],\"facetFilters\":[[\"cat.lvl1:TV > OLED\",\"cat.lvl1:TV > OLED\"]]}"), "facets");
+    assert_int_equal(number(json_get(json_get(facets, "cat.lvl0"), "TV")), 7);
 }
 
 int main(void) {
