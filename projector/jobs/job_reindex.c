@@ -5,12 +5,14 @@
 #include "projector/jobs/job_control.h"
 #include "projector/jobs/job_reindex.h"
 #include "projector/jobs/job_scan.h"
+#include "projector/verify/verify_ids.h"
 #include <stdio.h>
 
 enum {
     GARBAGE_AGE_USEC = 3 * 1000 * 1000, /* writers read the set once a second */
     REFRESH_USEC = 60 * 1000 * 1000,
     ROUNDS_MAX = 4, /* of comparing; three of repairing */
+    LETTERS_MAX_BYTES = 256 << 20,
 };
 
 static const char *database(const struct job_runner *r) {
@@ -147,6 +149,10 @@ static bool create(struct job_runner *r, struct job_run *run, struct error *rete
     return true;
 }
 
+static bool is_unfit(const struct job_record *job, const struct target *target) {
+    return target->gone || (target->flawed && !job->force);
+}
+
 /* Of a rollback. */
 static bool choose_old(struct job_runner *r, struct job_run *run, struct error *reterr) {
     const struct target *old = targets_find(&r->stored, TARGET_OLD);
@@ -154,7 +160,9 @@ static bool choose_old(struct job_runner *r, struct job_run *run, struct error *
         return fail(r, run, "no index of before is kept; a reindex with the mapping of then makes one");
     if (other_reindex(r, run))
         return fail(r, run, "another reindex or rollback is under way");
-    if (old->flawed && !run->record.force)
+    if (old->gone)
+        return fail(r, run, "index %.80s cannot be written any more (%.150s)", old->index, old->flaw);
+    if (is_unfit(&run->record, old))
         return fail(r, run, "index %.80s lacks changes (%.150s); rollback --force takes it as it is", old->index, old->flaw);
     snprintf(run->record.index, sizeof(run->record.index), "%s", old->index);
     return job_run_enter_phase(r, run, run->record.force ? JOB_PHASE_SWAP : JOB_PHASE_VERIFY, reterr);
@@ -238,15 +246,44 @@ static bool verify(struct job_runner *r, struct job_run *run, bool *busy, struct
 
 /* -- swap -- */
 
+/* What the index of before refused, this one may refuse as well: it is written once more, and has a letter again then. */
+static bool repair_letters(struct job_runner *r, mongoc_collection_t *c, const bson_t *query, struct error *reterr) {
+    _cleanup_(verify_ids_done) struct verify_ids ids;
+    bson_t *opts = BCON_NEW("projection", "{", "_id", BCON_INT32(1), "}");
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(c, query, opts, NULL);
+    const bson_t *letter;
+    bson_error_t error;
+    bool ok = true;
+    verify_ids_init(&ids, LETTERS_MAX_BYTES);
+    while (ok && mongoc_cursor_next(cursor, &letter)) {
+        const char *id = state_string(letter, "_id");
+        ok = !id || verify_ids_add(&ids, slice_str(id)) || error_nomem(reterr);
+    }
+    if (ok && mongoc_cursor_error(cursor, &error))
+        ok = mongo_error(DEAD_LETTER_COLLECTION, &error, NULL, reterr);
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(opts);
+    ok = ok && (verify_ids_sort(&ids) || error_nomem(reterr));
+    for (size_t at = 0; ok && at < ids.slice_count; at += JOB_REPAIR_MAX) {
+        size_t left = ids.slice_count - at;
+        char job[JOB_ID_SIZE];
+        ok = jobs_insert_repair(r->client, database(r), "letters of the index before", ids.slices + at,
+                                left < JOB_REPAIR_MAX ? left : JOB_REPAIR_MAX, false, job, reterr);
+    }
+    return ok;
+}
+
 /* A document that only the index of before refused is no dead letter any more. */
 static bool forget_dead_letters(struct job_runner *r, const char *index, struct error *reterr) {
     mongoc_collection_t *c = mongoc_client_get_collection(r->client, database(r), DEAD_LETTER_COLLECTION);
     bson_t *query = BCON_NEW("index", BCON_UTF8(index), "status", "{", "$gt", BCON_INT32(0), "}");
     bson_error_t error;
-    bool ok = mongoc_collection_delete_many(c, query, NULL, NULL, &error);
+    bool ok = repair_letters(r, c, query, reterr);
+    if (ok && !mongoc_collection_delete_many(c, query, NULL, NULL, &error))
+        ok = mongo_error(DEAD_LETTER_COLLECTION, &error, NULL, reterr);
     bson_destroy(query);
     mongoc_collection_destroy(c);
-    return ok ? true : mongo_error(DEAD_LETTER_COLLECTION, &error, NULL, reterr);
+    return ok;
 }
 
 /* What the swap brings with it is stored before: afterwards neither the set of targets nor the term tells what was. */
@@ -295,7 +332,7 @@ static bool swap(struct job_runner *r, struct job_run *run, struct error *reterr
         return true;
     }
     const struct target *target = stored_target(r, job->index);
-    if (!target || (target->flawed && !job->force))
+    if (!target || is_unfit(job, target))
         return fail(r, run, "index %.80s: %.150s", job->index, target ? target->flaw : "it left the set of targets");
     if (!note_before(r, run, target, reterr))
         return false;
@@ -334,7 +371,7 @@ bool job_reindex_end(struct job_runner *r, struct job_run *run, struct error *re
 static bool index_is_fit(struct job_runner *r, struct job_run *run) {
     const struct job_record *job = &run->record;
     const struct target *target = stored_target(r, job->index);
-    if (target && target->flawed && !job->force) {
+    if (target && is_unfit(job, target)) {
         job_check_stop(TAKE(run->check));
         fail(r, run, "index %.80s refuses a document: %.200s", job->index, target->flaw);
         return false;

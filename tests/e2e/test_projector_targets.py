@@ -1,4 +1,6 @@
 """The indexes beside the serving one: what they do not take, and their loss, is their own affair."""
+import time
+
 import pytest
 import requests
 from bson import Int64
@@ -95,6 +97,40 @@ def test_copies_that_do_not_fit_into_one_request_go_one_by_one(corner, program, 
         eventually(lambda: price(corner, "p00003") is None and price(corner, "p00003", old) is None, 60, "gone from both")
     finally:
         proxy.close()
+
+
+def test_what_both_indexes_refuse_keeps_its_letter(corner, program, write_api, checker, commands, eventually, tmp_path):
+    insert(corner, range(40), brand="17")
+    corner.products.update_one({"_id": "p00005"}, {"$set": {"brand": "Acme"}})
+    mapping = mapping_file(tmp_path, brand_is_a_number)
+    program("projector", {**FAST_LEASE, "projector.mapping": mapping, "projector.verify_rate": "0"}).start()
+    letters = corner.stack.mongo[corner.name]["dead_letters"]
+    eventually(lambda: letters.find_one({"_id": "p00005"}), 60, "the first index refuses it")
+    commands("reindex", "--mapping", mapping)
+    eventually(lambda: letters.find_one({"_id": "p00005", "index": serving(corner)}), 60, "and so does the second")
+    assert letters.count_documents({}) == 1
+
+
+def test_an_outage_does_not_cost_the_way_back_but_a_closed_index_does(corner, program, write_api, es_proxy, checker, commands, eventually):
+    insert(corner, range(40))
+    projector = program("projector", {**FAST_LEASE, "elasticsearch.url": es_proxy.url, "projector.target_patience": "1s",
+                                      "projector.retry_max": "500ms", "projector.verify_rate": "0"}).start()
+    checker.assert_equal(60, at_least=40)
+    old = serving(corner)
+    commands("reindex")
+    es_proxy.refuse()
+    change(corner, 3, 33)
+    time.sleep(4)
+    es_proxy.accept()
+    eventually(lambda: price(corner, "p00003") == price(corner, "p00003", old) == 33, 60, "both have the change")
+    assert "flaw" not in targets(corner)["list"][1]
+
+    corner.stack.es("POST", f"/{old}/_close")
+    change(corner, 4, 44)
+    eventually(lambda: targets(corner)["list"][1].get("flaw", {}).get("gone"), 60, "it is given up")
+    checker.assert_equal(60, at_least=40)
+    assert "cannot be written any more" in commands("rollback", "--force", expect=1).err and serving(corner) != old
+    projector.wait_for("/readyz")
 
 
 # ---- an index of another release ----------------------------------------------------------------------------------
