@@ -31,23 +31,28 @@ static void halve(const struct search_params *p, struct parts *parts) {
     }
 }
 
-/* Filters whose facet is shown. */
-static size_t choices_of(const struct search_params *p) {
-    size_t n = 0;
-    for (size_t i = 0; i < p->filter_count; i++)
-        n += search_params_shows(p, &p->filters[i]);
-    return n;
+/* The facet of the choice that leaves fewest products, going by its kind, or NULL: counted with the page, it would have the page
+ * go through all that the other choices leave. */
+static bool *of_narrowest_choice(const struct search_params *p, struct parts *parts) {
+    static const enum dimension narrowest[] = {DIM_CATEGORY, DIM_BRAND, DIM_ATTR, DIM_PRICE, DIM_STOCK};
+    for (size_t k = 0; k < ARRAY_LEN(narrowest); k++)
+        for (size_t i = 0; i < p->facet_count; i++)
+            if (p->facets[i].dim == narrowest[k] && search_params_filter(p, p->facets[i].dim, p->facets[i].name))
+                return &parts->second[i];
+    return NULL;
 }
 
 static struct parts divide(const struct search_params *p) {
     struct parts parts = {.any = false};
     if (p->q.len || p->cursor.data || p->explain)
         return parts;
-    if (is_whole_shop(p) && p->facet_count > 1)
+    if (is_whole_shop(p) && p->facet_count > 1) {
         halve(p, &parts);
-    else if (choices_of(p) == 1)
-        for (size_t i = 0; i < p->facet_count; i++)
-            parts.any |= parts.second[i] = search_params_filter(p, p->facets[i].dim, p->facets[i].name) != NULL;
+        return parts;
+    }
+    bool *choice = of_narrowest_choice(p, &parts);
+    if (choice)
+        *choice = parts.any = true;
     return parts;
 }
 

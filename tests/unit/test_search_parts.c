@@ -63,8 +63,9 @@ static void test_which_pages(void **state) {
     assert_false(in_parts("category=1&facets=category&cursor=*"));
     assert_false(in_parts("category=1&facets=category&explain=true"));
     assert_false(in_parts("category=1&facets=brand,price"));
-    assert_false(in_parts("category=1&brand=LG&facets=brand,category"));
-    assert_false(in_parts("attr.color=red&attr.size=M&facets=attr.color,attr.*"));
+    assert_true(in_parts("category=1&brand=LG&facets=brand,category"));
+    assert_true(in_parts("attr.color=red&attr.size=M&facets=attr.color,attr.*"));
+    assert_false(in_parts("attr.color=red&attr.size=M&facets=attr.*"));
     assert_false(in_parts("category=1"));
     assert_false(in_parts("facets=brand"));
     assert_true(in_parts("facets=attr.color,attr.size,attr.*"));
@@ -95,6 +96,34 @@ static void test_a_choice_is_a_part(void **state) {
     HAS_NOT(json_get(parts[1], "aggs"), "\"f0\"");
     assert_int_equal(split("brand=LG&facets=brand,category"), 2);
     HAS(json_get(parts[1], "aggs"), "\"f0sel\":{\"terms\":{\"field\":\"brand\",\"size\":1,\"include\":[\"LG\"]}}");
+}
+
+/* Of several the narrowest; the facets of the others are counted with the page, whose query has that choice and may miss another. */
+static void test_several_choices(void **state) {
+    (void)state;
+    assert_int_equal(split("price=1..9&brand=LG&category=1/4&facets=price,brand,category,in_stock"), 2);
+    HAS(json_path(parts[1], "aggs"), "\"f2\":{\"terms\":{\"field\":\"category_paths\"");
+    HAS_NOT(json_get(parts[1], "query"), "1/4");
+    HAS(json_get(parts[1], "query"), "LG");
+    HAS(json_get(parts[1], "query"), "flat.price");
+    HAS_NOT(json_get(parts[1], "query"), "minimum_should_match\":2");
+    HAS(json_get(parts[0], "query"), "1/4");
+    HAS(json_get(parts[0], "query"), "\"minimum_should_match\":1");
+    HAS(json_get(parts[0], "post_filter"), "LG");
+    HAS(json_get(parts[0], "post_filter"), "flat.price");
+    assert_non_null(json_path(parts[0], "aggs.of0"));
+    assert_non_null(json_path(parts[0], "aggs.of1"));
+    assert_null(json_path(parts[0], "aggs.of2"));
+    static const char *const narrowest[][2] = {{"brand=LG&attr.color=red&facets=attr.color,brand", "\"f1\""},
+                                               {"price=1..9&attr.color=red&facets=price,attr.color", "\"f1\""},
+                                               {"attr.size=M&attr.color=red&facets=attr.color,attr.size", "\"f0\""},
+                                               {"in_stock=true&price=1..9&facets=in_stock,price", "\"f1min\""},
+                                               {"category=1&price=1..9&facets=price,in_stock", "\"f0min\""}};
+    for (size_t i = 0; i < sizeof(narrowest) / sizeof(narrowest[0]); i++) {
+        assert_int_equal(split(narrowest[i][0]), 2);
+        HAS(json_get(parts[1], "aggs"), narrowest[i][1]);
+        HAS_NOT(json_get(parts[0], "aggs"), narrowest[i][1]);
+    }
 }
 
 static void test_a_chosen_attribute_beside_all(void **state) {
@@ -193,6 +222,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_which_pages),
         cmocka_unit_test(test_a_choice_is_a_part),
+        cmocka_unit_test(test_several_choices),
         cmocka_unit_test(test_a_chosen_attribute_beside_all),
         cmocka_unit_test(test_a_page_without_other_facets),
         cmocka_unit_test(test_a_whole_shop_is_halved),
