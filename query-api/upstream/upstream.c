@@ -174,7 +174,7 @@ static void learn(struct upstream *u, const struct http_response *response, bool
         metric_set(q->limit_gauge, q->limit.limit);
     }
     bool no_room = u->kind == ASK_EXTRA && (response->status == 429 || response->status == 503);
-    bool cut = response->error.code == ERROR_TIMEOUT && took < q->conf->search_timeout_usec; /* its request had no more time */
+    bool cut = response->error.code == ERROR_TIMEOUT && took < q->conf->search_timeout_usec / 4; /* its request had no more time */
     if ((!no_room && !cut) || q->breaker.state != BREAKER_CLOSED) /* a probe has to say something */
         report(q, failed, response->error.code == ERROR_TIMEOUT && q->upstream_answered < u->begun);
 }
