@@ -1,6 +1,6 @@
 """A page of InstantSearch.js with two brands, a price range and a category of the second level chosen: five queries in one
-request, which the query-api folds into one search. Beside it, the five searches that answer them one by one, sent to
-Elasticsearch as one _msearch. These were recorded from the query-api, which was given each of the five queries alone. No cache of
+request, which the query-api folds into one search, or an _msearch of two. Beside it, the five searches that answer them one by one,
+sent to Elasticsearch as one _msearch. These were recorded from the query-api, which was given each of the five queries alone. No cache of
 answers on either side: neither the query-api's nor Elasticsearch's own, which keeps answers without hits until the index changes."""
 import json
 import random

@@ -46,13 +46,11 @@ static struct parts divide(const struct search_params *p) {
     struct parts parts = {.any = false};
     if (p->q.len || p->cursor.data || p->explain)
         return parts;
-    if (is_whole_shop(p) && p->facet_count > 1) {
-        halve(p, &parts);
-        return parts;
-    }
     bool *choice = of_narrowest_choice(p, &parts);
     if (choice)
         *choice = parts.any = true;
+    else if (is_whole_shop(p) && p->facet_count > 1)
+        halve(p, &parts);
     return parts;
 }
 

@@ -2,9 +2,10 @@
  *
  * A facet with a choice of its own counts other products than the hits are among, often those of the whole shop. In one
  * search both go through all that either of them may be, each with a filter around it; without words, that is what such a page
- * costs. As a search of its own each goes through its own products alone. Of several choices that is the one that leaves fewest, going by
- * its kind; the others are counted with the page, which goes through what has that one and misses another at most. The facets of
- * a whole shop are two searches, so that two threads count them: the engine takes one per search. With words it is one: to find what they mean is the greater part of it.
+ * costs. As a search of its own each goes through its own products alone. Of several choices that is the one that leaves fewest,
+ * going by its kind; the others are counted with the page, which goes through what has that one and misses another at most. The
+ * facets of a whole shop are two searches, so that two threads count them: the engine takes one per search. With words it is one:
+ * to find what they mean is the greater part of it.
  * Pure. Thread: any. */
 #pragma once
 #include "query-api/search/search_query.h"
