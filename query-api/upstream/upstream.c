@@ -249,10 +249,13 @@ bool upstream_has_room(struct query_loop *q, struct http_request *request) {
     return false;
 }
 
-/* A second question of the same request leaves time to answer before the request's own deadline. */
+/* How long a question may take: what has waited, or is a second one of the same request, leaves time to answer before the
+ * request's own deadline. 0: there is none left to ask. */
 static usec_t timeout_of(const struct query_loop *q, const struct http_request *request) {
     usec_t latest = http_request_deadline(request), now = clock_now_usec();
-    usec_t left = latest > now + TIMEOUT_MIN + REPLY_MARGIN ? latest - now - REPLY_MARGIN : TIMEOUT_MIN;
+    if (latest < now + TIMEOUT_MIN + REPLY_MARGIN)
+        return 0;
+    usec_t left = latest - now - REPLY_MARGIN;
     return left < q->conf->search_timeout_usec ? left : q->conf->search_timeout_usec;
 }
 
@@ -282,9 +285,10 @@ static void send_out(struct upstream *u) {
     struct error error = {0};
     struct trace child;
     char traceparent[TRACEPARENT_SIZE];
-    if (!breaker_allow(&q->breaker, loop_now(q->loop))) {
-        metric_inc(q->shed_down);
-        fail_unavailable(u, ERROR_UNAVAILABLE);
+    usec_t timeout = timeout_of(q, u->request);
+    if (!timeout || !breaker_allow(&q->breaker, loop_now(q->loop))) {
+        metric_inc(timeout ? q->shed_down : q->shed_load);
+        fail_unavailable(u, timeout ? ERROR_UNAVAILABLE : ERROR_TIMEOUT);
         upstream_free(u);
         return;
     }
@@ -293,7 +297,7 @@ static void send_out(struct upstream *u) {
     u->begun = clock_now_usec();
     u->at_engine = ++q->upstream_active;
     u->call = es_start(q->es, u->method, u->path, NULL, (struct slice){u->body.data, u->body.len}, traceparent,
-                       timeout_of(q, u->request), on_response, u, &error);
+                       timeout, on_response, u, &error);
     if (!u->call) {
         q->upstream_active--;
         report(q, true, false);

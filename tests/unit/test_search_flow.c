@@ -220,12 +220,28 @@ static void test_half_an_answer_recommends_nothing(void **state) {
             fail_msg("answer %u: %d", i, a.status);
 }
 
+/* The first one takes so long that the one behind it could not be answered in time: it is answered at once, and not asked. */
+static void test_who_has_waited_too_long_is_not_asked_for(void **state) {
+    (void)state;
+    struct answer a;
+    fake.script = always;
+    fake.has_fallback = true;
+    fake.takes = 450 * USEC_PER_MSEC;
+    load_limit_init(&fake.q.limit, &fake.alone, 1, 256, 0, clock_now_usec());
+    begin();
+    assert_int_equal(post(batch_of(2, false), &a), 200);
+    end();
+    assert_non_null(strstr(a.body, "\"degraded\":\"fallback\""));
+    assert_int_equal(fake.calls, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate_setup_teardown(test_counts_fail_behind_a_page, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_equal_searches_of_a_batch_all_get_the_old_answer, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_a_long_batch_does_not_open_the_breaker, setup, teardown, &short_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_half_an_answer_recommends_nothing, setup, teardown, &usual_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_who_has_waited_too_long_is_not_asked_for, setup, teardown, &short_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
