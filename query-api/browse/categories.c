@@ -94,23 +94,25 @@ static void on_tree(struct query_loop *q, struct http_request *request, void *da
                     const struct json *body) {
     struct error error = {0};
     struct category_forest forest;
-    const struct json *buckets = status == 404 ? NULL : json_path(body, "aggregations.c.buckets");
-    if (status != 404 && (!search_result_check(body, &error) || !json_is(buckets, JSON_ARRAY))) {
+    const struct json *buckets = json_path(body, "aggregations.c.buckets");
+    if (status == 404 || !search_result_check(body, &error) || !json_is(buckets, JSON_ARRAY)) {
         if (error.code == ERROR_CORRUPT)
             upstream_distrust(q);
-        error_set(&error, ERROR_UNAVAILABLE, "the search engine's answer is not complete; try again shortly");
+        error_set(&error, ERROR_UNAVAILABLE,
+                  status == 404 ? "there is no search index yet: start the projector, which creates it"
+                                : "the search engine's answer is not complete; try again shortly");
         on_tree_failed(q, request, data, &error);
         return;
     }
     bool ok = make_forest(q, http_request_arena(request), NULL, 0, &forest);
-    for (const struct json *b = ok && buckets ? buckets->child : NULL; b; b = b->next) {
+    for (const struct json *b = ok ? buckets->child : NULL; b; b = b->next) {
         struct slice key;
         int64_t n = 0;
         const struct category *c = json_bucket(b, &key, &n) ? category_list_by_path(q->categories, key) : NULL;
         if (c)
             forest.counts[c - category_list_at(q->categories, 0)] = (uint64_t)n;
     }
-    if (ok && buckets)
+    if (ok)
         keep_counts(q, &forest);
     reply_tree(q, request, data, ok ? &forest : NULL, NULL);
 }

@@ -82,6 +82,7 @@ bool __wrap_fallback_search(struct query_loop *q, struct http_request *request, 
 static const struct http_route routes[] = {
     {.method = "GET", .path = "/v1/search", .handler = handle_search},
     {.method = "GET", .path = "/v1/recommendations", .handler = handle_recommendations, .params = recommendation_params},
+    {.method = "GET", .path = "/v1/categories/tree", .handler = handle_category_tree, .params = request_lang_params},
     {.method = "POST", .path = "/1/indexes/*/queries", .handler = handle_instant_queries},
     {0},
 };
@@ -130,6 +131,7 @@ static int teardown(void **state) {
     upstream_drop_all(&fake.q);
     query_analytics_free(fake.q.analytics);
     search_cache_free(fake.q.cache);
+    category_list_free(fake.q.categories);
     loop_free(fake.http.loop);
     return 0;
 }
@@ -137,6 +139,11 @@ static int teardown(void **state) {
 static int post(const char *body, struct answer *ret) {
     char text[8192];
     snprintf(text, sizeof(text), "POST /1/indexes/*/queries HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+    return ask(&fake.http, text, ret);
+}
+static int get(const char *target, struct answer *ret) {
+    char text[1024];
+    snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target);
     return ask(&fake.http, text, ret);
 }
 
@@ -235,6 +242,30 @@ static void test_who_has_waited_too_long_is_not_asked_for(void **state) {
     assert_int_equal(fake.calls, 1);
 }
 
+static int no_index(unsigned number) {
+    (void)number;
+    return 404;
+}
+
+static void test_a_tree_without_an_index_has_no_counts(void **state) {
+    (void)state;
+    static const char hits[] = "[{\"_source\":{\"id\":1,\"path\":\"1\",\"name\":\"a\"}}]";
+    struct arena arena;
+    struct answer a;
+    size_t added;
+    int64_t last;
+    arena_init(&arena, 1 << 16);
+    fake.q.categories = category_list_new(1);
+    assert_true(category_list_add(fake.q.categories, json_parse(&arena, hits, sizeof(hits) - 1, NULL, NULL), &added, &last) &&
+                category_list_finish(fake.q.categories));
+    arena_done(&arena);
+    fake.script = no_index;
+    begin();
+    assert_int_equal(get("/v1/categories/tree", &a), 200);
+    assert_non_null(strstr(a.body, "\"count\":null"));
+    assert_non_null(strstr(a.body, "\"degraded\":\"fallback\""));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate_setup_teardown(test_counts_fail_behind_a_page, setup, teardown, &usual_deadline),
@@ -242,6 +273,7 @@ int main(void) {
         cmocka_unit_test_prestate_setup_teardown(test_a_long_batch_does_not_open_the_breaker, setup, teardown, &short_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_half_an_answer_recommends_nothing, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_who_has_waited_too_long_is_not_asked_for, setup, teardown, &short_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_a_tree_without_an_index_has_no_counts, setup, teardown, &usual_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
