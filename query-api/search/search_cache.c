@@ -302,6 +302,12 @@ static struct cache_hit last_resort(struct query_loop *q, struct flight *f, cons
     return hit;
 }
 
+/* A body of its own for who is answered behind the first one. False without memory. */
+static bool keep_body(struct flight *f, struct cache_hit *hit) {
+    hit->body.data = arena_strndup(http_request_arena(f->leader), hit->body.data, hit->body.len);
+    return hit->body.data != NULL;
+}
+
 bool search_cache_rescue(struct query_loop *q, struct http_request *request) {
     struct search_cache *s = q->cache;
     const char *degraded;
@@ -309,7 +315,10 @@ bool search_cache_rescue(struct query_loop *q, struct http_request *request) {
     struct cache_hit hit = f ? last_resort(q, f, &degraded) : (struct cache_hit){.state = CACHE_MISS};
     if (hit.state == CACHE_MISS && !(f && f->served && !f->waiters))
         return false;
-    take_flight(s, request); /* a reply to a part of a batch begins the next one, which may be an equal search */
+    /* A reply to a part of a batch begins the next one, which may be an equal search, or drop from the cache what this one gets. */
+    if (hit.state != CACHE_MISS && f->waiters && !keep_body(f, &hit))
+        return false;
+    take_flight(s, request);
     if (hit.state != CACHE_MISS)
         send_degraded(s, request, f, &hit, degraded);
     flight_free(f);

@@ -84,6 +84,7 @@ static const struct http_route routes[] = {
     {.method = "GET", .path = "/v1/recommendations", .handler = handle_recommendations, .params = recommendation_params},
     {.method = "GET", .path = "/v1/categories/tree", .handler = handle_category_tree, .params = request_lang_params},
     {.method = "POST", .path = "/1/indexes/*/queries", .handler = handle_instant_queries},
+    {.method = "POST", .path = "/1/indexes/*/recommendations", .handler = handle_instant_recommend},
     {0},
 };
 
@@ -136,10 +137,13 @@ static int teardown(void **state) {
     return 0;
 }
 
-static int post(const char *body, struct answer *ret) {
-    char text[8192];
-    snprintf(text, sizeof(text), "POST /1/indexes/*/queries HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", strlen(body), body);
+static int post_to(const char *path, const char *body, struct answer *ret) {
+    char text[20000];
+    snprintf(text, sizeof(text), "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", path, strlen(body), body);
     return ask(&fake.http, text, ret);
+}
+static int post(const char *body, struct answer *ret) {
+    return post_to("/1/indexes/*/queries", body, ret);
 }
 static int get(const char *target, struct answer *ret) {
     char text[1024];
@@ -266,6 +270,42 @@ static void test_a_tree_without_an_index_has_no_counts(void **state) {
     assert_non_null(strstr(a.body, "\"degraded\":\"fallback\""));
 }
 
+/* Of several that wait for one answer the first goes on with its batch, whose next parts find the engine down at once, and what
+ * they get instead takes the room of the old answer in the cache. */
+static void test_an_old_answer_lasts_until_all_have_it(void **state) {
+    (void)state;
+    static char text[20000], name[1001];
+    struct error error = {0};
+    struct answer a;
+    unsigned whole = 0;
+    memset(name, 'x', sizeof(name) - 1);
+    snprintf(text, sizeof(text), "{\"timed_out\":false,\"_shards\":{\"failed\":0},\"hits\":{\"total\":{\"value\":1},\"hits\":[{\"_source\":"
+             "{\"id\":\"b\",\"name\":{\"ko\":\"%s\"}}}]},\"aggregations\":{\"all\":{\"this\":{\"doc_count\":1}}}}", name);
+    char *answer = strdup(text);
+    fake.answer = answer;
+    fake.script = only_the_first;
+    fake.q.fallback = (struct fallback *)(void *)&fake; /* there is one */
+    fake.q.breaker.failures_to_open = 1;
+    search_cache_free(fake.q.cache);
+    fake.conf.cache_bytes = 12000;
+    fake.q.cache = search_cache_new(&fake.q, 0, 1, &error);
+    begin();
+    for (unsigned round = 0; round < 2; round++) {
+        size_t n = (size_t)snprintf(text, sizeof(text), "{\"requests\":[");
+        for (unsigned i = 0; i < (round ? PARTS : 1); i++)
+            n += (size_t)snprintf(text + n, sizeof(text) - n, "%s{\"indexName\":\"products\",\"model\":\"related-products\",\"objectID\":\"%0*u\"}",
+                                  i ? "," : "", i < 4 ? 1 : 128, i < 4 ? 0 : i);
+        snprintf(text + n, sizeof(text) - n, "]}");
+        assert_int_equal(post_to("/1/indexes/*/recommendations", text, &a), 200);
+    }
+    end();
+    for (const char *at = a.body; (at = strstr(at, name)); at++)
+        whole++;
+    assert_int_equal(whole, 4);
+    free(answer);
+    fake.q.fallback = NULL;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate_setup_teardown(test_counts_fail_behind_a_page, setup, teardown, &usual_deadline),
@@ -274,6 +314,7 @@ int main(void) {
         cmocka_unit_test_prestate_setup_teardown(test_half_an_answer_recommends_nothing, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_who_has_waited_too_long_is_not_asked_for, setup, teardown, &short_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_a_tree_without_an_index_has_no_counts, setup, teardown, &usual_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_an_old_answer_lasts_until_all_have_it, setup, teardown, &usual_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
