@@ -13,7 +13,8 @@
 
 EMBED(events_mapping, "mappings/events-v1.json");
 
-enum { ANSWER_DEPTH_MAX = 16 };
+/* An event takes more than a hundred bytes of a bulk, and its item three to five values of 64 in the answer. */
+enum { ANSWER_DEPTH_MAX = 16, ANSWER_BYTES_PER_BYTE = 4, ANSWER_BYTES_MORE = 16 << 20 };
 
 static const char NOT_THERE[] = "the index of events is not there yet";
 
@@ -147,7 +148,7 @@ static void on_written(void *ctx, struct http_response *response) {
     struct arena arena;
     const struct json *answer = NULL;
     log->call = NULL;
-    arena_init(&arena, 16 << 20);
+    arena_init(&arena, ANSWER_BYTES_MORE + log->sent.body.max * ANSWER_BYTES_PER_BYTE);
     if (error.code == ERROR_NONE && response->status == 200 && response->body->data)
         answer = answer_json_parse(&arena, response->body->data, response->body->len, ANSWER_DEPTH_MAX, &error);
     else if (error.code == ERROR_NONE)

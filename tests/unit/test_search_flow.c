@@ -33,7 +33,7 @@ static struct world {
 
 static void on_time(struct loop_timer *timer) {
     struct fake_call *call = CONTAINER_OF(timer, struct fake_call, timer);
-    struct buf body = BUF_INIT(1 << 16);
+    struct buf body = BUF_INIT(4 << 20);
     struct http_response response = {.body = &body, .sent = true, .status = call->cut ? TOO_LATE : fake.script(call->number)};
     if (response.status == TOO_LATE)
         error_set(&response.error, ERROR_TIMEOUT, "no answer in time");
@@ -83,6 +83,7 @@ static const struct http_route routes[] = {
     {.method = "GET", .path = "/v1/search", .handler = handle_search},
     {.method = "GET", .path = "/v1/recommendations", .handler = handle_recommendations, .params = recommendation_params},
     {.method = "GET", .path = "/v1/categories/tree", .handler = handle_category_tree, .params = request_lang_params},
+    {.method = "POST", .path = "/v1/events", .handler = handle_events},
     {.method = "POST", .path = "/1/indexes/*/queries", .handler = handle_instant_queries},
     {.method = "POST", .path = "/1/indexes/*/recommendations", .handler = handle_instant_recommend},
     {0},
@@ -130,6 +131,7 @@ static int teardown(void **state) {
     acceptor_free(fake.http.acceptor);
     http_server_free(fake.http.server);
     upstream_drop_all(&fake.q);
+    event_log_free(fake.q.events);
     query_analytics_free(fake.q.analytics);
     search_cache_free(fake.q.cache);
     category_list_free(fake.q.categories);
@@ -306,6 +308,36 @@ static void test_an_old_answer_lasts_until_all_have_it(void **state) {
     fake.q.fallback = NULL;
 }
 
+/* ---- what is written ---- */
+
+static void begin_with_events(void) {
+    static char name[] = "search-events";
+    struct error error = {0};
+    fake.script = always;
+    fake.conf.events_index = name;
+    fake.conf.events_buffer_bytes = 64 << 20;
+    fake.conf.events_timeout_usec = 2 * USEC_PER_SEC;
+    fake.q.events = event_log_new(&fake.q, &error);
+    assert_non_null(fake.q.events);
+    begin();
+}
+
+/* As of a bulk with 130,000 events: each is three values. */
+static void test_a_long_answer_of_a_bulk_is_read(void **state) {
+    (void)state;
+    static const char head[] = "{\"items\":[{\"create\":{\"status\":201}}", item[] = ",{\"a\":{\"b\":1}}";
+    static char text[sizeof(head) + 130000 * (sizeof(item) - 1) + 2];
+    struct answer a;
+    size_t n = sizeof(head) - 1;
+    memcpy(text, head, n);
+    for (; n + sizeof(item) + 2 < sizeof(text); n += sizeof(item) - 1)
+        memcpy(text + n, item, sizeof(item) - 1);
+    memcpy(text + n, "]}", 3);
+    fake.answer = text;
+    begin_with_events();
+    assert_int_equal(post_to("/v1/events", "{\"type\":\"click\",\"product_id\":\"p\"}", &a), 202);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate_setup_teardown(test_counts_fail_behind_a_page, setup, teardown, &usual_deadline),
@@ -315,6 +347,7 @@ int main(void) {
         cmocka_unit_test_prestate_setup_teardown(test_who_has_waited_too_long_is_not_asked_for, setup, teardown, &short_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_a_tree_without_an_index_has_no_counts, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_an_old_answer_lasts_until_all_have_it, setup, teardown, &usual_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_a_long_answer_of_a_bulk_is_read, setup, teardown, &usual_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
