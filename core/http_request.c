@@ -355,6 +355,10 @@ usec_t http_request_deadline(const struct http_request *r) {
     return r->deadline;
 }
 
+void http_request_put_off(struct http_request *r, usec_t deadline) {
+    r->deadline = deadline > r->deadline ? deadline : r->deadline;
+}
+
 void *http_request_data(const struct http_request *r) {
     return r->data;
 }

@@ -125,6 +125,8 @@ void http_request_set_scopes(struct http_request *request, unsigned scopes);
 struct slice http_request_peer(const struct http_request *request);
 const char *http_request_id(const struct http_request *request);
 usec_t http_request_deadline(const struct http_request *request); /* monotonic */
+/* Its deadline is not before this. For its handler, while it runs. */
+void http_request_put_off(struct http_request *request, usec_t deadline);
 void *http_request_data(const struct http_request *request);      /* the handler's own pointer */
 /* release (may be NULL) is called with data when the request is freed. */
 void http_request_set_data(struct http_request *request, void *data, void (*release)(void *data));

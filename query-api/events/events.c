@@ -16,6 +16,10 @@ EMBED(events_mapping, "mappings/events-v1.json");
 /* An event takes more than a hundred bytes of a bulk, and its item three to five values of 64 in the answer. */
 enum { ANSWER_DEPTH_MAX = 16, ANSWER_BYTES_PER_BYTE = 4, ANSWER_BYTES_MORE = 16 << 20 };
 
+/* A request waits for the bulk that is under way, or for the index, and for its own. */
+enum { TURNS = 2 };
+#define REPLY_MARGIN_USEC USEC_PER_SEC
+
 static const char NOT_THERE[] = "the index of events is not there yet";
 
 /* A request whose events are in the bulk: `count` items, behind those of the requests before it. */
@@ -197,6 +201,7 @@ static void on_index_attempted(void *ctx) {
 static bool add(struct event_log *log, struct http_request *request, const struct json *body, const struct buf *lines,
                 size_t count) {
     struct event_bulk *bulk = &log->filling;
+    usec_t now = clock_now_usec();
     if (lines->len > bulk->body.max - bulk->body.len)
         return false;
     struct event_waiter *w = malloc(sizeof(*w));
@@ -205,9 +210,10 @@ static bool add(struct event_log *log, struct http_request *request, const struc
         return false;
     }
     buf_append(&bulk->body, lines->data, lines->len);
-    *w = (struct event_waiter){.request = http_request_ref(request), .events = event_read_first(body), .count = count, .since = clock_now_usec()};
+    *w = (struct event_waiter){.request = http_request_ref(request), .events = event_read_first(body), .count = count, .since = now};
     *bulk->last = w;
     bulk->last = &w->next;
+    http_request_put_off(request, now + TURNS * log->q->conf->events_timeout_usec + REPLY_MARGIN_USEC);
     return true;
 }
 

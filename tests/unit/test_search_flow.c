@@ -338,6 +338,16 @@ static void test_a_long_answer_of_a_bulk_is_read(void **state) {
     assert_int_equal(post_to("/v1/events", "{\"type\":\"click\",\"product_id\":\"p\"}", &a), 202);
 }
 
+/* 503 would have it sent once more, and counted twice. */
+static void test_events_are_waited_for_as_long_as_they_may_take(void **state) {
+    (void)state;
+    struct answer a;
+    fake.answer = "{\"items\":[{\"create\":{\"status\":201}}]}";
+    fake.takes = 900 * USEC_PER_MSEC;
+    begin_with_events();
+    assert_int_equal(post_to("/v1/events", "{\"type\":\"click\",\"product_id\":\"p\"}", &a), 202);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate_setup_teardown(test_counts_fail_behind_a_page, setup, teardown, &usual_deadline),
@@ -348,6 +358,7 @@ int main(void) {
         cmocka_unit_test_prestate_setup_teardown(test_a_tree_without_an_index_has_no_counts, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_an_old_answer_lasts_until_all_have_it, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_a_long_answer_of_a_bulk_is_read, setup, teardown, &usual_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_events_are_waited_for_as_long_as_they_may_take, setup, teardown, &short_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
