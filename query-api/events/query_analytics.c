@@ -107,11 +107,13 @@ static void on_flushed(void *ctx, struct http_response *response) {
     struct query_analytics *a = ctx;
     struct error error = response->error;
     a->call = NULL;
+    bool late = error.code == ERROR_TIMEOUT && response->sent; /* written by now, or soon: not once more at each flush */
     if (error.code == ERROR_NONE && response->status != 200)
         es_error(response, &error);
     if (error.code != ERROR_NONE || response->status != 200) {
         log_warn("analytics.failed", LOG_INT("status", response->status), LOG_ERR(&error));
-        add_back(a);
+        if (!late)
+            add_back(a);
     } else if (response->body->data && strstr(response->body->data, "index_not_found")) {
         own_index_lost(&a->index);
         add_back(a);

@@ -326,7 +326,7 @@ void search_start(struct query_loop *q, struct http_request *request, const stru
     s->begun = clock_now_usec();
     s->params = *params;
     s->params.index = &q->index;
-    if (s->params.page == 1 && !s->params.cursor.data)
+    if (s->params.page == 1 && s->params.size > 0 && !s->params.cursor.data) /* counts alone belong to a page */
         query_analytics_search(q->analytics, s->params.q);
     if (search_cache_begin(q, request, &s->params, s->begun))
         return;

@@ -17,6 +17,7 @@ struct fake_call {
     void *ctx;
     unsigned number;
     bool cut; /* its time is up before the engine answers */
+    char path[128];
 };
 
 static struct world {
@@ -28,12 +29,16 @@ static struct world {
     usec_t takes;
     int (*script)(unsigned number);
     const char *answer; /* with 200 */
+    const char *path;   /* of the question that is answered */
+    char asked[1 << 15]; /* the body of the last one, or its beginning */
     bool has_fallback, runs;
+    bool all; /* every question is taken, not just searches */
 } fake;
 
 static void on_time(struct loop_timer *timer) {
     struct fake_call *call = CONTAINER_OF(timer, struct fake_call, timer);
     struct buf body = BUF_INIT(4 << 20);
+    fake.path = call->path;
     struct http_response response = {.body = &body, .sent = true, .status = call->cut ? TOO_LATE : fake.script(call->number)};
     if (response.status == TOO_LATE)
         error_set(&response.error, ERROR_TIMEOUT, "no answer in time");
@@ -50,12 +55,14 @@ struct http_call *__wrap_es_start(struct es *es, const char *method, const char 
 struct http_call *__wrap_es_start(struct es *es, const char *method, const char *path, const char *content_type,
                                   struct slice body, const char *traceparent, usec_t timeout_usec,
                                   http_client_callback *callback, void *ctx, struct error *reterr) {
-    (void)es, (void)method, (void)content_type, (void)body, (void)traceparent, (void)reterr;
-    struct fake_call *call = strstr(path, "search") ? calloc(1, sizeof(*call)) : NULL;
+    (void)es, (void)method, (void)content_type, (void)traceparent, (void)reterr;
+    struct fake_call *call = fake.all || strstr(path, "search") ? calloc(1, sizeof(*call)) : NULL;
     if (!call)
         return NULL;
+    snprintf(fake.asked, sizeof(fake.asked), "%.*s", (int)body.len, body.len ? body.data : "");
     *call = (struct fake_call){.timer.cb = on_time, .callback = callback, .ctx = ctx, .number = fake.calls++,
                                .cut = timeout_usec < fake.takes};
+    snprintf(call->path, sizeof(call->path), "%s", path);
     loop_timer_set(fake.q.loop, &call->timer, clock_now_usec() + (call->cut ? timeout_usec : fake.takes));
     return (struct http_call *)(void *)call;
 }
@@ -151,6 +158,12 @@ static int get(const char *target, struct answer *ret) {
     char text[1024];
     snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target);
     return ask(&fake.http, text, ret);
+}
+/* On the test's own thread. */
+static void run_for(usec_t time) {
+    usec_t until = clock_now_usec() + time;
+    while (clock_now_usec() < until)
+        loop_run_once(fake.q.loop, until);
 }
 
 /* count searches, each for its own word, or all for the same. */
@@ -348,6 +361,33 @@ static void test_events_are_waited_for_as_long_as_they_may_take(void **state) {
     assert_int_equal(post_to("/v1/events", "{\"type\":\"click\",\"product_id\":\"p\"}", &a), 202);
 }
 
+static unsigned bulks;
+
+static int bulks_are_late(unsigned number) {
+    (void)number;
+    bulks += strstr(fake.path, "_bulk") != NULL;
+    return strstr(fake.path, "_bulk") ? TOO_LATE : 200;
+}
+
+static void test_counts_are_added_once(void **state) {
+    (void)state;
+    struct answer a;
+    struct error error = {0};
+    query_analytics_free(fake.q.analytics);
+    fake.all = true;
+    fake.script = bulks_are_late;
+    fake.conf.analytics_flush_usec = 300 * USEC_PER_MSEC;
+    bulks = 0;
+    assert_non_null(fake.q.analytics = query_analytics_new(&fake.q, &error));
+    begin();
+    assert_int_equal(get("/v1/search?q=tea", &a), 200);
+    assert_int_equal(get("/v1/search?q=tea&size=0&facets=brand", &a), 200); /* what belongs to a page is no search of its own */
+    end();
+    run_for(USEC_PER_SEC);
+    assert_int_equal(bulks, 1); /* it may well have been written */
+    assert_non_null(strstr(fake.asked, "\"s\":1,"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate_setup_teardown(test_counts_fail_behind_a_page, setup, teardown, &usual_deadline),
@@ -359,6 +399,7 @@ int main(void) {
         cmocka_unit_test_prestate_setup_teardown(test_an_old_answer_lasts_until_all_have_it, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_a_long_answer_of_a_bulk_is_read, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_events_are_waited_for_as_long_as_they_may_take, setup, teardown, &short_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_counts_are_added_once, setup, teardown, &usual_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
