@@ -89,6 +89,7 @@ bool __wrap_fallback_search(struct query_loop *q, struct http_request *request, 
 static const struct http_route routes[] = {
     {.method = "GET", .path = "/v1/search", .handler = handle_search},
     {.method = "GET", .path = "/v1/recommendations", .handler = handle_recommendations, .params = recommendation_params},
+    {.method = "GET", .path = "/v1/suggest", .handler = handle_suggest, .params = suggest_params},
     {.method = "GET", .path = "/v1/categories/tree", .handler = handle_category_tree, .params = request_lang_params},
     {.method = "POST", .path = "/v1/events", .handler = handle_events},
     {.method = "POST", .path = "/1/indexes/*/queries", .handler = handle_instant_queries},
@@ -388,6 +389,19 @@ static void test_counts_are_added_once(void **state) {
     assert_non_null(strstr(fake.asked, "\"s\":1,"));
 }
 
+/* ---- other ways to the engine ---- */
+
+static void test_suggestions_are_ranked_as_configured(void **state) {
+    (void)state;
+    struct answer a;
+    fake.script = always;
+    fake.conf.ranking.description = 937;
+    begin();
+    assert_int_equal(get("/v1/suggest?q=tea", &a), 200);
+    end();
+    assert_non_null(strstr(fake.asked, "description.ko^9.37"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate_setup_teardown(test_counts_fail_behind_a_page, setup, teardown, &usual_deadline),
@@ -400,6 +414,7 @@ int main(void) {
         cmocka_unit_test_prestate_setup_teardown(test_a_long_answer_of_a_bulk_is_read, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_events_are_waited_for_as_long_as_they_may_take, setup, teardown, &short_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_counts_are_added_once, setup, teardown, &usual_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_suggestions_are_ranked_as_configured, setup, teardown, &usual_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
