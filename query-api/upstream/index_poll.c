@@ -1,5 +1,5 @@
-/* index_poll.c - notices that the alias leads to another index: a reindex has swapped it, or a rollback; and learns what
- * that one is like. */
+/* index_poll.c - notices that the alias leads to another index: a reindex has swapped it, or a rollback, or one of the same name
+ * was made anew; and learns what that one is like. */
 #include "core/cleanup.h"
 #include "core/hash.h"
 #include "core/log.h"
@@ -11,17 +11,20 @@ struct index_poll {
     struct query_loop *q;
     struct loop_timer timer;
     struct http_call *call;
-    struct buf aliases, facts; /* what is asked: who is behind the alias; what that one is like */
+    struct buf uuids, facts; /* what is asked: who is behind the alias; what that one is like */
     struct arena arena;
     bool answered;
-    uint64_t known; /* hash of the names behind the alias; 0: not asked yet */
+    uint64_t known; /* hash of the indexes behind the alias; 0: not asked yet */
     uint64_t found; /* the same, of the last answer */
 };
 
-static uint64_t names_of(const struct json *answer) {
+static uint64_t identity_of(const struct json *answer) {
     uint64_t hash = 1;
-    for (const struct json *index = answer->child; index; index = index->next)
-        hash ^= hash_bytes(index->key.data, index->key.len); /* their order does not count */
+    for (const struct json *index = answer->child; index; index = index->next) { /* their order does not count */
+        const struct json *uuid = json_path(index, "settings.index.uuid");
+        uint64_t name = hash_bytes(index->key.data, index->key.len);
+        hash ^= json_is(uuid, JSON_STRING) ? hash_combine(name, hash_bytes(uuid->text.data, uuid->text.len)) : name;
+    }
     return hash ? hash : 1;
 }
 
@@ -61,10 +64,10 @@ static void on_facts(void *ctx, struct http_response *response) {
     again_later(poll, response);
 }
 
-static void on_aliases(void *ctx, struct http_response *response) {
+static void on_uuids(void *ctx, struct http_response *response) {
     struct index_poll *poll = ctx;
     const struct json *answer = read_answer(poll, response);
-    poll->found = answer ? names_of(answer) : poll->known;
+    poll->found = answer ? identity_of(answer) : poll->known;
     if (poll->found != poll->known)
         ask(poll, &poll->facts, on_facts);
     else
@@ -73,7 +76,7 @@ static void on_aliases(void *ctx, struct http_response *response) {
 
 static void on_timer(struct loop_timer *timer) {
     struct index_poll *poll = CONTAINER_OF(timer, struct index_poll, timer);
-    ask(poll, &poll->aliases, on_aliases);
+    ask(poll, &poll->uuids, on_uuids);
 }
 
 /* /alias + rest */
@@ -94,7 +97,7 @@ struct index_poll *index_poll_new(struct query_loop *q, struct error *reterr) {
     q->unanswered++;
     poll->timer.cb = on_timer;
     arena_init(&poll->arena, ARENA_MAX_BYTES);
-    bool ok = write_path(q, &poll->aliases, "/_alias");
+    bool ok = write_path(q, &poll->uuids, "/_settings/index.uuid");
     if (!write_path(q, &poll->facts, "?filter_path=" INDEX_FACTS_PATHS) || !ok) {
         index_poll_free(poll);
         error_nomem(reterr);
@@ -110,7 +113,7 @@ void index_poll_free(struct index_poll *poll) {
     loop_timer_cancel(poll->q->loop, &poll->timer);
     if (poll->call)
         es_cancel(poll->q->es, poll->call);
-    buf_done(&poll->aliases);
+    buf_done(&poll->uuids);
     buf_done(&poll->facts);
     arena_done(&poll->arena);
     free(poll);

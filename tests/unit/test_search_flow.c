@@ -139,6 +139,7 @@ static int teardown(void **state) {
     acceptor_free(fake.http.acceptor);
     http_server_free(fake.http.server);
     upstream_drop_all(&fake.q);
+    index_poll_free(fake.q.index_poll);
     event_log_free(fake.q.events);
     query_analytics_free(fake.q.analytics);
     search_cache_free(fake.q.cache);
@@ -402,6 +403,33 @@ static void test_suggestions_are_ranked_as_configured(void **state) {
     assert_non_null(strstr(fake.asked, "description.ko^9.37"));
 }
 
+static const char *index_answer[2]; /* what it is, how it is made */
+
+static int of_the_index(unsigned number) {
+    (void)number;
+    fake.answer = index_answer[strstr(fake.path, "filter_path=") != NULL];
+    return 200;
+}
+
+static void test_an_index_made_anew_is_another(void **state) {
+    (void)state;
+    struct error error = {0};
+    fake.all = true;
+    fake.script = of_the_index;
+    fake.conf.categories_poll_usec = USEC_PER_MSEC;
+    index_answer[0] = "{\"products\":{\"aliases\":{},\"settings\":{\"index\":{\"uuid\":\"a\"}}}}";
+    index_answer[1] = "{\"products\":{\"settings\":{\"index\":{\"number_of_shards\":\"2\"}}}}";
+    assert_non_null(fake.q.index_poll = index_poll_new(&fake.q, &error));
+    run_for(100 * USEC_PER_MSEC);
+    assert_true(fake.q.index.sharded);
+    assert_int_equal(fake.q.epoch, 1);
+    index_answer[0] = "{\"products\":{\"aliases\":{},\"settings\":{\"index\":{\"uuid\":\"b\"}}}}";
+    index_answer[1] = "{\"products\":{\"settings\":{\"index\":{\"number_of_shards\":\"1\"}}}}";
+    run_for(100 * USEC_PER_MSEC);
+    assert_false(fake.q.index.sharded);
+    assert_int_equal(fake.q.epoch, 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate_setup_teardown(test_counts_fail_behind_a_page, setup, teardown, &usual_deadline),
@@ -415,6 +443,7 @@ int main(void) {
         cmocka_unit_test_prestate_setup_teardown(test_events_are_waited_for_as_long_as_they_may_take, setup, teardown, &short_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_counts_are_added_once, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_suggestions_are_ranked_as_configured, setup, teardown, &usual_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_an_index_made_anew_is_another, setup, teardown, &usual_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
