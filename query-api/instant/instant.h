@@ -129,8 +129,8 @@ struct instant_value {
 };
 size_t instant_level_values(const struct instant_context *context, const struct instant_query *query, const struct json *facets,
                             unsigned level, struct instant_value **ret);
-/* facets, facets_stats and renderingContent of a result. */
+/* facets, facets_stats and renderingContent of a result. total: of the products found; UINT64_MAX: not known. */
 void instant_facets_write(struct json_write *w, const struct instant_context *context, const struct instant_query *query,
-                          const struct json *facets);
+                          const struct json *facets, uint64_t total);
 /* The hit's fields, without objectID and _highlightResult, from a hit of /v1/search or of similar products. */
 void instant_hit_write(struct json_write *w, const struct instant_context *context, const char *lang, const struct json *hit);

@@ -24,6 +24,7 @@ struct facets {
     const struct instant_query *q;
     const struct json *answer;
     const struct filter *chosen; /* categories, or NULL */
+    uint64_t total;              /* products found; UINT64_MAX: not known */
     struct node *nodes;          /* once the tree has been read */
     size_t node_count;
     bool nodes_read;
@@ -68,7 +69,7 @@ static bool is_counted_there(const struct filter *chosen, size_t index) {
 }
 
 /* The tree is counted without the choice of a category. Under it, what lies in the chosen one keeps its count, and those above
- * it have what it has. */
+ * it have what it has; above several no more than all that is found, for a product may be in more than one of them. */
 static uint64_t count_chosen(const struct facets *s, const struct json *tree, const struct json *node, struct slice path) {
     uint64_t above = 0;
     if (!s->chosen)
@@ -80,7 +81,8 @@ static uint64_t count_chosen(const struct facets *s, const struct json *tree, co
         if (path_is_below(chosen, path) && !is_counted_there(s->chosen, i))
             above += tree_count(tree, chosen);
     }
-    return above;
+    uint64_t most = count_of(node) < s->total ? count_of(node) : s->total;
+    return above < most ? above : most;
 }
 
 static size_t count_nodes(const struct json *nodes) {
@@ -292,12 +294,13 @@ static void write_order(struct facets *s) {
 }
 
 static struct facets *facets_new(struct json_write *w, const struct instant_context *context, const struct instant_query *query,
-                                 const struct json *facets) {
+                                 const struct json *facets, uint64_t total) {
     struct facets *s = arena_zalloc(context->arena, sizeof(*s));
     size_t categories = 0;
     if (!s)
         return NULL;
-    *s = (struct facets){.w = w, .arena = context->arena, .q = query, .answer = json_is(facets, JSON_OBJECT) ? facets : NULL};
+    *s = (struct facets){
+        .w = w, .arena = context->arena, .q = query, .answer = json_is(facets, JSON_OBJECT) ? facets : NULL, .total = total};
     for (size_t i = 0; i < query->refined.filter_count; i++)
         if (query->refined.filters[i].dim == DIM_CATEGORY) {
             s->chosen = &query->refined.filters[i];
@@ -311,7 +314,7 @@ static struct facets *facets_new(struct json_write *w, const struct instant_cont
 size_t instant_level_values(const struct instant_context *context, const struct instant_query *query, const struct json *facets,
                             unsigned level, struct instant_value **ret) {
     struct json_write nothing = {0};
-    struct facets *s = facets_new(&nothing, context, query, facets);
+    struct facets *s = facets_new(&nothing, context, query, facets, UINT64_MAX);
     size_t count = 0;
     *ret = NULL;
     if (!s)
@@ -327,8 +330,8 @@ size_t instant_level_values(const struct instant_context *context, const struct 
 }
 
 void instant_facets_write(struct json_write *w, const struct instant_context *context, const struct instant_query *query,
-                          const struct json *facets) {
-    struct facets *s = facets_new(w, context, query, facets);
+                          const struct json *facets, uint64_t total) {
+    struct facets *s = facets_new(w, context, query, facets, total);
     if (!s) {
         w->failed = true;
         return;

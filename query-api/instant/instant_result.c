@@ -305,7 +305,7 @@ void instant_result_write(struct json_write *w, const struct instant_context *co
     json_write_uint(w, page_count(total, q->size));
     json_write_key(w, "hitsPerPage");
     json_write_uint(w, q->size);
-    instant_facets_write(w, context, q, json_get(answer, "facets"));
+    instant_facets_write(w, context, q, json_get(answer, "facets"), own ? total : UINT64_MAX);
     json_write_key(w, "exhaustiveFacetsCount");
     json_write_bool(w, true);
     json_write_key(w, "exhaustiveNbHits");
