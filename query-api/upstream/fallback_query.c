@@ -189,13 +189,26 @@ static void put_brands(struct list *all, const struct filter *f) {
     end(all, &item);
 }
 
-static void put_range(struct list *any, const char *path, struct range range) {
-    bson_t one, limits;
-    begin(any, &one);
-    bson_append_document_begin(&one, path, -1, &limits);
+static void put_limits(bson_t *all, const char *path, struct range range) {
+    bson_t limits;
+    bson_append_document_begin(all, path, -1, &limits);
     bson_append_double(&limits, "$gte", -1, range.from); /* an open end is an infinity, to MongoDB too */
     bson_append_double(&limits, "$lte", -1, range.to);
-    bson_append_document_end(&one, &limits);
+    bson_append_document_end(all, &limits);
+}
+
+/* Of the product, or of one variant: of a list MongoDB would take each end from another one. */
+static void put_range(struct list *any, const char *path, struct range range) {
+    bson_t one, variants, match;
+    begin(any, &one);
+    put_limits(&one, path, range);
+    end(any, &one);
+    begin(any, &one);
+    bson_append_document_begin(&one, "variants", -1, &variants);
+    bson_append_document_begin(&variants, "$elemMatch", -1, &match);
+    put_limits(&match, path, range);
+    bson_append_document_end(&variants, &match);
+    bson_append_document_end(&one, &variants);
     end(any, &one);
 }
 
@@ -219,31 +232,30 @@ static void put_values(struct list *any, const char *path, const struct filter *
     end(any, &one);
 }
 
-/* What stands with the product or with one of its variants. */
-static void put_variant(struct list *all, const char *own, const char *variant, const struct filter *f) {
-    const char *const paths[] = {own, variant};
+#define VARIANTS "variants."
+
+/* What stands with the product or with one of its variants. path: VARIANTS, and behind it that of the product. */
+static void put_variant(struct list *all, const char *path, const struct filter *f) {
+    const char *own = path + sizeof(VARIANTS) - 1;
     struct list any = {.count = 0};
     bson_t item;
     begin(all, &item);
     bson_append_array_begin(&item, "$or", -1, &any.array);
-    for (size_t i = 0; i < 2; i++) {
-        if (f->value_count)
-            put_values(&any, paths[i], f);
-        for (size_t k = 0; k < f->range_count; k++)
-            put_range(&any, paths[i], f->ranges[k]);
+    if (f->value_count) {
+        put_values(&any, own, f);
+        put_values(&any, path, f);
     }
+    for (size_t i = 0; i < f->range_count; i++)
+        put_range(&any, own, f->ranges[i]);
     bson_append_array_end(&item, &any.array);
     end(all, &item);
 }
 
 static void put_attribute(struct list *all, const struct filter *f) {
-    struct buf own = BUF_INIT(PATH_MAX_BYTES), variant = BUF_INIT(PATH_MAX_BYTES);
-    buf_printf(&own, "attributes.%.*s", (int)f->name.len, f->name.data);
-    buf_printf(&variant, "variants.attributes.%.*s", (int)f->name.len, f->name.data);
-    if (buf_ok(&own) && buf_ok(&variant))
-        put_variant(all, own.data, variant.data, f);
-    buf_done(&own);
-    buf_done(&variant);
+    struct buf path = BUF_INIT(PATH_MAX_BYTES);
+    if (buf_printf(&path, VARIANTS "attributes.%.*s", (int)f->name.len, f->name.data))
+        put_variant(all, path.data, f);
+    buf_done(&path);
 }
 
 static void put_filter(struct list *all, const struct filter *f, const struct category_list *categories) {
@@ -252,7 +264,7 @@ static void put_filter(struct list *all, const struct filter *f, const struct ca
     else if (f->dim == DIM_BRAND)
         put_brands(all, f);
     else if (f->dim == DIM_PRICE)
-        put_variant(all, "price", "variants.price", f);
+        put_variant(all, VARIANTS "price", f);
     else if (f->dim == DIM_ATTR)
         put_attribute(all, f);
 }

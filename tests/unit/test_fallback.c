@@ -55,7 +55,7 @@ static void test_filters(void **state) {
                         "{ \"$and\" : [ { \"categories\" : { \"$in\" : [ 1, 4 ] } }, { \"brand\" : { \"$in\" : [ \"LG\" ] } } ] }");
     assert_string_equal(filter_of(FALLBACK_WORDS, "price=..5"),
                         "{ \"$and\" : [ { \"$or\" : [ { \"price\" : { \"$gte\" : { \"$numberDouble\" : \"-Infinity\" }, \"$lte\" : 5.0 } }, "
-                        "{ \"variants.price\" : { \"$gte\" : { \"$numberDouble\" : \"-Infinity\" }, \"$lte\" : 5.0 } } ] } ] }");
+                        "{ \"variants\" : { \"$elemMatch\" : { \"price\" : { \"$gte\" : { \"$numberDouble\" : \"-Infinity\" }, \"$lte\" : 5.0 } } } } ] } ] }");
     assert_string_equal(filter_of(FALLBACK_WORDS, "attr.a.b=16"),
                         "{ \"$and\" : [ { \"$or\" : [ { \"attributes.a.b\" : { \"$in\" : [ \"16\", 16.0 ] } }, "
                         "{ \"variants.attributes.a.b\" : { \"$in\" : [ \"16\", 16.0 ] } } ] } ] }");
