@@ -39,28 +39,32 @@ static struct slice run_text(const struct search_words *words, size_t first, siz
 
 /* ---- stop words, synonyms ---- */
 
-static void drop_stopwords(const struct search_text_context *c, struct search_text *t) {
-    struct search_words *words = &t->words;
+/* The text becomes one without them, unless there is nothing else. False without memory. */
+static bool drop_stopwords(const struct search_text_context *c, struct search_text *t) {
+    struct buf rest = BUF_INIT(TEXT_MAX_BYTES);
     size_t kept = 0;
-    if (!c->overrides || words->count > SEARCH_WORDS_MAX)
-        return;
-    struct search_word all[SEARCH_WORDS_MAX];
-    for (size_t i = 0; i < words->count; i++)
-        if (!override_list_is_stopword(c->overrides, search_name_key(c->arena, words->items[i].text)))
-            all[kept++] = words->items[i];
-    if (kept == 0)
-        return;
-    memcpy(words->items, all, kept * sizeof(all[0]));
-    words->count = kept;
+    bool ok = true;
+    if (!c->overrides || t->words.count > SEARCH_WORDS_MAX)
+        return true;
+    for (size_t i = 0; i < t->words.count; i++) {
+        struct slice word = t->words.items[i].text;
+        if (override_list_is_stopword(c->overrides, search_name_key(c->arena, word)))
+            continue;
+        if (kept++)
+            buf_append_char(&rest, ' ');
+        buf_append(&rest, word.data, word.len);
+    }
+    if (kept && kept < t->words.count)
+        ok = to_slice(c->arena, &rest, buf_ok(&rest), &t->q) && search_words_read(c->arena, t->q, &t->words);
+    buf_done(&rest);
+    return ok;
 }
 
 /* The longest run from `first` on that has synonyms. */
 static bool read_group(const struct search_text_context *c, struct search_text *t, size_t first, struct search_group *ret) {
     struct slice texts[ALTERNATIVES_MAX];
     *ret = (struct search_group){.first = first, .count = 1};
-    for (size_t n = SEARCH_RUN_MAX; n > 0; n--) {
-        if (first + n > t->words.count)
-            continue;
+    for (size_t n = t->words.count - first; n > 0; n--) {
         struct slice key = search_name_key(c->arena, run_text(&t->words, first, first + n - 1));
         size_t found = override_list_synonyms(c->overrides, key, texts, ALTERNATIVES_MAX);
         if (!found)
@@ -144,14 +148,24 @@ static bool read_categories(const struct search_text_context *c, struct search_t
 
 /* ---- rules ---- */
 
-static bool rule_applies(const struct search_text_context *c, const struct search_text *t, const struct override_rule *rule) {
-    if (!rule->contains)
-        return slice_eq(search_name_key(c->arena, t->q), rule->key);
+/* What rules are held against: the text as it was asked for, and every run of its words, the first of which is all of them. */
+struct rule_keys {
+    struct slice asked, runs[SEARCH_WORDS_MAX * (SEARCH_WORDS_MAX + 1) / 2];
+    size_t count;
+};
+
+static void make_keys(const struct search_text_context *c, const struct search_text *t, struct slice asked, struct rule_keys *ret) {
+    *ret = (struct rule_keys){.asked = search_name_key(c->arena, asked)};
     for (size_t first = 0; first < t->words.count; first++)
-        for (size_t last = first; last < t->words.count && last < first + SEARCH_RUN_MAX; last++)
-            if (slice_eq(search_name_key(c->arena, run_text(&t->words, first, last)), rule->key))
-                return true;
-    return false;
+        for (size_t last = t->words.count; last-- > first;)
+            ret->runs[ret->count++] = search_name_key(c->arena, run_text(&t->words, first, last));
+}
+
+static bool rule_applies(const struct rule_keys *keys, const struct override_rule *rule) {
+    for (size_t i = 0; i < (rule->contains ? keys->count : 1); i++)
+        if (slice_eq(keys->runs[i], rule->key))
+            return true;
+    return slice_eq(keys->asked, rule->key);
 }
 
 /* The list of overrides may be replaced while the search is under way. */
@@ -161,10 +175,14 @@ static bool copy(struct arena *arena, struct slice s, struct slice *ret) {
     return data != NULL;
 }
 
-static bool read_rules(const struct search_text_context *c, struct search_text *t) {
-    for (size_t i = 0; c->overrides && i < override_list_rule_count(c->overrides); i++) {
+static bool read_rules(const struct search_text_context *c, struct search_text *t, struct slice asked) {
+    size_t count = c->overrides ? override_list_rule_count(c->overrides) : 0;
+    struct rule_keys keys;
+    if (count)
+        make_keys(c, t, asked, &keys);
+    for (size_t i = 0; i < count; i++) {
         const struct override_rule *rule = override_list_rule(c->overrides, i);
-        if (!rule_applies(c, t, rule))
+        if (!rule_applies(&keys, rule))
             continue;
         for (size_t k = 0; k < rule->pin_count && t->pin_count < SEARCH_PINS_MAX; k++)
             if (!copy(c->arena, rule->pins[k], &t->pins[t->pin_count++]))
@@ -256,7 +274,8 @@ static struct search_text *read_plain(const struct search_text_context *c, struc
         t->ranking = c->ranking ? c->ranking : &search_ranking_default;
     if (!t || !fold(c->arena, q, &t->q) || !search_words_read(c->arena, t->q, &t->words))
         return NULL;
-    drop_stopwords(c, t);
+    if (!drop_stopwords(c, t))
+        return NULL;
     t->whole = t->words.count > SEARCH_WORDS_MAX || t->words.count == 0;
     t->typo = typo && t->words.count <= SEARCH_TYPO_WORDS_MAX && t->q.len <= SEARCH_TYPO_BYTES_MAX && !t->whole;
     if (t->whole)
@@ -274,9 +293,10 @@ static bool ends_begun(const struct search_text *t, bool halves) {
 
 struct search_text *search_text_read(const struct search_text_context *context, struct slice q, bool typo) {
     struct search_text *t = read_plain(context, q, typo);
+    struct slice asked;
     if (!t || t->whole)
         return t;
-    if (!read_rules(context, t))
+    if (!fold(context->arena, q, &asked) || !read_rules(context, t, asked))
         return NULL;
     t->initials = hangul_is_initials(t->q);
     t->begun = !t->initials && ends_begun(t, false);

@@ -78,11 +78,57 @@ static void test_a_long_name_of_a_member(void **state) {
     assert_string_equal(errors.items[0].field, arena_printf(&arena, "%063d", 0));
 }
 
+static const struct search_text *read_with(const char *hits, struct slice q) {
+    struct override_list *list = override_list_new();
+    const struct search_text_context context = {.arena = &arena, .overrides = list};
+    struct slice last = {NULL, 0};
+    size_t added = 0;
+    assert_true(override_list_add(list, parse(hits), &added, &last) && override_list_finish(list));
+    const struct search_text *text = search_text_read(&context, q, true);
+    override_list_free(list);
+    assert_non_null(text);
+    return text;
+}
+
+#define STOPWORD "{\"_source\":{\"key\":\"stopwords:s\",\"kind\":\"stopwords\",\"id\":\"s\",\"body\":{\"terms\":[\"cheap\"]}}}"
+#define SYNONYM(terms) "{\"_source\":{\"key\":\"synonyms:s\",\"kind\":\"synonyms\",\"id\":\"s\",\"body\":{\"terms\":[" terms "]}}}"
+#define RULE(query, match) \
+    "{\"_source\":{\"key\":\"rules:r\",\"kind\":\"rules\",\"id\":\"r\",\"body\":{\"query\":\"" query "\",\"match\":\"" match "\",\"pin\":[\"p\"]}}}"
+
+/* Wherever it stands. */
+static void test_a_text_without_its_stop_words(void **state) {
+    (void)state;
+    static const char *const texts[] = {"Note Book", "cheap note book", "note cheap book", "note book Cheap!"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        const struct search_text *text =
+            read_with("[" STOPWORD "," SYNONYM("\"notebook\",\"laptop\"") "," RULE("note book", "exact") "]", slice_str(texts[i]));
+        assert_int_equal(text->words.count, 2);
+        assert_int_equal(text->group_count, 1);
+        assert_int_equal(text->groups[0].alternative_count, 1);
+        assert_int_equal(text->pin_count, 1);
+    }
+    assert_int_equal(read_with("[" STOPWORD "," RULE("cheap bag", "exact") "]", SLICE("cheap bag"))->pin_count, 1);
+    assert_int_equal(read_with("[" STOPWORD "," RULE("cheap", "exact") "]", SLICE("cheap"))->pin_count, 1);
+    assert_int_equal(read_with("[" STOPWORD "," RULE("bag", "exact") "]", SLICE("bag for cheap"))->pin_count, 0);
+}
+
+static void test_terms_of_many_words(void **state) {
+    (void)state;
+    const struct search_text *text = read_with("[" RULE("one two three four five", "contains") "]", SLICE("zero one two three four five six"));
+    assert_int_equal(text->pin_count, 1);
+    text = read_with("[" SYNONYM("\"one two three four\",\"five\"") "]", SLICE("zero one two three four six"));
+    assert_int_equal(text->group_count, 3);
+    assert_int_equal(text->groups[1].count, 4);
+    assert_int_equal(text->groups[1].alternative_count, 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_look_ups),
         cmocka_unit_test(test_a_text_outlives_the_list),
         cmocka_unit_test(test_a_long_name_of_a_member),
+        cmocka_unit_test(test_a_text_without_its_stop_words),
+        cmocka_unit_test(test_terms_of_many_words),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
