@@ -198,7 +198,8 @@ bool bulk_split(struct bulk *src, struct bulk *dst) {
 bool bulk_path(const struct bulk *b, struct buf *ret) {
     buf_append_char(ret, '/');
     buf_append_str(ret, b->index);
-    /* error.* and status: the answer to a request that is refused as a whole has only these. */
-    return buf_append_str(ret, "/_bulk?filter_path=took,errors,items.*.status,items.*.error.type,items.*.error.reason,"
-                               "error.type,error.reason,status");
+    /* timeout: a shard without a primary is not waited for as long as the bulk may take (60 s both, by default): the others'
+     * answers are needed. error.* and status: the answer to a request that is refused as a whole has only these. */
+    return buf_append_str(ret, "/_bulk?timeout=10s&filter_path=took,errors,items.*.status,items.*.error.type,"
+                               "items.*.error.reason,error.type,error.reason,status");
 }

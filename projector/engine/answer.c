@@ -104,6 +104,7 @@ struct answer {
     usec_t retry_at; /* of the items that failed; 0 if none did */
     bool overload, denied, too_large;
     bool nobody; /* answers: nothing is known of any index */
+    bool timed_out;
     bool dead; /* the serving index refuses this very product */
     bool wrote; /* the serving index has something new */
 };
@@ -114,7 +115,8 @@ static enum verdict item_done(struct answer *a, const struct bulk_item *item) {
     struct engine_target *target = &e->targets[item->target];
     if (item->op == BULK_INDEX)
         hash_cache_put(&e->hashes, hash_cache_key(target->number, item->id_hash), item->content_hash);
-    target->trouble_at = 0;
+    if (target->trouble_of == item->id_hash)
+        target->trouble_at = 0;
     if (target != e->serving)
         return VERDICT_DONE;
     a->wrote = true;
@@ -200,22 +202,35 @@ static enum verdict serving_verdict(struct answer *a, size_t i, const struct bul
     return VERDICT_LATER;
 }
 
+/* One product at a time tells how long an index has taken nothing, so that one of its shards is enough. That product may have
+ * gone another way meanwhile: then the next one does. */
+static bool tells_of_trouble(struct engine *e, struct engine_target *target, const struct bulk_item *item,
+                             const struct bulk_item_result *r) {
+    usec_t now = engine_now(e);
+    usec_t overdue = e->options->target_patience_usec + e->options->bulk_timeout_usec + e->options->retry_max_usec;
+    if (target->trouble_at != 0 && now - target->trouble_seen_at <= overdue)
+        return target->trouble_of == item->id_hash;
+    target->trouble_at = now;
+    target->trouble_of = item->id_hash;
+    log_warn("target.trouble", LOG_STR("index", target->conf->index), LOG_INT("status", r->status),
+             LOG_STR("reason", r->reason));
+    return true;
+}
+
 /* It takes nothing, but may recover; for how long is it waited for? Time in which nobody answers, or the serving index takes
  * nothing either, is not its own. */
 static enum verdict other_in_trouble(struct answer *a, const struct bulk_item *item, const struct bulk_item_result *r) {
     struct engine *e = a->engine;
     struct engine_target *target = &e->targets[item->target];
-    if (a->nobody || e->serving->paused) {
-        target->trouble_at = 0;
+    if (a->nobody)
         return VERDICT_LATER;
+    if (e->serving->paused) {
+        target->trouble_at = 0;
+    } else if (tells_of_trouble(e, target, item, r)) {
+        target->trouble_seen_at = engine_now(e);
+        if (engine_now(e) - target->trouble_at > e->options->target_patience_usec)
+            answer_target_refused(e, item->target, item->ctx, *r->reason ? r->reason : "it does not answer", true);
     }
-    if (target->trouble_at == 0) {
-        target->trouble_at = engine_now(e);
-        log_warn("target.trouble", LOG_STR("index", target->conf->index), LOG_INT("status", r->status),
-                 LOG_STR("reason", r->reason));
-    }
-    if (engine_now(e) - target->trouble_at > e->options->target_patience_usec)
-        answer_target_refused(e, item->target, item->ctx, *r->reason ? r->reason : "it does not answer", true);
     return VERDICT_LATER;
 }
 
@@ -272,6 +287,8 @@ static void entry_answer(struct answer *a, size_t first, size_t end, const struc
     struct lane_entry *entry = a->batch->bulk.items[first].ctx;
     enum verdict verdict = VERDICT_DONE;
     a->dead = false;
+    if (a->timed_out && end - first > 1) /* whose fault it is shows when each goes by itself */
+        entry->apart = LANE_ALL_TARGETS;
     for (size_t i = first; i < end; i++) {
         const struct bulk_item_result *r = results ? &results[i] : &unknown;
         const struct bulk_item *item = &a->batch->bulk.items[i];
@@ -305,10 +322,22 @@ static const struct bulk_item_result *read_answer(struct engine *e, struct batch
     return e->result.count == batch->bulk.count ? e->result.items : NULL;
 }
 
-/* The link is broken, or whoever answers has no server behind it. What takes too long may be the fault of one index. */
-static bool nobody_answers(const struct http_response *response) {
-    return response->status == 502 || response->status == 503 ||
-           (response->status == 0 && response->error.code == ERROR_UNAVAILABLE);
+static bool has_serving(const struct bulk *bulk) {
+    for (size_t end = bulk->count, first; end > 0; end = first) {
+        first = bulk_group(bulk, end);
+        if (bulk->items[first].target == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The link is broken, or whoever answers has no server behind it, or the serving index does not answer either. */
+static bool nobody_answers(struct engine *e, const struct bulk *bulk, const struct http_response *response) {
+    bool nobody = response->status == 502 || response->status == 503 ||
+                  (response->status == 0 && (response->error.code == ERROR_UNAVAILABLE || has_serving(bulk)));
+    for (unsigned t = 0; nobody && t < e->target_count; t++)
+        e->targets[t].trouble_at = 0;
+    return nobody;
 }
 
 /* A small bulk that waited for no other live one says how much background work is in the way. */
@@ -353,7 +382,8 @@ void answer_arrived(void *ctx, struct http_response *response) {
     struct engine *e = l->engine;
     struct engine_pipe *p = &l->pipes[batch->pipe];
     struct answer a = {.engine = e, .lane = l, .batch = batch, .wall_usec = clock_wall_usec(),
-                       .nobody = nobody_answers(response)};
+                       .nobody = nobody_answers(e, &batch->bulk, response),
+                       .timed_out = response->status == 0 && response->error.code == ERROR_TIMEOUT};
     p->flight = NULL;
     e->in_flight--;
     e->batches_out--;

@@ -53,7 +53,8 @@ struct engine_target {
     uint64_t number; /* of its name, for the hash cache */
     bool flawed;        /* stored: what it refuses is of no further interest */
     bool flaw_is_stored; /* being stored */
-    usec_t trouble_at;  /* since when it takes nothing; 0: it does */
+    usec_t trouble_at, trouble_seen_at; /* since when, and of late, it did not take trouble_of; 0: it takes what comes */
+    uint64_t trouble_of;                /* the hash of a product */
     /* Of the serving one. */
     bool paused;     /* it refuses everything; probed */
     bool trial;      /* a probe went well: one bulk may try */

@@ -130,6 +130,15 @@ static bool make_index(struct job_runner *r, struct job_run *run, bool *ret_made
     return true;
 }
 
+/* An index that no job builds any more: somebody has removed its job by hand. */
+static bool drop_abandoned(struct job_runner *r, const struct job_run *run, struct error *reterr) {
+    const struct target *building = targets_find(&r->stored, TARGET_BUILDING);
+    if (!building || strcmp(building->index, run->record.index) == 0)
+        return true;
+    log_warn("index.abandoned", LOG_STR("index", building->index), LOG_STR("next", "it is deleted"));
+    return targets_drop(r->client, database(r), &r->stored, building->index, true, reterr);
+}
+
 static bool create(struct job_runner *r, struct job_run *run, struct error *reterr) {
     bool made = true;
     if (place_of(r, run->record.index) > 0) /* a kill came between */
@@ -140,7 +149,7 @@ static bool create(struct job_runner *r, struct job_run *run, struct error *rete
         return false;
     if (!made)
         return true;
-    if (!targets_add_building(r->client, database(r), &r->stored, run->record.index, reterr))
+    if (!drop_abandoned(r, run, reterr) || !targets_add_building(r->client, database(r), &r->stored, run->record.index, reterr))
         return false;
     run->record.total = job_scan_estimate(r->client, database(r));
     if (!job_run_enter_phase(r, run, JOB_PHASE_MARK, reterr))
@@ -300,10 +309,11 @@ static bool note_before(struct job_runner *r, struct job_run *run, const struct 
     return false;
 }
 
-/* The index serves: what is owed since, each of which may be repeated. */
-static bool after_swap(struct job_runner *r, struct job_run *run, struct error *reterr) {
+/* The index serves by the set: the alias, and what is owed since, each of which may be repeated. */
+static bool finish_swap(struct job_runner *r, struct job_run *run, struct error *reterr) {
     const struct job_record *job = &run->record;
-    if ((r->conf->frozen && !state_sink_set(r->client, database(r), lease_epoch(r->conf->lease), r->conf->sink, reterr)) ||
+    if (!index_admin_alias(es(r), r->conf->options->projector.index, job->index, reterr) ||
+        (r->conf->frozen && !state_sink_set(r->client, database(r), lease_epoch(r->conf->lease), r->conf->sink, reterr)) ||
         (job->before[0] && !forget_dead_letters(r, job->before, reterr)) ||
         (job->owes_scan &&
          !jobs_request_scan(r->client, database(r), job->id, "rollback to an index that lacks changes", reterr)) ||
@@ -336,11 +346,12 @@ static bool swap(struct job_runner *r, struct job_run *run, struct error *reterr
         return fail(r, run, "index %.80s: %.150s", job->index, target ? target->flaw : "it left the set of targets");
     if (!note_before(r, run, target, reterr))
         return false;
+    /* The set first: that fails if the index lacks a change since it was read, and what it refuses from here on is found by
+     * the next term, which does not take it for a flaw. */
     return run->gone ||
-           (index_admin_alias(es(r), r->conf->options->projector.index, job->index, reterr) &&
-            targets_serve(r->client, database(r), &r->stored, job->index, r->conf->options->projector.rollback_keep_usec,
+           (targets_serve(r->client, database(r), &r->stored, job->index, r->conf->options->projector.rollback_keep_usec,
                           reterr) &&
-            after_swap(r, run, reterr));
+            finish_swap(r, run, reterr));
 }
 
 /* -- the other end -- */
@@ -350,7 +361,7 @@ bool job_reindex_end(struct job_runner *r, struct job_run *run, struct error *re
     job_check_stop(TAKE(run->check));
     const struct target *target = stored_target(r, job->index);
     if (job_is_reindex(job) && target && target->role == TARGET_SERVING) /* too late to cancel: it serves */
-        return after_swap(r, run, reterr);
+        return finish_swap(r, run, reterr);
     if (job->type == JOB_REINDEX && job->index[0]) {
         if (!targets_drop(r->client, database(r), &r->stored, job->index, !job->keep_index, reterr))
             return false;

@@ -24,6 +24,7 @@ struct signals_job {
     struct window stop;
     struct arena arena; /* of a page */
     struct signal_rows rows;
+    bool rows_lost; /* out of memory: they are not all there */
     struct buf path, body, answer, upserts, deletes;
     size_t upsert_count, delete_count;
     char after[SIGNAL_ID_MAX_BYTES * 4];
@@ -83,13 +84,15 @@ static bool take_row(void *ctx, char **columns, const unsigned long *lengths, un
     struct signals_job *j = ctx;
     if (count < 3 || !columns[0] || !columns[1] || !columns[2])
         return true;
-    return signal_rows_add(&j->rows, (struct slice){columns[0], lengths[0]}, strtol(columns[1], NULL, 10),
-                           strtol(columns[2], NULL, 10));
+    j->rows_lost = !signal_rows_add(&j->rows, (struct slice){columns[0], lengths[0]}, strtol(columns[1], NULL, 10),
+                                    strtol(columns[2], NULL, 10));
+    return !j->rows_lost;
 }
 
 /* The rows behind `after`, up to `end` (empty: all), ROWS at most. */
 static bool read_rows(struct signals_job *j, struct slice after, struct slice end, struct error *reterr) {
     signal_rows_reset(&j->rows);
+    j->rows_lost = false;
     bool ok = end.len ? mysql_session_query(j->mysql, take_row, j, reterr,
                                             "SELECT product_id, sales, popularity FROM product_signals WHERE product_id > ? AND "
                                             "product_id <= ? ORDER BY product_id LIMIT ?",
@@ -98,6 +101,8 @@ static bool read_rows(struct signals_job *j, struct slice after, struct slice en
                                             "SELECT product_id, sales, popularity FROM product_signals WHERE product_id > ? "
                                             "ORDER BY product_id LIMIT ?",
                                             MYSQL_SLICE(after), MYSQL_I64(ROWS));
+    if (ok && j->rows_lost)
+        return error_nomem(reterr);
     return ok;
 }
 

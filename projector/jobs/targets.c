@@ -97,11 +97,20 @@ static void append_target(bson_t *list, size_t i, const struct target *target) {
     bson_append_document_end(list, &entry);
 }
 
-/* Stores `next` in the place of revision next->revision, as the one after it. garbage: NULL, or what left the set. */
-static bool store(mongoc_client_t *client, const char *database, struct targets *next, const char *garbage,
-                  struct error *reterr) {
+/* Of that index nothing must have been stored since: a flaw need not make a new revision. */
+static void append_as_read(bson_t *query, const struct target *target) {
+    BCON_APPEND(query, "list", "{", "$elemMatch", "{", "index", BCON_UTF8(target->index), "flaw", "{", "$exists",
+                BCON_BOOL(target->flawed), "}", "}", "}");
+}
+
+/* Stores `next` in the place of revision next->revision, as the one after it. as_read: NULL, or a target of that revision which
+ * must be stored as it is here. garbage: NULL, or what left the set. */
+static bool store(mongoc_client_t *client, const char *database, struct targets *next, const struct target *as_read,
+                  const char *garbage, struct error *reterr) {
     bson_t update = BSON_INITIALIZER, set, list;
     bson_t *query = BCON_NEW("_id", TARGETS_ID, "revision", BCON_INT64(next->revision));
+    if (as_read)
+        append_as_read(query, as_read);
     BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
     BSON_APPEND_INT64(&set, "revision", next->revision + 1);
     BSON_APPEND_ARRAY_BEGIN(&set, "list", &list);
@@ -171,8 +180,10 @@ bool targets_settle(mongoc_client_t *client, const char *database, const char *s
         return false;
     if (ret->count > 0 && strcmp(ret->list[0].index, serving) == 0)
         return true;
-    bool known = index_of(ret, serving) < ret->count;
-    if (known) {
+    size_t at = index_of(ret, serving);
+    if (at < ret->count) {
+        if (ret->list[at].flawed && !state_sink_forget(client, database, reterr)) /* it lacks changes: all is read anew */
+            return false;
         make_serving(ret, serving, keep_usec, garbage);
     } else { /* somebody moved the alias elsewhere, or the index was deleted: what served says nothing any more */
         garbage[0] = '\0';
@@ -188,7 +199,7 @@ bool targets_settle(mongoc_client_t *client, const char *database, const char *s
         snprintf(ret->list[0].index, TARGET_INDEX_SIZE, "%s", serving);
         ret->count++;
     }
-    return store(client, database, ret, *garbage ? garbage : NULL, reterr);
+    return store(client, database, ret, NULL, *garbage ? garbage : NULL, reterr);
 }
 
 bool targets_add_building(mongoc_client_t *client, const char *database, struct targets *targets, const char *index,
@@ -202,7 +213,7 @@ bool targets_add_building(mongoc_client_t *client, const char *database, struct 
     struct target *added = &next.list[next.count++];
     *added = (struct target){.role = TARGET_BUILDING};
     snprintf(added->index, sizeof(added->index), "%s", index);
-    if (!store(client, database, &next, NULL, reterr))
+    if (!store(client, database, &next, NULL, NULL, reterr))
         return false;
     *targets = next;
     return true;
@@ -217,7 +228,7 @@ bool targets_drop(mongoc_client_t *client, const char *database, struct targets 
     if (next.list[at].role == TARGET_OLD)
         next.old_until_wall_usec = 0;
     remove_at(&next, at);
-    if (!store(client, database, &next, garbage ? index : NULL, reterr))
+    if (!store(client, database, &next, NULL, garbage ? index : NULL, reterr))
         return false;
     *targets = next;
     return true;
@@ -229,8 +240,9 @@ bool targets_serve(mongoc_client_t *client, const char *database, struct targets
     char garbage[TARGET_INDEX_SIZE];
     if (next.count > 0 && strcmp(next.list[0].index, index) == 0)
         return true;
+    size_t at = index_of(targets, index);
     make_serving(&next, index, keep_usec, garbage);
-    if (!store(client, database, &next, *garbage ? garbage : NULL, reterr))
+    if (!store(client, database, &next, at < targets->count ? &targets->list[at] : NULL, *garbage ? garbage : NULL, reterr))
         return false;
     *targets = next;
     return true;

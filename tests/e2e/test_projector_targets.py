@@ -76,6 +76,47 @@ def test_a_forced_rollback_that_is_killed_still_owes_its_scan(corner, program, w
     assert len(jobs(corner, type="scan")) == 2
 
 
+def test_what_the_new_index_refuses_while_the_alias_is_swapped(corner, program, write_api, checker, commands, eventually, tmp_path):
+    """The set of indexes changes before the alias does: from then on a refused product has a dead letter, no flaw."""
+    insert(corner, range(40), brand="17")
+    proxy = HttpProxy(corner.stack.es_url)
+    letters = corner.stack.mongo[corner.name]["dead_letters"]
+    try:
+        projector = program("projector", {**FAST_LEASE, "elasticsearch.url": proxy.url}).start()
+        eventually(lambda: jobs(corner, type="scan", state="done"), 60, "the first scan")
+        before = serving(corner)
+
+        def refuse_one():
+            proxy.after_alias = None
+            corner.products.update_one({"_id": "p00005"}, {"$set": {"brand": "Acme", "price": Int64(55)}, "$inc": {"version": 1}})
+            eventually(lambda: price(corner, "p00005", before) == 55, 60, "the index of before has the change")
+
+        proxy.after_alias = refuse_one
+        done = commands("reindex", "--mapping", mapping_file(tmp_path, brand_is_a_number), "--json").result
+        assert done["state"] == "done" and serving(corner) == done["index"] != before
+        eventually(lambda: letters.find_one({"_id": "p00005", "index": serving(corner)}), 60, "the letter")
+        corner.products.update_one({"_id": "p00006"}, {"$set": {"price": Int64(66)}, "$inc": {"version": 1}})
+        eventually(lambda: price(corner, "p00006") == 66 and price(corner, "p00006", before) == 66, 60, "both get what they take")
+        assert "flaw" not in targets(corner)["list"][1] and len(jobs(corner, type="scan")) == 1
+        assert "event=index.unknown" not in projector.log()
+    finally:
+        proxy.close()
+
+
+def test_an_index_whose_job_is_gone_is_in_nobodys_way(corner, program, write_api, checker, commands, eventually):
+    insert(corner, range(40))
+    projector = program("projector", FAST_LEASE).start()
+    eventually(lambda: jobs(corner, type="scan", state="done"), 60, "the first scan")
+    commands("reindex", "--no-swap", "--detach")
+    eventually(lambda: jobs(corner, state="waiting"), 60, "the new index is complete")
+    abandoned = targets(corner)["list"][1]["index"]
+    corner.stack.mongo[corner.name]["projector_jobs"].delete_many({"type": "reindex"})
+    done = commands("reindex", "--json").result
+    assert done["state"] == "done" and serving(corner) == done["index"] != abandoned
+    assert f"event=index.abandoned index={abandoned}" in projector.log()
+    eventually(lambda: abandoned not in physical(corner), 60, "it is deleted")
+
+
 def test_copies_that_do_not_fit_into_one_request_go_one_by_one(corner, program, write_api, checker, commands, eventually):
     proxy = HttpProxy(corner.stack.es_url)
     try:

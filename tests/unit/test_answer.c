@@ -12,6 +12,8 @@ static struct world {
     struct projector_options options;
     struct targets targets;
     struct lane_entry *entry;
+    const char *product; /* of the next bulk */
+    unsigned sent;       /* to these targets, a bit each */
     usec_t now;
     unsigned flaws[TARGETS_MAX], gone[TARGETS_MAX]; /* noted of each target; of them, those that give it up */
     unsigned letters, later;
@@ -97,13 +99,16 @@ bool __wrap_store_flaw(struct engine *e, unsigned target, const struct lane_entr
 
 static void set_up(void) {
     static const char *const names[] = {"serving", "building", "old"};
-    w = (struct world){.now = 1000 * USEC_PER_SEC, .targets.count = TARGETS_MAX};
+    w = (struct world){.now = 1000 * USEC_PER_SEC, .targets.count = TARGETS_MAX, .product = "p1",
+                       .sent = (1u << TARGETS_MAX) - 1};
     for (int t = 0; t < TARGETS_MAX; t++) {
         w.targets.list[t].role = (enum target_role)t;
         snprintf(w.targets.list[t].index, TARGET_INDEX_SIZE, "%s", names[t]);
     }
     w.options.projector.target_patience_usec = PATIENCE;
     w.options.projector.bulk_max_docs = 100;
+    w.options.projector.bulk_timeout_usec = 2 * PATIENCE;
+    w.options.projector.retry_max_usec = USEC_PER_SEC;
     w.engine.options = &w.options.projector;
     w.engine.conf.options = &w.options;
     w.engine.conf.index = names[0];
@@ -121,7 +126,7 @@ static void tear_down(void) {
     free(w.entry);
 }
 
-/* One product for all targets. items: NULL, or what is said of each; else a status of the request or a code of the client. */
+/* The product for the targets. items: NULL, or what is said of each; else a status of the request or a code of the client. */
 static void answered(const char *const items[TARGETS_MAX], int status, enum error_code code) {
     struct error error = {0};
     struct batch *batch = batch_new("serving", 1 << 16, 1 << 20, 100, &error);
@@ -129,11 +134,13 @@ static void answered(const char *const items[TARGETS_MAX], int status, enum erro
     batch->lane = &w.lane;
     struct buf body = BUF_INIT(4096);
     buf_append_str(&body, "{\"took\":1,\"errors\":true,\"items\":[");
-    for (unsigned t = 0; t < TARGETS_MAX; t++) {
+    for (unsigned t = 0, n = 0; t < TARGETS_MAX; t++) {
+        if (!(w.sent >> t & 1))
+            continue;
         if (t)
             bulk_target(&batch->bulk, t, w.targets.list[t].index);
-        assert_true(bulk_delete_for(&batch->bulk, t, SLICE("p1"), 7, w.entry));
-        buf_printf(&body, "%s{\"delete\":{%s}}", t ? "," : "", items ? items[t] : "");
+        assert_true(bulk_delete_for(&batch->bulk, t, slice_str(w.product), 7, w.entry));
+        buf_printf(&body, "%s{\"delete\":{%s}}", n++ ? "," : "", items ? items[t] : "");
     }
     buf_append_str(&body, "]}");
     struct http_response response = {.status = items ? 200 : status, .error.code = code};
@@ -195,15 +202,82 @@ static void test_so_is_one_that_lacks_changes_already(void **state) {
     closed_index_is_given_up(true);
 }
 
-/* An index on whose account requests take too long takes nothing either. */
+static void answered_for(const char *product, const char *const items[TARGETS_MAX]) {
+    w.product = product;
+    answered(items, 0, ERROR_NONE);
+}
+
+/* What other shards take says nothing of one that takes nothing. */
+static void test_so_is_one_with_a_shard_that_takes_nothing(void **state) {
+    static const char *const taken[] = {TAKEN, TAKEN, TAKEN}, *const away[] = {TAKEN, TAKEN, AWAY};
+    (void)state;
+    set_up();
+    answer_target_init(&w.engine);
+    answered_for("p1", away);
+    w.now += PATIENCE;
+    answered_for("p2", taken);
+    answered_for("p3", away);
+    w.now += 1;
+    answered_for("p3", away); /* it has not failed for that long */
+    assert_int_equal(all_flaws(), 0);
+    answered_for("p1", away);
+    assert_int_equal(w.gone[OLD], 1);
+    assert_int_equal(all_flaws(), 1);
+    tear_down();
+}
+
+static void test_trouble_ends_with_the_product_that_told_of_it(void **state) {
+    static const char *const taken[] = {TAKEN, TAKEN, TAKEN}, *const away[] = {TAKEN, TAKEN, AWAY};
+    (void)state;
+    set_up();
+    answer_target_init(&w.engine);
+    answered_for("p1", away);
+    answered_for("p1", taken);
+    w.now += PATIENCE + 1;
+    answered_for("p1", away);
+    answered_for("p2", away);
+    w.now += PATIENCE + w.options.projector.bulk_timeout_usec + w.options.projector.retry_max_usec + 1;
+    answered_for("p2", away); /* nothing was heard of p1 */
+    assert_int_equal(all_flaws(), 0);
+    w.now += PATIENCE + 1;
+    answered_for("p2", away);
+    assert_int_equal(w.gone[OLD], 1);
+    tear_down();
+}
+
+/* An index on whose account requests take too long takes nothing either: each goes by itself then. */
 static void test_an_index_that_does_not_answer_is_given_up(void **state) {
     (void)state;
     set_up();
     answer_target_init(&w.engine);
     answered(NULL, 0, ERROR_TIMEOUT);
+    assert_int_equal(w.entry->apart, LANE_ALL_TARGETS);
     w.now += PATIENCE + 1;
+    w.sent = 1 << OLD;
+    answered(NULL, 0, ERROR_TIMEOUT);
+    assert_int_equal(all_flaws(), 0);
+    w.sent = 1 << SERVING;
+    answered((const char *const[]){TAKEN, TAKEN, TAKEN}, 0, ERROR_NONE);
+    w.now += PATIENCE + 1;
+    w.sent = 1 << OLD;
     answered(NULL, 0, ERROR_TIMEOUT);
     assert_int_equal(w.gone[OLD], 1);
+    assert_int_equal(all_flaws(), 1);
+    tear_down();
+}
+
+static void test_it_is_not_if_the_serving_one_does_not_answer_either(void **state) {
+    (void)state;
+    set_up();
+    answer_target_init(&w.engine);
+    for (int i = 0; i < 5; i++) {
+        w.sent = 1 << OLD;
+        answered(NULL, 0, ERROR_TIMEOUT);
+        w.now += PATIENCE + 1;
+        w.sent = 1 << SERVING;
+        answered(NULL, 0, ERROR_TIMEOUT);
+    }
+    assert_int_equal(all_flaws(), 0);
     tear_down();
 }
 
@@ -237,7 +311,10 @@ int main(void) {
         cmocka_unit_test(test_what_the_serving_index_refuses_is_no_flaw),
         cmocka_unit_test(test_an_index_that_takes_nothing_is_given_up),
         cmocka_unit_test(test_so_is_one_that_lacks_changes_already),
+        cmocka_unit_test(test_so_is_one_with_a_shard_that_takes_nothing),
+        cmocka_unit_test(test_trouble_ends_with_the_product_that_told_of_it),
         cmocka_unit_test(test_an_index_that_does_not_answer_is_given_up),
+        cmocka_unit_test(test_it_is_not_if_the_serving_one_does_not_answer_either),
         cmocka_unit_test(test_an_outage_is_no_fault_of_an_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

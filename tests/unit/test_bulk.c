@@ -148,7 +148,7 @@ static void test_path(void **state) {
     struct buf path = BUF_INIT(1000);
     char name[300];
     assert_true(bulk_path(&b, &path));
-    assert_memory_equal(path.data, "/products-1/_bulk?filter_path=", 30);
+    assert_memory_equal(path.data, "/products-1/_bulk?timeout=10s&filter_path=", 42);
     memset(name, 'x', sizeof(name));
     name[256] = '\0';
     assert_false(bulk_init(&b, name, 1, 1, 1));

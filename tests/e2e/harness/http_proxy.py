@@ -15,12 +15,13 @@ class HttpProxy:
     reach the server. largest: a bulk of more bytes is answered with 413. hold(): bulks are kept until release(); release(n) lets n of them pass. `held` counts those that were kept, `answered`
     those that the server has answered. refuse(): every connection is
     closed without an answer, until accept(). deny: a status (401, 403) that every request is answered with
-    whose path contains deny_path. after_bulk() is called when a bulk is carried out and not answered yet. version: members of what GET / says of its version. traces: (path, traceparent) of every request."""
+    whose path contains deny_path. after_bulk() is called when a bulk is carried out and not answered yet, after_alias() when an
+    alias is swapped and that is not answered yet. version: members of what GET / says of its version. traces: (path, traceparent) of every request."""
 
     def __init__(self, url):
         self.target = urlsplit(url)
         self.delay, self.delay_per_item, self.reject, self.largest, self.deny, self.deny_path = 0.0, 0.0, None, None, None, ""
-        self.version = self.after_bulk = None
+        self.version = self.after_bulk = self.after_alias = None
         self.bulks = self.items = self.rejected = self.held = self.answered = 0
         self.seen, self.traces = deque(maxlen=1000), deque(maxlen=1000)
         self.lock = threading.Lock()
@@ -108,6 +109,8 @@ class HttpProxy:
                 self.answered += 1
         else:
             status, answer = self._forward(client, body)
+            if self.after_alias and client.path.startswith("/_aliases"):
+                self.after_alias()
         if self.version and client.path == "/":
             known = json.loads(answer)
             known["version"].update(self.version)
