@@ -93,6 +93,7 @@ struct deletion {
     uint32_t id, reassign_to; /* 0: must be empty */
     struct precondition match;
     struct category category;
+    bool possible; /* of the rehearsal */
 };
 
 static bool read_one(void *ctx, char **columns, const unsigned long *lengths, unsigned count) {
@@ -113,6 +114,7 @@ static bool check_empty(struct deletion *d, struct session *s, struct error *ret
                        children && products ? "children and products" : children ? "children" : "products");
 }
 
+/* The row goes before its children move: one of them may have its name, and take its place. */
 static bool delete_row(struct session *s, void *ctx, struct error *reterr) {
     struct deletion *d = ctx;
     struct category target;
@@ -124,27 +126,25 @@ static bool delete_row(struct session *s, void *ctx, struct error *reterr) {
             return false;
         if (category_path_within(target.path, d->category.path))
             return refuse_cycle(d->call, "reassign_to", d->id, d->reassign_to);
-        enum category_move result = category_rewrite(s, &d->category, false, &target, reterr);
-        if (!answer_rewrite(d->call, result, "reassign_to"))
-            return false;
     } else if (!check_empty(d, s, reterr)) {
         return false;
     }
-    return mysql_session_exec(s->mysql, NULL, reterr, "DELETE FROM categories WHERE id=?", MYSQL_U64(d->id));
+    if (!mysql_session_exec(s->mysql, NULL, reterr, "DELETE FROM categories WHERE id=?", MYSQL_U64(d->id)))
+        return false;
+    return !d->reassign_to ||
+           answer_rewrite(d->call, category_rewrite(s, &d->category, false, &target, reterr), "reassign_to");
 }
 
-/* Everything that the transaction will refuse is refused before any product is touched. */
-static bool check_first(struct deletion *d, struct session *s, struct error *reterr) {
-    struct category target;
-    if (!category_call_get(d->call, s, d->id, false, &d->category, reterr) ||
-        !category_call_matches(d->call, &d->match, &d->category))
-        return false;
-    if (!d->reassign_to)
-        return true;
-    if (!get_target(d->call, s, d->reassign_to, "reassign_to", &target, reterr))
-        return false;
-    return !category_path_within(target.path, d->category.path) ||
-           refuse_cycle(d->call, "reassign_to", d->id, d->reassign_to);
+static bool rehearse(struct session *s, void *ctx, struct error *reterr) {
+    struct deletion *d = ctx;
+    d->possible = delete_row(s, d, reterr);
+    return false; /* rolled back */
+}
+
+/* Whatever the transaction will refuse is refused before any product is touched. */
+static bool can_delete(struct deletion *d, struct session *s, struct error *reterr) {
+    (void)transaction_run(s, http_request_deadline(d->call->request), rehearse, d, reterr);
+    return d->possible;
 }
 
 /* A crash between moving the products and deleting the row leaves a category that is there and emptier: the same
@@ -152,7 +152,7 @@ static bool check_first(struct deletion *d, struct session *s, struct error *ret
  * finds the row gone, and still moves them. */
 static bool finish_repeated(struct deletion *d, struct session *s, struct error *reterr) {
     uint64_t moved = 0;
-    if (d->call->status != 404 || !d->reassign_to)
+    if (d->call->status != 404)
         return false;
     struct category target;
     if (category_get(s, d->reassign_to, false, &target, reterr) != STORE_DONE ||
@@ -165,7 +165,7 @@ static bool finish_repeated(struct deletion *d, struct session *s, struct error 
 static void delete_category(struct deletion *d, struct session *s) {
     struct error error = {0};
     uint64_t moved;
-    if (!check_first(d, s, &error)) {
+    if (d->reassign_to && !can_delete(d, s, &error)) {
         if (error.code == ERROR_NONE)
             finish_repeated(d, s, &error);
         if (error.code != ERROR_NONE)

@@ -198,6 +198,30 @@ def test_delete_moves_products(tree, write_api, corner):
     assert tree.get(13)["path"] == "1/5/13/"
 
 
+def test_a_refused_delete_leaves_the_products_alone(tree, corner):
+    """A name that the new parent has already, and a tree that would be too deep, are seen before products move."""
+    product = {"_id": "p", "name": "x", "categories": [4], "primary_category_id": 4, "version": 1}
+    corner.products.insert_one(product)
+    tree.add(60, 44, "c13")
+    assert "same name" in tree.delete(4, reassign_to=44, expect=409).json()["detail"]
+    deepest = None
+    for id in range(100, 123):
+        tree.add(id, deepest)
+        deepest = id
+    corner.sql("DELETE FROM projection_queue")
+    assert "23 levels" in tree.delete(4, reassign_to=deepest, expect=409).text
+    assert corner.products.find_one() == product and queue(corner) == []
+    assert tree.paths(4) == ["1/4/", "1/4/13/", "1/4/13/40/", "1/4/14/"]
+    tree.delete(4, reassign_to=5)
+    assert corner.products.find_one()["categories"] == [5]
+
+
+def test_a_child_may_take_its_parents_place_and_name(tree):
+    tree.add(15, 4, "c4")
+    tree.delete(4, reassign_to=1)
+    assert tree.paths(1) == ["1/", "1/13/", "1/13/40/", "1/14/", "1/15/", "1/5/"]
+
+
 def test_delete_is_repeatable_after_a_crash(tree, write_api, corner):
     """Products moved but the row still there; the row gone but a product written late."""
     for i in range(30):
