@@ -41,6 +41,12 @@ static bool check_match(struct change *c) {
     return call_refuse(c->call, 412, "the stock has another version than If-Match asks for; read it again");
 }
 
+/* The row that there must be -> c->stock. */
+static bool get_existing(struct change *c, struct session *s, bool lock, struct error *reterr) {
+    enum store_result result = stock_get(s, c->sku, lock, &c->stock, reterr);
+    return result == STORE_MISSING ? not_found(c->call, c->sku) : result == STORE_DONE;
+}
+
 static bool run_transaction(struct change *c, struct session *s, transaction_body *body) {
     struct error error = {0};
     if (transaction_run(s, http_request_deadline(c->call->request), body, c, &error))
@@ -136,14 +142,12 @@ void stock_handle_put(struct http_request *request, void *ctx) {
 static bool adjust_stock(struct session *s, void *ctx, struct error *reterr) {
     struct change *c = ctx;
     struct mysql_result result;
+    if (c->match.present && (!get_existing(c, s, true, reterr) || !check_match(c)))
+        return false;
     if (!mysql_session_exec(s->mysql, &result, reterr,
                             "UPDATE stock SET available=available+? WHERE sku=? AND available+? BETWEEN 0 AND ?",
-                            MYSQL_I64(c->delta), MYSQL_SLICE(c->sku), MYSQL_I64(c->delta), MYSQL_I64(STOCK_MAX)))
-        return false;
-    enum store_result found = stock_get(s, c->sku, false, &c->stock, reterr);
-    if (found == STORE_MISSING)
-        return not_found(c->call, c->sku);
-    if (found != STORE_DONE)
+                            MYSQL_I64(c->delta), MYSQL_SLICE(c->sku), MYSQL_I64(c->delta), MYSQL_I64(STOCK_MAX)) ||
+        !get_existing(c, s, false, reterr))
         return false;
     if (result.affected == 0) {
         problems_add_field(&c->call->problems, "delta", "%lld is more than what is there: %lld available",
@@ -175,7 +179,7 @@ static void read_adjustment(struct change *c, const struct json *tree) {
 static void run_adjust(struct call *call, struct session *s) {
     static const char *const fields[] = {"delta", "reason", NULL};
     struct change c = {.call = call};
-    if (!path_sku(call, &c.sku))
+    if (!path_sku(call, &c.sku) || !call_precondition(call, "If-Match", &c.match))
         return;
     const struct json *tree = call_object(call, s, fields);
     if (!tree)

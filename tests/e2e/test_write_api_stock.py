@@ -77,6 +77,19 @@ def test_adjust_never_goes_below_zero(stock, corner):
     assert stock.post(url + ":adjust", json={"delta": 1}).status_code == 409
 
 
+def test_adjust_with_a_version_is_made_once(stock, corner):
+    """An adjustment whose answer was lost: with If-Match the repeat is refused."""
+    url = stock.url + "/A-1"
+    tag = stock.put(url, json={"available": 10}).headers["ETag"]
+    first, again = (stock.post(url + ":adjust", json={"delta": -3}, headers={"If-Match": tag}) for _ in range(2))
+    assert (first.status_code, first.headers["ETag"], first.json()["available"]) == (200, '"2"', 7)
+    assert again.status_code == 412 and stock.get(url).json()["available"] == 7
+    assert stock.post(url + ":adjust", json={"delta": -3}, headers={"If-Match": first.headers["ETag"]}).json()["available"] == 4
+    assert stock.post(stock.url + "/none:adjust", json={"delta": 1}, headers={"If-Match": "*"}).status_code == 404
+    assert stock.post(url + ":adjust", json={"delta": 1}, headers={"If-Match": "2"}).json()["errors"][0]["field"] == "If-Match"
+    assert corner.sql("SELECT SUM(delta) s, COUNT(*) n FROM stock_movements")[0] == {"s": 4, "n": 3}
+
+
 def test_concurrent_first_writes(stock, corner):
     def put(i):
         return requests.put(stock.url + "/A-1", json={"available": i}, timeout=30).status_code
