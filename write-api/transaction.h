@@ -6,5 +6,6 @@
  * error (code NONE): roll back and be done; the body has said what is wrong elsewhere. May run several times. */
 typedef bool transaction_body(struct session *s, void *ctx, struct error *reterr);
 
-/* False with code NONE: the body wished so. No new attempt begins after `deadline` (monotonic). */
+/* False with code NONE: the body wished so. After `deadline` (monotonic) no new attempt begins, and
+ * nothing is committed: OVERLOADED. */
 bool transaction_run(struct session *s, usec_t deadline, transaction_body *body, void *ctx, struct error *reterr);
