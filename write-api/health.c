@@ -7,9 +7,10 @@
 enum { DOUBT_MIN_MSEC = 50, BACKOFF_MIN_MSEC = 200, BACKOFF_MAX_MSEC = 5000, SAID_MAX = 240 };
 
 struct server {
-    const char *name;
+    const char *name, *title; /* in the log, in messages */
     struct daemon_condition *condition;
     bool up;          /* atomic */
+    bool prepared;    /* atomic: it has its tables or indexes */
     bool known;       /* it has answered or failed before; probe thread */
     unsigned failures;
 };
@@ -25,7 +26,6 @@ struct health {
     bool running;     /* a probe is with the worker */
     struct server mongo, mysql;
     struct daemon_condition *migrations;
-    bool schema_ready; /* atomic */
     unsigned schema_failures;
     bool fatal;
     struct error error; /* of the migrations */
@@ -41,14 +41,16 @@ static void store_bool(bool *b, bool v) {
     __atomic_store_n(b, v, __ATOMIC_RELEASE);
 }
 
+static bool is_fit(const struct server *server, struct error *reterr) {
+    if (!load_bool(&server->up))
+        return error_set(reterr, ERROR_UNAVAILABLE, "%s does not answer; try again in a moment", server->title);
+    return load_bool(&server->prepared) ||
+           error_set(reterr, ERROR_UNAVAILABLE, "the database schema is not ready yet; try again in a moment");
+}
+
 bool health_allows(const struct health *h, unsigned needs, struct error *reterr) {
-    if ((needs & HEALTH_MONGO) && !load_bool(&h->mongo.up))
-        return error_set(reterr, ERROR_UNAVAILABLE, "MongoDB does not answer; try again in a moment");
-    if ((needs & HEALTH_MYSQL) && !load_bool(&h->mysql.up))
-        return error_set(reterr, ERROR_UNAVAILABLE, "MySQL does not answer; try again in a moment");
-    if (!load_bool(&h->schema_ready))
-        return error_set(reterr, ERROR_UNAVAILABLE, "the database schema is not ready yet; try again in a moment");
-    return true;
+    return (!(needs & HEALTH_MONGO) || is_fit(&h->mongo, reterr)) &&
+           (!(needs & HEALTH_MYSQL) || is_fit(&h->mysql, reterr));
 }
 
 /* ---- on the probe's thread ------------------------------------------------------------------------------- */
@@ -86,19 +88,33 @@ static void probe_mysql(struct health *h, struct session *s) {
     note(&h->mysql, up, &why);
 }
 
-static void prepare_schema(struct health *h, struct session *s) {
-    struct error why = {0};
-    if (migrate_mysql(s->mysql, h->service->mysql_conf->database, &why) && migrate_mongo(s->products, &why)) {
-        log_info("schema.ready");
-        daemon_condition_set(h->migrations, true, "");
-        store_bool(&h->schema_ready, true);
+static bool schema_ready(const struct health *h) {
+    return h->mongo.prepared && h->mysql.prepared;
+}
+
+static void note_schema(struct health *h, struct server *server, bool prepared, const struct error *why) {
+    if (prepared) {
+        store_bool(&server->prepared, true);
         return;
     }
     h->schema_failures++;
-    h->error = why;
-    h->fatal = !error_is_retriable(&why);
-    daemon_condition_set(h->migrations, false, why.message);
-    log_warn("waiting", LOG_STR("what", "migrations"), LOG_STR("why", why.message));
+    h->error = *why;
+    h->fatal = !error_is_retriable(why);
+    daemon_condition_set(h->migrations, false, why->message);
+    log_warn("waiting", LOG_STR("what", "migrations"), LOG_STR("why", why->message));
+}
+
+/* Each server as soon as it is there: what needs only the other one does not wait for it. */
+static void prepare_schema(struct health *h, struct session *s) {
+    struct error why = {0};
+    if (h->mysql.up && !h->mysql.prepared)
+        note_schema(h, &h->mysql, migrate_mysql(s->mysql, h->service->mysql_conf->database, &why), &why);
+    if (h->mongo.up && !h->mongo.prepared && !h->fatal)
+        note_schema(h, &h->mongo, migrate_mongo(s->products, &why), &why);
+    if (!schema_ready(h))
+        return;
+    log_info("schema.ready");
+    daemon_condition_set(h->migrations, true, "");
 }
 
 static void probe(struct job *job, void *session) {
@@ -106,7 +122,7 @@ static void probe(struct job *job, void *session) {
     session_reset(session);
     probe_mongo(h, session);
     probe_mysql(h, session);
-    if (!h->schema_ready && h->mongo.up && h->mysql.up)
+    if (!schema_ready(h))
         prepare_schema(h, session);
 }
 
@@ -126,7 +142,7 @@ static void probed(struct job *job) {
         return;
     }
     unsigned failures = h->mongo.failures > h->mysql.failures ? h->mongo.failures : h->mysql.failures;
-    if (!h->schema_ready && h->schema_failures > failures)
+    if (!schema_ready(h) && h->schema_failures > failures)
         failures = h->schema_failures;
     usec_t wait = h->service->conf->probe_interval_usec;
     if (failures)
@@ -167,8 +183,8 @@ struct health *health_new(struct service *service, struct loop *loop,
                          .job = {.run = probe, .done = probed},
                          .timer = {.cb = start_probe},
                          .doubt = {.deliver = doubted},
-                         .mongo = {.name = "mongodb"},
-                         .mysql = {.name = "mysql"},
+                         .mongo = {.name = "mongodb", .title = "MongoDB"},
+                         .mysql = {.name = "mysql", .title = "MySQL"},
                          .on_fatal = on_fatal,
                          .ctx = ctx};
     h->mongo.condition = daemon_condition_new("mongo", false, "not asked yet");

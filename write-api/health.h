@@ -1,8 +1,8 @@
 /* health.h - are MongoDB and MySQL there, and is the schema ready?
  *
  * One thread of its own asks both servers, at the start with backoff (and says what it waits for), then every
- * [write-api] probe_interval. When both have answered for the first time it applies the migrations and creates the
- * indexes. Requests that need a server which is known to be away are refused at once: they neither wait for the
+ * [write-api] probe_interval. When one has answered for the first time it applies the migrations (MySQL) or creates the
+ * indexes (MongoDB), whether or not the other is there. Requests that need a server which is known to be away are refused at once: they neither wait for the
  * driver's timeout nor hold a worker that another request could use. */
 #pragma once
 #include "core/error.h"

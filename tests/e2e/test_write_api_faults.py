@@ -207,6 +207,23 @@ def test_servers_down_at_the_start(behind, proxies, corner):
     assert requests.post(write_api.url + "/v1/products", json={"name": "x"}, timeout=5).status_code == 201
 
 
+@pytest.mark.parametrize("away", [0, 1], ids=["mongodb", "mysql"])
+def test_one_server_down_at_the_start(behind, proxies, away):
+    """What needs only the other one is served, as when it dies later."""
+    proxies[away].set("refuse")
+    write_api = behind.start(wait="alive")
+    urls = [write_api.url + "/v1/products/p", write_api.url + "/v1/stock/s"]
+    served, refused = urls[1 - away], urls[away]
+    body = {"name": "x"} if away else {"available": 1}
+    eventually(lambda: requests.put(served, json=body, timeout=5).status_code in (200, 201), 20)
+    reply = requests.put(refused, json={"available": 1} if away else {"name": "x"}, timeout=5)
+    assert reply.status_code == 503 and "does not answer" in reply.json()["detail"]
+    assert requests.get(write_api.url + "/readyz", timeout=5).status_code == 503
+    proxies[away].set("pass")
+    write_api.wait_for("/readyz", 30)
+    assert requests.put(refused, json={"available": 1} if away else {"name": "x"}, timeout=5).status_code == 201
+
+
 def test_servers_that_die_and_come_back(behind, proxies, corner):
     mongo, mysql = proxies
     write_api = behind.start()
