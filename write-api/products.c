@@ -5,8 +5,9 @@
 #include "write-api/handlers.h"
 #include "write-api/merge_patch.h"
 #include "write-api/product_store.h"
+#include <limits.h>
 
-enum { PATCH_ATTEMPTS = 16 };
+enum { PATCH_ATTEMPTS = 16, STORED_DEPTH_MAX = 100 /* MongoDB's own limit */ };
 
 /* ---- shared ---------------------------------------------------------------------------------------------- */
 
@@ -218,14 +219,15 @@ static int64_t created_at(const bson_t *product) {
     return bson_iter_init_find(&it, product, "created_at") ? bson_iter_date_time(&it) * 1000 : 0;
 }
 
-/* The stored product as a tree, which the patch is then applied to. */
+/* The stored product as a tree, which the patch is then applied to. What was taken once is not held to a request's limits. */
 static struct json *tree_of(struct call *call, struct session *s, const bson_t *product, struct error *reterr) {
     product_write_json(call_body(call, s), product);
     if (!json_write_ok(&s->json) || !buf_ok(&call->body)) {
         error_set(reterr, ERROR_INTERNAL, "the stored product cannot be written as JSON");
         return NULL;
     }
-    return json_parse(&s->arena, call->body.data, call->body.len, NULL, reterr);
+    const struct json_limits any = {.depth_max = STORED_DEPTH_MAX, .values_max = UINT_MAX};
+    return json_parse(&s->arena, call->body.data, call->body.len, &any, reterr);
 }
 
 /* One attempt on one version. STORE_MISSING: somebody else has written meanwhile. STORE_DONE: answered, well or

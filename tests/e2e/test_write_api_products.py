@@ -231,3 +231,14 @@ def test_broken_json(products, category, write_api):
     assert field_names(products.put(products.url + "/p", json={"name": "x"}, headers={"If-Match": "3"})) == ["If-Match"]
     assert field_names(requests.delete(write_api.url + "/v1/categories/4?reassign_to=%FF", timeout=10)) == ["query"]
     assert products.get(products.url + "/p").json()["version"] == 1
+
+
+def test_a_deep_product_can_be_patched(program):
+    """What [write-api] json_depth_max lets in is no problem later."""
+    write_api = program("write-api", {"write-api.json_depth_max": 64}).start()
+    url, deep = write_api.url + "/v1/products/deep", {"end": 1}
+    for _ in range(50):
+        deep = {"a": deep}
+    assert requests.put(url, json={"name": "x", "attributes": deep}, timeout=10).status_code == 201
+    patched = requests.patch(url, json={"name": "y"}, timeout=10)
+    assert (patched.status_code, patched.json()["attributes"]) == (200, deep)
