@@ -214,7 +214,7 @@ static void on_answer(void *ctx, struct http_response *response) {
 
     if (response->status > 0)
         node_answered(p->node);
-    else if (response->error.code == ERROR_UNAVAILABLE && !response->sent)
+    else if (error_is_retriable(&response->error))
         node_failed(p->node, loop_now(p->es->loop));
     pending_free(p);
     callback(callback_ctx, response);
