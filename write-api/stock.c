@@ -13,6 +13,7 @@ struct change {
     int64_t available; /* set */
     int64_t delta;     /* adjust */
     struct precondition match;
+    bool only_new; /* If-None-Match: * */
     bool created;
     struct stock stock;
 };
@@ -92,6 +93,8 @@ static bool set_stock(struct session *s, void *ctx, struct error *reterr) {
     c->created = result == STORE_MISSING;
     if (c->created && c->match.present)
         return call_refuse(c->call, 412, "there is no stock of this SKU, and If-Match asks for one");
+    if (!c->created && c->only_new)
+        return call_refuse(c->call, 412, "there is stock of this SKU already");
     if (!c->created && !check_match(c))
         return false;
     int64_t delta = c->available - (c->created ? 0 : c->stock.available);
@@ -115,8 +118,15 @@ static bool set_stock(struct session *s, void *ctx, struct error *reterr) {
 static void run_put(struct call *call, struct session *s) {
     static const char *const fields[] = {"available", NULL};
     struct change c = {.call = call};
-    if (!path_sku(call, &c.sku) || !call_precondition(call, "If-Match", &c.match))
+    struct precondition none_match;
+    if (!path_sku(call, &c.sku) || !call_precondition(call, "If-Match", &c.match) ||
+        !call_precondition(call, "If-None-Match", &none_match))
         return;
+    if (none_match.present && (!none_match.any || c.match.present)) {
+        call_refuse(call, 400, "PUT takes If-Match with entity tags, or If-None-Match: *");
+        return;
+    }
+    c.only_new = none_match.present;
     const struct json *tree = call_object(call, s, fields);
     if (!tree)
         return;

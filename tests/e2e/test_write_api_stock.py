@@ -34,6 +34,16 @@ def test_put_and_get(stock):
     assert stock.get(stock.url + "/none").status_code == 404
 
 
+def test_put_only_what_is_new(stock):
+    """If-None-Match: * overwrites nothing."""
+    url, only_new = stock.url + "/A-1", {"If-None-Match": "*"}
+    assert stock.put(url, json={"available": 5}, headers=only_new).status_code == 201
+    assert stock.put(url, json={"available": 9}, headers=only_new).status_code == 412
+    assert stock.get(url).json()["available"] == 5
+    for headers in ({"If-None-Match": '"1"'}, {"If-None-Match": "*", "If-Match": '"1"'}):
+        assert stock.put(url, json={"available": 9}, headers=headers).status_code == 400
+
+
 def test_skus_that_need_escapes(stock):
     for sku in ("a/b", "노트북", "50% off", "x?y#z", "a+b", "it's", 'q"\\'):
         url = stock.url + "/" + requests.utils.quote(sku, safe="")
