@@ -311,26 +311,51 @@ static struct conf_group *new_scratch(const struct daemon_program *p) {
     return scratch;
 }
 
-/* Readers on other threads see the old or the new value. */
-static bool take_over(const struct option *o, void *target, void *fresh) {
-    char *to = (char *)target + o->offset, *from = (char *)fresh + o->offset;
+static bool differs(const struct option *o, const void *target, const void *fresh) {
+    const char *at = (const char *)target + o->offset, *other = (const char *)fresh + o->offset;
     switch (o->type) {
     case OPTION_INT:
     case OPTION_BYTES:
     case OPTION_DURATION:
-        return __atomic_exchange_n((uint64_t *)(void *)to, *(uint64_t *)(void *)from, __ATOMIC_RELAXED) !=
-               *(uint64_t *)(void *)from;
+        return memcmp(at, other, sizeof(uint64_t)) != 0;
     case OPTION_BOOL:
-        return __atomic_exchange_n((bool *)to, *(bool *)from, __ATOMIC_RELAXED) != *(bool *)from;
+        return memcmp(at, other, sizeof(bool)) != 0;
     case OPTION_ENUM:
-        return __atomic_exchange_n((int *)(void *)to, *(int *)(void *)from, __ATOMIC_RELAXED) != *(int *)(void *)from;
+        return memcmp(at, other, sizeof(int)) != 0;
     case OPTION_STRING:
     case OPTION_SECRET:
     case OPTION_URL:
     case OPTION_PEM:
-        return false;
+        return strcmp(*(char *const *)(const void *)at, *(char *const *)(const void *)other) != 0;
     }
     return false;
+}
+
+/* Readers on other threads see the old or the new value. */
+static void take_over(const struct option *o, void *target, void *fresh) {
+    char *to = (char *)target + o->offset, *from = (char *)fresh + o->offset;
+    if (o->type == OPTION_BOOL)
+        __atomic_store_n((bool *)to, *(bool *)from, __ATOMIC_RELAXED);
+    else if (o->type == OPTION_ENUM)
+        __atomic_store_n((int *)(void *)to, *(int *)(void *)from, __ATOMIC_RELAXED);
+    else /* a number; strings have owners */
+        __atomic_store_n((uint64_t *)(void *)to, *(uint64_t *)(void *)from, __ATOMIC_RELAXED);
+}
+
+/* Returns how many options have a new value from now on; what else is new is named in the log. */
+static unsigned take_over_group(const struct conf_group *group, const struct conf_group *fresh) {
+    unsigned changed = 0;
+    for (size_t i = 0; i < group->count; i++) {
+        const struct option *o = &group->options[i];
+        if (!differs(o, group->target, fresh->target))
+            continue;
+        if (o->reload)
+            take_over(o, group->target, fresh->target);
+        else
+            log_warn("reload.needs_restart", LOG_STR("section", o->section), LOG_STR("option", o->key));
+        changed += o->reload;
+    }
+    return changed;
 }
 
 bool daemon_reload(struct daemon_program *p, unsigned *ret_changed, struct error *reterr) {
@@ -341,9 +366,7 @@ bool daemon_reload(struct daemon_program *p, unsigned *ret_changed, struct error
     bool ok = conf_load(scratch, p->group_count, &from, reterr);
     unsigned changed = 0;
     for (size_t i = 0; ok && i < p->group_count; i++)
-        for (size_t j = 0; j < scratch[i].count; j++)
-            if (scratch[i].options[j].reload)
-                changed += take_over(&scratch[i].options[j], p->groups[i].target, scratch[i].target);
+        changed += take_over_group(&p->groups[i], &scratch[i]);
     if (ok) {
         conf_done(scratch, p->group_count);
         log_set_level((enum log_level)p->core->log_level);

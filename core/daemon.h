@@ -52,7 +52,8 @@ void daemon_finish(struct daemon_program *program);
 
 /* Reads the configuration again from the same sources and takes over the options with `reload` that are numbers,
  * durations, flags or enums (texts need a restart: other threads hold their pointers), and the log level. On an
- * error nothing changes. For on_reload; *ret_changed counts what is different now. */
+ * error nothing changes. For on_reload; *ret_changed counts what is different now. What is new in the
+ * configuration and needs a restart is named in the log. */
 bool daemon_reload(struct daemon_program *program, unsigned *ret_changed, struct error *reterr);
 
 /* Says that the program accepts connections: logs event=listening address=<host of listen>:<port> and writes the

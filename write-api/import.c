@@ -297,8 +297,8 @@ static size_t take_lines(struct import *import, const char *data, size_t len) {
 /* The upload is complete: the rest of a last line without a newline, then the batch that writes the summary. */
 static void finish_upload(struct import *import) {
     bool rest = import->partial.len || import->too_long;
-    if (rest && import->lost.code == ERROR_NONE && !take_line(import, "", 0))
-        return;
+    if (rest && import->lost.code == ERROR_NONE && !take_line(import, "", 0) && import->lost.code == ERROR_NONE)
+        return; /* once a batch is written */
     if (import->filling || open_batch(import, 0)) {
         import->filling->last = import->last_made = true;
         close_batch(import);

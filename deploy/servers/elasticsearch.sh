@@ -101,8 +101,8 @@ network.host: 127.0.0.1
 http.port: ${PORT[elasticsearch]}
 transport.port: ${PORT[elasticsearch.aux]}
 discovery.type: single-node
-# A program that writes to a product index before it was created must fail, not make one up.
-action.auto_create_index: "-products-*,+*"
+# A program that writes to an index that was not created must fail, not have one made up.
+action.auto_create_index: "-products-*,-search-*,+*"
 cluster.routing.allocation.disk.threshold_enabled: false
 $(elasticsearch_security)
 ${READSIDE_ES_MAX_CONTENT_LENGTH:+http.max_content_length: $READSIDE_ES_MAX_CONTENT_LENGTH}

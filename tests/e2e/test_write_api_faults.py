@@ -386,4 +386,5 @@ def test_command_line():
 def test_reload(write_api):
     write_api.process.send_signal(signal.SIGHUP)
     eventually(lambda: "event=reloaded changed=0" in write_api.log(), 10)
+    assert "needs_restart" not in write_api.log()
     assert requests.get(write_api.url + "/readyz", timeout=5).status_code == 200

@@ -380,6 +380,8 @@ static void test_serving(void **state) {
                sizeof(config));
     kill(pid, SIGHUP);
     read_output(fd, &output, "changed=4 limit=6 listen=127.0.0.1:0");
+    contains(&output, "event=reload.needs_restart section=query-api option=listen\n"); /* and nothing else does */
+    assert_null(strstr(strstr(output.data, "reload.needs_restart") + 1, "reload.needs_restart"));
     write_file("serve.ini", "[query-api]\nlimit = many\n", config, sizeof(config));
     kill(pid, SIGHUP);
     read_output(fd, &output, "event=reload.failed");

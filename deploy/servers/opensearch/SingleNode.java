@@ -16,7 +16,7 @@ public final class SingleNode {
             settings.put("http.port", Integer.parseInt(args[1]));
             settings.put("transport.port", Integer.parseInt(args[2]));
             settings.put("discovery.type", "single-node");
-            settings.put("action.auto_create_index", "-products-*,-*-products-*,+*");
+            settings.put("action.auto_create_index", "-products-*,-*-products-*,-search-*,+*");
             settings.put("cluster.routing.allocation.disk.threshold_enabled", false);
         });
         Runtime.getRuntime().addShutdownHook(new Thread(() -> close(runner)));
