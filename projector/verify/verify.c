@@ -110,6 +110,7 @@ struct walker {
     struct buf after, until; /* what the index is asked for: after < id <= until; until empty: to the end */
     const struct slice *ids; /* or these */
     size_t id_count;
+    bool begun, composed; /* of the page: composing was tried, all of it is in page.items */
     pthread_t thread;
 };
 
@@ -203,12 +204,20 @@ static bool compare(struct walker *r, const struct verify_item *source, size_t c
     return true;
 }
 
+/* An answer that is full is followed by others, and a cursor that failed is gone: then the ids are asked for anew. A range is
+ * one answer, which is still there. */
 static bool compose_all(struct walker *r, struct error *reterr) {
-    if (r->page.count == 0 && !verify_source_compose(r->source, &r->page, reterr))
+    if (r->composed)
+        return true;
+    if (r->begun && r->walk->by_ids && !verify_source_find(r->source, r->ids, r->id_count, &r->page, reterr))
+        return false;
+    r->begun = true;
+    if (!verify_source_compose(r->source, &r->page, reterr))
         return false;
     while (r->page.cursor_id)
         if (!verify_source_more(r->source, &r->page, reterr) || !verify_source_compose(r->source, &r->page, reterr))
             return false;
+    r->composed = true;
     return true;
 }
 
@@ -274,13 +283,12 @@ static bool finish_page(struct walker *r) {
     size_t at = 0, compared = 0, documents = 0;
     usec_t since = 0;
     unsigned attempt = 0;
+    r->begun = r->composed = false;
     while (!done) {
         struct error error = {0};
         done = compose_all(r, &error) && (by_range ? compare_range(r, &at, &compared, &documents, &error)
                                                    : compare_ids(r, &compared, &documents, &error)) &&
                (!last || nameless(r, &error));
-        if (!done && r->page.cursor_id) /* a cursor that failed is gone: this page is read anew */
-            return verify_walk_fail(w, &error);
         if (!done && !verify_walk_retry(w, &error, &since, &attempt))
             return false;
     }
