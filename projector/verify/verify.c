@@ -221,6 +221,15 @@ static bool compose_all(struct walker *r, struct error *reterr) {
     return true;
 }
 
+/* Before more is looked at: candidates take memory until they are settled. False: everything stops. */
+static bool wait_for_room(struct verify_walk *w) {
+    pthread_mutex_lock(&w->lock);
+    while (w->pending > PENDING_MAX && !atomic_load(&w->stop))
+        pthread_cond_wait(&w->changed, &w->lock);
+    pthread_mutex_unlock(&w->lock);
+    return !atomic_load(&w->stop);
+}
+
 /* What was compared so far is not compared again when the index fails in the middle: after moves on. */
 static bool compare_range(struct walker *r, size_t *at, size_t *compared, size_t *documents, struct error *reterr) {
     for (bool all = false; !all;) {
@@ -240,6 +249,8 @@ static bool compare_range(struct walker *r, size_t *at, size_t *compared, size_t
         *documents += r->index.count;
         if (!all && !set(&r->after, last))
             return error_nomem(reterr);
+        if (!all && !wait_for_room(r->walk)) /* a range may hold any number of orphans */
+            return error_set(reterr, ERROR_CONFLICT, "stopped");
     }
     return true;
 }
@@ -300,14 +311,6 @@ static bool finish_page(struct walker *r) {
 }
 
 /* -- threads -- */
-
-static bool wait_for_room(struct verify_walk *w) {
-    pthread_mutex_lock(&w->lock);
-    while (w->pending > PENDING_MAX && !atomic_load(&w->stop))
-        pthread_cond_wait(&w->changed, &w->lock);
-    pthread_mutex_unlock(&w->lock);
-    return !atomic_load(&w->stop);
-}
 
 static void *walker_main(void *arg) {
     struct walker *r = arg;

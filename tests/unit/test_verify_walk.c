@@ -223,11 +223,24 @@ static void test_products_of_an_answer_that_failed_are_compared_all_the_same(voi
     }
 }
 
+static void test_orphans_without_end_take_no_memory_without_end(void **state) {
+    (void)state;
+    struct verify_counts counts;
+    struct error error = {0};
+    reset(0, IDS_MAX, -1);
+    assert_true(run(0, &counts, &error));
+    assert_int_equal(counts.found[VERIFY_ORPHANED], IDS_MAX);
+    assert_int_equal(world.different, IDS_MAX);
+    if (world.most_open > 4 * PIECE)
+        fail_msg("%ld candidates at once", (long)world.most_open);
+}
+
 int main(void) {
     for (size_t i = 0; i < IDS_MAX; i++)
         snprintf(names[i], sizeof(names[i]), "p%06u", (unsigned)i % 1000000);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_products_of_an_answer_that_failed_are_compared_all_the_same),
+        cmocka_unit_test(test_orphans_without_end_take_no_memory_without_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
