@@ -235,7 +235,7 @@ static bool wait_for(struct verifier *v, char (*jobs)[JOB_ID_SIZE], size_t count
     return true;
 }
 
-/* Everything in v->repairs; true with *ret_left: what differs even then. */
+/* Everything in v->repairs; true with *ret_left: what differs even then, or is not known to be equal. */
 static bool mend(struct verifier *v, int64_t *ret_left, struct error *reterr) {
     char(*jobs)[JOB_ID_SIZE] = calloc(JOBS_MAX, sizeof(*jobs));
     size_t count = 0;
@@ -251,7 +251,7 @@ static bool mend(struct verifier *v, int64_t *ret_left, struct error *reterr) {
     conf.id_count = v->repairs.slice_count;
     ok = ok && wait_for(v, jobs, count, reterr) && verify_run(&conf, &counts, reterr);
     free(jobs);
-    *ret_left = counts.found[VERIFY_MISSING] + counts.found[VERIFY_STALE] + counts.found[VERIFY_ORPHANED];
+    *ret_left = counts.found[VERIFY_MISSING] + counts.found[VERIFY_STALE] + counts.found[VERIFY_ORPHANED] + counts.unsettled;
     return ok;
 }
 
@@ -290,13 +290,13 @@ static void add_counts(struct pass *p, const struct verify_counts *counts) {
 static void pass_done(struct verifier *v) {
     struct pass *p = &v->pass;
     p->passes++;
-    if (p->left == 0)
+    if (p->left == 0 && p->unsettled == 0)
         p->verified_wall_usec = p->begun_wall_usec;
     metric_inc(lag_metrics.verify_passes);
     log_info("verify.pass", LOG_INT("compared", p->compared), LOG_INT("missing", p->found[VERIFY_MISSING]),
              LOG_INT("stale", p->found[VERIFY_STALE]), LOG_INT("orphaned", p->found[VERIFY_ORPHANED]),
              LOG_INT("dead_lettered", p->found[VERIFY_DEAD]), LOG_INT("repaired", p->repaired), LOG_INT("left", p->left),
-             LOG_INT("foreign", p->foreign));
+             LOG_INT("unsettled", p->unsettled), LOG_INT("foreign", p->foreign));
     *p = (struct pass){.begun_wall_usec = clock_wall_usec(), .passes = p->passes, .verified_wall_usec = p->verified_wall_usec,
                        .foreign_before = p->foreign};
 }
