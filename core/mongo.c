@@ -32,6 +32,7 @@ const size_t mongo_option_count = ARRAY_LEN(mongo_option_table);
 DEFINE_CLEANUP(mongoc_uri_t *, mongoc_uri_destroy);
 DEFINE_CLEANUP(mongoc_write_concern_t *, mongoc_write_concern_destroy);
 DEFINE_CLEANUP(mongoc_read_concern_t *, mongoc_read_concern_destroy);
+DEFINE_CLEANUP(mongoc_read_prefs_t *, mongoc_read_prefs_destroy);
 
 enum { SOCKET_EXTRA_MSEC = 1000 };
 
@@ -60,12 +61,15 @@ static bool set_msec(mongoc_uri_t *uri, const char *option, usec_t usec) {
 }
 
 /* Timeouts in the URI win. The concerns do not: what a minority has may be rolled back, and the projector would
- * have indexed it. The socket waits a little longer than the server's maxTimeMS, so that the server gets to answer TIMEOUT. */
+ * have indexed it. Nor does a read preference: a secondary is behind, and what is decided by a lease, a position or a
+ * product's version must be decided by the newest. The socket waits a little longer than the server's maxTimeMS, so that the server gets to answer TIMEOUT. */
 static bool set_uri_options(mongoc_uri_t *uri, const struct mongo_conf *conf, const char *appname, unsigned clients_max) {
     _cleanup_(mongoc_write_concern_destroyp) mongoc_write_concern_t *writes = mongoc_write_concern_new();
     _cleanup_(mongoc_read_concern_destroyp) mongoc_read_concern_t *reads = mongoc_read_concern_new();
+    _cleanup_(mongoc_read_prefs_destroyp) mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
     usec_t extra = SOCKET_EXTRA_MSEC * USEC_PER_MSEC;
 
+    mongoc_uri_set_read_prefs_t(uri, primary);
     mongoc_write_concern_set_wmajority(writes, -1);
     mongoc_read_concern_set_level(reads, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
     mongoc_uri_set_write_concern(uri, writes);

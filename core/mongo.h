@@ -29,7 +29,7 @@ void mongo_global_done(void);
 /* Before mongo_global_init: whether a pool can be made of it, INVALID if not. */
 bool mongo_check(const struct mongo_conf *conf, struct error *reterr);
 /* A thread-safe pool; each worker takes a client for itself. Does not connect yet. Writes are w:majority,
- * reads are readConcern majority unless an operation says otherwise. */
+ * reads are readConcern majority and of the primary unless an operation says otherwise, whatever the URI says. */
 mongoc_client_pool_t *mongo_pool_new(const struct mongo_conf *conf, const char *appname, unsigned clients_max,
                                      struct error *reterr);
 

@@ -88,6 +88,27 @@ static void mongo_uri_is_refused_without_showing_it(void **state) {
     assert_null(strstr(e.message, "hidden"));
 }
 
+static void mongo_is_read_where_it_is_written(void **state) {
+    (void)state;
+    static const char *const uris[] = {"mongodb://h/?replicaSet=rs0", "mongodb://h/?replicaSet=rs0&readPreference=secondary",
+                                       "mongodb://h/?replicaSet=rs0&readPreference=nearest&readPreferenceTags=dc:east&"
+                                       "maxStalenessSeconds=120"};
+    for (size_t i = 0; i < sizeof(uris) / sizeof(uris[0]); i++) {
+        struct mongo_conf conf = {.uri = (char *)(uintptr_t)uris[i], .timeout_usec = USEC_PER_SEC,
+                                  .server_selection_usec = USEC_PER_SEC};
+        struct error e = {0};
+        mongoc_client_pool_t *pool = mongo_pool_new(&conf, "test", 1, &e);
+        if (!pool)
+            fail_msg("%s: %s", uris[i], e.message);
+        mongoc_client_t *client = mongoc_client_pool_pop(pool);
+        const mongoc_read_prefs_t *prefs = mongoc_client_get_read_prefs(client);
+        assert_int_equal(mongoc_read_prefs_get_mode(prefs), MONGOC_READ_PRIMARY);
+        assert_true(bson_empty(mongoc_read_prefs_get_tags(prefs)));
+        mongoc_client_pool_push(pool, client);
+        mongoc_client_pool_destroy(pool);
+    }
+}
+
 static void kafka_numbers(void **state) {
     (void)state;
     static const struct {
@@ -242,6 +263,7 @@ int main(void) {
         cmocka_unit_test(mongo_numbers),
         cmocka_unit_test(mongo_labels_make_unknown_numbers_retriable),
         cmocka_unit_test(mongo_uri_is_refused_without_showing_it),
+        cmocka_unit_test(mongo_is_read_where_it_is_written),
         cmocka_unit_test(kafka_numbers),
         cmocka_unit_test(kafka_says_which_settings_to_look_at),
         cmocka_unit_test(es_answers),
