@@ -212,7 +212,10 @@ static int look(struct waiting *w, struct error *reterr) {
     if (job_is_over(&job) || (job.state == JOB_WAITING && job.no_swap && !wait->until_over)) {
         command_progress_done(&w->progress);
         code = result(wait, &job);
-    } else if (w->own.ended) {
+    } else if (w->own.ended) { /* the log says why */
+        command_progress_done(&w->progress);
+        fprintf(stderr, "projector %s: its work cannot go on here; the job %s rests until a projector runs\n",
+                wait->command->name, wait->id);
         code = COMMAND_FAILED;
     }
     job_record_done(&job);
@@ -222,6 +225,8 @@ static int look(struct waiting *w, struct error *reterr) {
 static int wait_loop(struct waiting *w) {
     for (;;) {
         struct error error = {0};
+        if (w->own.loop) /* where our own projector says that it has ended */
+            (void)loop_run_once(w->own.loop, 0);
         int code = look(w, &error);
         usec_t now = clock_now_usec();
         if (code >= 0)
