@@ -337,26 +337,46 @@ static bool remember(struct dead_letters *d, const bson_t *letter) {
     return true;
 }
 
-static bool wait_for(struct dead_letters *d, const char *job, int64_t before, struct error *reterr) {
+/* Under a relay the job is over when its marks are in the topic: those who read them are waited for as well. */
+static bool look(struct dead_letters *d, const char *job, struct verify_topic *topic, bool *ret_over, int64_t *ret_done,
+                 struct error *reterr) {
+    int64_t behind = 0;
+    if (!jobs_look(d->client, d->database, job, ret_over, ret_done, reterr) ||
+        (*ret_over && !verify_topic_ask(topic, d->options, d->client, &behind, reterr)))
+        return false;
+    *ret_over = *ret_over && behind == 0;
+    *ret_done -= behind;
+    return true;
+}
+
+static bool wait_in(struct dead_letters *d, const char *job, int64_t before, struct verify_topic *topic, struct error *reterr) {
     int64_t seen = -1;
     for (usec_t moved = clock_now_usec();;) {
         int64_t done;
         bool over;
         if (command_interrupts())
             return error_set(reterr, ERROR_CONFLICT, "the replay %.80s goes on without us", job);
-        if (!jobs_look(d->client, d->database, job, &over, &done, reterr))
+        if (!look(d, job, topic, &over, &done, reterr))
             return false;
         if (over)
             return true;
-        command_progress_update(&d->progress, "replay", before + done, (int64_t)d->count, "products", NULL);
+        command_progress_update(&d->progress, "replay", before + (done > 0 ? done : 0), (int64_t)d->count, "products", NULL);
         if (done != seen) {
             seen = done;
             moved = clock_now_usec();
         }
         if (clock_now_usec() - moved > PATIENCE_USEC)
-            return error_set(reterr, ERROR_TIMEOUT, "the projector does not work on the replay %.80s; is it running?", job);
+            return error_set(reterr, ERROR_TIMEOUT, "the projector does not work on the replay %.80s; %s", job,
+                             topic->lag ? "does projector run --from kafka run?" : "is it running?");
         command_sleep(POLL_USEC);
     }
+}
+
+static bool wait_for(struct dead_letters *d, const char *job, int64_t before, struct error *reterr) {
+    struct verify_topic topic = {0};
+    bool ok = wait_in(d, job, before, &topic, reterr);
+    verify_topic_done(&topic);
+    return ok;
 }
 
 /* A letter that was not written again since is one of a product that now is in the index: the projector removes it, but

@@ -1,5 +1,5 @@
+#include "core/cleanup.h"
 #include "core/hash.h"
-#include "projector/state.h"
 #include "projector/verify/verify_barrier.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -188,6 +188,33 @@ bool verify_barrier_ask(struct verify_barrier *b, mongoc_client_t *client, const
             b->stage++;
     }
     return true;
+}
+
+/* -- the topic -- */
+
+static bool mark_topic(struct verify_topic *t, const struct projector_options *o, mongoc_client_t *client, struct error *reterr) {
+    static const char prefix[] = "kafka:";
+    if (!state_sink_get(client, o->mongo.database, t->sink, reterr))
+        return false;
+    if (strncmp(t->sink, prefix, sizeof(prefix) - 1) != 0)
+        return true;
+    t->lag = kafka_lag_new(&o->kafka, o->projector.marks_group, t->sink + sizeof(prefix) - 1, reterr);
+    if (t->lag && kafka_lag_mark(t->lag, reterr))
+        return true;
+    verify_topic_done(t);
+    return false;
+}
+
+bool verify_topic_ask(struct verify_topic *t, const struct projector_options *options, mongoc_client_t *client,
+                      int64_t *ret_behind, struct error *reterr) {
+    *ret_behind = 0;
+    if (!t->lag && !mark_topic(t, options, client, reterr))
+        return false;
+    return !t->lag || kafka_lag_ask(t->lag, ret_behind, reterr);
+}
+
+void verify_topic_done(struct verify_topic *t) {
+    kafka_lag_free(TAKE(t->lag));
 }
 
 bool verify_projector_runs(mongoc_client_t *client, const char *database, bool *ret, struct error *reterr) {

@@ -10,8 +10,10 @@
  * difference.
  * Thread: the sessions'. */
 #pragma once
+#include "core/kafka_lag.h"
 #include "core/mongo.h"
 #include "core/mysql.h"
+#include "projector/state.h"
 #include "projector/verify/verify.h"
 
 struct verify_barrier {
@@ -26,6 +28,16 @@ void verify_barrier_done(struct verify_barrier *barrier);
 /* Asks once. *ret_passed, or barrier->why says what is missing. */
 bool verify_barrier_ask(struct verify_barrier *barrier, mongoc_client_t *client, const char *database,
                         struct mysql_session *mysql, bool *ret_passed, struct error *reterr);
+
+/* Behind the positions, and the jobs, of a relay stands a topic: what they say is done has reached the index once the group is
+ * past what was in the topic when it was first asked. *ret_behind: messages to go; 0 without a relay. Begins as {0}. */
+struct verify_topic {
+    struct kafka_lag *lag; /* marked, or NULL */
+    char sink[STATE_SINK_SIZE];
+};
+bool verify_topic_ask(struct verify_topic *topic, const struct projector_options *options, mongoc_client_t *client,
+                      int64_t *ret_behind, struct error *reterr);
+void verify_topic_done(struct verify_topic *topic);
 
 /* The cluster time in a resume token: its _data is a hex KeyString that begins with a timestamp (type byte 0x82, eight
  * bytes big-endian; MongoDB's resume_token.cpp and key_string.h). 0: it is no such token. Everything before that time

@@ -1,6 +1,5 @@
 /* Candidates: whether what two pages did not agree on is a difference. */
 #include "core/cleanup.h"
-#include "core/kafka_lag.h"
 #include "projector/engine/mark.h"
 #include "projector/state.h"
 #include "projector/verify/verify_walk.h"
@@ -50,31 +49,12 @@ static bool ask(struct verify_walk *w, struct verify_barrier *barrier, bool *ret
     return ok;
 }
 
-/* Behind the positions of a relay stands a topic: the group has to get past what is in it now. */
-struct topic_wait {
-    struct kafka_lag *lag; /* marked, or NULL */
-    char sink[STATE_SINK_SIZE];
-};
-
-static bool ask_group(struct verify_walk *w, struct topic_wait *t, struct verify_barrier *barrier, bool *ret_passed,
+static bool ask_group(struct verify_walk *w, struct verify_topic *topic, struct verify_barrier *barrier, bool *ret_passed,
                       struct error *reterr) {
-    static const char prefix[] = "kafka:";
-    const struct projector_options *o = w->conf->options;
+    int64_t behind = 0;
     if (w->conf->barrier) /* nobody is waited for */
         return true;
-    if (!t->lag) {
-        if (!state_sink_get(verify_source_client(w->source), o->mongo.database, t->sink, reterr))
-            return false;
-        if (strncmp(t->sink, prefix, sizeof(prefix) - 1) != 0)
-            return true;
-        t->lag = kafka_lag_new(&o->kafka, o->projector.marks_group, t->sink + sizeof(prefix) - 1, reterr);
-        if (!t->lag || !kafka_lag_mark(t->lag, reterr)) {
-            kafka_lag_free(TAKE(t->lag));
-            return false;
-        }
-    }
-    int64_t behind = 0;
-    if (!kafka_lag_ask(t->lag, &behind, reterr))
+    if (!verify_topic_ask(topic, w->conf->options, verify_source_client(w->source), &behind, reterr))
         return false;
     *ret_passed = behind == 0;
     if (behind > 0) {
@@ -91,7 +71,7 @@ static bool wait_for_projector(struct verify_walk *w, const struct verify_moment
     unsigned attempt = 0;
     uint64_t progress = 0;
     bool passed = false, go = true;
-    struct topic_wait topic = {0};
+    struct verify_topic topic = {0};
     verify_barrier_init(&barrier, moment);
     while (go && !passed) {
         struct error error = {0};
@@ -118,7 +98,7 @@ static bool wait_for_projector(struct verify_walk *w, const struct verify_moment
         go = go && verify_walk_tell(w);
     }
     w->waiting = NULL;
-    kafka_lag_free(topic.lag);
+    verify_topic_done(&topic);
     verify_barrier_done(&barrier);
     return passed;
 }

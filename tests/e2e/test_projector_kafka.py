@@ -12,6 +12,7 @@ import requests
 from bson import Int64
 from harness.command import Commands
 from harness.kafka_topic import Debezium, KafkaProxy, Topic, brokers, debezium_key, debezium_value, wait_for_partitions
+from harness.shop import jobs, letters
 from harness.tcp_proxy import TcpProxy
 
 PREFIX = "readside_projector_"
@@ -274,6 +275,24 @@ def test_kafka_goes_away_and_comes_back(corner, topic, writer, relay, consumer, 
     one.wait_for("/readyz")
     member.wait_for("/readyz")
     proxy.close()
+
+
+def test_a_dead_letter_is_replayed_when_a_consumer_has_tried(corner, topic, write_api, relay, consumer, eventually):
+    """Not when the relay has said so: until then nobody knows whether it can be written now."""
+    relay().start()
+    member = consumer().start(wait="alive")
+    corner.products.insert_many([product(1), product(2, price="dear")])
+    eventually(lambda: letters(corner).find_one({"_id": "p00002"}), 60, "its letter")
+    eventually(lambda: price_is(corner, "p00001", 1001), 60, "the other")
+    member.stop()
+    replay = Commands(corner, {**FAST_LEASE, **topic.settings}).start("dead-letters", "replay", "--all", "--json")
+    eventually(lambda: jobs(corner).find_one({"type": "repair", "state": "done"}), 60, "the relay has said so")
+    time.sleep(1)
+    assert replay.process.poll() is None and letters(corner).count_documents({"_id": "p00002"}) == 1
+    consumer().start(wait="alive")
+    said = replay.finish(expect=3).events
+    assert said[-1] == {"event": "replayed", "products": 1, "written": 0, "failed": 1}
+    assert letters(corner).find_one({"_id": "p00002"})["times"] == 2
 
 
 def test_marks_that_expired_are_made_good(corner, topic, write_api, relay, consumer, checker, eventually):
