@@ -499,6 +499,7 @@ enum engine_end engine_run(struct engine *e, struct error *reterr) {
 }
 
 static void stop_threads(struct engine *e) {
+    atomic_store(&e->store_closed, true);
     for (int s = 0; s < MARK_SOURCE_COUNT; s++)
         window_stop(&e->windows[s]);
     source_mongo_stop(e->source_mongo);

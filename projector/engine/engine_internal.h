@@ -119,6 +119,7 @@ struct engine {
 
     struct workers *store;
     unsigned store_jobs;     /* submitted and not done */
+    atomic_bool store_closed; /* the loop has ended: what waits there is not begun any more */
     struct segment *acked;   /* newest popped segment of the change stream, not stored yet */
     bool checkpoint_saving;
     usec_t checkpoint_at;    /* when it may be stored next */

@@ -87,9 +87,14 @@ static void job_free(struct store_job *job) {
     free(job);
 }
 
+/* With a server away each job takes as long as it is waited for, and hundreds may stand in line when the time to drain is
+ * over. What they are about is still unfinished, so whoever starts next does it. */
 static void job_run(struct job *base, void *session) {
     struct store_job *job = CONTAINER_OF(base, struct store_job, job);
-    job->run(job, session);
+    if (atomic_load(&job->engine->store_closed))
+        error_set(&job->error, ERROR_UNAVAILABLE, "the projector stops");
+    else
+        job->run(job, session);
 }
 
 static void job_done(struct job *base) {
@@ -124,7 +129,8 @@ static bool submit(struct store_job *job) {
 }
 
 static void warn(const struct store_job *job, const char *event) {
-    log_warn(event, LOG_ERR(&job->error));
+    if (!atomic_load(&job->engine->store_closed))
+        log_warn(event, LOG_ERR(&job->error));
 }
 
 /* A write that matched nothing: somebody else's epoch, or only an older generation of our own? */
@@ -540,6 +546,9 @@ static void headroom_done(struct store_job *job) {
 
 void store_headroom(struct engine *e) {
     struct store_job *job = job_new(e, headroom_run, headroom_done);
-    if (job && !submit(job))
+    if (!job)
+        return;
+    job->dead_letters = job->queue_rows = -1;
+    if (!submit(job))
         job_free(job);
 }
