@@ -1,6 +1,8 @@
+#include "core/cleanup.h"
 #include "core/log.h"
 #include "projector/engine/dead_letter.h"
 #include "projector/engine/lag.h"
+#include "projector/jobs/job_check.h"
 #include "projector/jobs/job_fill.h"
 #include "projector/jobs/job_reindex.h"
 #include "projector/jobs/job_runner_internal.h"
@@ -94,14 +96,17 @@ static void run_free(struct job_run *run) {
     free(run);
 }
 
-/* Jobs that are over, once no segment points at them. */
+/* Jobs that are over, once no segment points at them. One that was taken from us while it was verified may be here a second
+ * time by now, and verify anew. */
 static void forget_gone(struct job_runner *r) {
     for (struct job_run **at = &r->runs; *at;) {
         struct job_run *run = *at;
+        if (run->gone)
+            job_check_stop(TAKE(run->check));
         pthread_mutex_lock(&r->lock);
         bool flies = run->flying > 0;
         pthread_mutex_unlock(&r->lock);
-        if (!run->gone || flies || run->check) {
+        if (!run->gone || flies) {
             at = &run->next;
             continue;
         }

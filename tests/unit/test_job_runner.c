@@ -170,6 +170,23 @@ bool __wrap_job_reindex_targets(struct job_runner *r, struct error *reterr) {
     return true;
 }
 
+bool __wrap_job_reindex_ready(struct job_runner *r, struct job_run *run, bool *busy, struct error *reterr);
+bool __wrap_job_reindex_ready(struct job_runner *r, struct job_run *run, bool *busy, struct error *reterr) {
+    static char check;
+    (void)r, (void)busy, (void)reterr;
+    if (!run->check)
+        say("check", run->record.id);
+    run->check = (struct job_check *)&check;
+    run->changed = true; /* it has got on */
+    return true;
+}
+
+void __wrap_job_check_stop(struct job_check *check);
+void __wrap_job_check_stop(struct job_check *check) {
+    if (check)
+        say("stop", "check");
+}
+
 mongoc_client_t *__wrap_mongoc_client_pool_pop(mongoc_client_pool_t *pool);
 mongoc_client_t *__wrap_mongoc_client_pool_pop(mongoc_client_pool_t *pool) {
     (void)pool;
@@ -326,8 +343,25 @@ static void test_jobs_take_turns_where_there_is_little_room(void **state) {
     tear_down();
 }
 
+static void take_and_give_back(unsigned turn) {
+    fake.jobs[0].superseded = turn == 2; /* it cannot be saved: the epoch is being raised */
+}
+
+/* A verification is begun anew, but not beside the one of before. */
+static void test_a_reindex_that_is_taken_from_us_is_not_verified_twice_at_once(void **state) {
+    (void)state;
+    set_up(1000, take_and_give_back);
+    struct fake_job *job = add_job("a", 1, 1);
+    job->stored.type = JOB_REINDEX;
+    job->stored.phase = JOB_PHASE_VERIFY;
+    job->stored.total = 10;
+    assert_string_equal(run(4), "| check-a | | stop-check check-a | stop-check ");
+    tear_down();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_reindex_that_is_taken_from_us_is_not_verified_twice_at_once),
         cmocka_unit_test(test_a_fanout_is_safe_before_it_is_counted),
         cmocka_unit_test(test_a_fanout_that_is_superseded_is_not_counted),
         cmocka_unit_test(test_a_fanout_is_counted_in_steps),
