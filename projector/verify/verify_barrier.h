@@ -6,8 +6,8 @@
  *   3. the scans and fan-outs that run then are done (a row of a category becomes a job before it goes; a position that
  *      was lost moves on together with a scan); one that is superseded hands over to those that run then
  *
- * In this order. Jobs that wait for a person, or are paused by one, are not waited for: what they leave undone is a
- * difference.
+ * In this order. Jobs that wait for a person are not waited for: what they leave undone is a difference. One that a person
+ * has paused is, and `why` names it.
  * Thread: the sessions'. */
 #pragma once
 #include "core/kafka_lag.h"
