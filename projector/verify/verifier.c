@@ -251,7 +251,8 @@ static bool mend(struct verifier *v, int64_t *ret_left, struct error *reterr) {
     conf.id_count = v->repairs.slice_count;
     ok = ok && wait_for(v, jobs, count, reterr) && verify_run(&conf, &counts, reterr);
     free(jobs);
-    *ret_left = counts.found[VERIFY_MISSING] + counts.found[VERIFY_STALE] + counts.found[VERIFY_ORPHANED] + counts.unsettled;
+    *ret_left = counts.found[VERIFY_MISSING] + counts.found[VERIFY_STALE] + counts.found[VERIFY_ORPHANED] +
+                counts.unsettled - counts.followed;
     return ok;
 }
 
@@ -280,6 +281,7 @@ static bool repair(struct verifier *v, const struct verify_counts *counts, struc
 static void add_counts(struct pass *p, const struct verify_counts *counts) {
     p->compared += counts->compared;
     p->unsettled += counts->unsettled;
+    p->left += counts->unsettled - counts->followed;
     p->foreign += counts->foreign;
     for (int k = 0; k < VERIFY_KINDS; k++)
         p->found[k] += counts->found[k];
@@ -290,7 +292,7 @@ static void add_counts(struct pass *p, const struct verify_counts *counts) {
 static void pass_done(struct verifier *v) {
     struct pass *p = &v->pass;
     p->passes++;
-    if (p->left == 0 && p->unsettled == 0)
+    if (p->left == 0)
         p->verified_wall_usec = p->begun_wall_usec;
     metric_inc(lag_metrics.verify_passes);
     log_info("verify.pass", LOG_INT("compared", p->compared), LOG_INT("missing", p->found[VERIFY_MISSING]),

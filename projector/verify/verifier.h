@@ -3,8 +3,8 @@
  *
  * projector_state {_id: "verify", index, epoch, cursor, begun_at, compared, missing, stale, orphaned, dead, unsettled,
  * repaired, left, verified_as_of, passes}: how far the pass is, so that a restart goes on there. A pass that reaches
- * the end with nothing left (all equal, repaired and looked at again, or dead-lettered) and nothing unsettled makes its
- * beginning the time "verified as of": everything committed before it is in the index.
+ * the end with nothing left (all equal, repaired and looked at again, dead-lettered, or never at rest and written all the
+ * time) makes its beginning the time "verified as of": everything committed before it is in the index.
  *
  * Orphans are not removed by itself where they are more than half of what a slice of the walk has seen, or while a
  * scan's sweep waits for a person: then rather the source is not what it should be.

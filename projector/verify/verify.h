@@ -43,7 +43,9 @@ struct verify_counts {
     int64_t candidates;
     int64_t found[VERIFY_KINDS];
     int64_t foreign;   /* of the orphaned */
-    int64_t unsettled; /* never at rest while we looked, and their documents followed */
+    int64_t unsettled; /* never at rest while we looked */
+    int64_t followed;  /* of these: the document was written between the last looks, by a write that began after the first round, so
+                        * that it has everything committed before the walk */
     bool complete;     /* walked to the end */
     uint16_t last_len; /* the last id that was compared, where a next call goes on (conf.after) */
     char last[VERIFY_ID_MAX];

@@ -273,10 +273,11 @@ static bool report(struct verify_walk *w, const struct looks *l, size_t i) {
     return verify_walk_fail(w, &(struct error){.code = ERROR_INTERNAL, .message = "the caller could not take a difference"});
 }
 
-static void again(struct verify_walk *w, struct verify_candidate *c) {
+static void again(struct verify_walk *w, struct verify_candidate *c, bool followed) {
     if (++c->rounds >= ROUNDS_MAX) {
         pthread_mutex_lock(&w->lock);
         w->counts.unsettled++;
+        w->counts.followed += followed;
         pthread_mutex_unlock(&w->lock);
         finished(w, c);
         return;
@@ -304,7 +305,7 @@ static bool judge_group(struct verify_walk *w, struct looks *l, struct verify_ca
             ok = report(w, l, i);
         free((char *)l->letters[i]);
         if (verdicts[i] == VERIFY_AGAIN)
-            again(w, items[i]);
+            again(w, items[i], l->index[i].version != items[i]->index.version);
         else
             finished(w, items[i]);
         items[i] = NULL;

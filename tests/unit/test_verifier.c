@@ -137,6 +137,8 @@ static void test_what_is_verified(void **state) {
         {{.compared = 9}, {0}, true, 0},
         {{.compared = 9, .found[VERIFY_DEAD] = 1}, {0}, true, 0},
         {{.compared = 9, .unsettled = 1}, {0}, false, 0}, /* nobody knows what it says */
+        {{.compared = 9, .unsettled = 2, .followed = 1}, {0}, false, 0},
+        {{.compared = 9, .unsettled = 2, .followed = 2}, {0}, true, 0}, /* but it is what a write of just now says */
         {{.compared = 9, .found[VERIFY_MISSING] = 2}, {0}, true, 1},
         {{.compared = 9, .found[VERIFY_MISSING] = 2}, {.found[VERIFY_MISSING] = 1}, false, 1},
         {{.compared = 9, .found[VERIFY_MISSING] = 2}, {.unsettled = 1}, false, 1},
