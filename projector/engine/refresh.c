@@ -32,8 +32,10 @@ static void refreshed(void *ctx, struct http_response *response) {
     struct engine_refresh *r = &e->refresh;
     usec_t now = engine_now(e), took = now - r->begun_at;
     r->call = NULL;
+    scavenger_hold(&e->scavenger, false);
     if (e->ending)
         return;
+    pump_all(e); /* background bulks that have waited for it */
     if (response->status != 200) {
         r->since = r->begun_at;
         log_warn("refresh.failed", LOG_STR("index", e->conf.index), LOG_INT("status", response->status), LOG_ERR(&response->error),
@@ -68,6 +70,7 @@ static void refresh(struct loop_timer *timer) {
         loop_timer_set(e->loop, timer, now + RETRY_MAX_USEC);
         return;
     }
+    scavenger_hold(&e->scavenger, true);
     r->begun_at = now;
     r->since = 0;
 }
@@ -92,5 +95,6 @@ void refresh_cancel(struct engine *e) {
     if (e->refresh.call)
         es_cancel(e->es, e->refresh.call);
     e->refresh.call = NULL;
+    scavenger_hold(&e->scavenger, false);
     loop_timer_cancel(e->loop, &e->refresh.timer);
 }

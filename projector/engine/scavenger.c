@@ -17,7 +17,13 @@ size_t scavenger_bytes(const struct scavenger *s, usec_t now) {
     return scavenger_is_live(s, now) ? s->bytes : s->max;
 }
 
+void scavenger_hold(struct scavenger *s, bool held) {
+    s->held = held;
+}
+
 bool scavenger_allows(const struct scavenger *s, usec_t now, size_t under_way, size_t bytes) {
+    if (s->held && scavenger_is_live(s, now))
+        return false;
     return under_way == 0 || under_way + bytes <= scavenger_bytes(s, now);
 }
 

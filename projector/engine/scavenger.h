@@ -19,6 +19,7 @@ enum {
 struct scavenger {
     size_t bytes, max;       /* of background bulks under way */
     usec_t live_until;
+    bool held;               /* the index is being refreshed */
     usec_t shortest[2];      /* live changes of this period and of the one before; 0 none */
     usec_t period_end;
     usec_t decreased_at;     /* one decrease for the live changes that waited for the same bulks */
@@ -30,8 +31,11 @@ void scavenger_live_came(struct scavenger *s, usec_t now);
 void scavenger_live_took(struct scavenger *s, usec_t now, usec_t took);
 bool scavenger_is_live(const struct scavenger *s, usec_t now);
 size_t scavenger_bytes(const struct scavenger *s, usec_t now);
-/* Whether a bulk may go beside those under way. One alone always may; and there is one after the other before there are
- * several, so that a server with few threads has one left for live changes. */
+/* While the index is refreshed no more background work is begun beside live changes: a refresh writes out what was indexed, has
+ * threads that index something help with it, and they may be just those that the live changes need. */
+void scavenger_hold(struct scavenger *s, bool held);
+/* Whether a bulk may go beside those under way. One alone may, unless it is held; and there is one after the other before there
+ * are several, so that a server with few threads has one left for live changes. */
 bool scavenger_allows(const struct scavenger *s, usec_t now, size_t under_way, size_t bytes);
 /* How large each of so many lanes' bulks should be: its share, but as large a bulk as SCAVENGER_SINGLE_BYTES is not cut for the
  * others' sake; below that all are what one may be. */

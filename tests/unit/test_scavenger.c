@@ -108,6 +108,20 @@ static void test_one_bulk_after_the_other_before_smaller_ones(void **state) {
     assert_int_equal(scavenger_bulk_bytes(&s, now, 4), MAX / 4);
 }
 
+static void test_nothing_is_begun_beside_a_refresh_and_live_changes(void **state) {
+    (void)state;
+    struct scavenger s;
+    scavenger_init(&s, MAX);
+    scavenger_hold(&s, true);
+    assert_true(scavenger_allows(&s, 1, 0, MAX)); /* nobody waits for it */
+    usec_t now = live(&s, SECOND, 1, QUIET);
+    assert_false(scavenger_allows(&s, now, 0, 1));
+    assert_true(scavenger_allows(&s, now + SCAVENGER_LIVE_USEC, 0, MAX));
+    now = live(&s, now, 1, QUIET);
+    scavenger_hold(&s, false);
+    assert_true(scavenger_allows(&s, now, 0, 1));
+}
+
 static void test_a_small_allowance_stays_small(void **state) {
     (void)state;
     struct scavenger s;
@@ -124,6 +138,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_always_slow_is_not_waiting),
         cmocka_unit_test(test_comes_to_rest_near_the_target),
         cmocka_unit_test(test_one_bulk_after_the_other_before_smaller_ones),
+        cmocka_unit_test(test_nothing_is_begun_beside_a_refresh_and_live_changes),
         cmocka_unit_test(test_a_small_allowance_stays_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
