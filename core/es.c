@@ -112,6 +112,8 @@ static void node_answered(struct node *node) {
 }
 
 static void node_failed(struct node *node, usec_t now) {
+    if (now < node->down_until) /* calls that were under way already */
+        return;
     node->down_until = now + clock_backoff_usec(node->failures, DOWN_MIN_SEC * USEC_PER_SEC, DOWN_MAX_SEC * USEC_PER_SEC);
     if (node->failures < 16)
         node->failures++;
@@ -124,6 +126,7 @@ struct pending {
     struct pending *prev, *next;
     struct es *es;
     struct node *node;
+    usec_t timeout_usec;
     struct http_call *call;
     http_client_callback *callback;
     void *ctx;
@@ -207,6 +210,14 @@ static void pending_free(struct pending *p) {
     free(p);
 }
 
+#define SILENT_USEC USEC_PER_SEC
+
+/* Silence of less than a second says nothing: the caller was in a hurry. Nor does a call that has waited for a connection. */
+static bool tells_of_node(const struct pending *p, const struct http_response *response) {
+    return response->error.code == ERROR_TIMEOUT ? response->sent && p->timeout_usec >= SILENT_USEC
+                                                 : error_is_retriable(&response->error);
+}
+
 static void on_answer(void *ctx, struct http_response *response) {
     struct pending *p = ctx;
     http_client_callback *callback = p->callback;
@@ -214,7 +225,7 @@ static void on_answer(void *ctx, struct http_response *response) {
 
     if (response->status > 0)
         node_answered(p->node);
-    else if (error_is_retriable(&response->error))
+    else if (tells_of_node(p, response))
         node_failed(p->node, loop_now(p->es->loop));
     pending_free(p);
     callback(callback_ctx, response);
@@ -232,14 +243,15 @@ struct http_call *es_start(struct es *es, const char *method, const char *path, 
         error_nomem(reterr);
         return NULL;
     }
-    *p = (struct pending){.next = es->pending, .es = es, .node = node, .callback = callback, .ctx = ctx};
+    *p = (struct pending){.next = es->pending, .es = es, .node = node, .callback = callback, .ctx = ctx,
+                           .timeout_usec = timeout_usec ? timeout_usec : es->timeout_usec};
     struct http_client_request request = {
         .method = method,
         .url = url,
         .content_type = content_type,
         .traceparent = traceparent,
         .body = body,
-        .timeout_usec = timeout_usec ? timeout_usec : es->timeout_usec,
+        .timeout_usec = p->timeout_usec,
     };
     p->call = http_client_start(es->client, &request, on_answer, p, reterr);
     if (!p->call) {

@@ -137,6 +137,5 @@ bool projector_options_check(const void *ctx, struct error *reterr) {
 
 void projector_options_settle(struct projector_conf *options) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    if (options->lanes == 0)
-        options->lanes = cores < 2 ? 2 : cores > 8 ? 8 : cores;
+    options->lane_count = options->lanes ? options->lanes : cores < 2 ? 2 : cores > 8 ? 8 : cores;
 }

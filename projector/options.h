@@ -10,6 +10,7 @@ struct projector_conf {
     char *listen, *port_file, *admin_key;
     char *index, *categories_index, *mapping;
     int64_t lanes;
+    int64_t lane_count; /* of projector_options_settle: lanes, or by the cores */
     int64_t bulk_max_bytes, bulk_max_docs, document_max_bytes;
     usec_t bulk_timeout_usec;
     int64_t window_marks, background_window_marks;
@@ -46,7 +47,7 @@ extern const struct option projector_option_table[];
 extern const size_t projector_option_count;
 /* Whether they go together; ctx is a projector_options. */
 bool projector_options_check(const void *ctx, struct error *reterr);
-/* Fills in what depends on the machine: lanes. */
+/* Fills in what depends on the machine: lane_count. */
 void projector_options_settle(struct projector_conf *options);
 
 /* Everything that `projector` reads its configuration into. */

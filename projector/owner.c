@@ -321,7 +321,7 @@ static bool one_term(struct owner *o) {
 
 static bool open_sessions(struct owner *o, struct error *reterr) {
     const struct projector_options *options = o->options;
-    o->pool = mongo_pool_new(&options->mongo, "projector", (unsigned)options->projector.lanes + EXTRA_CLIENTS, reterr);
+    o->pool = mongo_pool_new(&options->mongo, "projector", (unsigned)options->projector.lane_count + EXTRA_CLIENTS, reterr);
     if (!o->pool)
         return false;
     o->client = mongoc_client_pool_pop(o->pool);

@@ -322,22 +322,23 @@ static const struct bulk_item_result *read_answer(struct engine *e, struct batch
     return e->result.count == batch->bulk.count ? e->result.items : NULL;
 }
 
-static bool has_serving(const struct bulk *bulk) {
-    for (size_t end = bulk->count, first; end > 0; end = first) {
-        first = bulk_group(bulk, end);
-        if (bulk->items[first].target == 0)
-            return true;
-    }
-    return false;
+static size_t serving_items(const struct bulk *bulk) {
+    size_t n = 0;
+    for (size_t i = 0; i < bulk->count; i++)
+        n += bulk->items[i].target == 0;
+    return n;
 }
 
-/* The link is broken, or whoever answers has no server behind it, or the serving index does not answer either. */
+/* Whether the answer says nothing of an index beside: the link is broken, or whoever answers has no server behind it, or the
+ * serving index may be what takes so long. If that is certain, it ends the time for which one was in trouble. */
 static bool nobody_answers(struct engine *e, const struct bulk *bulk, const struct http_response *response) {
-    bool nobody = response->status == 502 || response->status == 503 ||
-                  (response->status == 0 && (response->error.code == ERROR_UNAVAILABLE || has_serving(bulk)));
+    bool silent = response->status == 0 && response->error.code != ERROR_UNAVAILABLE;
+    size_t serving = silent ? serving_items(bulk) : 0;
+    bool nobody = response->status == 502 || response->status == 503 || (response->status == 0 && !silent) ||
+                  (silent && serving == bulk->count);
     for (unsigned t = 0; nobody && t < e->target_count; t++)
         e->targets[t].trouble_at = 0;
-    return nobody;
+    return nobody || serving > 0;
 }
 
 /* A small bulk that waited for no other live one says how much background work is in the way. */

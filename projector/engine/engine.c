@@ -205,6 +205,7 @@ void engine_finish(struct engine *e, enum engine_end end) {
         log_warn("lease.lost", LOG_INT("epoch", lease_epoch(e->conf.lease)));
     e->ending = true;
     e->end = end;
+    scavenger_hold(&e->scavenger, false);
     e->checkpoint_at = 0; /* at once, and after a pause if that fails */
     e->drain_until = engine_now(e) + e->options->drain_timeout_usec;
     for (int s = 0; s < MARK_SOURCE_COUNT; s++)
@@ -358,6 +359,7 @@ static void readiness(struct engine *e) {
 static void tick(struct loop_timer *timer) {
     struct engine *e = CONTAINER_OF(timer, struct engine, tick_timer);
     loop_timer_set(e->loop, timer, engine_now(e) + TICK_USEC);
+    pump_slot_free(e); /* background that was held beside live changes, which come no more */
     if (e->ending)
         return;
     if (!lease_is_valid(e->conf.lease)) {
@@ -390,11 +392,11 @@ static void lane_session_free(void *session) {
 }
 
 static bool lanes_new(struct engine *e, struct error *reterr) {
-    e->lanes = calloc((size_t)e->options->lanes, sizeof(*e->lanes));
+    e->lanes = calloc((size_t)e->options->lane_count, sizeof(*e->lanes));
     e->scratch = calloc((size_t)e->options->bulk_max_docs, sizeof(struct lane_entry *));
     if (!e->lanes || !e->scratch)
         return error_nomem(reterr);
-    unsigned count = e->conf.relay ? 0 : (unsigned)e->options->lanes;
+    unsigned count = e->conf.relay ? 0 : (unsigned)e->options->lane_count;
     for (; e->lane_count < count; e->lane_count++) {
         struct engine_lane *l = &e->lanes[e->lane_count];
         l->engine = e;
@@ -457,10 +459,10 @@ struct engine *engine_new(const struct engine_conf *conf, struct error *reterr) 
     bulk_result_init(&e->result);
     windows_init(e);
     answer_target_init(e);
-    concurrency_init(&e->concurrency, (unsigned)e->options->lanes * MARK_PRIORITY_COUNT, OVERLOAD_HOLD_USEC);
-    scavenger_init(&e->scavenger, (size_t)e->options->bulk_max_bytes * (size_t)e->options->lanes * 2);
+    concurrency_init(&e->concurrency, (unsigned)e->options->lane_count * MARK_PRIORITY_COUNT, OVERLOAD_HOLD_USEC);
+    scavenger_init(&e->scavenger, (size_t)e->options->bulk_max_bytes * (size_t)e->options->lane_count * 2);
     bool ok = (e->loop = loop_new("engine", reterr)) &&
-              (e->es = es_new(e->loop, &conf->options->es, (unsigned)e->options->lanes * MARK_PRIORITY_COUNT + 3, reterr)) &&
+              (e->es = es_new(e->loop, &conf->options->es, (unsigned)e->options->lane_count * MARK_PRIORITY_COUNT + 3, reterr)) &&
               hash_cache_init(&e->hashes, (size_t)e->options->hash_cache_entries, reterr) &&
               hash_cache_init(&e->dead, DEAD_IDS_MAX, reterr) && load_dead_ids(e, reterr) && lanes_new(e, reterr) &&
               store_start(e, reterr) &&

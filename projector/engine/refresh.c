@@ -33,9 +33,9 @@ static void refreshed(void *ctx, struct http_response *response) {
     usec_t now = engine_now(e), took = now - r->begun_at;
     r->call = NULL;
     scavenger_hold(&e->scavenger, false);
+    pump_all(e); /* background bulks that have waited for it */
     if (e->ending)
         return;
-    pump_all(e); /* background bulks that have waited for it */
     if (response->status != 200) {
         r->since = r->begun_at;
         log_warn("refresh.failed", LOG_STR("index", e->conf.index), LOG_INT("status", response->status), LOG_ERR(&response->error),

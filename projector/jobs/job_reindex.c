@@ -309,11 +309,10 @@ static bool note_before(struct job_runner *r, struct job_run *run, const struct 
     return false;
 }
 
-/* The index serves by the set: the alias, and what is owed since, each of which may be repeated. */
-static bool finish_swap(struct job_runner *r, struct job_run *run, struct error *reterr) {
+/* The index serves: what is owed since, each of which may be repeated. */
+static bool after_swap(struct job_runner *r, struct job_run *run, struct error *reterr) {
     const struct job_record *job = &run->record;
-    if (!index_admin_alias(es(r), r->conf->options->projector.index, job->index, reterr) ||
-        (r->conf->frozen && !state_sink_set(r->client, database(r), lease_epoch(r->conf->lease), r->conf->sink, reterr)) ||
+    if ((r->conf->frozen && !state_sink_set(r->client, database(r), lease_epoch(r->conf->lease), r->conf->sink, reterr)) ||
         (job->before[0] && !forget_dead_letters(r, job->before, reterr)) ||
         (job->owes_scan &&
          !jobs_request_scan(r->client, database(r), job->id, "rollback to an index that lacks changes", reterr)) ||
@@ -321,6 +320,13 @@ static bool finish_swap(struct job_runner *r, struct job_run *run, struct error 
         return false;
     log_info("index.swapped", LOG_STR("alias", r->conf->options->projector.index), LOG_STR("index", job->index),
              LOG_STR("before", job->before));
+    engine_post_retarget(r->engine);
+    return true;
+}
+
+/* The alias may have been swapped and the set not, because a flaw came between: which index serves, and what it lacks then, is
+ * found by targets_settle. */
+static bool leave_to_next_term(struct job_runner *r) {
     engine_post_retarget(r->engine);
     return true;
 }
@@ -342,16 +348,19 @@ static bool swap(struct job_runner *r, struct job_run *run, struct error *reterr
         return true;
     }
     const struct target *target = stored_target(r, job->index);
+    if (run->swapping && (!target || is_unfit(job, target)))
+        return leave_to_next_term(r);
     if (!target || is_unfit(job, target))
         return fail(r, run, "index %.80s: %.150s", job->index, target ? target->flaw : "it left the set of targets");
     if (!note_before(r, run, target, reterr))
         return false;
-    /* The set first: that fails if the index lacks a change since it was read, and what it refuses from here on is found by
-     * the next term, which does not take it for a flaw. */
-    return run->gone ||
-           (targets_serve(r->client, database(r), &r->stored, job->index, r->conf->options->projector.rollback_keep_usec,
-                          reterr) &&
-            finish_swap(r, run, reterr));
+    if (run->gone)
+        return true;
+    run->swapping = true;
+    return index_admin_alias(es(r), r->conf->options->projector.index, job->index, reterr) &&
+           targets_serve(r->client, database(r), &r->stored, job->index, r->conf->options->projector.rollback_keep_usec,
+                         reterr) &&
+           after_swap(r, run, reterr);
 }
 
 /* -- the other end -- */
@@ -361,7 +370,9 @@ bool job_reindex_end(struct job_runner *r, struct job_run *run, struct error *re
     job_check_stop(TAKE(run->check));
     const struct target *target = stored_target(r, job->index);
     if (job_is_reindex(job) && target && target->role == TARGET_SERVING) /* too late to cancel: it serves */
-        return finish_swap(r, run, reterr);
+        return after_swap(r, run, reterr);
+    if (run->swapping)
+        return leave_to_next_term(r);
     if (job->type == JOB_REINDEX && job->index[0]) {
         if (!targets_drop(r->client, database(r), &r->stored, job->index, !job->keep_index, reterr))
             return false;
@@ -382,6 +393,8 @@ bool job_reindex_end(struct job_runner *r, struct job_run *run, struct error *re
 static bool index_is_fit(struct job_runner *r, struct job_run *run) {
     const struct job_record *job = &run->record;
     const struct target *target = stored_target(r, job->index);
+    if (run->swapping)
+        return target && place_of(r, job->index) >= 0;
     if (target && is_unfit(job, target)) {
         job_check_stop(TAKE(run->check));
         fail(r, run, "index %.80s refuses a document: %.200s", job->index, target->flaw);

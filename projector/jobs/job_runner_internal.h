@@ -29,6 +29,7 @@ struct job_run {
     int64_t visits;
     bool asked;     /* job_fill.h: the interval of its index was looked at */
     unsigned rounds;         /* of verification and repair */
+    bool swapping;           /* the alias may lead to its index, whatever the set of targets says */
     struct job_check *check; /* reindex: the verification under way */
     struct buf repairs;      /* ids that differ: each a byte of length and so many bytes */
 };

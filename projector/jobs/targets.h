@@ -63,7 +63,7 @@ bool targets_add_building(mongoc_client_t *client, const char *database, struct 
 bool targets_drop(mongoc_client_t *client, const char *database, struct targets *targets, const char *index, bool garbage,
                   struct error *reterr);
 /* `index` of the set serves from now on; what served becomes the old one, an old one of before becomes garbage. The
- * alias is swapped afterwards. CONFLICT also if the index has a flaw that *targets does not know of. */
+ * alias is swapped before. CONFLICT also if the index has a flaw that *targets does not know of. */
 bool targets_serve(mongoc_client_t *client, const char *database, struct targets *targets, const char *index,
                    usec_t keep_usec, struct error *reterr);
 /* gone: it shall not be written any more, which makes a new revision. Otherwise (a document was refused) writers of

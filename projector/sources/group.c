@@ -271,7 +271,7 @@ static bool prove(void *ctx, struct error *reterr) {
 
 static bool open_sessions(struct group *g, struct error *reterr) {
     const struct projector_options *o = g->options;
-    g->pool = mongo_pool_new(&o->mongo, "projector", (unsigned)o->projector.lanes + EXTRA_CLIENTS, reterr);
+    g->pool = mongo_pool_new(&o->mongo, "projector", (unsigned)o->projector.lane_count + EXTRA_CLIENTS, reterr);
     if (!g->pool)
         return false;
     g->client = mongoc_client_pool_pop(g->pool);

@@ -291,7 +291,7 @@ static bool finish_page(struct walker *r) {
     bool last = by_range && r->page.products == 0;
     if (by_range && !last && r->page.named == 0)
         return true; /* no document can stand for any of these; what the index has there belongs to the next page */
-    size_t at = 0, compared = 0, documents = 0;
+    size_t at = 0, compared = 0, documents = 0, seen = 0;
     usec_t since = 0;
     unsigned attempt = 0;
     r->begun = r->composed = false;
@@ -300,6 +300,10 @@ static bool finish_page(struct walker *r) {
         done = compose_all(r, &error) && (by_range ? compare_range(r, &at, &compared, &documents, &error)
                                                    : compare_ids(r, &compared, &documents, &error)) &&
                (!last || nameless(r, &error));
+        if (documents > seen) { /* it is not the same failure that goes on */
+            since = 0;
+            seen = documents;
+        }
         if (!done && !verify_walk_retry(w, &error, &since, &attempt))
             return false;
     }

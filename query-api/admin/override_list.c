@@ -1,16 +1,16 @@
+#include "core/text_fold.h"
 #include "query-api/admin/override_list.h"
-#include "query-api/text/search_words.h"
 #include <stdlib.h>
 
 const char *const override_kind_names[OVERRIDE_KINDS] = {"synonyms", "stopwords", "rules"};
 
-enum { ARENA_MAX_BYTES = 64 << 20 };
+enum { ARENA_MAX_BYTES = 64 << 20, TEXT_MAX_BYTES = 16384 };
 
 static const double bury_weight = 0.001, boost_default = 3;
 
 /* One term of a group: stands for all of the group but itself. */
 struct synonym {
-    struct slice key;
+    struct slice key; /* until the list is finished the term itself */
     struct slice *texts;
     size_t count;
     size_t own; /* index in texts that is the term itself; count: none */
@@ -73,10 +73,11 @@ static bool copy_texts(struct arena *arena, const struct json *array, struct sli
 }
 
 static bool add_synonym(struct override_list *list, struct slice term, struct slice *texts, size_t count, size_t own) {
-    if (!grow((void **)&list->synonyms, list->synonym_count, &list->synonym_cap, sizeof(*list->synonyms)))
+    struct synonym synonym = {.texts = texts, .count = count, .own = own};
+    if (!copy(&list->arena, term, &synonym.key) ||
+        !grow((void **)&list->synonyms, list->synonym_count, &list->synonym_cap, sizeof(*list->synonyms)))
         return false;
-    list->synonyms[list->synonym_count++] =
-        (struct synonym){.key = search_name_key(&list->arena, term), .texts = texts, .count = count, .own = own};
+    list->synonyms[list->synonym_count++] = synonym;
     return true;
 }
 
@@ -124,10 +125,9 @@ static bool add_effects(struct override_list *list, struct override_rule *rule, 
 
 static bool add_rule(struct override_list *list, struct slice id, const struct json *body) {
     const struct json *boost = json_get(body, "boost"), *bury = json_get(body, "bury");
-    struct override_rule rule = {.key = search_name_key(&list->arena, json_get(body, "query")->text),
-                                 .contains = json_string_is(json_get(body, "match"), "contains")};
+    struct override_rule rule = {.contains = json_string_is(json_get(body, "match"), "contains")};
     rule.effects = arena_zalloc(&list->arena, 2 * OVERRIDE_EFFECTS_MAX * sizeof(*rule.effects));
-    if (!rule.effects || !copy(&list->arena, id, &rule.id) ||
+    if (!rule.effects || !copy(&list->arena, id, &rule.id) || !copy(&list->arena, json_get(body, "query")->text, &rule.key) ||
         !copy_texts(&list->arena, json_get(body, "pin"), &rule.pins, &rule.pin_count) ||
         !add_effects(list, &rule, boost, true) || !add_effects(list, &rule, bury, false) ||
         !grow((void **)&list->rules, list->rule_count, &list->rule_cap, sizeof(*list->rules)))
@@ -194,11 +194,51 @@ static int compare_rules(const void *a, const void *b) {
     return compare_slices(x->id, y->id);
 }
 
+bool override_list_without_stopwords(const struct override_list *list, struct arena *arena, const struct search_words *words,
+                                     struct slice *ret) {
+    struct buf rest = BUF_INIT(TEXT_MAX_BYTES);
+    size_t kept = 0;
+    bool ok = true;
+    *ret = (struct slice){0};
+    for (size_t i = 0; i < words->count; i++) {
+        struct slice word = words->items[i].text;
+        if (override_list_is_stopword(list, search_name_key(arena, word)))
+            continue;
+        if (kept++)
+            buf_append_char(&rest, ' ');
+        buf_append(&rest, word.data, word.len);
+    }
+    if (kept && kept < words->count)
+        ok = buf_ok(&rest) && copy(arena, (struct slice){rest.data, rest.len}, ret);
+    buf_done(&rest);
+    return ok;
+}
+
+/* What a term is found by: as searches are, without stop words. */
+static bool make_key(struct override_list *list, struct slice *key) {
+    struct buf folded = BUF_INIT(TEXT_MAX_BYTES);
+    struct search_words words;
+    struct slice text = *key, rest = {0};
+    bool ok = !list->stopword_count ||
+              (text_fold_append(&folded, text) && copy(&list->arena, (struct slice){folded.data, folded.len}, &text) &&
+               search_words_read(&list->arena, text, &words) &&
+               (words.count > SEARCH_WORDS_MAX || override_list_without_stopwords(list, &list->arena, &words, &rest)));
+    buf_done(&folded);
+    *key = search_name_key(&list->arena, rest.len ? rest : text);
+    return ok;
+}
+
 bool override_list_finish(struct override_list *list) {
-    if (list->synonym_count)
-        qsort(list->synonyms, list->synonym_count, sizeof(*list->synonyms), compare_synonyms);
     if (list->stopword_count)
         qsort(list->stopwords, list->stopword_count, sizeof(*list->stopwords), compare_keys);
+    for (size_t i = 0; i < list->synonym_count; i++)
+        if (!make_key(list, &list->synonyms[i].key))
+            return false;
+    for (size_t i = 0; i < list->rule_count; i++)
+        if (!make_key(list, &list->rules[i].key))
+            return false;
+    if (list->synonym_count)
+        qsort(list->synonyms, list->synonym_count, sizeof(*list->synonyms), compare_synonyms);
     if (list->rule_count)
         qsort(list->rules, list->rule_count, sizeof(*list->rules), compare_rules);
     return true;

@@ -7,6 +7,7 @@
 #include "core/arena.h"
 #include "core/field_error.h"
 #include "core/json_read.h"
+#include "query-api/text/search_words.h"
 
 enum {
     OVERRIDE_TERMS_MAX = 64,
@@ -50,6 +51,9 @@ size_t override_list_count(const struct override_list *list);
 /* Whatever else may stand for the term with this key: texts of one or several words, in `ret`, at most max. */
 size_t override_list_synonyms(const struct override_list *list, struct slice key, struct slice *ret, size_t max);
 bool override_list_is_stopword(const struct override_list *list, struct slice key);
+/* Those of the words that are no stop words, with a blank between; empty if all are, or none. At most SEARCH_WORDS_MAX. */
+bool override_list_without_stopwords(const struct override_list *list, struct arena *arena, const struct search_words *words,
+                                     struct slice *ret);
 /* Rules in the order of their ids. */
 size_t override_list_rule_count(const struct override_list *list);
 const struct override_rule *override_list_rule(const struct override_list *list, size_t index);

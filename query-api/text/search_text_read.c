@@ -41,23 +41,14 @@ static struct slice run_text(const struct search_words *words, size_t first, siz
 
 /* The text becomes one without them, unless there is nothing else. False without memory. */
 static bool drop_stopwords(const struct search_text_context *c, struct search_text *t) {
-    struct buf rest = BUF_INIT(TEXT_MAX_BYTES);
-    size_t kept = 0;
-    bool ok = true;
-    if (!c->overrides || t->words.count > SEARCH_WORDS_MAX)
+    struct slice rest = {0};
+    if (c->overrides && t->words.count <= SEARCH_WORDS_MAX &&
+        !override_list_without_stopwords(c->overrides, c->arena, &t->words, &rest))
+        return false;
+    if (!rest.len)
         return true;
-    for (size_t i = 0; i < t->words.count; i++) {
-        struct slice word = t->words.items[i].text;
-        if (override_list_is_stopword(c->overrides, search_name_key(c->arena, word)))
-            continue;
-        if (kept++)
-            buf_append_char(&rest, ' ');
-        buf_append(&rest, word.data, word.len);
-    }
-    if (kept && kept < t->words.count)
-        ok = to_slice(c->arena, &rest, buf_ok(&rest), &t->q) && search_words_read(c->arena, t->q, &t->words);
-    buf_done(&rest);
-    return ok;
+    t->q = rest;
+    return search_words_read(c->arena, t->q, &t->words);
 }
 
 /* The longest run from `first` on that has synonyms. */
@@ -148,14 +139,14 @@ static bool read_categories(const struct search_text_context *c, struct search_t
 
 /* ---- rules ---- */
 
-/* What rules are held against: the text as it was asked for, and every run of its words, the first of which is all of them. */
+/* What rules are held against: every run of the text's words, the first of which is all of them. */
 struct rule_keys {
-    struct slice asked, runs[SEARCH_WORDS_MAX * (SEARCH_WORDS_MAX + 1) / 2];
+    struct slice runs[SEARCH_WORDS_MAX * (SEARCH_WORDS_MAX + 1) / 2];
     size_t count;
 };
 
-static void make_keys(const struct search_text_context *c, const struct search_text *t, struct slice asked, struct rule_keys *ret) {
-    *ret = (struct rule_keys){.asked = search_name_key(c->arena, asked)};
+static void make_keys(const struct search_text_context *c, const struct search_text *t, struct rule_keys *ret) {
+    ret->count = 0;
     for (size_t first = 0; first < t->words.count; first++)
         for (size_t last = t->words.count; last-- > first;)
             ret->runs[ret->count++] = search_name_key(c->arena, run_text(&t->words, first, last));
@@ -165,7 +156,7 @@ static bool rule_applies(const struct rule_keys *keys, const struct override_rul
     for (size_t i = 0; i < (rule->contains ? keys->count : 1); i++)
         if (slice_eq(keys->runs[i], rule->key))
             return true;
-    return slice_eq(keys->asked, rule->key);
+    return false;
 }
 
 /* The list of overrides may be replaced while the search is under way. */
@@ -175,11 +166,11 @@ static bool copy(struct arena *arena, struct slice s, struct slice *ret) {
     return data != NULL;
 }
 
-static bool read_rules(const struct search_text_context *c, struct search_text *t, struct slice asked) {
+static bool read_rules(const struct search_text_context *c, struct search_text *t) {
     size_t count = c->overrides ? override_list_rule_count(c->overrides) : 0;
     struct rule_keys keys;
     if (count)
-        make_keys(c, t, asked, &keys);
+        make_keys(c, t, &keys);
     for (size_t i = 0; i < count; i++) {
         const struct override_rule *rule = override_list_rule(c->overrides, i);
         if (!rule_applies(&keys, rule))
@@ -293,10 +284,9 @@ static bool ends_begun(const struct search_text *t, bool halves) {
 
 struct search_text *search_text_read(const struct search_text_context *context, struct slice q, bool typo) {
     struct search_text *t = read_plain(context, q, typo);
-    struct slice asked;
     if (!t || t->whole)
         return t;
-    if (!fold(context->arena, q, &asked) || !read_rules(context, t, asked))
+    if (!read_rules(context, t))
         return NULL;
     t->initials = hangul_is_initials(t->q);
     t->begun = !t->initials && ends_begun(t, false);

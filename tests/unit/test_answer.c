@@ -259,6 +259,10 @@ static void test_an_index_that_does_not_answer_is_given_up(void **state) {
     w.sent = 1 << SERVING;
     answered((const char *const[]){TAKEN, TAKEN, TAKEN}, 0, ERROR_NONE);
     w.now += PATIENCE + 1;
+    w.sent = (1u << TARGETS_MAX) - 1; /* other products come meanwhile, for all indexes at first */
+    w.product = "p2";
+    answered(NULL, 0, ERROR_TIMEOUT);
+    w.product = "p1";
     w.sent = 1 << OLD;
     answered(NULL, 0, ERROR_TIMEOUT);
     assert_int_equal(w.gone[OLD], 1);

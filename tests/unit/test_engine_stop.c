@@ -49,7 +49,7 @@ static void test_letters_that_cannot_be_stored_hold_up_no_end(void **state) {
                   .timeout_usec = USEC_PER_SEC, .server_selection_usec = USEC_PER_SEC},
         .mysql = {.host = (char *)(uintptr_t) "127.0.0.1", .port = 1},
         .es = {.url = (char *)(uintptr_t) "http://127.0.0.1:1"},
-        .projector = {.lanes = 2, .bulk_max_bytes = 1 << 20, .bulk_max_docs = 100, .document_max_bytes = 1 << 20,
+        .projector = {.lane_count = 2, .bulk_max_bytes = 1 << 20, .bulk_max_docs = 100, .document_max_bytes = 1 << 20,
                       .window_marks = 1000, .background_window_marks = 1000, .retry_min_usec = 1000, .retry_max_usec = 1000}};
     struct targets targets = {.count = 1, .list[0] = {.index = "products-1", .role = TARGET_SERVING}};
     struct error error = {0};

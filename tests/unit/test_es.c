@@ -81,7 +81,7 @@ static void try_with(bool hangs_up, usec_t timeout, enum error_code expected) {
 
 static void test_a_node_that_hangs_is_passed_over(void **state) {
     (void)state;
-    try_with(false, 100 * USEC_PER_MSEC, ERROR_TIMEOUT);
+    try_with(false, USEC_PER_SEC, ERROR_TIMEOUT);
 }
 
 static void test_a_node_that_hangs_up_is_passed_over(void **state) {

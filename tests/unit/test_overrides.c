@@ -110,6 +110,11 @@ static void test_a_text_without_its_stop_words(void **state) {
     assert_int_equal(read_with("[" STOPWORD "," RULE("cheap bag", "exact") "]", SLICE("cheap bag"))->pin_count, 1);
     assert_int_equal(read_with("[" STOPWORD "," RULE("cheap", "exact") "]", SLICE("cheap"))->pin_count, 1);
     assert_int_equal(read_with("[" STOPWORD "," RULE("bag", "exact") "]", SLICE("bag for cheap"))->pin_count, 0);
+    /* Nor do those of a term count. */
+    assert_int_equal(read_with("[" STOPWORD "," RULE("very cheap bag", "contains") "]", SLICE("my very cheap bag"))->pin_count, 1);
+    assert_int_equal(read_with("[" STOPWORD "," RULE("very cheap bag", "contains") "]", SLICE("my very bag"))->pin_count, 1);
+    const struct search_text *text = read_with("[" STOPWORD "," SYNONYM("\"note cheap book\",\"laptop\"") "]", SLICE("note cheap book"));
+    assert_int_equal(text->groups[0].alternative_count, 1);
 }
 
 static void test_terms_of_many_words(void **state) {
