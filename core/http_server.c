@@ -502,11 +502,20 @@ static void give_up(struct http_server *server) {
     }
 }
 
+/* By then whoever is under way has been answered. */
+static usec_t last_deadline(const struct http_server *server) {
+    usec_t last = clock_now_usec() + server->options.deadline_usec;
+    for (const struct http_conn *conn = server->conns; conn; conn = conn->next)
+        if (conn->request && conn->request->deadline > last)
+            last = conn->request->deadline;
+    return last;
+}
+
 void http_server_free(struct http_server *server) {
     if (!server)
         return;
     http_server_drain(server);
-    usec_t until = clock_now_usec() + server->options.deadline_usec + DRAIN_GRACE_USEC;
+    usec_t until = last_deadline(server) + DRAIN_GRACE_USEC;
     while (server->daemon && anything_under_way(server) && clock_now_usec() < until)
         (void)loop_run_once(server->loop, until);
     give_up(server);

@@ -103,6 +103,13 @@ static void add_back(struct query_analytics *a) {
     metric_add(a->dropped, query_counts_merge(a->counting, a->sent));
 }
 
+static uint64_t searches_of(const struct query_counts *c) {
+    uint64_t n = 0;
+    for (size_t i = 0; i < QUERY_COUNTS_SLOTS; i++)
+        n += c->slots[i].len ? c->slots[i].searches : 0;
+    return n;
+}
+
 static void on_flushed(void *ctx, struct http_response *response) {
     struct query_analytics *a = ctx;
     struct error error = response->error;
@@ -112,7 +119,9 @@ static void on_flushed(void *ctx, struct http_response *response) {
         es_error(response, &error);
     if (error.code != ERROR_NONE || response->status != 200) {
         log_warn("analytics.failed", LOG_INT("status", response->status), LOG_ERR(&error));
-        if (!late)
+        if (late)
+            metric_add(a->dropped, searches_of(a->sent));
+        else
             add_back(a);
     } else if (response->body->data && strstr(response->body->data, "index_not_found")) {
         own_index_lost(&a->index);
