@@ -1,8 +1,8 @@
 /* es.h - Elasticsearch and OpenSearch sessions: options, addresses, error mapping. On http_client.
  *
  * Several URLs may be given (comma-separated): calls go round-robin and skip a node for a while after a call that it
- * did not answer: it refused the connection, hung up or was silent until the time was up. Thread: an es belongs to
- * its loop; es_call is blocking and for any thread without a loop. */
+ * did not answer: it refused the connection, hung up, or was silent for a second or more until the time was up.
+ * Thread: an es belongs to its loop; es_call is blocking and for any thread without a loop. */
 #pragma once
 #include "core/conf.h"
 #include "core/http_client.h"

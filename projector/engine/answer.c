@@ -332,13 +332,13 @@ static size_t serving_items(const struct bulk *bulk) {
 /* Whether the answer says nothing of an index beside: the link is broken, or whoever answers has no server behind it, or the
  * serving index may be what takes so long. If that is certain, it ends the time for which one was in trouble. */
 static bool nobody_answers(struct engine *e, const struct bulk *bulk, const struct http_response *response) {
-    bool silent = response->status == 0 && response->error.code != ERROR_UNAVAILABLE;
-    size_t serving = silent ? serving_items(bulk) : 0;
-    bool nobody = response->status == 502 || response->status == 503 || (response->status == 0 && !silent) ||
-                  (silent && serving == bulk->count);
-    for (unsigned t = 0; nobody && t < e->target_count; t++)
+    bool silent = response->status == 0;
+    bool away = response->status == 502 || response->status == 503 || (silent && response->error.code == ERROR_UNAVAILABLE);
+    size_t serving = silent && !away ? serving_items(bulk) : 0;
+    bool certain = away || (serving > 0 && serving == bulk->count);
+    for (unsigned t = 0; certain && t < e->target_count; t++)
         e->targets[t].trouble_at = 0;
-    return nobody || serving > 0;
+    return away || serving > 0;
 }
 
 /* A small bulk that waited for no other live one says how much background work is in the way. */

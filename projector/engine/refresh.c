@@ -95,6 +95,5 @@ void refresh_cancel(struct engine *e) {
     if (e->refresh.call)
         es_cancel(e->es, e->refresh.call);
     e->refresh.call = NULL;
-    scavenger_hold(&e->scavenger, false);
     loop_timer_cancel(e->loop, &e->refresh.timer);
 }

@@ -182,11 +182,12 @@ bool targets_settle(mongoc_client_t *client, const char *database, const char *s
         return true;
     size_t at = index_of(ret, serving);
     if (at < ret->count) {
-        if (ret->list[at].flawed && !state_sink_forget(client, database, reterr))
-            return false;
-        if (ret->list[at].flawed)
+        if (ret->list[at].flawed) {
             log_warn("index.lacks_changes", LOG_STR("index", serving), LOG_STR("reason", ret->list[at].flaw),
                      LOG_STR("next", "all products are read anew"));
+            if (!state_sink_forget(client, database, reterr))
+                return false;
+        }
         make_serving(ret, serving, keep_usec, garbage);
     } else { /* somebody moved the alias elsewhere, or the index was deleted: what served says nothing any more */
         garbage[0] = '\0';
