@@ -190,6 +190,12 @@ static bool open_guard(struct query_loop *q, const struct program *p, struct err
                                              c->search_timeout_usec, reterr));
 }
 
+/* Elasticsearch may take all of its time, and MongoDB after it. */
+static usec_t deadline_of(const struct query_conf *conf) {
+    usec_t fallback = conf->fallback ? conf->fallback_timeout_usec : 0;
+    return conf->search_timeout_usec + (fallback > USEC_PER_SEC ? fallback : USEC_PER_SEC) + USEC_PER_SEC;
+}
+
 static bool query_loop_open(struct query_loop *q, struct program *p, size_t index, struct error *reterr) {
     char name[16];
     snprintf(name, sizeof(name), "query-%u", (unsigned)index % 1000);
@@ -225,7 +231,7 @@ static bool query_loop_open(struct query_loop *q, struct program *p, size_t inde
                                           .body_max_bytes = (size_t)p->query.body_max_bytes,
                                           .header_max_bytes = (size_t)p->query.header_max_bytes,
                                           .connections_max = (unsigned)p->query.connections_max,
-                                          .deadline_usec = p->query.search_timeout_usec + 2 * USEC_PER_SEC,
+                                          .deadline_usec = deadline_of(&p->query),
                                           .read_timeout_usec = p->query.read_timeout_usec,
                                           .idle_timeout_usec = p->query.idle_timeout_usec};
     if (!(q->loop = loop_new(name, reterr)) ||
@@ -295,7 +301,7 @@ static bool listen_all(struct program *p, struct error *reterr) {
 /* Said once for each reason, and when it is over. why NULL: it is. An instance that can go on answering, from MongoDB or
  * with what it has in memory, stays ready: its load balancer has none that could do better. */
 static void say_ready(struct program *p, const struct error *why) {
-    bool answers = p->fallback || (p->was_ready && p->query.cache_bytes > 0);
+    bool answers = fallback_reached(p->fallback) || (p->was_ready && p->query.cache_bytes > 0);
     if (why && answers)
         daemon_condition_set_degraded(p->condition, why->message);
     else

@@ -102,7 +102,7 @@ const struct option query_option_table[] = {
     {"query-api", "cache_stale_if_error", OPTION_DURATION, "1h", 0, 604800000000, NULL,
      "For so long after that it is given out, marked as degraded, if Elasticsearch does not answer.",
      FIELD(cache_stale_if_error_usec), false},
-    {"query-api", "fallback", OPTION_BOOL, "false", 0, 0, NULL,
+    {"query-api", "fallback", OPTION_BOOL, "true", 0, 0, NULL,
      "Answer from MongoDB ([mongo]) what Elasticsearch does not answer and the cache does not have.", FIELD(fallback), false},
     {"query-api", "fallback_threads", OPTION_INT, "2", 1, 64, NULL, "Questions that MongoDB is asked at a time, by all loops together.",
      FIELD(fallback_threads), false},

@@ -21,7 +21,8 @@ struct fallback {
     struct loop *loop;
     struct job index_job;
     struct loop_timer index_timer;
-    struct error index_error;
+    struct error index_error, said; /* said: why there is no index, as the log has it */
+    _Atomic bool reached;           /* MongoDB has answered once */
     struct metric *answered, *failed, *refused;
 };
 
@@ -215,6 +216,17 @@ static void run_question(struct job *job, void *session) {
     free(all);
 }
 
+/* Its role may allow searches and no index. */
+static bool answers(struct session *s) {
+    bson_t *all = bson_new(), *options = BCON_NEW("limit", BCON_INT64(1), "projection", "{", "_id", BCON_INT32(1), "}");
+    _cleanup_(mongoc_cursor_destroyp) mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(s->products, all, options, NULL);
+    const bson_t *product;
+    (void)mongoc_cursor_next(cursor, &product);
+    bson_destroy(options);
+    bson_destroy(all);
+    return !mongoc_cursor_error(cursor, NULL);
+}
+
 /* Words as they are written, whatever the language: a text index that knows no grammar. */
 static void run_index(struct job *job, void *session) {
     struct fallback *f = CONTAINER_OF(job, struct fallback, index_job);
@@ -225,6 +237,7 @@ static void run_index(struct job *job, void *session) {
     bson_t reply;
     bson_error_t e;
     f->index_error = (struct error){0};
+    f->reached = f->reached || answers(s);
     if (!mongoc_collection_write_command_with_opts(s->products, command, NULL, &reply, &e))
         mongo_error("make the index " FALLBACK_INDEX, &e, &reply, &f->index_error);
     bson_destroy(&reply);
@@ -268,6 +281,7 @@ static void on_answered(struct job *job) {
         body = json_parse(http_request_arena(f->request), f->out.data, f->out.len,
                           &(struct json_limits){.depth_max = 32, .values_max = 10000000}, &f->error);
     if (body) {
+        all->reached = true;
         metric_inc(all->answered);
         f->answer(f->q, f->request, f->data, f->status, body);
     } else {
@@ -335,12 +349,16 @@ bool fallback_product(struct query_loop *q, struct http_request *request, struct
 /* ---- the index ---- */
 
 static void on_index_made(struct job *job) {
+    static const char slow[] = "searches in an outage look through all names",
+                      none[] = "nothing answers new searches in an outage; fallback = false if there is no MongoDB";
     struct fallback *f = CONTAINER_OF(job, struct fallback, index_job);
     if (f->index_error.code == ERROR_NONE) {
         log_info("fallback.ready", LOG_STR("index", FALLBACK_INDEX));
         return;
     }
-    log_warn("fallback.no_index", LOG_ERR(&f->index_error), LOG_STR("consequence", "searches in an outage look through all names"));
+    if (strcmp(f->said.message, f->index_error.message) != 0)
+        log_warn("fallback.no_index", LOG_ERR(&f->index_error), LOG_STR("consequence", f->reached ? slow : none));
+    f->said = f->index_error;
     loop_timer_set(f->loop, &f->index_timer, clock_now_usec() + INDEX_RETRY_USEC);
 }
 
@@ -392,6 +410,10 @@ struct fallback *fallback_new(const struct query_conf *conf, const struct mongo_
     register_metrics(f);
     loop_timer_set(loop, &f->index_timer, clock_now_usec());
     return f;
+}
+
+bool fallback_reached(const struct fallback *f) {
+    return f && f->reached;
 }
 
 void fallback_stop(struct fallback *f) {

@@ -1,4 +1,4 @@
-/* fallback.h - searches and products from MongoDB while Elasticsearch does not answer ([query-api] fallback = true).
+/* fallback.h - searches and products from MongoDB while Elasticsearch does not answer ([query-api] fallback).
  *
  * One for all loops: a few threads, each with a connection of its own, and a queue that is never longer than fallback_queue.
  * Each question has fallback_timeout from being asked to its answer, the wait in the queue included, and MongoDB gets what
@@ -14,6 +14,8 @@
 /* loop: where the making of the index is followed. */
 struct fallback *fallback_new(const struct query_conf *conf, const struct mongo_conf *mongo, struct loop *loop,
                               struct error *reterr);
+/* Has MongoDB answered, be it once? False for NULL. */
+bool fallback_reached(const struct fallback *fallback);
 /* No loop runs any more. Ends the threads; what they have posted is delivered by one more round of each loop, which must
  * follow before fallback_free. NULL: nothing. */
 void fallback_stop(struct fallback *fallback);

@@ -86,7 +86,7 @@ def scene(corner, program, tmp_path, rng):
     """(Prometheus, traffic, programs) after all that the panels show has happened."""
     write = program("write-api").start()
     projector = program("projector", {"projector.searchable_sample": "200ms"}).start()
-    query = program("query-api", {"query-api.fallback": "true"}).start()  # with all its metrics
+    query = program("query-api").start()
     everyone = {"write-api": write, "projector": projector, "query-api": query}
     prometheus = Prometheus(tmp_path / "prometheus", {name: [f"127.0.0.1:{p.port}"] for name, p in everyone.items()})
     traffic = Traffic(corner, write, query, rng.random())

@@ -32,12 +32,11 @@ def test_command_line(name, tmp_path):
     assert (checked.returncode, checked.stdout) == (0, "configuration ok\n"), checked.stderr
     assert run(name, "--config", str(config), "--print-config").stdout == printed.stdout
     config.write_text("[core]\n\nlog_level = loud\n", "utf-8")
-    with_mongo = ["--query-api.fallback=true"] if name == "query-api" else []
     for refused, said in ((run(name, "--config", str(config), "--check-config"), "readside.ini:3"), (run(name, f"--{name}.wat=1", "--check-config"), "wat"),
                           (run(name, f"--{name}.listen=localhost:80", "--check-config"), '"localhost" is no IP address'),
                           (run(name, "--check-config", READSIDE_ELASTICSEARCH_URL="es1:9200"), '"es1:9200" is no http:// or https:// address'),
-                          (run(name, "--check-config", *with_mongo, READSIDE_MONGO_URI="db1:27017"), "[mongo] uri is no connection string"),
-                          (run(name, "--check-config", *with_mongo, READSIDE_MONGO_PASSWORD="of-nobody"), "[mongo] password without a user"),
+                          (run(name, "--check-config", READSIDE_MONGO_URI="db1:27017"), "[mongo] uri is no connection string"),
+                          (run(name, "--check-config", READSIDE_MONGO_PASSWORD="of-nobody"), "[mongo] password without a user"),
                           (run(name, "--check-config", READSIDE_CORE_LOG_FORMAT="xml"), "READSIDE_CORE_LOG_FORMAT")):
         assert refused.returncode == 2 and said in refused.stderr and refused.stdout == "", refused
         assert "of-nobody" not in refused.stderr

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from harness.process import Program
 from harness.proxy import Proxy, http_answer
 from harness.query_fixture import PRODUCTS, STOCK, Shop
 from harness.wait import eventually
@@ -226,6 +227,33 @@ def test_equal_searches_ask_mongodb_once(shop, proxy):
     for _ in range(LOOPS):
         degraded(shop, path)
     asked_once(shop, [path] * 20)
+
+
+def test_as_it_comes(stack, shop, proxy, mongo_proxy, tmp_path):
+    """Nothing is set but where the servers are, and Elasticsearch has never been there: new questions are answered, and it is ready
+    as soon as one of the two can answer."""
+    proxy.set("refuse")
+    mongo_proxy.set("refuse")
+    api = Program("query-api", str(tmp_path), shop.index.environment,
+                  {"elasticsearch.url": proxy.url, "mongo.uri": shop.api.settings["mongo.uri"], "mongo.database": shop.api.settings["mongo.database"]})
+    try:
+        api.start(wait="alive", deadline=30)
+        eventually(lambda: "event=fallback.no_index" in api.log(), 30, "MongoDB was asked")
+        assert requests.get(api.url + "/readyz", timeout=5).status_code == 503
+        assert requests.get(api.url + "/v1/search?q=laptop", timeout=20).status_code == 503
+        mongo_proxy.set("pass")
+        api.wait_for("/readyz", 30)
+        assert requests.get(api.url + "/readyz", timeout=5).json()["degraded"] is True
+        for path in ("/v1/search?q=laptop", "/v1/search?q=laptop&size=7", "/v1/products/gram-16", "/v1/suggest?q=lap", "/v1/recommendations"):
+            reply = requests.get(api.url + path, timeout=20)
+            assert reply.status_code == 200 and reply.json()["degraded"] == "fallback", f"{path} {reply.status_code} {reply.text[:500]}"
+        reply = requests.post(f"{api.url}/1/indexes/*/queries", json={"requests": [{"indexName": "products", "query": "laptop"}] * 2}, timeout=20)
+        assert reply.status_code == 200 and all(r["hits"] for r in reply.json()["results"]), reply.text[:500]
+        proxy.set("pass")
+        eventually(lambda: requests.get(api.url + "/readyz", timeout=5).json()["degraded"] is False, 10, "well again")
+        api.stop()
+    finally:
+        api.kill()
 
 
 def test_ready_as_long_as_it_can_answer(shop, proxy):

@@ -214,7 +214,7 @@ def test_ready_means_every_loop(shop, proxy, tmp_path):
 
 def test_a_server_that_is_down_at_the_start(shop, proxy, tmp_path):
     proxy.set("refuse")
-    api = Program("query-api", str(tmp_path), shop.index.environment, {"elasticsearch.url": proxy.url, "query-api.search_timeout": "600ms"})
+    api = Program("query-api", str(tmp_path), shop.index.environment, {"elasticsearch.url": proxy.url, "query-api.search_timeout": "600ms", "query-api.fallback": "false"})
     try:
         api.start(wait="alive", deadline=30)
         assert requests.get(api.url + "/readyz", timeout=5).status_code == 503
@@ -233,7 +233,7 @@ def test_a_server_that_is_down_at_the_start(shop, proxy, tmp_path):
 
 def test_an_index_that_is_not_there_yet(stack, tmp_path):
     environment = {"READSIDE_QUERY_API_INDEX": "t-query-nowhere", "READSIDE_QUERY_API_CATEGORIES_INDEX": "t-query-nowhere-categories"}
-    api = Program("query-api", str(tmp_path), environment)
+    api = Program("query-api", str(tmp_path), environment, {"query-api.fallback": "false"})
     try:
         api.start(wait="alive", deadline=30)
         reply = requests.get(api.url + "/v1/search", timeout=5)

@@ -57,9 +57,9 @@ class Shop:
             self.index.put_products(self.products, self.stock)
         self.session = requests.Session()
         # without the cache, unless a test wants it: what is written is found at once, and what is broken shows; and a busy
-        # machine is no overload
+        # machine is no overload. What MongoDB answers in an outage is for the tests of that
         self.api = Program("query-api", str(folder), self.index.environment,
-                           {"query-api.cache_bytes": 0, "query-api.upstream_wait": "10s", **(settings or {})}, **how)
+                           {"query-api.cache_bytes": 0, "query-api.upstream_wait": "10s", "query-api.fallback": "false", **(settings or {})}, **how)
 
     def start(self, **how):
         self.api.start(deadline=30, **how)
@@ -111,7 +111,7 @@ class Pair:
         self.shop = Shop(stack, folder, products, stock, settings=settings)
         second = folder / "second"
         second.mkdir()
-        self.second = Program("query-api", str(second), self.shop.index.environment, settings)
+        self.second = Program("query-api", str(second), self.shop.index.environment, {"query-api.fallback": "false", **(settings or {})})
 
     def close(self):
         try:
