@@ -33,18 +33,22 @@ def main():
     parser.add_argument("--lean", action="store_true",
                         help="sync, updates: a mapping that makes Elasticsearch keep documents and index next to nothing of them")
     parser.add_argument("--shards", type=int, default=1, help="search-1m: of the indexes of products (default %(default)s)")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a figure misses its bar (bars.py)")
     parser.add_argument("--keep", action="store_true", help="leave the servers running for the next bench")
     args = parser.parse_args()
+    from harness.bars import missed
     from harness.environment import Environment
     bench = importlib.import_module(f"harness.bench_{args.name.replace('-', '_')}")
     with Environment(args) as env:
         result = bench.run(env, args)
+    misses = missed(args.name, args, result)
     print(json.dumps({"bench": args.name, "products": args.products, **({"lean": True} if args.lean else {}),
-                      **({"shards": args.shards} if args.shards > 1 else {}), **result}))
+                      **({"shards": args.shards} if args.shards > 1 else {}), **result, "missed": misses}))
+    return 1 if misses and args.check else 0
 
 
 if __name__ == "__main__":
     try:
-        main()
+        sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
