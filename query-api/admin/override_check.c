@@ -114,12 +114,14 @@ static void check_effects(struct check *c, const struct json *array, const char 
 }
 
 static void check_rule(struct check *c, const struct json *body) {
-    static const char *const names[] = {"query", "match", "pin", "boost", "bury", NULL};
+    static const char *const names[] = {"query", "match", "contexts", "pin", "boost", "bury", NULL};
     const struct json *match = json_get(body, "match"), *pin = json_get(body, "pin");
     check_members(c, body, "", names);
     check_text(c, json_get(body, "query"), "query", true);
     if (match && !json_string_is(match, "exact") && !json_string_is(match, "contains"))
         bad(c, "match", "must be exact or contains");
+    if (json_get(body, "contexts"))
+        check_texts(c, json_get(body, "contexts"), "contexts", 1, OVERRIDE_CONTEXTS_MAX, false);
     if (pin)
         check_texts(c, pin, "pin", 1, OVERRIDE_PINS_MAX, false);
     check_effects(c, json_get(body, "boost"), "boost");

@@ -128,6 +128,7 @@ static bool add_rule(struct override_list *list, struct slice id, const struct j
     struct override_rule rule = {.contains = json_string_is(json_get(body, "match"), "contains")};
     rule.effects = arena_zalloc(&list->arena, 2 * OVERRIDE_EFFECTS_MAX * sizeof(*rule.effects));
     if (!rule.effects || !copy(&list->arena, id, &rule.id) || !copy(&list->arena, json_get(body, "query")->text, &rule.key) ||
+        !copy_texts(&list->arena, json_get(body, "contexts"), &rule.contexts, &rule.context_count) ||
         !copy_texts(&list->arena, json_get(body, "pin"), &rule.pins, &rule.pin_count) ||
         !add_effects(list, &rule, boost, true) || !add_effects(list, &rule, bury, false) ||
         !grow((void **)&list->rules, list->rule_count, &list->rule_cap, sizeof(*list->rules)))

@@ -14,6 +14,7 @@ enum {
     OVERRIDE_TEXT_MAX_BYTES = 256,
     OVERRIDE_PINS_MAX = 50,
     OVERRIDE_EFFECTS_MAX = 20,
+    OVERRIDE_CONTEXTS_MAX = 10,
     OVERRIDE_ERRORS_MAX = 16,
     OVERRIDES_MAX = 10000, /* of all kinds together */
 };
@@ -32,6 +33,8 @@ struct override_rule {
     struct slice id;
     struct slice key;
     bool contains; /* else the whole text must be it */
+    struct slice *contexts; /* it holds in these only; none: everywhere */
+    size_t context_count;
     struct slice *pins;
     size_t pin_count;
     struct override_effect *effects;

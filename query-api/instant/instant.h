@@ -50,6 +50,8 @@ struct instant_query {
     size_t facet_count;
     unsigned facet_size;    /* maxValuesPerFacet */
     struct slice pre, post; /* highlight tags */
+    struct slice *contexts; /* of ruleContexts */
+    size_t context_count;
     struct slice *fields;   /* of attributesToRetrieve that a hit does not have anyway */
     size_t field_count;
     bool attributes;        /* of attributesToRetrieve: image or attributes */

@@ -206,7 +206,8 @@ static bool write_search(struct arena *arena, const struct draft *d, struct inst
     struct search_params *p = &ret->params;
     *p = (struct search_params){.q = q->q, .sort = q->sort, .page = q->page + 1, .size = q->no_hits ? 0 : q->size,
                                 .facet_size = d->facet_size ? d->facet_size : 1, .typo = q->typo,
-                                .facet_count = d->facet_count};
+                                .facet_count = d->facet_count,
+                                .contexts = q->contexts, .context_count = q->context_count};
     memcpy(p->lang, q->lang, sizeof(p->lang));
     if (p->size == 0 || (uint64_t)p->page * p->size > SEARCH_WINDOW_MAX) { /* past the last page there are no hits */
         p->page = 1;

@@ -177,6 +177,24 @@ static bool read_facets(struct reader *r, struct slice key, const struct json *v
     return true;
 }
 
+static bool read_contexts(struct reader *r, struct slice key, const struct json *v) {
+    size_t count = 0;
+    const struct json *item = first_of(v, &count);
+    struct instant_query *q = r->query;
+    q->context_count = 0;
+    q->contexts = arena_alloc(r->context->arena, SEARCH_CONTEXTS_MAX * sizeof(*q->contexts));
+    if (!q->contexts)
+        return error_nomem(r->error);
+    for (size_t i = 0; i < count; i++, item = item->next) {
+        if (!json_is(item, JSON_STRING) || item->text.len > SEARCH_VALUE_MAX_BYTES)
+            return refuse(r, key, "is a list of short names");
+        if (q->context_count == SEARCH_CONTEXTS_MAX)
+            return refuse(r, key, "names too many");
+        q->contexts[q->context_count++] = item->text;
+    }
+    return true;
+}
+
 static bool field_ok(struct slice name) {
     static const char *const there[] = {"id",       "name",     "brand",      "price", "price_max",        "currency", "objectID",
                                         "in_stock", "stock",    "categories", "cat",   "primary_category", "price_min"};
@@ -262,6 +280,8 @@ static bool read_param(struct reader *r, struct slice key, const struct json *v)
         return read_tag(r, key, v, &q->post);
     if (slice_eq(key, SLICE("attributesToRetrieve")))
         return read_fields(r, key, v);
+    if (slice_eq(key, SLICE("ruleContexts")))
+        return read_contexts(r, key, v);
     if (slice_eq(key, SLICE("filters")))
         return read_filters(r, key, v);
     if (slice_eq(key, SLICE("lang")) || slice_eq(key, SLICE("queryLanguages")))

@@ -333,6 +333,8 @@ void search_start(struct query_loop *q, struct http_request *request, const stru
     if (!upstream_has_room(q, request))
         return;
     struct search_text_context context = search_text_context_of(q, request);
+    context.contexts = s->params.contexts;
+    context.context_count = s->params.context_count;
     if (s->params.q.len && !(s->text = search_text_read(&context, s->params.q, s->params.typo))) {
         error_nomem(&error);
         search_cache_fail(q, request, &error);

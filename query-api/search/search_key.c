@@ -97,7 +97,8 @@ bool search_key_write(struct arena *arena, const struct search_params *p, struct
     if (ok) {
         put_set(out, filters, p->filter_count);
         put_set(out, facets, p->facet_count);
-        ok = put_copied_set(arena, out, p->fields, p->field_count) && write_clauses(arena, p, out);
+        ok = put_copied_set(arena, out, p->fields, p->field_count) &&
+             put_copied_set(arena, out, p->contexts, p->context_count) && write_clauses(arena, p, out);
     }
     buf_done(&text);
     buf_done(&range);

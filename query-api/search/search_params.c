@@ -307,6 +307,21 @@ static void add_field(struct parser *s, struct slice key, struct slice name) {
     p->fields[p->field_count++] = name;
 }
 
+static void set_context(struct parser *s, struct slice key, struct slice value) {
+    struct search_params *p = s->p;
+    if (value.len == 0)
+        return;
+    if (p->context_count == SEARCH_CONTEXTS_MAX) {
+        fail(s, key, "more than %d contexts", SEARCH_CONTEXTS_MAX);
+        return;
+    }
+    if (!p->contexts && !(p->contexts = arena_alloc(s->arena, SEARCH_CONTEXTS_MAX * sizeof(*p->contexts)))) {
+        s->out_of_memory = true;
+        return;
+    }
+    p->contexts[p->context_count++] = value;
+}
+
 static void each_comma(struct parser *s, struct slice key, struct slice list,
                        void (*add)(struct parser *, struct slice, struct slice)) {
     while (list.len) {
@@ -388,6 +403,7 @@ static const struct parameter {
     [SEARCH_PARAM_FACET_SIZE] = {set_facet_size, false},
     [SEARCH_PARAM_FIELDS] = {set_fields, false},
     [SEARCH_PARAM_TYPO] = {set_typo, false},
+    [SEARCH_PARAM_CONTEXT] = {set_context, false},
     [SEARCH_PARAM_EXPLAIN] = {set_explain, false},
     [SEARCH_PARAM_ATTR] = {set_attr, true},
 };

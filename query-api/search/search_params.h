@@ -61,6 +61,7 @@ enum {
     SEARCH_VALUES_MAX = 256, /* in all filters together */
     SEARCH_FACETS_MAX = 32,
     SEARCH_FIELDS_MAX = 32,
+    SEARCH_CONTEXTS_MAX = 10,
     SEARCH_SIZE_MAX = 100,
     SEARCH_FACET_SIZE_MAX = 1000,
     SEARCH_WINDOW_MAX = 10000, /* Elasticsearch's index.max_result_window */
@@ -86,6 +87,7 @@ enum search_param {
     SEARCH_PARAM_FACET_SIZE,
     SEARCH_PARAM_FIELDS,
     SEARCH_PARAM_TYPO,
+    SEARCH_PARAM_CONTEXT,
     SEARCH_PARAM_EXPLAIN,
     SEARCH_PARAM_ATTR,
     SEARCH_PARAM_COUNT
@@ -117,6 +119,8 @@ struct search_params {
     const struct json *after; /* the sort values to go on behind, or NULL */
     struct slice *fields; /* further fields of the search document wanted in each hit */
     size_t field_count;
+    struct slice *contexts; /* what the rules that name contexts hold in */
+    size_t context_count;
     bool apart; /* attributes are counted each by itself: a list that several shared was cut off */
     bool by_paths; /* categories, price and stock are not counted by sets: a list of them did not say all */
     bool typo;

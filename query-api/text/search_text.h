@@ -75,6 +75,8 @@ struct search_text_context {
     const struct category_list *categories; /* may be NULL */
     const struct override_list *overrides;  /* may be NULL */
     const struct search_ranking *ranking;   /* NULL: search_ranking_default */
+    const struct slice *contexts;           /* that rules may name */
+    size_t context_count;
 };
 
 /* q is valid UTF-8. NULL without memory. */

@@ -152,6 +152,14 @@ static void make_keys(const struct search_text_context *c, const struct search_t
             ret->runs[ret->count++] = search_name_key(c->arena, run_text(&t->words, first, last));
 }
 
+static bool is_in_context(const struct search_text_context *c, const struct override_rule *rule) {
+    bool found = rule->context_count == 0;
+    for (size_t i = 0; !found && i < rule->context_count; i++)
+        for (size_t k = 0; !found && k < c->context_count; k++)
+            found = slice_eq(rule->contexts[i], c->contexts[k]);
+    return found;
+}
+
 static bool rule_applies(const struct rule_keys *keys, const struct override_rule *rule) {
     for (size_t i = 0; i < (rule->contains ? keys->count : 1); i++)
         if (slice_eq(keys->runs[i], rule->key))
@@ -173,7 +181,7 @@ static bool read_rules(const struct search_text_context *c, struct search_text *
         make_keys(c, t, &keys);
     for (size_t i = 0; i < count; i++) {
         const struct override_rule *rule = override_list_rule(c->overrides, i);
-        if (!rule_applies(&keys, rule))
+        if (!rule_applies(&keys, rule) || !is_in_context(c, rule))
             continue;
         for (size_t k = 0; k < rule->pin_count && t->pin_count < SEARCH_PINS_MAX; k++)
             if (!copy(c->arena, rule->pins[k], &t->pins[t->pin_count++]))

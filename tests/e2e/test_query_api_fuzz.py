@@ -35,7 +35,7 @@ VALUES = [json.dumps(text, ensure_ascii=False) for text in TEXTS[::3]] + [
     "null", "true", "false", "0", "-1", "1.5", "1e400", "-0", "9" * 400, "1e-400", "[]", "{}", "[[]]", "[null]", "[{}]", '[""]', '{"":""}', '{"a":{"b":{}}}', '{"match_all":{}}', '["a",1,true,null]',
     deep(20), deep(500), "[" + ",".join(["1"] * 2000) + "]", "[" + ",".join(f'"attr.a{n}:1"' for n in range(1000)) + "]", '"\\ud800"', '"\\u0000"', "NaN", "'a'", '{"a":1,"a":2}', "\"" + "x" * 10240 + "\""]
 
-SEARCH = ["q", "lang", "category", "brand", "price", "in_stock", "sort", "page", "size", "cursor", "facets", "facet_size", "fields", "typo", "explain", "attr", "attr.color"]
+SEARCH = ["q", "lang", "category", "brand", "price", "in_stock", "sort", "page", "size", "cursor", "facets", "facet_size", "fields", "typo", "context", "explain", "attr", "attr.color"]
 INSTANT = ["query", "page", "hitsPerPage", "facets", "facetFilters", "numericFilters", "filters", "maxValuesPerFacet", "highlightPreTag", "highlightPostTag", "ruleContexts", "typoTolerance",
            "attributesToRetrieve", "lang", "queryLanguages", "params"]
 FACET = ["facet", "facetQuery", "maxFacetHits", "type"]
@@ -47,7 +47,7 @@ BODIES = [("POST", "/v1/search", "{%s}", SEARCH), ("POST", "/v1/search/batch", '
           ("POST", "/v1/events", '{"type":"cart",%s}', ["product_id", "product_ids"]),
           ("POST", "/v1/events", "{%s}", ["events"]), ("PUT", "/admin/synonyms/fuzz", "{%s}", ["terms"]), ("PUT", "/admin/synonyms/fuzz", '{"to":["b"],%s}', ["from"]),
           ("PUT", "/admin/synonyms/fuzz", '{"from":["b"],%s}', ["to"]), ("PUT", "/admin/stopwords/fuzz", "{%s}", ["terms"]),
-          ("PUT", "/admin/rules/fuzz", '{"pin":["x"],%s}', ["query", "match", "boost", "bury"]), ("PUT", "/admin/rules/fuzz", '{"query":"zzqq",%s}', ["pin", "boost", "bury"]),
+          ("PUT", "/admin/rules/fuzz", '{"pin":["x"],%s}', ["query", "match", "contexts", "boost", "bury"]), ("PUT", "/admin/rules/fuzz", '{"query":"zzqq",%s}', ["pin", "boost", "bury"]),
           ("PUT", "/admin/keys/fuzz", '{"scopes":["search"],%s}', ["rate", "burst", "expires_at", "key"]), ("PUT", "/admin/keys/fuzz", "{%s}", ["scopes"]),
           ("POST", "/1/indexes/products/query", "{%s}", INSTANT), ("POST", "/1/indexes/*/queries", '{"requests":[{"indexName":"products",%s}]}', INSTANT), ("POST", "/1/indexes/*/queries", "{%s}", ["requests"]),
           ("POST", "/1/indexes/*/queries", '{"requests":[{%s}]}', ["indexName"]),
@@ -58,7 +58,7 @@ BODIES = [("POST", "/v1/search", "{%s}", SEARCH), ("POST", "/v1/search/batch", '
           ("POST", "/1/indexes/*/recommendations", '{"requests":[{"indexName":"products","model":"related-products",%s}]}', ["objectID"]),
           ("POST", "/1/indexes/*/recommendations", '{"requests":[{"indexName":"products",%s}]}', ["model"])]
 # no members (refused, or ignored as InstantSearch wants it), and those of a search in a batch, which /v1/search describes
-NOT_DESCRIBED = {"more", "key", "ruleContexts", "threshold", "fallbackParameters"}
+NOT_DESCRIBED = {"more", "key", "threshold", "fallbackParameters"}
 IN_A_BATCH = set(SEARCH)
 
 

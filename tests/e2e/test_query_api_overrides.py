@@ -121,6 +121,19 @@ def test_pin_boost_bury(pair):
     pair.everywhere("노트북", lambda ids: ids[0] != "mon")
 
 
+def test_a_rule_of_a_context(pair):
+    """It holds for searches that name one of its contexts, and for no others; the cache keeps the two apart."""
+    pair.admin("PUT", "rules/r", {"query": "노트북", "contexts": ["mobile", "member"], "pin": ["mon"]})
+    named = lambda name: [hit["id"] for hit in pair.shop.search(f"q=노트북&context=other&context={name}")["hits"]]
+    pair.on_every_loop(lambda url: requests.get(f"{url}/v1/search?q=노트북&context=mobile", timeout=20).json()["hits"][0]["id"] == "mon")
+    assert named("member")[0] == "mon" and named("members")[0] != "mon" and pair.ids("노트북")[0] != "mon"
+    for contexts, first in ((["member"], True), ("mobile", True), ([], False), (["none"], False)):
+        body = {"requests": [{"indexName": "products", "query": "노트북", "ruleContexts": contexts}]}
+        reply = requests.post(pair.shop.url + "/1/indexes/*/queries", json=body, timeout=20)
+        assert reply.status_code == 200 and (reply.json()["results"][0]["hits"][0]["objectID"] == "mon") == first, (contexts, reply.text[:300])
+    pair.shop.problem("&".join(f"context={n}" for n in range(11)), field="context")
+
+
 def test_a_buried_code_is_still_found_first(pair):
     pair.admin("PUT", "rules/r", {"query": "gm 2000", "bury": [{"id": "game"}], "pin": ["bag"]})
     pair.everywhere("GM-2000", lambda ids: ids == ["bag", "game"])
@@ -171,6 +184,7 @@ def test_without_a_key_there_is_no_administration(stack, tmp_path):
     ("synonyms", {"terms": ["a", "b"], "x": 1}, "x"), ("synonyms", {"terms": ["a", "b"], "from": ["c"]}, "terms"),
     ("synonyms", {"from": ["a"]}, "to"), ("synonyms", {"to": ["a"]}, "from"), ("synonyms", {"terms": [f"t{i}" for i in range(65)]}, "terms"),
     ("stopwords", {"terms": []}, "terms"), ("stopwords", {"terms": ["a\u0001b"]}, "terms[0]"), ("stopwords", {"words": ["a"]}, "words"),
+    ("rules", {"query": "a", "pin": ["a"], "contexts": []}, "contexts"), ("rules", {"query": "a", "pin": ["a"], "contexts": [1]}, "contexts[0]"),
     ("rules", {"pin": ["a"]}, "query"), ("rules", {"query": "a"}, "pin"), ("rules", {"query": "a", "pin": []}, "pin"),
     ("rules", {"query": "a", "match": "prefix", "pin": ["a"]}, "match"), ("rules", {"query": "a", "boost": [{}]}, "boost[0]"),
     ("rules", {"query": "a", "boost": [{"brand": "x", "id": "y"}]}, "boost[0]"), ("rules", {"query": "a", "boost": [{"price": 1}]}, "boost[0].price"),

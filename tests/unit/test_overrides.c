@@ -117,6 +117,29 @@ static void test_a_text_without_its_stop_words(void **state) {
     assert_int_equal(text->groups[0].alternative_count, 1);
 }
 
+static size_t pins_in(const struct override_list *list, const struct slice *contexts, size_t count) {
+    const struct search_text_context context = {.arena = &arena, .overrides = list, .contexts = contexts, .context_count = count};
+    const struct search_text *text = search_text_read(&context, SLICE("bag"), true);
+    assert_non_null(text);
+    return text->pin_count;
+}
+
+static void test_rules_of_a_context(void **state) {
+    (void)state;
+    static const struct slice contexts[] = {SLICE("web"), SLICE("mobile")};
+    struct override_list *list = override_list_new();
+    struct slice last = {NULL, 0};
+    size_t added = 0;
+    assert_true(override_list_add(list, parse("[{\"_source\":{\"key\":\"rules:r\",\"kind\":\"rules\",\"id\":\"r\",\"body\":"
+                                              "{\"query\":\"bag\",\"contexts\":[\"app\",\"mobile\"],\"pin\":[\"p\"]}}}]"),
+                                  &added, &last) &&
+                override_list_finish(list));
+    assert_int_equal(pins_in(list, contexts, 2), 1);
+    assert_int_equal(pins_in(list, contexts, 1), 0);
+    assert_int_equal(pins_in(list, NULL, 0), 0);
+    override_list_free(list);
+}
+
 static void test_terms_of_many_words(void **state) {
     (void)state;
     const struct search_text *text = read_with("[" RULE("one two three four five", "contains") "]", SLICE("zero one two three four five six"));
@@ -133,6 +156,7 @@ int main(void) {
         cmocka_unit_test(test_a_text_outlives_the_list),
         cmocka_unit_test(test_a_long_name_of_a_member),
         cmocka_unit_test(test_a_text_without_its_stop_words),
+        cmocka_unit_test(test_rules_of_a_context),
         cmocka_unit_test(test_terms_of_many_words),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

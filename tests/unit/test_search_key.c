@@ -27,6 +27,7 @@ static void test_same(void **state) {
         {"price=1..2&price=5..", "price=5..&price=1..2"},
         {"facets=brand,price", "facets=price,brand"},
         {"fields=skus,description", "fields=description,skus"},
+        {"context=a&context=b", "context=b&context=a&context=b"},
         {"q=a&brand=LG&attr.color=red", "{\"q\":\"a\",\"brand\":[\"LG\"],\"attr\":{\"color\":\"red\"}}"},
     };
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
@@ -42,7 +43,7 @@ static void test_different(void **state) {
         "q=a", "q=A", "q=a&lang=en", "q=a&page=2", "q=a&size=21", "q=a&size=2", "q=a&facet_size=21", "q=a&typo=off", "q=a&sort=newest",
         "brand=a", "brand=a&brand=b", "brand=a%3B1%3Ab", "brand=ab", "category=1", "category=1/4", "attr.a=1", "attr.b=1", "attr.a=1&attr.b=1",
         "attr.a=1&attr.a=2", "attr.a=1..2", "attr.a=1..", "attr.a=..1", "price=1..", "price=..1", "price=1..2", "in_stock=true", "in_stock=false",
-        "facets=brand", "facets=price", "facets=brand,price", "facets=attr.a", "facets=attr.*", "fields=skus", "fields=skus,description", "",
+        "facets=brand", "facets=price", "facets=brand,price", "facets=attr.a", "facets=attr.*", "context=a", "context=a&context=b", "fields=skus", "fields=skus,description", "",
         "q=a&brand=a", "q=a&facets=brand", "q=a&fields=brand",
     };
     enum { COUNT = sizeof(queries) / sizeof(queries[0]) };
