@@ -93,20 +93,17 @@ void search_filter_in_stock(struct json_write *w) {
 }
 
 static void write_stock_values(struct json_write *w, enum form form, const struct filter *f) {
-    struct slice states[3];
-    if (form == FORM_ANY && f->value_count == 1 && slice_eq(f->values[0], SLICE("true"))) {
-        search_filter_in_stock(w);
-        return;
+    static const struct slice states[] = {{"in", 2}, {"low", 3}, {"out", 3}};
+    bool in = false, out = false; /* a value may be given more than once */
+    for (size_t i = 0; i < f->value_count; i++) {
+        bool yes = slice_eq(f->values[i], SLICE("true"));
+        in |= yes;
+        out |= !yes;
     }
-    size_t n = 0;
-    for (size_t i = 0; i < f->value_count; i++)
-        if (slice_eq(f->values[i], SLICE("true"))) {
-            states[n++] = SLICE("in");
-            states[n++] = SLICE("low");
-        } else {
-            states[n++] = SLICE("out");
-        }
-    search_filter_terms(w, search_filter_field(form, DIM_STOCK), states, n);
+    if (form == FORM_ANY && in && !out)
+        search_filter_in_stock(w);
+    else
+        search_filter_terms(w, search_filter_field(form, DIM_STOCK), in ? states : states + 2, in && out ? 3 : in ? 2 : 1);
 }
 
 static void should_begin(struct json_write *w) {

@@ -65,6 +65,25 @@ static void test_price_below_all_numbers(void **state) {
     assert_true(strtod(to + 6, NULL) > -9.3e18);
 }
 
+/* InstantSearch may name a value as often as it likes. */
+static void test_values_of_stock_given_again(void **state) {
+    (void)state;
+    struct slice yes = SLICE("true"), no = SLICE("false"), values[] = {yes, yes, no, yes, no, yes};
+    static const struct {
+        size_t first, count;
+        const char *filter;
+    } cases[] = {{0, 2, "{\"term\":{\"in_stock\":true}}"}, {0, 6, "{\"terms\":{\"any.stock\":[\"in\",\"low\",\"out\"]}}"},
+                 {2, 1, "{\"terms\":{\"any.stock\":[\"out\"]}}"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        build("in_stock=true");
+        params.filters[0].values = values + cases[i].first;
+        params.filters[0].value_count = cases[i].count;
+        buf_reset(&body);
+        assert_true(search_query_write(&params, &body));
+        assert_non_null(strstr(body.data, cases[i].filter));
+    }
+}
+
 static void test_hidden_filters_go_into_the_query(void **state) {
     (void)state;
     const struct json *q = build("brand=LG&attr.color=red&category=1/4");
@@ -406,6 +425,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_of_aggregations),
         cmocka_unit_test(test_price_below_all_numbers),
+        cmocka_unit_test(test_values_of_stock_given_again),
         cmocka_unit_test(test_hidden_filters_go_into_the_query),
         cmocka_unit_test(test_the_only_filter_on_variants),
         cmocka_unit_test(test_shown_filters_go_into_the_post_filter),
