@@ -7,6 +7,7 @@
 struct check {
     struct arena *arena;
     struct override_errors *errors;
+    size_t synonyms_max; /* of one term */
 };
 
 static bool bad(struct check *c, const char *field, const char *message) {
@@ -60,10 +61,10 @@ static void check_synonyms(struct check *c, const struct json *body) {
     if (terms && (from || to))
         bad(c, "terms", "either terms (equivalent) or from and to (one way)");
     else if (terms || (!from && !to))
-        check_texts(c, terms, "terms", 2, OVERRIDE_TERMS_MAX, true);
+        check_texts(c, terms, "terms", 2, c->synonyms_max + 1, true);
     else {
         check_texts(c, from, "from", 1, OVERRIDE_TERMS_MAX, true);
-        check_texts(c, to, "to", 1, OVERRIDE_TERMS_MAX, true);
+        check_texts(c, to, "to", 1, c->synonyms_max, true);
     }
 }
 
@@ -130,16 +131,26 @@ static void check_rule(struct check *c, const struct json *body) {
         bad(c, "pin", "a rule needs pin, boost or bury");
 }
 
-bool override_check(struct arena *arena, enum override_kind kind, const struct json *body, struct override_errors *ret) {
-    struct check c = {.arena = arena, .errors = ret};
-    ret->count = 0;
+static bool check_body(struct check *c, enum override_kind kind, const struct json *body) {
+    c->errors->count = 0;
     if (!json_is(body, JSON_OBJECT))
-        return bad(&c, "body", "must be a JSON object");
+        return bad(c, "body", "must be a JSON object");
     if (kind == OVERRIDE_SYNONYM)
-        check_synonyms(&c, body);
+        check_synonyms(c, body);
     else if (kind == OVERRIDE_STOPWORD)
-        check_stopwords(&c, body);
+        check_stopwords(c, body);
     else
-        check_rule(&c, body);
-    return ret->count == 0;
+        check_rule(c, body);
+    return c->errors->count == 0;
+}
+
+bool override_check(struct arena *arena, enum override_kind kind, const struct json *body, struct override_errors *ret) {
+    struct check c = {.arena = arena, .errors = ret, .synonyms_max = OVERRIDE_SYNONYMS_MAX};
+    return check_body(&c, kind, body);
+}
+
+bool override_check_stored(struct arena *arena, enum override_kind kind, const struct json *body) {
+    struct override_errors errors;
+    struct check c = {.arena = arena, .errors = &errors, .synonyms_max = OVERRIDE_TERMS_MAX};
+    return check_body(&c, kind, body);
 }

@@ -149,11 +149,10 @@ static bool kind_of(const struct json *v, enum override_kind *ret) {
 static bool add_one(struct override_list *list, const struct json *source) {
     const struct json *id = json_get(source, "id"), *body = json_get(source, "body");
     enum override_kind kind;
-    struct override_errors errors;
     struct arena scratch;
     arena_init(&scratch, 1 << 20);
     bool fine = json_is(id, JSON_STRING) && kind_of(json_get(source, "kind"), &kind) &&
-                override_check(&scratch, kind, body, &errors);
+                override_check_stored(&scratch, kind, body);
     arena_done(&scratch);
     if (!fine)
         return true;

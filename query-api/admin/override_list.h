@@ -11,6 +11,7 @@
 
 enum {
     OVERRIDE_TERMS_MAX = 64,
+    OVERRIDE_SYNONYMS_MAX = 16, /* that are searched for in the place of a term */
     OVERRIDE_TEXT_MAX_BYTES = 256,
     OVERRIDE_PINS_MAX = 50,
     OVERRIDE_EFFECTS_MAX = 20,
@@ -67,3 +68,5 @@ struct override_errors {
 };
 /* Is this the body of such an override? Mistakes name their fields. */
 bool override_check(struct arena *arena, enum override_kind kind, const struct json *body, struct override_errors *ret);
+/* The same of what is stored: it may be older than a limit. */
+bool override_check_stored(struct arena *arena, enum override_kind kind, const struct json *body);

@@ -5,7 +5,7 @@
 #include "query-api/text/search_pattern.h"
 #include "query-api/text/search_text.h"
 
-enum { ALTERNATIVES_MAX = 16, SPLIT_SYLLABLES_MAX = 10, TEXT_MAX_BYTES = 16384 };
+enum { SPLIT_SYLLABLES_MAX = 10, TEXT_MAX_BYTES = 16384 };
 
 static bool to_slice(struct arena *arena, struct buf *b, bool ok, struct slice *ret) {
     char *copy = ok ? arena_strndup(arena, b->data ? b->data : "", b->len) : NULL;
@@ -53,11 +53,11 @@ static bool drop_stopwords(const struct search_text_context *c, struct search_te
 
 /* The longest run from `first` on that has synonyms. */
 static bool read_group(const struct search_text_context *c, struct search_text *t, size_t first, struct search_group *ret) {
-    struct slice texts[ALTERNATIVES_MAX];
+    struct slice texts[OVERRIDE_SYNONYMS_MAX];
     *ret = (struct search_group){.first = first, .count = 1};
     for (size_t n = t->words.count - first; n > 0; n--) {
         struct slice key = search_name_key(c->arena, run_text(&t->words, first, first + n - 1));
-        size_t found = override_list_synonyms(c->overrides, key, texts, ALTERNATIVES_MAX);
+        size_t found = override_list_synonyms(c->overrides, key, texts, OVERRIDE_SYNONYMS_MAX);
         if (!found)
             continue;
         ret->count = n;

@@ -78,6 +78,35 @@ static void test_a_long_name_of_a_member(void **state) {
     assert_string_equal(errors.items[0].field, arena_printf(&arena, "%063d", 0));
 }
 
+static const char *list_of(size_t count) {
+    const char *text = "\"t0\"";
+    for (size_t i = 1; i < count; i++)
+        text = arena_printf(&arena, "%s,\"t%zu\"", text, i);
+    return text;
+}
+
+/* A word's synonyms are all searched for, or are refused; what was stored before that was so goes on. */
+static void test_more_synonyms_than_are_used(void **state) {
+    (void)state;
+    struct override_errors errors;
+    static const struct {
+        const char *body, *field;
+        size_t most;
+    } cases[] = {{"{\"terms\":[%s]}", "terms", OVERRIDE_SYNONYMS_MAX + 1}, {"{\"from\":[\"a\"],\"to\":[%s]}", "to", OVERRIDE_SYNONYMS_MAX}};
+    for (size_t i = 0; i < 2; i++) {
+        struct buf fits = BUF_INIT(4096), more = BUF_INIT(4096);
+        const char *split = strchr(cases[i].body, '%');
+        buf_printf(&fits, "%.*s%s%s", (int)(split - cases[i].body), cases[i].body, list_of(cases[i].most), split + 2);
+        buf_printf(&more, "%.*s%s%s", (int)(split - cases[i].body), cases[i].body, list_of(cases[i].most + 1), split + 2);
+        assert_true(override_check(&arena, OVERRIDE_SYNONYM, parse(fits.data), &errors));
+        assert_false(override_check(&arena, OVERRIDE_SYNONYM, parse(more.data), &errors));
+        assert_string_equal(errors.items[0].field, cases[i].field);
+        assert_true(override_check_stored(&arena, OVERRIDE_SYNONYM, parse(more.data)));
+        buf_done(&fits);
+        buf_done(&more);
+    }
+}
+
 static const struct search_text *read_with(const char *hits, struct slice q) {
     struct override_list *list = override_list_new();
     const struct search_text_context context = {.arena = &arena, .overrides = list};
@@ -155,6 +184,7 @@ int main(void) {
         cmocka_unit_test(test_look_ups),
         cmocka_unit_test(test_a_text_outlives_the_list),
         cmocka_unit_test(test_a_long_name_of_a_member),
+        cmocka_unit_test(test_more_synonyms_than_are_used),
         cmocka_unit_test(test_a_text_without_its_stop_words),
         cmocka_unit_test(test_rules_of_a_context),
         cmocka_unit_test(test_terms_of_many_words),
