@@ -116,14 +116,14 @@ static void write_words(struct json_write *w, const struct marking *m) {
     json_write_array_end(w);
 }
 
-static void write_highlighted(struct json_write *w, const struct instant_query *q, const char *key, const struct json *plain,
+static void write_highlighted(struct json_write *w, const struct instant_query *q, struct slice key, const struct json *plain,
                               const struct json *marked) {
     struct marking m = {.q = q, .value = BUF_INIT(NAME_MAX_BYTES), .marked = BUF_INIT(NAME_MAX_BYTES)};
     if (!json_is(plain, JSON_STRING))
         return;
     if (json_is(marked, JSON_STRING))
         read_marks(&m, marked->text);
-    json_write_key(w, key);
+    json_write_key_slice(w, key);
     json_write_object(w);
     json_write_key(w, "value");
     w->failed = w->failed || !buf_ok(&m.value) || !buf_ok(&m.marked);
@@ -207,23 +207,33 @@ static void write_levels(struct json_write *w, const struct instant_context *con
     buf_done(&name);
 }
 
-/* Fields that are asked for: a text in several languages is the one of the request. */
-static void write_fields(struct json_write *w, const char *lang, const struct json *hit) {
+/* One that was asked for, and not what every hit has. */
+static bool is_further(const struct json *m) {
     static const char *const known[] = {"id",       "name",  "brand",      "price",            "price_max",        "currency",
                                         "in_stock", "stock", "categories", "primary_category", "matched_variants", "highlight", "attrs",
                                         "code_attrs"};
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (slice_eq(m->key, slice_str(known[i])))
+            return false;
+    return true;
+}
+
+/* A text in several languages is the one of the request. NULL: there is none. */
+static const struct json *in_language(const struct json *m, const char *lang) {
+    const struct json *own = json_is(m, JSON_OBJECT) ? json_get(m, lang) : m;
+    if (!own)
+        own = m->child;
+    return json_is(m, JSON_OBJECT) && json_is(own, JSON_ARRAY) && own->child ? own->child : own;
+}
+
+static void write_fields(struct json_write *w, const char *lang, const struct json *hit) {
     for (const struct json *m = hit->child; m; m = m->next) {
-        bool is_known = false;
-        for (size_t i = 0; i < sizeof(known) / sizeof(known[0]) && !is_known; i++)
-            is_known = slice_eq(m->key, slice_str(known[i]));
-        if (is_known)
+        const struct json *own = in_language(m, lang);
+        if (!is_further(m))
             continue;
-        const struct json *own = json_is(m, JSON_OBJECT) ? json_get(m, lang) : m;
-        if (!own)
-            own = m->child;
         json_write_key_slice(w, m->key);
         if (own)
-            json_write_json(w, json_is(m, JSON_OBJECT) && json_is(own, JSON_ARRAY) && own->child ? own->child : own);
+            json_write_json(w, own);
         else
             json_write_null(w);
     }
@@ -258,8 +268,11 @@ static void write_hit(struct json_write *w, const struct instant_context *contex
     instant_hit_write(w, context, q->lang, hit);
     json_write_key(w, "_highlightResult");
     json_write_object(w);
-    write_highlighted(w, q, "name", json_get(hit, "name"), json_get(json_get(hit, "highlight"), "name"));
-    write_highlighted(w, q, "brand", json_get(hit, "brand"), NULL);
+    write_highlighted(w, q, SLICE("name"), json_get(hit, "name"), json_get(json_get(hit, "highlight"), "name"));
+    write_highlighted(w, q, SLICE("brand"), json_get(hit, "brand"), NULL);
+    for (const struct json *m = hit->child; m; m = m->next) /* clients show nothing where a text is not here */
+        if (is_further(m))
+            write_highlighted(w, q, m->key, in_language(m, q->lang), NULL);
     json_write_object_end(w);
     json_write_object_end(w);
 }
@@ -291,6 +304,7 @@ void instant_result_write(struct json_write *w, const struct instant_context *co
                           const struct instant_search *search, const struct json *answer) {
     uint64_t total = total_of(answer);
     bool own = search->main == q;
+    bool exact = own && !json_string_is(json_path(answer, "total.relation"), "gte");
     json_write_object(w);
     json_write_key(w, "hits");
     json_write_array(w);
@@ -309,7 +323,7 @@ void instant_result_write(struct json_write *w, const struct instant_context *co
     json_write_key(w, "exhaustiveFacetsCount");
     json_write_bool(w, true);
     json_write_key(w, "exhaustiveNbHits");
-    json_write_bool(w, own); /* else at least as many: it has one filter less than the search that was asked */
+    json_write_bool(w, exact); /* else at least as many: one filter less than the search that was asked, or a total that says so */
     json_write_key(w, "exhaustiveTypo");
     json_write_bool(w, true);
     json_write_key(w, "exhaustive");
@@ -317,7 +331,7 @@ void instant_result_write(struct json_write *w, const struct instant_context *co
     json_write_key(w, "facetsCount");
     json_write_bool(w, true);
     json_write_key(w, "nbHits");
-    json_write_bool(w, own);
+    json_write_bool(w, exact);
     json_write_key(w, "typo");
     json_write_bool(w, true);
     json_write_object_end(w);

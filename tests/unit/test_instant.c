@@ -280,11 +280,40 @@ static void test_results(void **state) {
     assert_int_equal(number(json_get(json_get(facets, "cat.lvl0"), "TV")), 6);
 }
 
+/* A client shows what is in _highlightResult, and nothing where a field is not there. */
+static void test_further_texts_can_be_shown(void **state) {
+    (void)state;
+    const struct json *hit = json_get(result_of("{\"total\":{\"value\":1},\"hits\":[{\"id\":\"1\",\"name\":\"TV\",\"brand\":null,"
+                                                "\"description\":{\"en\":[\"Black & white\"],\"ko\":\"\xed\x9d\x91\xeb\xb0\xb1\"},\"skus\":[\"a\"]}]}",
+                                                "{\"query\":\"white\",\"lang\":\"en\",\"attributesToRetrieve\":[\"description\",\"skus\"]}"), "hits")->child;
+    const struct json *marked = json_get(hit, "_highlightResult");
+    assert_true(json_string_is(json_get(hit, "description"), "Black & white"));
+    assert_true(json_string_is(json_path(marked, "description.value"), "Black & white"));
+    assert_true(json_string_is(json_path(marked, "description.matchLevel"), "none"));
+    assert_null(json_get(marked, "skus"));
+    assert_null(json_get(marked, "brand"));
+}
+
+static bool is_true(const struct json *v) {
+    return json_is(v, JSON_BOOL) && v->boolean;
+}
+
+/* Of MongoDB's products there may be more than were looked at. */
+static void test_a_total_that_is_not_exact(void **state) {
+    (void)state;
+    const struct json *exact = result_of("{\"total\":{\"value\":500,\"relation\":\"eq\"},\"hits\":[]}", "{}");
+    const struct json *more = result_of("{\"total\":{\"value\":500,\"relation\":\"gte\"},\"hits\":[]}", "{}");
+    assert_true(is_true(json_get(exact, "exhaustiveNbHits")) && is_true(json_path(exact, "exhaustive.nbHits")));
+    assert_false(is_true(json_get(more, "exhaustiveNbHits")) || is_true(json_path(more, "exhaustive.nbHits")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_filters, setup_shop, teardown_shop), cmocka_unit_test_setup_teardown(test_lists, setup_shop, teardown_shop),
         cmocka_unit_test_setup_teardown(test_indexes, setup_shop, teardown_shop), cmocka_unit_test_setup_teardown(test_plans, setup_shop, teardown_shop),
         cmocka_unit_test_setup_teardown(test_keys, setup_shop, teardown_shop), cmocka_unit_test_setup_teardown(test_results, setup_shop, teardown_shop),
+        cmocka_unit_test_setup_teardown(test_a_total_that_is_not_exact, setup_shop, teardown_shop),
+        cmocka_unit_test_setup_teardown(test_further_texts_can_be_shown, setup_shop, teardown_shop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
