@@ -9,10 +9,11 @@ const badges = { out: 'sold_out', low: 'low' };
 
 export function card(hit, { html, components }) {
   const tile = tileOf(hit, departmentOf);
-  const badge = hit.in_stock ? badges[hit.stock] : 'sold_out';
+  const out = hit.in_stock === false; // null: nobody knows while the search engine is away
+  const badge = out ? 'sold_out' : badges[hit.stock];
   const name = hit._highlightResult?.name && components ? components.Highlight({ hit, attribute: 'name' }) : hit.name;
   const sku = hit.matched_variants?.length ? hit.matched_variants[0] : null;
-  return html`<article class="card ${hit.in_stock ? '' : 'card-out'}">
+  return html`<article class="card ${out ? 'card-out' : ''}">
     <div class="card-picture">
       <product-tile seed=${tile.seed} letter=${tile.letter} department=${tile.department}></product-tile>
       ${badge ? html`<span class="badge badge-${badge}">${t(badge)}</span>` : ''}

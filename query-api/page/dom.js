@@ -11,3 +11,8 @@ export function el(name, properties = {}, ...children) {
 }
 
 export const $ = (selector, root = document) => root.querySelector(selector);
+
+/* Above the page's content; nothing: what was there is gone. */
+export function showNotice(...content) {
+  $('#notice').replaceChildren(...(content.length ? [el('p', { class: 'notice' }, ...content)] : []));
+}

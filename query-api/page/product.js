@@ -2,7 +2,7 @@
 import { card } from './card.js';
 import { ask, departmentOf } from './catalogue.js';
 import { INDEX, searchClient } from './client.js';
-import { $, el } from './dom.js';
+import { $, el, showNotice } from './dom.js';
 import { money, priceRange } from './format.js';
 import { attributeLabel, valueLabel } from './labels.js';
 import { searchLink } from './links.js';
@@ -28,9 +28,10 @@ export function optionNames(variants) {
   return chosen;
 }
 
+/* Nothing where it is not known: the stock is not in what a product is shown from while the search engine is away. */
 function stockLine(stock) {
   const words = { out: 'sold_out', low: 'low', in: 'in' };
-  return el('p', { class: `stock stock-${words[stock] ? stock : 'out'}` }, t(words[stock] ?? 'sold_out'));
+  return words[stock] ? el('p', { class: `stock stock-${stock}` }, t(words[stock])) : '';
 }
 
 function breadcrumb(product) {
@@ -79,7 +80,7 @@ function show(product) {
   const details = el('div', { class: 'product-details' });
 
   function choose(variant, focus) {
-    const stock = variant?.stock ?? (product.in_stock ? product.stock : 'out');
+    const stock = variant ? variant.stock : product.in_stock === false ? 'out' : product.stock;
     $('#product').classList.toggle('product-out', stock === 'out');
     buy.replaceChildren(
       el('p', { class: 'product-price', 'aria-live': 'polite' }, variant ? money(variant.price ?? product.price.min, product.currency) : priceRange(product.price, product.currency)),
@@ -125,7 +126,9 @@ function showMissing(error) {
 export async function startProductPage(form, id) {
   attachSuggestions(form, { type() {}, search: (q) => location.assign(searchLink(q ? { q } : {})) });
   try {
-    show(await ask(`/v1/products/${encodeURIComponent(id)}`));
+    const product = await ask(`/v1/products/${encodeURIComponent(id)}`);
+    show(product);
+    if (product.degraded) showNotice(t('unknown_stock'));
     showSimilar(id);
   } catch (error) {
     showMissing(error);

@@ -1,7 +1,7 @@
 /* The page of a search: InstantSearch and what is around it. */
 import { card } from './card.js';
 import { INDEX, searchClient } from './client.js';
-import { $, el } from './dom.js';
+import { $, el, showNotice } from './dom.js';
 import { chosenText, filterWidgets } from './filters.js';
 import { number } from './format.js';
 import { searchLink } from './links.js';
@@ -105,10 +105,6 @@ function afterAnswer(search) {
   const chosen = $('#chosen').children.length;
   $('#filters-open').textContent = chosen ? t('filters_n', { n: chosen }) : t('filters');
   $('#filters-show').textContent = t('show_results', { n: number(results.nbHits) });
-}
-
-function showNotice(...content) {
-  $('#notice').replaceChildren(...(content.length ? [el('p', { class: 'notice' }, ...content)] : []));
 }
 
 function showDegraded(degraded) {

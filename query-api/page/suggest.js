@@ -127,6 +127,6 @@ function line(product) {
   return [
     el('product-tile', tileOf(product, departmentOf)),
     el('span', { class: 'suggestion-name' }, product.name),
-    el('span', { class: 'suggestion-price' }, product.in_stock ? priceRange(product.price, product.currency) : t('sold_out')),
+    el('span', { class: 'suggestion-price' }, product.in_stock === false ? t('sold_out') : priceRange(product.price, product.currency)),
   ];
 }

@@ -453,3 +453,26 @@ def test_outage(browser, shop, proxy):
     browser.find(CARD)
     browser.wait(lambda: not browser.all(".notice"))
 
+
+# What GET /v1/products says while MongoDB answers for Elasticsearch.
+UNKNOWN_STOCK = """const real = window.fetch;
+window.fetch = async (...all) => {
+  const reply = await real(...all), body = await reply.json();
+  if (!String(all[0]).startsWith('/v1/products/')) return Response.json(body);
+  const variants = body.variants.map((variant) => ({...variant, stock: null}));
+  return Response.json({...body, variants, in_stock: null, stock: null, degraded: 'fallback'});
+};"""
+
+
+def test_what_nobody_knows_is_not_sold_out(browser, shop):
+    stub = browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=UNKNOWN_STOCK)
+    try:
+        browser.open(f"/p/{varied_product(shop)['id']}?lang=en")
+        browser.wait(lambda: "stock is not known" in browser.text(".notice"))
+        assert browser.find(".option") and not browser.all(".stock, .product-out, .option-out")
+    finally:
+        browser.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=stub["identifier"])
+    card = ("const { card } = await import(document.querySelector('script[type=module]').src.replace('app.js', 'card.js'));"
+            "return [null, false].map((in_stock) => card({objectID: 'x', name: 'X', in_stock, stock: in_stock === null ? null : 'out'}, {html: String.raw}))")
+    unknown, gone = browser.js(f"return (async () => {{ {card} }})()")
+    assert "badge" not in unknown and "card-out" not in unknown and "Sold out" in gone and "card-out" in gone
