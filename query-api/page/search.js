@@ -30,21 +30,26 @@ function sayInLanguage(root) {
 
 function searchBox(form) {
   const input = $('input', form);
-  let refine = () => {}, timer = 0;
-  const later = (text) => {
+  let refine = () => {}, timer = 0, asked = '';
+  const search = (text) => {
     clearTimeout(timer);
-    timer = setTimeout(() => refine(text), TYPING_MS);
+    asked = text;
+    refine(text);
   };
   attachSuggestions(form, {
-    type: later,
-    search(text) {
+    type(text) {
       clearTimeout(timer);
-      refine(text);
+      timer = setTimeout(() => search(text), TYPING_MS);
     },
+    search,
   });
-  return window.instantsearch.connectors.connectSearchBox((state) => {
+  return window.instantsearch.connectors.connectSearchBox((state, isFirst) => {
+    const failed = state.instantSearchInstance.status === 'error'; // then the last answer's query is back
+    const moved = !isFirst && !failed && state.query !== asked; // back or forward
     refine = state.refine;
-    if (document.activeElement !== input) input.value = state.query;
+    asked = state.query;
+    if (moved) clearTimeout(timer);
+    if (moved || document.activeElement !== input) input.value = state.query;
   })({});
 }
 
@@ -90,6 +95,8 @@ function resultWidgets(form) {
   ];
 }
 
+let told = null; // the answer whose notes are shown
+
 /* Everything that the last answer says besides its hits. */
 function afterAnswer(search) {
   const results = search.helper.lastResults;
@@ -99,12 +106,14 @@ function afterAnswer(search) {
   if (!results) return;
   document.title = state.query ? `${state.query} – Readside` : 'Readside';
   $('#pages').hidden = results.nbPages < 2;
-  const answer = results._rawResults[0];
-  showDegraded(answer.degraded);
-  showCorrected(answer);
   const chosen = $('#chosen').children.length;
   $('#filters-open').textContent = chosen ? t('filters_n', { n: chosen }) : t('filters');
   $('#filters-show').textContent = t('show_results', { n: number(results.nbHits) });
+  if (results === told) return; // the page is drawn after a failure, too, which is to stay said
+  told = results;
+  const answer = results._rawResults[0];
+  showDegraded(answer.degraded);
+  showCorrected(answer);
 }
 
 function showDegraded(degraded) {
@@ -132,6 +141,9 @@ function filterSheet() {
     else opener.focus();
   };
   opener.addEventListener('click', () => open(true));
+  matchMedia('(max-width: 899px)').addEventListener('change', (narrow) => { // as in page.css
+    if (!narrow.matches && document.body.classList.contains('filters-are-open')) open(false);
+  });
   for (const id of ['#filters-close', '#filters-show']) $(id).addEventListener('click', () => open(false));
   sheet.addEventListener('keydown', (event) => {
     if (event.key === 'Escape' && document.body.classList.contains('filters-are-open')) open(false);
@@ -146,7 +158,14 @@ export function startSearchPage(form) {
   $('#examples').append(...examples[lang].map((q) => el('li', {}, el('a', { class: 'chip', href: searchLink({ q }) }, q))));
   search.addWidgets([...resultWidgets(form), ...filterWidgets()]);
   search.on('render', () => afterAnswer(search));
-  search.on('error', () => showNotice(t('failed'), ' ', el('button', { type: 'button', class: 'button quiet', onclick: () => search.refresh() }, t('retry'))));
+  search.on('error', () => {
+    const wanted = search.helper.state; // InstantSearch is about to go back to what was answered
+    const again = () => {
+      search.helper.setState(wanted);
+      search.refresh();
+    };
+    showNotice(t('failed'), ' ', el('button', { type: 'button', class: 'button quiet', onclick: again }, t('retry')));
+  });
   filterSheet();
   search.start();
 }

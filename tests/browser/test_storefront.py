@@ -55,6 +55,22 @@ def test_search_as_you_type(browser, shop):
     browser.wait(lambda: browser.find("#query").get_attribute("value") == "")
 
 
+def test_back_while_the_box_has_the_focus(browser, shop):
+    browser.open("/?lang=en")
+    browser.find(CARD)
+    browser.type("#query", "laptop" + browser.keys.ENTER)
+    browser.wait_query("q", "laptop")
+    wait_count(browser, total(shop, "q=laptop"))
+    browser.paste("#query", "shirt")
+    browser.press(browser.keys.ENTER)
+    browser.wait_query("q", "shirt")
+    wait_count(browser, total(shop, "q=shirt"))
+    browser.driver.back()
+    browser.wait(lambda: browser.find("#query").get_attribute("value") == "laptop")
+    browser.wait(lambda: ids(browser) == shop.ids("q=laptop&size=24"))
+    assert browser.js("return document.activeElement.id") == "query"
+
+
 def test_suggestions(browser, shop):
     browser.open("/?lang=ko")
     browser.find(CARD)
@@ -212,6 +228,7 @@ def test_what_was_corrected_is_said(browser, shop):
     browser.wait(lambda: "노트북" in browser.text("#corrected"))
     browser.click("#corrected a")
     browser.wait_query("q", "노트북")
+    browser.find(CARD)
     browser.wait(lambda: not browser.all("#corrected")[0].is_displayed())
 
 
@@ -411,6 +428,18 @@ def test_the_narrow_screen(browser, shop):
     assert browser.text("#filters-open") == "Filters 1"
 
 
+def test_the_sheet_of_filters_goes_when_the_screen_is_turned(browser, shop):
+    browser.window(768, 1024)
+    browser.open("/?lang=en&q=laptop")
+    browser.find(CARD)
+    browser.click("#filters-open")
+    browser.wait(lambda: browser.js("return document.activeElement.id") == "filters-close")
+    browser.window(1024, 768)
+    browser.wait(lambda: browser.js("return !document.querySelector('[inert]') && document.querySelector('#filters-open').ariaExpanded") == "false")
+    browser.click("#pages a", "2")
+    browser.wait(lambda: ids(browser) == shop.ids("q=laptop&size=24&page=2"))
+
+
 def test_with_the_keyboard_alone(browser, shop):
     browser.open("/?lang=en&q=laptop")
     browser.find(CARD)
@@ -452,6 +481,27 @@ def test_outage(browser, shop, proxy):
     browser.driver.refresh()
     browser.find(CARD)
     browser.wait(lambda: not browser.all(".notice"))
+
+
+
+def test_a_search_that_fails_is_said_so(browser, shop, proxy):
+    browser.errors_expected = True
+    browser.open("/?lang=en&q=laptop")
+    browser.find(CARD)
+    try:
+        proxy.set("refuse")
+        browser.find("#query").click()
+        browser.paste("#query", "shirt xl")
+        browser.wait(lambda: "not available" in browser.text(".notice"))
+        assert browser.find("#query").get_attribute("value") == "shirt xl"
+        browser.click("#brand .ais-Panel-collapseButton")  # draws no answer
+        assert "not available" in browser.text(".notice")
+    finally:
+        proxy.set("pass")
+    browser.wait(lambda: shop.get("/v1/search?q=shirt&page=2").json().get("degraded", "x") is None)
+    browser.click(".notice button")
+    browser.wait(lambda: not browser.all(".notice"))
+    browser.wait(lambda: ids(browser) == shop.ids("q=shirt+xl&size=24"))
 
 
 # What GET /v1/products says while MongoDB answers for Elasticsearch.
