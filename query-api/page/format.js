@@ -6,8 +6,13 @@ const formats = new Map();
 
 export const number = (value) => value.toLocaleString(locale);
 
-/* amount: in the currency's smallest unit. */
-export function money(amount, currency = 'KRW') {
+let usual = 'KRW';
+/* What a price without a product is in, as one to filter by. */
+export const setCurrency = (currency) => { usual = currency; };
+
+/* amount: in the currency's smallest unit. A product may have no price. */
+export function money(amount, currency = usual) {
+  if (!Number.isFinite(amount)) return '';
   if (!formats.has(currency)) {
     try {
       formats.set(currency, new Intl.NumberFormat(locale, { style: 'currency', currency }));

@@ -3,7 +3,7 @@ import { card } from './card.js';
 import { INDEX, searchClient } from './client.js';
 import { $, el, showNotice } from './dom.js';
 import { chosenText, filterWidgets } from './filters.js';
-import { number } from './format.js';
+import { number, setCurrency } from './format.js';
 import { searchLink } from './links.js';
 import { isHome, routing, sorts } from './routing.js';
 import { attachSuggestions } from './suggest.js';
@@ -81,11 +81,20 @@ function emptyShelf({ query }, { html }) {
   </div>`;
 }
 
+/* Before the others are drawn: prices to filter by are in the currency of what was found. */
+const currencyOfHits = {
+  $$type: 'readside.currency',
+  render({ results }) {
+    if (results?.hits[0]?.currency) setCurrency(results.hits[0].currency);
+  },
+};
+
 function resultWidgets(form) {
   const { configure, stats, sortBy, hits, pagination } = window.instantsearch.widgets;
   const names = { relevance: 'relevance', 'price:asc': 'price_asc', 'price:desc': 'price_desc', newest: 'newest', best_selling: 'best_selling' };
   return [
     configure({ hitsPerPage: 24 }),
+    currencyOfHits,
     searchBox(form),
     stats({ container: '#count', templates: { text: countText } }),
     sortBy({ container: '#sort', items: Object.entries(sorts).map(([name, value]) => ({ value, label: t(names[name]) })) }),

@@ -25,6 +25,8 @@ HOSTILE = [
      "price": 1000, "categories": [9901], "attributes": {"color": XSS, f"note {XSS}": "1"},
      "variants": [{"sku": f"h-1{XSS}", "attributes": {"size": XSS}}, {"sku": "h-2", "attributes": {"size": "L"}}]},
     {"id": 'a/b?c#d"<x>', "name": {"ko": "이상한 주소의 상품", "en": "Strange address"}, "price": 2000, "categories": [9901]},
+    {"id": "import-1", "name": {"ko": "수입품 하나", "en": "First import"}, "price": 1999, "currency": "USD", "categories": [9902]},
+    {"id": "import-2", "name": {"ko": "수입품 둘", "en": "Second import"}, "price": 4950, "currency": "USD", "categories": [9902]},
     {"id": "sold-out", "name": {"ko": "매진된 상품", "en": "Long gone"}, "brand": "Gone", "price": 3000, "categories": [9901]},
 ]
 HOSTILE_STOCK = {f"h-1{XSS}": "in", "h-2": "out", 'a/b?c#d"<x>': "in"}
@@ -45,6 +47,7 @@ def sample(folder):
         paths[row["id"]] = f"{above}/{row['id']}" if above else str(row["id"])
         tree[row["id"]] = (paths[row["id"]], row["name"]["ko"], row["name"]["en"])
     tree[9901] = ("9901", f"기타 {XSS}", f"Other {XSS}")
+    tree[9902] = ("9902", "수입", "Imports")
     stock = {row["sku"]: "out" if row["available"] <= 0 else "low" if row["available"] <= 5 else "in" for row in lines(folder / "stock.ndjson")}
     return lines(folder / "products.ndjson") + HOSTILE, {**stock, **HOSTILE_STOCK}, tree
 

@@ -287,9 +287,13 @@ def test_prices_by_currency(browser, shop):
     browser.open("/?lang=ko&category=9901")
     browser.find(CARD)
     assert "₩2,000" in browser.texts(".card-price")
-    money = "const m = await import(document.querySelector('script[type=module]').src.replace('app.js', 'format.js')); return [m.money(1999, 'USD'), m.money(1999, 'KRW'), m.money(1999, 'JPY'), m.money(5, 'x')]"
-    usd, krw, jpy, unknown = browser.js(f"return (async () => {{ {money} }})()")
-    assert (usd, krw, jpy, unknown) == ("US$19.99", "₩1,999", "JP¥1,999", "5 x")
+    money = "const m = await import(document.querySelector('script[type=module]').src.replace('app.js', 'format.js')); return [m.money(1999, 'USD'), m.money(1999, 'KRW'), m.money(1999, 'JPY'), m.money(5, 'x'), m.money(null, 'KRW')]"
+    usd, krw, jpy, unknown, none = browser.js(f"return (async () => {{ {money} }})()")
+    assert (usd, krw, jpy, unknown, none) == ("US$19.99", "₩1,999", "JP¥1,999", "5 x", "")
+    browser.open("/?lang=en&category=9902&price=2000..")
+    wait_count(browser, 1)
+    browser.wait(lambda: "≥ $20.00" in browser.texts("#chosen .chip"))
+    browser.wait(lambda: browser.js("return [...document.querySelectorAll('#price .rheostat-tooltip')].map(e => e.textContent)") == ["$20.00", "$49.50"])
 
 
 # ---- product page --------------------------------------------------------------------------------------------
