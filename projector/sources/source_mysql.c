@@ -17,14 +17,15 @@ enum {
     BACKOFF_MIN_USEC = 100 * 1000,
     BACKOFF_MAX_USEC = 3 * 1000 * 1000,
     SEGMENT_MAX_BYTES = 64 << 20,
+    REF_BYTES_MAX = 128 * 4, /* projection_queue.ref has 128 characters */
 };
 
 struct queue_row {
     uint64_t id, revision;
     int64_t created_usec;
     bool category;
-    uint8_t len;
-    char ref[128];
+    uint16_t len;
+    char ref[REF_BYTES_MAX];
 };
 
 struct source_mysql {
@@ -135,7 +136,7 @@ static bool queue_row(void *ctx, char **columns, const unsigned long *lengths, u
     struct queue_row *row = &s->rows[s->count++];
     *row = (struct queue_row){.id = id, .category = strcmp(columns[1], "category") == 0};
     if (columns[2] && lengths[2] <= sizeof(row->ref)) {
-        row->len = (uint8_t)lengths[2];
+        row->len = (uint16_t)lengths[2];
         memcpy(row->ref, columns[2], lengths[2]);
     }
     row->revision = columns[3] ? strtoull(columns[3], NULL, 10) : 0;
@@ -394,25 +395,26 @@ static void failed(struct source_mysql *s, const struct error *error) {
 }
 
 /* Polls often while rows come and less so while none do. A rescan takes its share of time only: a long one makes
- * the next one later. */
+ * the next one later. What is long in it is to read pages that are held, not what new rows cost, or a wait for room. */
 static void poll_once(struct source_mysql *s) {
     struct error error = {.code = ERROR_INTERNAL, .message = ""};
-    usec_t begun = clock_now_usec();
-    bool rescan = begun >= s->rescan_at;
+    bool rescan = clock_now_usec() >= s->rescan_at, any = false;
+    usec_t again = 0;
     if (rescan)
         s->cursor = 0;
-    bool any = false;
     do {
-        if (!read_page(s, &error) || !take_page(s, &error)) {
+        usec_t begun = clock_now_usec();
+        bool ok = read_page(s, &error);
+        again += s->count == 0 ? clock_now_usec() - begun : 0;
+        if (!ok || !take_page(s, &error)) {
             failed(s, &error);
             return;
         }
         any = any || s->count > 0;
     } while (s->seen == PAGE && window_wait(s->window));
     s->failures = 0;
-    usec_t now = clock_now_usec();
     if (rescan)
-        s->rescan_at = now + s->options->queue_rescan_usec + 10 * (now - begun);
+        s->rescan_at = clock_now_usec() + s->options->queue_rescan_usec + 10 * again;
     s->pause = any ? s->options->queue_poll_min_usec : s->pause * 3 / 2;
     if (s->pause > s->options->queue_poll_max_usec)
         s->pause = s->options->queue_poll_max_usec;
