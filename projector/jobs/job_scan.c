@@ -118,7 +118,7 @@ static bool index_page(const struct es_conf *es, const char *index, const struct
     _cleanup_(buf_done) struct buf body = BUF_INIT(4096);
     _cleanup_(buf_done) struct buf path = BUF_INIT(1024);
     _cleanup_(buf_done) struct buf answer = BUF_INIT(ANSWER_MAX_BYTES);
-    buf_printf(&path, "/%s/_search?filter_path=hits.hits.sort", index);
+    buf_printf(&path, "/%s/_search?allow_partial_search_results=false&filter_path=hits.hits.sort", index);
     buf_printf(&body, "{\"size\":%lld,\"_source\":false,\"track_total_hits\":false,\"sort\":[{\"id\":\"asc\"}]",
                (long long)limit);
     append_place(&body, cursor);
