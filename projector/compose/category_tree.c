@@ -7,7 +7,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { ARENA_BYTES_MAX = 512 << 20, NAMES_MAX = 32, NAMES_JSON_MAX = 64 << 10 };
+enum {
+    ARENA_BYTES_MAX = 512 << 20,
+    NAMES_MAX = 50, /* languages: as many as the write-api takes */
+    NAMES_JSON_MAX = 64 << 10,
+};
 
 struct category_tree {
     atomic_uint references;

@@ -118,6 +118,23 @@ static void test_bad_rows(void **state) {
     category_tree_builder_free(b);
 }
 
+/* The write-api takes as many. */
+static void test_names_in_fifty_languages(void **state) {
+    (void)state;
+    struct error e = {0};
+    struct category_tree_builder *b = category_tree_builder_new(&e);
+    _cleanup_(buf_done) struct buf names = BUF_INIT(4096);
+    for (int i = 0; i < 50; i++)
+        buf_printf(&names, "%s\"%c%c\":\"n%d\"", i ? "," : "{", 'a' + i / 26, 'a' + i % 26, i);
+    buf_append_char(&names, '}');
+    if (!add(b, 3, 0, "3/", "x", names.data, &e))
+        fail_msg("%s", e.message);
+    struct category_tree *tree = category_tree_build(b, 1, &e);
+    assert_int_equal(category_tree_find(tree, 3)->name_count, 50);
+    category_tree_unref(tree);
+    category_tree_builder_free(b);
+}
+
 static void test_bulk_of_differences(void **state) {
     (void)state;
     struct error e = {0};
@@ -177,7 +194,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lookup),   cmocka_unit_test(test_subtree),
         cmocka_unit_test(test_bad_rows), cmocka_unit_test(test_bulk_of_differences),
-        cmocka_unit_test(test_large_tree),
+        cmocka_unit_test(test_large_tree), cmocka_unit_test(test_names_in_fifty_languages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
