@@ -53,6 +53,8 @@ static void print_job(void *ctx, struct job_record *job) {
                 buf_printf(&line, "  %s", job->index);
             if (job->error[0])
                 buf_printf(&line, "  %s", job->error);
+            if (job->note[0])
+                buf_printf(&line, "  (%s)", job->note);
             if (buf_ok(&line))
                 printf("%s\n", line.data);
         }

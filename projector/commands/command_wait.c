@@ -75,7 +75,7 @@ void command_print_job_json(const struct job_record *job, const char *event) {
     json_write_object(&w);
     const char *const texts[][2] = {{"event", event}, {"id", job->id}, {"type", job_type_names[job->type]},
                                     {"state", job_state_word(job)}, {"phase", job_phase_names[job->phase]},
-                                    {"index", job->index}, {"error", job->error}};
+                                    {"index", job->index}, {"error", job->error}, {"note", job->note}};
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         if (!*texts[i][1])
             continue;
@@ -139,10 +139,12 @@ struct waiting {
 };
 
 static void show(struct waiting *w, const struct job_record *job) {
-    char note[160];
+    char note[sizeof(job->note)];
     bool counts = job->phase == JOB_PHASE_MARK || job->phase == JOB_PHASE_VERIFY;
     snprintf(note, sizeof(note), "%s%s", job->paused ? "paused" : job->state == JOB_WAITING ? "waits for a confirmation" : "",
              job->cancel ? "cancelling" : "");
+    if (!note[0])
+        snprintf(note, sizeof(note), "%s", job->note);
     if (!note[0] && job->throttle > 0)
         snprintf(note, sizeof(note), "at most %lld/s", (long long)job->throttle);
     command_progress_update(&w->progress, job_phase_names[job->phase], counts ? job->done : 0, counts ? job->total : 0,

@@ -88,6 +88,8 @@ static void write_job(void *ctx, struct job_record *job) {
     write_int(w, "done", job->done);
     write_int(w, "total", job->total);
     write_int(w, "orphans", job->orphans);
+    if (job->note[0])
+        write_str(w, "note", job->note);
     json_write_object_end(w);
     job_record_done(job);
 }

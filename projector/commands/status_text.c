@@ -263,7 +263,7 @@ static void write_jobs(struct status_text *t, const struct json *jobs) {
         put(t, strcmp(state, "waiting") == 0 ? BAD : PLAIN, state);
         buf_append_str(t->out, ", ");
         command_format_progress(t->out, 0, text(job, "phase"), (int64_t)number(job, "done"),
-                                (int64_t)number(job, "total"), "products", number(job, "docs_per_second"), NULL);
+                                (int64_t)number(job, "total"), "products", number(job, "docs_per_second"), text(job, "note"));
         if (number(job, "orphans") > 0) {
             buf_append_str(t->out, ", orphans ");
             put_count(t, number(job, "orphans"));

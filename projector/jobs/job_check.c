@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IDS_MAX_BYTES = 1 << 20 };
+enum {
+    IDS_MAX_BYTES = 1 << 20,
+    WAITS_USEC = 5 * 1000 * 1000, /* a shorter wait is nothing to speak of: each look at candidates is one */
+};
 
 struct job_check {
     struct verify_conf conf;
@@ -16,6 +19,9 @@ struct job_check {
     struct slice *slices;
     struct buf different;  /* those that differ, packed */
     pthread_t thread;
+    pthread_mutex_t lock;
+    char waits_for[JOB_CHECK_WAITS_SIZE]; /* under the lock, as the next */
+    usec_t waits_since;                   /* 0: it does not wait */
     atomic_bool stop, over;
     atomic_int_fast64_t compared;
     bool ok;
@@ -29,6 +35,13 @@ static bool is_cancelled(void *ctx) {
 static void on_progress(void *ctx, const struct verify_progress *progress) {
     struct job_check *check = ctx;
     check->compared = progress->counts->compared;
+    pthread_mutex_lock(&check->lock);
+    if (!progress->waiting)
+        check->waits_since = 0;
+    else if (!check->waits_since)
+        check->waits_since = clock_now_usec();
+    snprintf(check->waits_for, sizeof(check->waits_for), "%s", progress->waiting ? progress->waiting : "");
+    pthread_mutex_unlock(&check->lock);
 }
 
 static bool on_difference(void *ctx, const struct verify_difference *difference) {
@@ -60,6 +73,7 @@ static void *check_main(void *arg) {
 }
 
 static void check_free(struct job_check *check) {
+    pthread_mutex_destroy(&check->lock);
     buf_done(&check->ids);
     buf_done(&check->different);
     free(check->slices);
@@ -89,6 +103,7 @@ struct job_check *job_check_start(const struct verify_conf *conf, const struct b
         error_nomem(reterr);
         return NULL;
     }
+    pthread_mutex_init(&check->lock, NULL);
     buf_init(&check->ids, ids->max);
     buf_init(&check->different, IDS_MAX_BYTES + 256);
     check->conf = *conf;
@@ -112,6 +127,13 @@ bool job_check_is_over(const struct job_check *check) {
 
 int64_t job_check_compared(const struct job_check *check) {
     return check->compared;
+}
+
+void job_check_waits_for(struct job_check *check, char ret[JOB_CHECK_WAITS_SIZE]) {
+    pthread_mutex_lock(&check->lock);
+    bool long_since = check->waits_since && clock_now_usec() - check->waits_since >= WAITS_USEC;
+    snprintf(ret, JOB_CHECK_WAITS_SIZE, "%s", long_since ? check->waits_for : "");
+    pthread_mutex_unlock(&check->lock);
 }
 
 bool job_check_take(struct job_check *check, struct buf *ret_ids, struct job_check_result *ret, struct error *reterr) {

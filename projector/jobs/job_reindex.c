@@ -238,6 +238,9 @@ static bool checked(struct job_runner *r, struct job_run *run, struct error *ret
 
 static bool verify(struct job_runner *r, struct job_run *run, bool *busy, struct error *reterr) {
     if (run->check) {
+        char waits_for[JOB_CHECK_WAITS_SIZE];
+        job_check_waits_for(run->check, waits_for);
+        job_run_note(r, run, waits_for);
         run->record.done = job_check_compared(run->check);
         run->changed = run->changed || run->record.done > 0;
         if (!job_check_is_over(run->check)) {

@@ -3,6 +3,7 @@
 #include "projector/engine/lag.h"
 #include "projector/jobs/job_runner_internal.h"
 #include "projector/status.h"
+#include <stdio.h>
 
 enum { SAY_USEC = 5 * 1000 * 1000 };
 
@@ -16,6 +17,15 @@ int64_t job_run_done(struct job_runner *r, const struct job_run *run) {
 double job_run_rate(const struct job_run *run, int64_t done) {
     double seconds = (double)(clock_now_usec() - run->started_at) / 1e6;
     return seconds > 0 ? (double)(done - run->started_done) / seconds : 0;
+}
+
+void job_run_note(struct job_runner *r, struct job_run *run, const char *note) {
+    if (strcmp(run->record.note, note) == 0)
+        return;
+    snprintf(run->record.note, sizeof(run->record.note), "%s", note);
+    pthread_mutex_lock(&r->lock);
+    run->changed = true;
+    pthread_mutex_unlock(&r->lock);
 }
 
 static void write_job(struct json_write *w, const struct job_run *run, int64_t done) {
@@ -36,6 +46,10 @@ static void write_job(struct json_write *w, const struct job_run *run, int64_t d
     json_write_int(w, job->total);
     json_write_key(w, "orphans");
     json_write_int(w, job->orphans);
+    if (job->note[0]) {
+        json_write_key(w, "note");
+        json_write_str(w, job->note);
+    }
     json_write_key(w, "docs_per_second");
     json_write_double(w, rate);
     json_write_key(w, "eta_seconds");

@@ -181,6 +181,7 @@ static bool has_changed(struct job_runner *r, const struct job_run *run) {
 bool job_run_finish(struct job_runner *r, struct job_run *run, enum job_state state, struct error *reterr) {
     enum job_state before = run->record.state;
     run->record.state = state;
+    run->record.note[0] = '\0';
     if (!job_run_save(r, run, reterr)) {
         run->record.state = before;
         return false;
@@ -202,6 +203,7 @@ bool job_run_enter_phase(struct job_runner *r, struct job_run *run, enum job_pha
     run->record.cursor = run->ahead = (struct job_cursor){0};
     run->produced = run->phase_acked = false;
     run->walked = 0;
+    run->record.note[0] = '\0';
     if (phase == JOB_PHASE_COUNT)
         run->record.orphans = 0;
     pthread_mutex_unlock(&r->lock);
@@ -346,12 +348,11 @@ static void pace(struct job_run *run, size_t marks) {
         run->next_at = (run->next_at > now ? run->next_at : now) + marks * USEC_PER_SEC / (usec_t)run->record.throttle;
 }
 
-static bool is_due(struct job_runner *r, const struct job_run *run) {
-    if (run->record.throttle <= 0 || clock_now_usec() >= run->next_at)
-        return true;
-    if (run->next_at < r->wake_at)
-        r->wake_at = run->next_at;
-    return false;
+/* If it is not time yet, we are awake then. */
+static bool is_time(struct job_runner *r, usec_t at) {
+    bool is = clock_now_usec() >= at;
+    r->wake_at = is || r->wake_at < at ? r->wake_at : at;
+    return is;
 }
 
 static bool produce(struct job_runner *r, struct job_run *run, struct error *reterr) {
@@ -495,7 +496,7 @@ static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct e
         *busy = true;
         return phase_over(r, run, reterr);
     }
-    if (run->produced || !is_due(r, run))
+    if (run->produced || (run->record.throttle > 0 && !is_time(r, run->next_at)))
         return true;
     if (!window_has_room(r->window)) {
         r->wants_room = true;
@@ -506,15 +507,33 @@ static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct e
     return produce(r, run, reterr);
 }
 
-/* Each once; first those behind the one that had the last page, so that all have their turn where there is little room. */
-static bool step_each(struct job_runner *r, bool *busy, struct error *reterr) {
+/* What one job cannot do is no reason for the others to wait: it rests alone. False: it does now. */
+static bool step_or_rest(struct job_runner *r, struct job_run *run, bool *busy) {
+    struct error error = {.code = ERROR_INTERNAL, .message = ""};
+    if (!is_time(r, run->rests_until))
+        return true;
+    if (step(r, run, busy, &error)) {
+        if (run->failures)
+            job_run_note(r, run, "");
+        run->failures = 0;
+        return true;
+    }
+    log_warn("job.trouble", LOG_STR("job", run->record.id), LOG_ERR(&error));
+    job_run_note(r, run, error.message);
+    run->rests_until = clock_now_usec() + clock_backoff_usec(run->failures++, IDLE_USEC, BACKOFF_MAX_USEC);
+    return false;
+}
+
+/* Each once; first those behind the one that had the last page, so that all have their turn where there is little room. After
+ * trouble, which may have taken long, it is looked first whether we are to stop. */
+static void step_each(struct job_runner *r, bool *busy) {
     uint64_t turn = r->turn;
     bool ok = true;
     for (int others = 0; others < 2; others++)
         for (struct job_run *run = r->runs; ok && run; run = run->next)
             if ((run->number >= turn) == others)
-                ok = step(r, run, busy, reterr);
-    return ok;
+                ok = step_or_rest(r, run, busy);
+    *busy = *busy || !ok;
 }
 
 static void *runner_main(void *arg) {
@@ -526,17 +545,15 @@ static void *runner_main(void *arg) {
         r->wake_at = clock_now_usec() + IDLE_USEC;
         r->wants_room = false;
         bool busy = false, ok = reload(r, &error);
-        if (ok)
-            job_fill_refresh(r);
-        if (ok)
-            ok = step_each(r, &busy, &error);
         if (ok) {
+            job_fill_refresh(r);
+            step_each(r, &busy);
             r->failures = 0;
             usec_t now = clock_now_usec();
             if (!busy && r->wake_at > now)
                 (r->wants_room ? window_sleep_for_room : window_sleep)(r->window, r->wake_at - now);
         } else {
-            log_warn("job.trouble", LOG_ERR(&error));
+            log_warn("jobs.trouble", LOG_ERR(&error));
             window_sleep(r->window, clock_backoff_usec(r->failures++, IDLE_USEC, BACKOFF_MAX_USEC));
         }
     }

@@ -22,6 +22,8 @@ struct job_run {
     usec_t saved_at, said_at, started_at;
     int64_t started_done;
     usec_t next_at; /* throttled: when the next page is due */
+    usec_t rests_until; /* after trouble */
+    unsigned failures;  /* since a step that went well */
     bool produced;  /* all pages of this phase are out */
     bool gone;      /* done or superseded: kept for the segments that point here */
     bool seen;      /* in the last reload */
@@ -78,5 +80,7 @@ double job_run_rate(const struct job_run *run, int64_t done);
 void job_report_publish(struct job_runner *r);
 /* A line in the log, every few seconds. */
 void job_report_say(struct job_runner *r, struct job_run *run);
+/* Why it does not get on, stored with its progress; "": it does. */
+void job_run_note(struct job_runner *r, struct job_run *run, const char *note);
 /* What was written to the index before is seen by searches afterwards. */
 bool job_run_refresh(struct job_runner *r, const char *index, struct error *reterr);

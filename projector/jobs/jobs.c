@@ -74,6 +74,7 @@ static void read_wishes(const bson_t *doc, struct job_record *job) {
     read_text(doc, "index", job->index, sizeof(job->index));
     read_text(doc, "before", job->before, sizeof(job->before));
     read_text(doc, "error", job->error, sizeof(job->error));
+    read_text(doc, "note", job->note, sizeof(job->note));
     job->owes_scan = state_bool(doc, "owes_scan");
     job->no_swap = state_bool(doc, "no_swap");
     job->keep_index = state_bool(doc, "keep_index");
@@ -194,6 +195,7 @@ bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, co
     }
     if (job->error[0])
         BSON_APPEND_UTF8(&set, "error", job->error);
+    BSON_APPEND_UTF8(&set, "note", job->note);
     if (job->begun)
         BSON_APPEND_BOOL(&set, "begun", true);
     bson_append_document_end(&update, &set);

@@ -4,7 +4,7 @@
  * projector_jobs: {_id, type: scan | fanout | repair | reindex | rollback, state: running | waiting | done | superseded |
  *   failed | cancelled, phase: mark | count | sweep | create | verify | swap,
  *   epoch, reason, sweep, after (cluster time), revision, categories: [ids], ids: [product ids],
- *   cursor: {category, id}, begun, superseded_by, done, total, orphans, error, created_at, updated_at, finished_at,
+ *   cursor: {category, id}, begun, superseded_by, done, total, orphans, error, note, created_at, updated_at, finished_at,
  *   index, before, owes_scan, mapping: {name, text}, no_swap, keep_index, force,
  *   confirmed, paused, cancel, throttle: what somebody asks for; the owner reads them once a second}
  *
@@ -54,6 +54,7 @@ struct job_record {
     char before[256]; /* the one that serves until the swap; "" it is not at the swap yet */
     bool owes_scan;   /* the index that it makes serve lacks changes: a full scan follows the swap */
     char error[320];  /* it failed, or is failing */
+    char note[256];   /* why it does not get on, for people; "" it does */
     int64_t rate;     /* documents per second that were marked and written; 0 not known */
     bool no_swap, keep_index, force;
     /* Wishes. */

@@ -340,9 +340,14 @@ def test_what_is_wrong_in_the_new_index_is_found_before_the_swap(corner, program
     corner.stack.es("DELETE", f"/{new}/_doc/p00000?version={stamp}&version_type=external_gte")
     for name, content in (("p00001", {**old, "id": "p00001", "price_min": 7, "content_hash": 7}), ("orphan", {**old, "id": "orphan"})):
         corner.stack.es("PUT", f"/{new}/_doc/{name}?version={stamp}&version_type=external_gte", content, expect=(200, 201))
+    corner.stack.mongo[corner.name]["projector_jobs"].insert_one(
+        {"_id": "scan-held", "type": "scan", "state": "running", "phase": "mark", "epoch": Int64(0), "done": Int64(0), "paused": True})
     commands("jobs", "throttle", job, "off")
     commands("jobs", "resume", job)
-    assert commands("jobs", "wait", job, "--json").result["state"] == "done" and serving(corner) == new
+    eventually(lambda: "(the job scan-held is paused)" in commands("jobs").out, 60, "it says what it waits for", pause=0.5)
+    commands("jobs", "cancel", "scan-held")
+    done = commands("jobs", "wait", job, "--json").result
+    assert done["state"] == "done" and "note" not in done and serving(corner) == new
     checker.assert_equal(0, at_least=300)
 
 

@@ -15,6 +15,7 @@ struct fake_job {
     int64_t categories[CATEGORIES];
     int64_t pages;   /* left */
     bool superseded; /* since the list was read: it cannot be saved */
+    bool trouble;    /* its next step fails */
 };
 
 static struct world {
@@ -102,6 +103,7 @@ bool __wrap_jobs_save(mongoc_client_t *client, const char *database, uint64_t ep
     job->stored.begun = record->begun;
     job->stored.state = record->state;
     job->stored.total = record->total;
+    snprintf(job->stored.note, sizeof(job->stored.note), "%s", record->note);
     return true;
 }
 
@@ -173,7 +175,9 @@ bool __wrap_job_reindex_targets(struct job_runner *r, struct error *reterr) {
 bool __wrap_job_reindex_ready(struct job_runner *r, struct job_run *run, bool *busy, struct error *reterr);
 bool __wrap_job_reindex_ready(struct job_runner *r, struct job_run *run, bool *busy, struct error *reterr) {
     static char check;
-    (void)r, (void)busy, (void)reterr;
+    (void)r, (void)busy;
+    if (job_of(run->record.id)->trouble)
+        return error_set(reterr, ERROR_UNAVAILABLE, "no index may be made");
     if (!run->check)
         say("check", run->record.id);
     run->check = (struct job_check *)&check;
@@ -359,9 +363,37 @@ static void test_a_reindex_that_is_taken_from_us_is_not_verified_twice_at_once(v
     tear_down();
 }
 
+static bool trouble_was_told;
+
+static void have_trouble(unsigned turn) {
+    fake.jobs[0].trouble = turn <= 20;
+    trouble_was_told = trouble_was_told || strcmp(fake.jobs[0].stored.note, "no index may be made") == 0;
+}
+
+/* The one that waits for somebody is the older one, so that it comes first whenever another one has had a page. */
+static void test_the_trouble_of_one_job_is_not_the_others(void **state) {
+    (void)state;
+    set_up(1000, have_trouble);
+    struct fake_job *job = add_job("a", 1, 1);
+    job->stored.type = JOB_REINDEX;
+    job->stored.phase = JOB_PHASE_CREATE;
+    job->stored.total = 10;
+    add_job("b", 1, 1000);
+    const char *said = run(40), *over = strstr(said, "check-a");
+    unsigned pages = 0;
+    for (const char *at = said; over && (at = strstr(at, "page-b")) && at < over; at++)
+        pages++;
+    if (pages < 8)
+        fail_msg("%u pages in 20 turns: %s", pages, said);
+    assert_true(trouble_was_told);
+    assert_string_equal(job->stored.note, "");
+    tear_down();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_reindex_that_is_taken_from_us_is_not_verified_twice_at_once),
+        cmocka_unit_test(test_the_trouble_of_one_job_is_not_the_others),
         cmocka_unit_test(test_a_fanout_is_safe_before_it_is_counted),
         cmocka_unit_test(test_a_fanout_that_is_superseded_is_not_counted),
         cmocka_unit_test(test_a_fanout_is_counted_in_steps),

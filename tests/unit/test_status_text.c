@@ -37,7 +37,9 @@ static void test_known_sections(void **state) {
               "\"checkpoint_saved_at\":\"2026-01-02T03:04:10.3Z\",\"oplog_headroom_seconds\":7500,"
               "\"commit_to_indexed\":{\"count\":2,\"p50_seconds\":0.004,\"p99_seconds\":75}},"
               "{\"source\":\"queue\",\"unfinished\":0,\"rows\":12345,\"commit_to_indexed\":{\"count\":0,\"p50_seconds\":0}}],"
-              "\"jobs\":[{\"id\":\"scan-1\",\"state\":\"running\",\"phase\":\"mark\",\"done\":10,\"total\":1000,\"docs_per_second\":10}],"
+              "\"jobs\":[{\"id\":\"scan-1\",\"state\":\"running\",\"phase\":\"mark\",\"done\":10,\"total\":1000,\"docs_per_second\":10},"
+              "{\"id\":\"reindex-1\",\"state\":\"running\",\"phase\":\"verify\",\"done\":5,\"total\":9,"
+              "\"note\":\"the job scan-1 is paused\"}],"
               "\"dead_letters\":{\"kept\":2},\"targets\":[{\"index\":\"p-1\",\"alias\":\"p\",\"role\":\"serving\",\"paused\":true},"
               "{\"index\":\"p-2\",\"role\":\"building\",\"paused\":false,\"flawed\":true}],"
               "\"verification\":{\"verified_as_of\":\"2026-01-02T03:02:10.5Z\",\"compared\":12345,"
@@ -53,6 +55,7 @@ static void test_known_sections(void **state) {
         "targets       p-1 (alias p): serving, PAUSED, it refuses writes\n"
         "              p-2: building, takes writes, lacks a change that it refused\n"
         "jobs          scan-1: running, mark: 10 of 1,000 products, 10/s, 1 min 39 s left\n"
+        "              reindex-1: running, verify: 5 of 9 products (the job scan-1 is paused)\n"
         "dead letters  2 put aside: projector dead-letters list\n"
         "verified      as of 2026-01-02T03:02:10Z, 2 min 00 s ago; this pass: 12,345 compared, 2 stale\n");
 }
