@@ -85,7 +85,7 @@ bool kafka_producer_check(const struct kafka_producer *producer, struct error *r
 bool kafka_wait(const struct kafka_conf *conf, bool (*on_wait)(void *ctx, const struct error *why, usec_t retry_in),
                 void *ctx, struct error *reterr);
 
-/* Creates the topic if there is none. replicas -1: as the brokers are configured. *ret_partitions: those that it has.
+/* Creates the topic if there is none (*ret_made). replicas -1: as the brokers are configured. *ret_partitions: those that it has.
  * Blocks for seconds. */
 bool kafka_topic_ensure(const struct kafka_conf *conf, const char *topic, int partitions, int replicas,
-                        int *ret_partitions, struct error *reterr);
+                        int *ret_partitions, bool *ret_made, struct error *reterr);

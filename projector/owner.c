@@ -33,6 +33,8 @@ struct owner {
     struct lease *lease;
     struct daemon_condition *condition;
     bool indexes_are_made; /* by a term of this lease */
+    bool topic_is_there;   /* of a relay: since the last term */
+    bool topic_is_new;     /* and no position stands for what is in it */
     pthread_mutex_t lock;
     struct engine *engine; /* under the lock: the one to stop */
     struct mail end_mail;
@@ -84,11 +86,14 @@ static bool attempt_es(struct owner *o, struct error *reterr) {
 static bool attempt_kafka(struct owner *o, struct error *reterr) {
     const struct projector_conf *p = &o->options->projector;
     int partitions = 0;
-    if (!o->relay)
+    bool made = false;
+    if (!o->relay || o->topic_is_there)
         return true;
     if (!kafka_topic_ensure(&o->options->kafka, p->marks_topic, (int)p->marks_partitions, (int)p->marks_replicas,
-                            &partitions, reterr))
+                            &partitions, &made, reterr))
         return false;
+    o->topic_is_there = true;
+    o->topic_is_new = o->topic_is_new || made;
     log_info("relay.topic", LOG_STR("topic", p->marks_topic), LOG_INT("partitions", partitions));
     return true;
 }
@@ -189,21 +194,31 @@ static void drop_covered(struct owner *o, const struct term *term) {
         log_info("queue.covered_by_scan", LOG_INT("rows", rows));
 }
 
+/* Did marks go where nobody may have read them: into another topic, or into ours before somebody deleted it? */
+static bool marks_are_lost(struct owner *o, bool *ret_lost, struct error *reterr) {
+    char before[STATE_SINK_SIZE];
+    if (!state_sink_moved(o->client, o->options->mongo.database, o->sink, ret_lost, reterr) ||
+        !state_sink_get(o->client, o->options->mongo.database, before, reterr))
+        return false;
+    *ret_lost = *ret_lost || (o->topic_is_new && strcmp(before, o->sink) == 0);
+    return true;
+}
+
 static bool prepare_position(struct owner *o, struct term *term, bool index_is_empty, struct error *reterr) {
     const char *database = o->options->mongo.database;
-    bool found, moved;
+    bool found, lost;
     const char *sink = term->frozen ? STATE_SINK_NONE : o->sink; /* who comes back to that index has to scan */
     if (!state_ensure_indexes(o->client, database, reterr) ||
         !state_checkpoint_load(o->client, database, &term->position, &found, reterr) ||
-        !state_sink_moved(o->client, database, o->sink, &moved, reterr))
+        !marks_are_lost(o, &lost, reterr))
         return false;
     /* An empty index beside a checkpoint was made anew: what is behind the position is missing in it. And marks that
      * went into a topic may not have been read by anybody. */
-    if (found && !index_is_empty && (!moved || term->frozen))
+    if (found && !index_is_empty && (!lost || term->frozen))
         return state_sink_set(o->client, database, lease_epoch(o->lease), sink, reterr);
-    const char *reason = !found  ? "there is no checkpoint"
-                         : moved ? "marks went into another topic or index before, or into none"
-                                 : "the index is empty";
+    const char *reason = !found ? "there is no checkpoint"
+                         : lost ? "marks went into another topic or index before, or into none"
+                                : "the index is empty";
     log_info("start.full_scan", LOG_STR("reason", reason));
     stream_position_done(&term->position);
     if (!state_start_over(o->client, database, lease_epoch(o->lease), reason, !index_is_empty, &term->position, reterr) ||
@@ -217,8 +232,11 @@ static bool prepare_position(struct owner *o, struct term *term, bool index_is_e
 
 static bool prepare(struct owner *o, struct term *term, struct error *reterr) {
     bool index_is_empty;
-    return prepare_index(o, term, &index_is_empty, reterr) && prepare_categories(o, term, reterr) &&
-           prepare_position(o, term, index_is_empty, reterr);
+    if (!attempt_kafka(o, reterr) || !prepare_index(o, term, &index_is_empty, reterr) || !prepare_categories(o, term, reterr) ||
+        !prepare_position(o, term, index_is_empty, reterr))
+        return false;
+    o->topic_is_new = false;
+    return true;
 }
 
 /* -- a term -- */
@@ -282,6 +300,7 @@ static enum engine_end serve(struct owner *o, const struct term *term, struct en
     if (wants_signals && !signals)
         log_warn("signals.failed", LOG_ERR(&error));
     enum engine_end end = engine_run(engine, reterr);
+    o->topic_is_there = false;
     signals_job_stop(signals);
     verifier_stop(verifier);
     set_engine(o, NULL);

@@ -337,6 +337,20 @@ static void lane_gauges(struct engine *e) {
     metric_set(lag_metrics.stream_position, (double)(source_mongo_position_time(e->source_mongo) >> 32));
 }
 
+/* A topic that somebody has deleted is made again by the next term. */
+static void look_after_relay(struct engine *e) {
+    struct error error;
+    if (!e->relay || relay_tick(e->relay, &error))
+        return;
+    if (error.code != ERROR_NOT_FOUND) {
+        engine_fail(e, &error);
+        return;
+    }
+    log_error("relay.topic_gone", LOG_STR("topic", e->options->marks_topic), LOG_ERR(&error),
+              LOG_STR("next", "it is made again"));
+    engine_finish(e, ENGINE_RETARGET);
+}
+
 static void readiness(struct engine *e) {
     double worst = 0;
     for (int s = 0; s < MARK_JOB; s++) {
@@ -348,9 +362,7 @@ static void readiness(struct engine *e) {
     usec_t quiet = clock_now_usec() - (feed ? feed->progress_at(feed->ctx) : source_mongo_progress_at(e->source_mongo));
     daemon_condition_set(stream_condition, quiet < STREAM_STALLED_USEC,
                          feed ? "Kafka does not answer" : "the change stream does not progress");
-    struct error error;
-    if (e->relay && !relay_tick(e->relay, &error))
-        engine_fail(e, &error);
+    look_after_relay(e);
     daemon_condition_set(lag_condition, worst * 1e6 < (double)e->options->ready_lag_usec,
                          "changes are older than [projector] ready_lag");
     daemon_condition_set(target_condition, !e->serving->paused, "the index refuses writes");

@@ -39,6 +39,7 @@ struct relay {
     struct loop_timer retry_timer;
     unsigned failures; /* since the last success */
     struct error last;
+    bool topic_is_gone;
     bool closing;
     struct buf key, value;
     struct metric *delivered, *failed, *pending_gauge, *oldest_gauge, *commit_to_topic[MARK_SOURCE_COUNT];
@@ -107,6 +108,12 @@ static void wait_to_send(struct relay *r, struct relay_mark *m) {
                        loop_now(r->loop) + clock_backoff_usec(r->failures < 8 ? r->failures : 8, RETRY_MIN_USEC, RETRY_MAX_USEC));
 }
 
+static void failed(struct relay *r, struct relay_mark *m, const struct error *error) {
+    r->last = *error;
+    r->topic_is_gone = r->topic_is_gone || error->code == ERROR_NOT_FOUND;
+    wait_to_send(r, m);
+}
+
 static void on_delivered(void *ctx, const struct kafka_delivery *delivery) {
     struct relay_mark *m = ctx;
     struct relay *r = m->relay;
@@ -117,8 +124,7 @@ static void on_delivered(void *ctx, const struct kafka_delivery *delivery) {
         if (r->failures++ == 0)
             log_warn("relay.not_stored", LOG_STR("topic", r->options->marks_topic), LOG_INT("pending", r->pending),
                      LOG_ERR(&delivery->error));
-        r->last = delivery->error;
-        wait_to_send(r, m);
+        failed(r, m, &delivery->error);
         return;
     }
     if (r->failures)
@@ -153,8 +159,7 @@ static bool send_mark(struct relay *r, struct relay_mark *m) {
     if (buf_ok(&r->key) && buf_ok(&r->value) &&
         kafka_producer_send(r->producer, &message, on_delivered, m, &error))
         return true;
-    r->last = error;
-    wait_to_send(r, m);
+    failed(r, m, &error);
     return false;
 }
 
@@ -203,7 +208,7 @@ unsigned relay_released(struct relay *r, enum mark_source source) {
 }
 
 size_t relay_pending(const struct relay *r) {
-    return r->pending;
+    return r->topic_is_gone ? 0 : r->pending;
 }
 
 bool relay_tick(struct relay *r, struct error *reterr) {
@@ -213,6 +218,8 @@ bool relay_tick(struct relay *r, struct error *reterr) {
     bool stalled = waited > STALLED_USEC || r->failures > 0;
     daemon_condition_set(kafka_condition, !stalled,
                          r->failures ? r->last.message : "Kafka does not confirm what is sent to it");
+    if (r->topic_is_gone)
+        return error_set(reterr, r->last.code, "%s", r->last.message);
     return kafka_producer_check(r->producer, reterr);
 }
 

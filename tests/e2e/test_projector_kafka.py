@@ -309,6 +309,18 @@ def test_marks_that_expired_are_made_good(corner, topic, write_api, relay, consu
     eventually(lambda: "event=group.marks_lost" in member.log(), 60, "it says so")
     checker.assert_equal(60, at_least=90)
     assert member.metric(PREFIX + "kafka_offsets_lost_total") > 0
+    # The topic goes, with marks that nobody has read: who makes it again reads everything anew.
+    member.stop()
+    before = one.metric(PREFIX + "relay_messages_total", 'result="delivered"')
+    corner.products.update_many({}, {"$set": {"price": Int64(10)}})
+    eventually(lambda: one.metric(PREFIX + "relay_messages_total", 'result="delivered"') >= before + 90, 30, "marks are in the topic")
+    one.stop()
+    topic.admin.delete_topics([topic.name])
+    eventually(lambda: topic.name not in topic.admin.list_topics(), 30, "the topic is gone")
+    again = relay().start()
+    eventually(lambda: "event=start.full_scan" in again.log(), 30, "it reads everything anew")
+    consumer().start(wait="alive")
+    checker.assert_equal(60, at_least=90)
 
 
 def test_malformed_messages_stop_nothing(corner, topic, write_api, relay, consumer, checker, eventually, rng):
