@@ -61,7 +61,12 @@ int command_dispatch(const struct projector_options *options, int argc, char **a
             return print_help(command);
     if (!command->daemon && options->core.log_level == LOG_INFO)
         log_set_level(LOG_WARN);
-    return command->run(options, argc, argv);
+    int code = command->run(options, argc, argv);
+    bool said = fflush(stdout) == 0 && !ferror(stdout);
+    if (said || (code != COMMAND_OK && code != COMMAND_DIFFERENCES))
+        return code;
+    fprintf(stderr, "projector %s: cannot write to stdout\n", command->name);
+    return COMMAND_FAILED;
 }
 
 int command_usage_error(const struct command *command, const char *format, ...) {

@@ -68,7 +68,7 @@ static int list(struct command_session *session, struct request *request) {
         return command_error(&command_jobs, &error);
     if (!request->shown && !request->json)
         printf("no job %s\n", request->all ? "of the last week" : "is under way");
-    return fflush(stdout) == 0 ? COMMAND_OK : COMMAND_FAILED;
+    return COMMAND_OK;
 }
 
 /* -- wishes -- */
@@ -106,12 +106,19 @@ static int wish(struct command_session *session, struct request *request, enum j
     return COMMAND_OK;
 }
 
-static int confirm(struct command_session *session, const struct request *request) {
+static int confirm(struct command_session *session, struct request *request) {
     struct error error = {0};
+    struct job_record job;
     if (!jobs_confirm(session->client, session->database, request->id, &error))
         return command_error(&command_jobs, &error);
-    if (!request->json)
+    if (!request->json) {
         printf("job %s goes on\n", request->id);
+        return COMMAND_OK;
+    }
+    if (!job_control_find(session->client, session->database, request->id, &job, &error))
+        return command_error(&command_jobs, &error);
+    request->all = true; /* it may be over already */
+    print_job(request, &job);
     return COMMAND_OK;
 }
 

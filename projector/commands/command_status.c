@@ -24,7 +24,7 @@ static const char help[] =
     "  0    the daemon answers, and nothing needs attention; a standby is well too\n"
     "  3    something needs attention: not ready, dead letters, a paused target, a job that waits\n"
     "  4    no daemon answers: what MongoDB holds is shown\n"
-    "  1    MongoDB does not answer either\n";
+    "  1    MongoDB does not answer either, or the daemon refuses our key ([projector] admin_key)\n";
 
 static unsigned read_port(const char *path) {
     unsigned port = 0;
@@ -61,7 +61,9 @@ static bool default_url(const struct projector_conf *conf, struct request *ret, 
     return true;
 }
 
-static bool ask(const struct projector_conf *conf, const struct request *request, struct buf *ret, struct error *reterr) {
+/* *ret_refused: it answers, but not to us. */
+static bool ask(const struct projector_conf *conf, const struct request *request, struct buf *ret, bool *ret_refused,
+                struct error *reterr) {
     char url[340];
     int status = 0;
     _cleanup_(buf_done) struct buf key = BUF_INIT(4096);
@@ -73,6 +75,9 @@ static bool ask(const struct projector_conf *conf, const struct request *request
                                        .response_max_bytes = ANSWER_MAX_BYTES};
     if (!http_client_call_blocking(&(struct http_client_options){0}, &call, &status, ret, reterr))
         return false;
+    *ret_refused = status == 401 || status == 403;
+    if (*ret_refused)
+        return error_set(reterr, ERROR_INVALID, "%s answers %d: check [projector] admin_key", url, status);
     if (status != 200)
         return error_set(reterr, ERROR_UNAVAILABLE, "%s answers %d: is that a projector?", url, status);
     return true;
@@ -145,8 +150,10 @@ static int run(const struct projector_options *options, int argc, char **argv) {
     _cleanup_(buf_done) struct buf answer = BUF_INIT(ANSWER_MAX_BYTES);
     struct error error;
     unsigned problems = 0;
-    if ((!*request.url && !default_url(&options->projector, &request, &error)) || !ask(&options->projector, &request, &answer, &error))
-        return without_daemon(options, &request, &error);
+    bool refused = false;
+    if ((!*request.url && !default_url(&options->projector, &request, &error)) ||
+        !ask(&options->projector, &request, &answer, &refused, &error))
+        return refused ? command_error(&command_status, &error) : without_daemon(options, &request, &error);
     if (!show(&request, &answer, &problems, &error))
         return command_error(&command_status, &error);
     return problems ? COMMAND_DIFFERENCES : COMMAND_OK;

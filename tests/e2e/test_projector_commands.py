@@ -1,6 +1,7 @@
 """What the commands say and answer when something is not as they need it."""
 import re
 import signal
+import subprocess
 
 import pytest
 from harness.command import Commands
@@ -50,6 +51,10 @@ def test_a_job_that_there_is_not_and_one_that_is_over(corner, program, write_api
     checker.assert_equal(60, at_least=10)
     scan = eventually(lambda: jobs(corner).find_one({"type": "scan", "state": "done"}), 60, "the first scan")["_id"]
     projector.stop()
+    for words in (("jobs", "list", "--all", "--json"), ("verify", "--json")):
+        with open("/dev/full", "w") as full:
+            lost = subprocess.run([commands.binary, *words], env=commands.environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        assert lost.returncode == FAILED and lost.stderr.endswith(f"projector {words[0]}: cannot write to stdout\n"), lost
     lease = state(corner).find_one({"_id": "lease"})
     done = commands("jobs", "wait", scan)
     assert done.out == f"job {scan} is done\n" and "no projector is running" not in done.err

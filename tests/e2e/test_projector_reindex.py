@@ -190,7 +190,8 @@ def test_confirmed_swap_and_the_way_back(corner, program, write_api, checker, co
     assert waits.result["state"] == "waiting" and serving(corner) == first != second
     assert "is under way" in commands("reindex", expect=1).err
     corner.products.update_many({}, {"$set": {"price": Int64(5)}, "$inc": {"version": 1}})
-    commands("jobs", "confirm", job)
+    confirmed = commands("jobs", "confirm", job, "--json").events
+    assert [e["id"] for e in confirmed] == [job] and confirmed[0]["state"] in ("running", "done")
     assert commands("jobs", "wait", job, "--json").result["state"] == "done"
     assert serving(corner) == second
     checker.assert_equal(60, at_least=150)

@@ -29,8 +29,8 @@ class Status:
         assert done.returncode == expect, f"{done.returncode}, not {expect}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def json(self, expect=OK):
-        return json.loads(self.run("--json", expect=expect))
+    def json(self, expect=OK, **environment):
+        return json.loads(self.run("--json", expect=expect, **environment))
 
 
 def source(status, name):
@@ -77,11 +77,13 @@ def test_what_needs_attention_has_an_exit_code(corner, projector, eventually):
 
 
 def test_a_standby_is_well(corner, projector, program, eventually):
-    second = program("projector").start(wait="alive")
-    status = Status(corner, second.url)
-    now = eventually(lambda: (lambda s: s if s["instance"]["role"] == "standby" else None)(status.json()), 20, "standby")
+    second = program("projector", {"projector.admin_key": "right"}).start(wait="alive")
+    status, key = Status(corner, second.url), {"READSIDE_PROJECTOR_ADMIN_KEY": "right"}
+    now = eventually(lambda: (lambda s: s if s["instance"]["role"] == "standby" else None)(status.json(**key)), 20, "standby")
     assert not now["ready"] and "sources" not in now
-    assert "standby" in status.run()
+    assert "standby" in status.run(**key)
+    for wrong in ({}, {"READSIDE_PROJECTOR_ADMIN_KEY": "wrong"}):
+        assert status.run(expect=FAILED, **wrong) == "", "a daemon that refuses us is one that answers"
 
 
 def test_without_a_daemon_the_stored_state_is_shown(corner, projector, eventually):
