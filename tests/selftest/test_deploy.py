@@ -26,6 +26,14 @@ def write_script(path, text):
     path.chmod(0o755)
 
 
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 # ---- stack ---------------------------------------------------------------------------------------------------------
 
 @pytest.fixture
@@ -81,6 +89,19 @@ def test_packages_that_nobody_here_may_install(tmp_path):
     assert code == 1 and out == "" and re.search(r"As root:\n.* apt-get install --no-install-recommends .*\bcmake\b.*libmongoc-dev", err), err
 
 
+def test_packages_are_chosen_in_any_language(tmp_path):
+    """apt-cache speaks the user's: of two choices the one that this release has is taken nevertheless."""
+    asked = tmp_path / "asked"
+    for name, text in (("id", "echo 1000"), ("sudo", '[ "$1" = -n ] && shift; exec "$@"'), ("dpkg-query", "exit 1"),
+                       ("apt-get", f'echo "$@" >>{asked}'),
+                       ("apt-cache", 'word=Candidate; [ "$LC_ALL" = C ] || word=후보\n'
+                        'case $2 in openjdk-17-*) echo "  $word: (none)" ;; *) echo "  $word: 1.0" ;; esac')):
+        write_script(tmp_path / name, text + "\n")
+    code, _, err = call("packages", "kafka", PATH=f"{tmp_path}:{os.environ['PATH']}", READSIDE_CACHE=str(tmp_path), TMPDIR=str(tmp_path), LC_ALL="ko_KR.UTF-8")
+    installed = asked.read_text("utf-8").split("install ")[-1].split()
+    assert code == 0 and "openjdk-21-jdk-headless" in installed and "openjdk-17-jdk-headless" not in installed, (err, installed)
+
+
 # ---- quickstart ----------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("arguments, said", [
@@ -123,7 +144,23 @@ class Rehearsal:
 
     def left_over(self):
         pids = [int(line) for line in self.pids.read_text("ascii").split()]
-        return [pid for pid in pids if os.path.exists(f"/proc/{pid}") and "Z" not in open(f"/proc/{pid}/stat", encoding="ascii").read().split()[2]]
+        return [pid for pid in pids if is_alive(pid)]
+
+    def end(self):
+        self.process.kill()
+        for pid in self.left_over():
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_second_quickstart_leaves_the_first_alone(tmp_path):
+    rehearsal = Rehearsal(tmp_path, "packages")
+    try:
+        rehearsal.wait_for("packages")
+        code, _, err = call("quickstart", "--var", str(tmp_path / "var"), folder=str(tmp_path / "deploy"))
+        assert code == 1 and "another deploy/quickstart is at work on" in err
+        assert rehearsal.process.poll() is None and not rehearsal.calls.exists()  # nothing was stopped
+    finally:
+        rehearsal.end()
 
 
 @pytest.mark.parametrize("stuck, begun", [("packages", ["packages"]), ("stack", ["stack", "building"]), ("none", ["stack", "building"])])
@@ -139,6 +176,21 @@ def test_an_interrupted_quickstart_leaves_nothing_running(tmp_path, stuck, begun
         assert rehearsal.left_over() == []
         assert rehearsal.calls.read_text("ascii").split("\n")[:2] == ["programs down", "stack down"]
     finally:
-        rehearsal.process.kill()
-        for pid in rehearsal.left_over():
-            os.kill(pid, signal.SIGKILL)
+        rehearsal.end()
+
+
+# ---- programs ------------------------------------------------------------------------------------------------------
+
+def test_programs_brought_up_twice_at_once_run_once(tmp_path):
+    """The second `up` finds what the first has begun, and `down` ends all of it."""
+    write_script(tmp_path / "write-api", f"echo $$ >>{tmp_path}/pids\nsleep 1\necho 9 >$READSIDE_WRITE_API_PORT_FILE\nexec sleep 600\n")
+    common = ["--var", str(tmp_path / "var"), "--bin", str(tmp_path), "write-api"]
+    environment = {**os.environ, "READSIDE_START_SECONDS": "3", "READSIDE_CACHE": str(tmp_path / "cache")}
+    ups = [subprocess.Popen([os.path.join(DEPLOY, "programs"), "up", *common], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL) for _ in range(2)]
+    try:
+        assert [up.wait(60) for up in ups] == [1, 1]  # it never answers
+    finally:
+        down = call("programs", "down", *common)
+    pids = (tmp_path / "pids").read_text("ascii").split()
+    assert down[0] == 0 and len(pids) == 1 and not is_alive(pids[0]), (down, pids)
