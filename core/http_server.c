@@ -91,8 +91,8 @@ static void refuse(struct http_request *r, int status, const char *detail) {
     http_reply_problem(r, status, detail, NULL, 0);
 }
 
-static void refuse_field(struct http_request *r, const char *field, const char *detail) {
-    http_reply_problem(r, 400, detail, &(struct field_error){field, detail}, 1);
+static void refuse_field(struct http_request *r, int status, const char *field, const char *detail) {
+    http_reply_problem(r, status, detail, &(struct field_error){field, detail}, 1);
 }
 
 static void find_route(struct http_request *r) {
@@ -107,7 +107,7 @@ static void find_route(struct http_request *r) {
         r->param_count = match.param_count;
         return;
     case HTTP_MATCH_BAD_PATH:
-        refuse_field(r, "path", error.message);
+        refuse_field(r, 400, "path", error.message);
         return;
     case HTTP_MATCH_NO_PATH:
         if (strcmp(r->method, "OPTIONS") == 0 && http_request_is_open(r))
@@ -126,7 +126,7 @@ static void find_route(struct http_request *r) {
 }
 
 struct body_head {
-    bool chunked, expects_continue;
+    bool chunked, expects_continue, coded;
     uint64_t length;
 };
 
@@ -147,6 +147,8 @@ static bool read_framing(struct http_request *r, struct body_head *ret) {
                 refuse(r, 501, "of the transfer encodings only chunked is understood");
                 return false;
             }
+        } else if (key.len == 16 && strcasecmp(key.data, "Content-Encoding") == 0) {
+            ret->coded = ret->coded || (value.len && strcasecmp(value.data, "identity") != 0);
         } else if (key.len == 6 && strcasecmp(key.data, "Expect") == 0) {
             ret->expects_continue = true;
         } else if (key.len == 4 && strcasecmp(key.data, "Host") == 0) {
@@ -178,7 +180,7 @@ static void check_head(struct http_request *r, struct body_head *body) {
     if (!read_framing(r, body))
         return;
     if (!r->path.data) {
-        refuse_field(r, "path", "the request target holds a NUL byte");
+        refuse_field(r, 400, "path", "the request target holds a NUL byte");
         return;
     }
     if (r->target_len > o->header_max_bytes / 2) {
@@ -198,6 +200,9 @@ static void check_head(struct http_request *r, struct body_head *body) {
         char detail[96];
         (void)snprintf(detail, sizeof(detail), "the body is larger than %llu bytes", (unsigned long long)r->body_max);
         refuse(r, 413, detail);
+    } else if (body->coded && (body->chunked || body->length)) {
+        http_reply_header(r, "Accept-Encoding", "identity"); /* RFC 9110 15.5.16 */
+        refuse_field(r, 415, "Content-Encoding", "a body must come as it is, without a content coding");
     }
 }
 

@@ -299,6 +299,23 @@ static void test_bodies(void **state) {
     close(fd);
 }
 
+static void test_a_coded_body_is_refused(void **state) {
+    (void)state;
+    int fd = dial(&server);
+    struct answer a;
+    say(fd, "POST /v1/products HTTP/1.1\r\n" HOST "content-encoding: gzip\r\nContent-Length: 2\r\n\r\n{}");
+    assert_int_equal(hear(fd, &a, false), 415);
+    assert_non_null(strstr(a.body, "\"field\":\"Content-Encoding\""));
+    assert_string_equal(answer_header(&a, "Accept-Encoding"), "identity");
+    say(fd, "POST /v1/products HTTP/1.1\r\n" HOST "Content-Encoding: Identity\r\nContent-Length: 2\r\n\r\n{}");
+    assert_int_equal(hear(fd, &a, false), 200); /* the connection is the same */
+    say(fd, "GET /v1/products HTTP/1.1\r\n" HOST "Content-Encoding: gzip\r\n\r\n");
+    assert_int_equal(hear(fd, &a, false), 200);
+    say(fd, "POST /v1/products HTTP/1.1\r\n" HOST "Content-Encoding: br\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n");
+    assert_int_equal(hear(fd, &a, false), 415);
+    close(fd);
+}
+
 static void test_expect_continue(void **state) {
     (void)state;
     int fd = dial(&server);
@@ -540,6 +557,7 @@ int main(void) {
         SERVER_TEST(test_headers),
         SERVER_TEST(test_replies),
         SERVER_TEST(test_bodies),
+        SERVER_TEST(test_a_coded_body_is_refused),
         SERVER_TEST(test_expect_continue),
         SERVER_TEST(test_pipelining),
         SERVER_TEST(test_http_1_0),
