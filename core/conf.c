@@ -458,6 +458,8 @@ static bool parse_setting(struct setting *s, const char *credentials, struct err
     if (!s->text)
         return error_set(reterr, ERROR_INTERNAL, "default of [%s] %s = '%s': %s", o->section, o->key, text,
                          why.message);
+    if (o->type == OPTION_SECRET)
+        text = "***";
     return error_set(reterr, ERROR_INVALID, "%s: [%s] %s = '%.*s': %s", s->origin, o->section, o->key,
                      (int)utf8_cut(text, strlen(text), 40), text, why.message);
 }

@@ -32,7 +32,7 @@ struct option {
     const char *key;
     enum option_type type;
     const char *value; /* the default, written as in the file */
-    int64_t min, max;  /* both 0: no range */
+    int64_t min, max;  /* both 0: no range; max of a secret: most bytes */
     const char *values; /* OPTION_ENUM: "logfmt|json"; OPTION_PEM: "CERTIFICATE" or "PRIVATE KEY" */
     const char *help;  /* one sentence */
     size_t offset;     /* of the field in the target struct */

@@ -87,10 +87,10 @@ static void print_help_section(const char *section, struct buf *out) {
 
 static void print_help_option(const struct option *o, const void *target, struct buf *out) {
     (void)target;
-    buf_printf(out, "  --%s.%s=VALUE\n      %s\n      ", o->section, o->key, o->help);
+    buf_printf(out, "  --%s.%s%s\n      %s\n      ", o->section, o->key, is_secret(o) ? "_file=PATH" : "=VALUE", o->help);
     conf_value_describe(o, out);
     if (is_secret(o))
-        buf_printf(out, "; also as %s_file = PATH\n", o->key);
+        buf_printf(out, "; also as %s = VALUE, but not on the command line\n", o->key);
     else
         buf_printf(out, "; default %s%s%s%s\n", default_text(o), o->type == OPTION_URL ? "; also as " : "",
                    o->type == OPTION_URL ? o->key : "", o->type == OPTION_URL ? "_file = PATH" : o->reload ? "; taken over at SIGHUP" : "");

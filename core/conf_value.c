@@ -85,6 +85,8 @@ bool conf_value_describe(const struct option *option, struct buf *out) {
         buf_append_str(out, " to ");
         format_number(option, out, option->max);
     }
+    if (option->type == OPTION_SECRET && option->max)
+        buf_printf(out, " of at most %lld bytes", (long long)option->max);
     return buf_ok(out);
 }
 
@@ -146,6 +148,8 @@ bool conf_value_has_file(const struct option *option) {
 static bool parse_string(const struct option *option, const char *text, char **ret, struct error *reterr) {
     if (option->type == OPTION_PEM && text[0] && !link_check_pem(text, option->values, reterr))
         return false;
+    if (option->type == OPTION_SECRET && option->max && strlen(text) > (size_t)option->max)
+        return expected(option, reterr);
     *ret = strdup(text);
     return *ret || error_nomem(reterr);
 }

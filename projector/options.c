@@ -1,4 +1,5 @@
 #include "core/acceptor.h"
+#include "core/api_key.h"
 #include "core/cleanup.h"
 #include "projector/options.h"
 #include "projector/sources/mark_message.h"
@@ -15,7 +16,7 @@ const struct option projector_option_table[] = {
      "Address of health, readiness, metrics and job control; port 0 takes a free one.", AT(listen), false},
     {SECTION, "port_file", OPTION_STRING, "", 0, 0, NULL, "File that the port is written to once it is bound.",
      AT(port_file), false},
-    {SECTION, "admin_key", OPTION_SECRET, "", 0, 0, NULL,
+    {SECTION, "admin_key", OPTION_SECRET, "", 0, API_KEY_GIVEN_MAX_BYTES, NULL,
      "Key that /v1/status and job control need, sent as Authorization: Bearer KEY; empty: none.", AT(admin_key), false},
     {SECTION, "index", OPTION_STRING, "products", 0, 0, NULL, "Alias of the product index.", AT(index), false},
     {SECTION, "categories_index", OPTION_STRING, "categories", 0, 0, NULL, "Index of the category tree.",

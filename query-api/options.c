@@ -1,4 +1,5 @@
 #include "query-api/query_api.h"
+#include "core/api_key.h"
 #include <stddef.h>
 
 #define FIELD(name) offsetof(struct query_conf, name)
@@ -28,7 +29,7 @@ const struct option query_option_table[] = {
      "Index of what is searched how often; made if it is missing.", FIELD(queries_index), false},
     {"query-api", "analytics_flush", OPTION_DURATION, "5s", 0, 3600000000, NULL,
      "How often the counts of searches are added to their index; 0: nothing is counted.", FIELD(analytics_flush_usec), false},
-    {"query-api", "admin_key", OPTION_SECRET, "", 0, 0, NULL,
+    {"query-api", "admin_key", OPTION_SECRET, "", 0, API_KEY_GIVEN_MAX_BYTES, NULL,
      "The first API key, with every scope: the one to make others with; empty: none.", FIELD(admin_key), false},
     {"query-api", "keys_index", OPTION_STRING, "search-keys", 0, 0, NULL,
      "Index of the API keys (their hashes); made if it is missing.", FIELD(keys_index), false},

@@ -1,4 +1,5 @@
 #include "write-api/service.h"
+#include "core/api_key.h"
 #include "core/cleanup.h"
 
 /* Batches of an import that nobody waits for any more: as many as it has, each with the deadlines of its servers. */
@@ -7,7 +8,7 @@
 #define OPTION(key, type, value, lo, hi, help, field)                                                                  \
     {"write-api", key, type, value, lo, hi, NULL, help, offsetof(struct write_conf, field), false}
 const struct option write_option_table[] = {
-    OPTION("admin_key", OPTION_SECRET, "", 0, 0, "The first API key, with every scope. If it or keys_index is set, every endpoint needs a key",
+    OPTION("admin_key", OPTION_SECRET, "", 0, API_KEY_GIVEN_MAX_BYTES, "The first API key, with every scope. If it or keys_index is set, every endpoint needs a key",
            admin_key),
     OPTION("attributes_max", OPTION_INT, "1000", 1, 100000, "Most attributes of a product or variant, nested ones counted",
            attributes_max),

@@ -15,7 +15,7 @@ struct target {
 static const struct option table[] = {
     {"projector", "listen", OPTION_STRING, "127.0.0.1:8081", 0, 0, NULL, "Where to listen.",
      offsetof(struct target, listen), false},
-    {"projector", "password", OPTION_SECRET, "", 0, 0, NULL, "The secret.", offsetof(struct target, password), false},
+    {"projector", "password", OPTION_SECRET, "", 0, 20, NULL, "The secret.", offsetof(struct target, password), false},
     {"projector", "threads", OPTION_INT, "2", 1, 64, NULL, "How many.", offsetof(struct target, threads), false},
     {"projector", "any", OPTION_INT, "0", 0, 0, NULL, "Any number.", offsetof(struct target, any), false},
     {"projector", "bulk-bytes", OPTION_BYTES, "4m", 1024, 1 << 30, NULL, "How large.", offsetof(struct target, bytes),
@@ -113,6 +113,8 @@ static void test_refused(void **state) {
         {"[core]\nformat = log", "expected logfmt|json"},
         {"[core]\nnote = a\rb", "test.ini:2: a control character"},
         {"[core]\nnote = \xFF", "is not a text in UTF-8"},
+        {"[projector]\npassword = 123456789012345678901",
+         "test.ini:2: [projector] password = '***': expected secret of at most 20 bytes"},
         {"[projector]\npassword_file = /nonexistent/secret", "test.ini:2: [projector] password_file: cannot open"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -278,7 +280,9 @@ static void test_help_and_markdown(void **state) {
     conf_help(groups, GROUPS, &b);
     assert_non_null(strstr(b.data, "[projector]\n  --projector.listen=VALUE\n      Where to listen.\n"));
     assert_non_null(strstr(b.data, "duration 1ms to 1h; default 5s; taken over at SIGHUP\n"));
-    assert_non_null(strstr(b.data, "secret; also as password_file = PATH\n"));
+    assert_non_null(strstr(b.data, "  --projector.password_file=PATH\n      The secret.\n      secret of at most 20 bytes; "
+                                   "also as password = VALUE, but not on the command line\n"));
+    assert_null(strstr(b.data, "--projector.password=")); /* it is refused there */
     buf_reset(&b);
     conf_markdown(groups, GROUPS, &b);
     assert_non_null(strstr(b.data, "### [core]\n"));
