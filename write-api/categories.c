@@ -136,7 +136,7 @@ static void run_create(struct call *call, struct session *s) {
         return;
     const struct json *id = json_get(tree, "id"), *parent = json_get(tree, "parent_id");
     if (id)
-        category_read_id(id, "id", &c.id, &call->problems);
+        category_read_new_id(id, &c.id, &call->problems);
     if (parent && parent->type != JSON_NULL)
         category_read_id(parent, "parent_id", &c.parent_id, &call->problems);
     category_read_name(json_get(tree, "name"), &s->arena, &c.name, &c.names, &call->problems);

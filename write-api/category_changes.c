@@ -149,13 +149,13 @@ static bool can_delete(struct deletion *d, struct session *s, struct error *rete
 
 /* A crash between moving the products and deleting the row leaves a category that is there and emptier: the same
  * request finishes the work. A crash after the row leaves products that were written meanwhile; the same request
- * finds the row gone, and still moves them. */
+ * finds the row gone, and still moves them, or takes them out of it. */
 static bool finish_repeated(struct deletion *d, struct session *s, struct error *reterr) {
     uint64_t moved = 0;
     if (d->call->status != 404)
         return false;
     struct category target;
-    if (category_get(s, d->reassign_to, false, &target, reterr) != STORE_DONE ||
+    if ((d->reassign_to && category_get(s, d->reassign_to, false, &target, reterr) != STORE_DONE) ||
         !product_store_reassign(s, d->id, d->reassign_to, &moved, reterr) || moved == 0)
         return false;
     call_reply_empty(d->call, 204);
@@ -176,8 +176,11 @@ static void delete_category(struct deletion *d, struct session *s) {
         call_fail(d->call, &error);
         return;
     }
-    if (!category_call_transaction(d->call, s, delete_row, d))
+    if (!category_call_transaction(d->call, s, delete_row, d)) {
+        if (!finish_repeated(d, s, &error) && error.code != ERROR_NONE)
+            call_fail(d->call, &error);
         return;
+    }
     /* Products that got the category between the look and the commit. */
     if (product_store_reassign(s, d->id, d->reassign_to, &moved, &error))
         call_reply_empty(d->call, 204);
