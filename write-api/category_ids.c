@@ -82,16 +82,25 @@ static bool refresh(struct session *s, struct error *reterr) {
     return true;
 }
 
+static bool is_trusted(const struct session *s) {
+    const struct category_ids *c = &s->category_ids;
+    return c->loaded && clock_now_usec() - c->looked_at < s->service->conf->category_cache_usec &&
+           c->changes == __atomic_load_n(&s->service->category_changes, __ATOMIC_ACQUIRE);
+}
+
 bool category_ids_check(struct session *s, const int64_t *ids, size_t count, bool *ret_known, struct error *reterr) {
     struct category_ids *c = &s->category_ids;
     if (count == 0)
         return true;
-    bool trusted = c->loaded && clock_now_usec() - c->looked_at < s->service->conf->category_cache_usec &&
-                   c->changes == __atomic_load_n(&s->service->category_changes, __ATOMIC_ACQUIRE);
-    if (trusted && look_up(c, ids, count, ret_known))
+    if (is_trusted(s) && look_up(c, ids, count, ret_known))
         return true;
     if (!refresh(s, reterr))
         return false;
     look_up(c, ids, count, ret_known);
     return true;
+}
+
+bool category_ids_changed(struct session *s, uint64_t revision) {
+    struct error ignored;
+    return (is_trusted(s) || refresh(s, &ignored)) && s->category_ids.revision != revision;
 }

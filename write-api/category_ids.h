@@ -27,3 +27,7 @@ void category_ids_done(struct category_ids *c);
 
 /* ret_known[i]: does ids[i] exist? UNAVAILABLE and others if MySQL had to be asked and did not answer. */
 bool category_ids_check(struct session *s, const int64_t *ids, size_t count, bool *ret_known, struct error *reterr);
+
+/* For what was checked a while ago, at s->category_ids.revision: has the tree changed since? False, too, if MySQL does not
+ * answer: then nobody deletes a category either. */
+bool category_ids_changed(struct session *s, uint64_t revision);

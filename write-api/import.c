@@ -73,6 +73,9 @@ static bool write_batch(struct import_batch *batch, struct session *s, struct er
         return true;
     if (!health_allows(s->service->health, kind->needs, reterr))
         return false;
+    /* It may have waited long: for its turn, or for a server. */
+    if (batch->category_revision && category_ids_changed(s, batch->category_revision))
+        batch->ready = false;
     if (!batch->ready) {
         import_batch_restart(batch);
         batch->ready = kind->prepare(batch, s, reterr);

@@ -52,6 +52,7 @@ struct import_batch {
     bool looked_at; /* prepare has run; the batch may be written when it is its turn */
     bool ready;     /* prepare has succeeded */
     bool give_up;   /* the next failure is final */
+    uint64_t category_revision; /* that its products' categories were checked at; 0: they have none */
     struct buf text;
     struct import_line *lines;
     size_t count;

@@ -109,6 +109,7 @@ const struct json *import_line_json(struct import_batch *batch, struct import_li
 void import_batch_restart(struct import_batch *batch) {
     buf_reset(&batch->docs);
     arena_reset(&batch->arena);
+    batch->category_revision = 0;
     for (size_t i = 0; i < batch->count; i++) {
         struct import_line *line = &batch->lines[i];
         *line = (struct import_line){.offset = line->offset,

@@ -22,6 +22,8 @@ static bool check_categories(struct import_batch *batch, struct import_line *lin
         return error_nomem(reterr);
     if (!category_ids_check(s, product->categories, product->category_count, known, reterr))
         return false;
+    if (!batch->category_revision)
+        batch->category_revision = s->category_ids.revision;
     struct field_path categories = FIELD(NULL, SLICE("categories"));
     for (unsigned i = 0; i < product->category_count; i++) {
         struct field_path here = ELEMENT(&categories, i);

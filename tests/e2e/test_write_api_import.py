@@ -1,4 +1,5 @@
 """POST /v1/products:import: results per line, order, modes, memory, broken uploads, servers that go away meanwhile."""
+import concurrent.futures
 import json
 import os
 import random
@@ -247,6 +248,27 @@ def test_an_outage_in_the_middle(program, mongo_proxy, corner, mode):
     assert corner.products.count_documents({}) == 30000
     if mode == "insert":
         assert corner.products.count_documents({"version": {"$ne": 1}}) == 0
+
+
+def test_a_category_that_goes_while_its_products_wait(program, mongo_proxy, corner):
+    """Checked when they came, written after an outage: a category that was deleted meanwhile is refused by then."""
+    write_api = program("write-api", behind(mongo_proxy, **{"write-api.category_cache": "0"})).start()
+    for id in (1, 2):
+        assert requests.post(write_api.url + "/v1/categories", json={"id": id, "name": f"c{id}"}).status_code == 201
+
+    def upload():
+        mongo_proxy.set("refuse")
+        yield lines(["gone"], categories=[1]) + b"\n" + lines(["there"], categories=[2])
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(requests.post, write_api.url + "/v1/products:import", data=upload(), timeout=60)
+        eventually(lambda: write_api.metric("readside_write_api_import_retries_total") > 0, 20)
+        corner.sql("DELETE FROM categories WHERE id = 1")
+        mongo_proxy.set("pass")
+        rows = [json.loads(row) for row in answer.result().text.splitlines()]
+    assert brief(rows[:-1]) == [(1, "gone", 400), (2, "there", 201)]
+    assert rows[0]["errors"] == [{"field": "categories[0]", "message": "there is no category 1"}]
+    assert [p["_id"] for p in corner.products.find()] == ["there"]
 
 
 def test_an_outage_that_does_not_end(program, mongo_proxy, corner):
