@@ -72,6 +72,7 @@ struct found {
 struct founds {
     struct found items[CANDIDATES];
     size_t count;
+    bool cut; /* time was over before all had been looked at */
 };
 
 static int by_key(const void *a, const void *b) {
@@ -110,7 +111,7 @@ static bool write_hits(struct question *f, const struct founds *all) {
     json_write_key(&w, "value");
     json_write_uint(&w, all->count);
     json_write_key(&w, "relation");
-    json_write_str(&w, all->count < CANDIDATES ? "eq" : "gte");
+    json_write_str(&w, all->count < CANDIDATES && !all->cut ? "eq" : "gte");
     json_write_object_end(&w);
     json_write_key(&w, "hits");
     json_write_array(&w);
@@ -194,6 +195,7 @@ static bool look(struct question *f, struct session *s, struct founds *all) {
             continue;
         if (!may_go_on(f, step))
             return false;
+        all->cut = f->error.code == ERROR_TIMEOUT;
         f->error = (struct error){0};
     }
     return true;
