@@ -5,9 +5,11 @@
 static const double full_step = 48;
 
 /* New for a week, then less each day; nothing after half a year. By the day, not by the moment: the pages of a walk are asked
- * for one after the other, and a score that falls meanwhile would put products behind it once more. */
+ * for one after the other, and a score that falls meanwhile would put products behind it once more. Without the filter a product
+ * of unknown age would count as one of today. */
 static const char recency[] =
-    "{\"created_at\":{\"origin\":\"now/d\",\"offset\":\"7d\",\"scale\":\"90d\",\"decay\":0.5}}";
+    "{\"filter\":{\"exists\":{\"field\":\"created_at\"}},"
+    "\"linear\":{\"created_at\":{\"origin\":\"now/d\",\"offset\":\"7d\",\"scale\":\"90d\",\"decay\":0.5}},\"weight\":";
 
 static bool is_off(const struct search_signal_weights *weights) {
     return weights->sales == 0 && weights->popularity == 0 && weights->recency == 0;
@@ -40,12 +42,9 @@ void search_rank_end(struct json_write *w, const struct search_signal_weights *w
     write_signal(w, "sales", weights->sales);
     write_signal(w, "popularity", weights->popularity);
     if (weights->recency) {
-        json_write_object(w);
-        json_write_key(w, "linear");
-        json_write_raw(w, recency, sizeof(recency) - 1);
-        json_write_key(w, "weight");
+        json_write_open(w, (struct slice){recency, sizeof(recency) - 1}, "{");
         json_write_double(w, (double)weights->recency / 100);
-        json_write_object_end(w);
+        json_write_close(w, SLICE("}"), 1);
     }
     json_write_close(w, SLICE("],\"score_mode\":\"sum\",\"max_boost\":"), 1);
     json_write_double(w, search_rank_most(weights));

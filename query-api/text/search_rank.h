@@ -4,7 +4,7 @@
  *
  * The factor is bounded (search_rank_most), and stands around the score of the words alone, below the floors of the
  * layers: it reorders what is found in the same way and never lifts a product over a layer, an exact code among them.
- * A product of which nobody has bought or looked at anything has s = p = 0. Pure. Thread: any. */
+ * A product of which nobody has bought or looked at anything has s = p = 0, one without created_at r = 0. Pure. Thread: any. */
 #pragma once
 #include "core/json_write.h"
 #include <stdint.h>
