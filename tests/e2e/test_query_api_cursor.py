@@ -19,7 +19,7 @@ def document(number, price=None, in_stock=True):
     key = f"p{number:05d}"
     made = {"id": key, "codes": [key], "name": {"en": "walking shoe" if number % 3 else "running shoe"}, "brand": BRANDS[number % 3],
             "price_min": price, "price_max": price, "currency": "KRW", "in_stock": in_stock and number % 7 != 0,
-            "stock": "in", "skus": [key], "flat": {"sku": key, "price": price, "stock": "in"}, "content_hash": 1, "version": 1}
+            "sales": number % 13, "popularity": number % 17, "stock": "in", "skus": [key], "flat": {"sku": key, "price": price, "stock": "in"}, "content_hash": 1, "version": 1}
     return {**made, "created_at": f"2026-01-01T00:{number % 60:02d}:00.000Z"} if number % 11 else made
 
 
@@ -34,16 +34,19 @@ def shop(stack, tmp_path_factory):
         made.close()
 
 
-def walk(shop, query, cursor="*", each=lambda: None):
-    """Ids behind a cursor, to the end."""
+def walk_hits(shop, query, cursor="*"):
+    """Hits behind a cursor, to the end."""
     found = []
     while cursor is not None:
         answer = shop.search(f"{query}&cursor={cursor}")
-        found += [h["id"] for h in answer["hits"]]
+        found += answer["hits"]
         cursor = answer["next_cursor"]
         assert "page" not in answer and len(found) <= COUNT + 1000
-        each()
     return found
+
+
+def walk(shop, query, cursor="*"):
+    return [h["id"] for h in walk_hits(shop, query, cursor)]
 
 
 def test_to_the_end_of_everything(shop):
@@ -63,6 +66,27 @@ def test_a_cursor_goes_on_where_a_page_ends(shop, query):
     assert ids[60:120] == shop.ids(query + "&size=60&page=2")
     last = (total - 1) // 60 + 1
     assert shop.search(f"{query}&size=60&page={last}")["next_cursor"] is None
+
+
+# What each order goes by, of a hit and its number. Those without a date (every eleventh) come last.
+ORDERS = {"relevance": lambda h, n: -(n % 17), "price:asc": lambda h, n: h["price"]["min"], "price:desc": lambda h, n: -h["price"]["max"],
+          "newest": lambda h, n: -(n % 60) if n % 11 else 0, "best_selling": lambda h, n: -(n % 13)}
+
+
+@pytest.mark.parametrize("sort", ORDERS)
+@pytest.mark.parametrize("words", ["", "&q=shoe"], ids=["all", "words"])
+def test_what_is_sold_out_comes_last_under_every_sort(shop, sort, words):
+    """A seventh is sold out, among the cheapest, the newest and the best selling ones as well; and last of the whole walk, not of
+    each page."""
+    query = f"size=100&sort={sort}&price=..700{words}"
+    hits = walk_hits(shop, query)
+    in_stock = [h["in_stock"] for h in hits]
+    assert in_stock == sorted(in_stock, reverse=True)
+    assert len({h["id"] for h in hits}) == len(hits) == shop.search(query)["total"]["value"] > 1000
+    assert 100 < in_stock.count(False) < len(hits) / 2
+    for there in (True, False) if not words or sort != "relevance" else ():
+        keys = [ORDERS[sort](h, int(h["id"][1:])) for h in hits if h["in_stock"] is there]
+        assert keys == sorted(keys), "and in the order that was asked for"
 
 
 def test_facets_and_language_may_change_in_a_walk(shop):
