@@ -22,6 +22,9 @@ ATTRIBUTES = {
     "a|b[c": ["x", "y", True], "waterproof": [True, False], "inch": [13, 13.3, 14, 0, 1e-7, 250000], "태그": ["신상", "특가", "#1", "50%"],
 }
 STATES_OF_STOCK = ["in", "low", "out", None]
+NAMES = [("무선 이어폰", "wireless earphones"), ("노트북 가방", "laptop bag"), ("게이밍 노트북", "gaming laptop"), ("유기농 녹차", "organic green tea"),
+         ("운동화", "running shoes"), ("보조 배터리", "spare battery"), ("냉장고", "refrigerator")]  # the last ones have few products
+INITIALS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
 
 
 def random_attributes(rng, names, chance):
@@ -36,7 +39,8 @@ def random_attributes(rng, names, chance):
 def random_shop(rng, count):
     products, stock = [], {}
     for n in range(count):
-        product = {"id": f"p{n:04}", "name": {"en": f"thing {n % 7}"}, "attributes": random_attributes(rng, ATTRIBUTES, 0.5)}
+        ko, en = rng.choice(NAMES[:rng.randint(1, len(NAMES))])
+        product = {"id": f"p{n:04}", "name": {"ko": ko, "en": en}, "attributes": random_attributes(rng, ATTRIBUTES, 0.5)}
         if rng.random() < 0.9:
             product["brand"] = rng.choice(BRANDS[: rng.randint(1, len(BRANDS))])
         if rng.random() < 0.9:
@@ -84,6 +88,24 @@ def random_filters(rng, products):
     return {k: sorted(v) for k, v in filters.items()}
 
 
+def random_words(rng, products):
+    """What a visitor may have typed: right, with a slip of the finger, as initials, two words that need not belong together, a code."""
+    ko, en = rng.choice(NAMES)
+    word = rng.choice((ko + " " + en).split())
+    kind = rng.choice(["exact", "typo", "initials", "two", "code"])
+    if kind == "typo":
+        word = rng.choice([w for w in en.split() if len(w) > 4])
+        at = rng.randrange(1, len(word) - 1)
+        return word[:at] + word[at + 1:]
+    if kind == "initials":
+        return "".join(INITIALS[(ord(c) - ord("가")) // 588] for c in ko if c != " ")
+    if kind == "two":
+        return f"{word} {rng.choice(' '.join(rng.choice(NAMES)).split())}"
+    if kind == "code":
+        return rng.choice(["", word + " "]) + rng.choice(products)["id"]
+    return rng.choice([word, ko, en])
+
+
 def random_facets(rng):
     names = ["brand", "category", "price", "in_stock", "attr.*"] + ["attr." + n for n in ATTRIBUTES if "," not in n]
     return rng.sample(names, rng.randint(1, 5))
@@ -121,7 +143,7 @@ class Checker:
     """Asks over a connection per thread, and remembers totals: different states lead to the same search."""
 
     def __init__(self, shop):
-        self.shop, self.totals, self.compared, self.walks = shop, {}, 0, 0
+        self.shop, self.totals, self.said, self.compared, self.walks = shop, {}, {}, 0, 0
 
     def ask(self, filters, **more):
         pairs = [(k, v) for k, values in filters.items() for v in values] + list(more.items())
@@ -143,10 +165,20 @@ class Checker:
             self.totals[key] = self.ask(filters, size=0)["total"]["value"]
         return self.totals[key]
 
+    def found(self, filters):
+        """Of what the words find in the whole shop, what the filters leave: words mean the same whatever is chosen."""
+        found = self.shop.reference.find(filters)
+        for q in filters.get("q", []):
+            if q not in self.said:
+                pages = [self.ask({"q": [q]}, size=100, page=n + 1)["hits"] for n in range(len(self.shop.products) // 100 + 1)]
+                self.said[q] = {hit["id"] for page in pages for hit in page}
+            found = {key: skus for key, skus in found.items() if key in self.said[q]}
+        return found
+
     def check(self, state):
         """Mistakes of one state, as texts."""
         filters, facets, size = state
-        found = self.shop.reference.find(filters)
+        found = self.found(filters)
         asked = {"facets": ",".join(facets), "facet_size": 1000}
         answer = self.ask(filters, size=size, **asked)
         wrong = []
@@ -167,8 +199,8 @@ class Checker:
             clicked = {**{k: v for k, v in filters.items() if k != name}, name: [value]}
             total = self.total(clicked)
             self.compared += 1
-            if not count == total == len(self.shop.reference.find(clicked)):
-                wrong.append(f"{name}={value!r}: count {count}, chosen {total}, reference {len(self.shop.reference.find(clicked))}: {filters} {facets}")
+            if not count == total == len(self.found(clicked)):
+                wrong.append(f"{name}={value!r}: count {count}, chosen {total}, reference {len(self.found(clicked))}: {filters} {facets}")
         return wrong
 
 
@@ -189,17 +221,20 @@ def shop(stack, tmp_path_factory, seed):
         made.close()
 
 
-def states(rng, products, count):
-    return [(random_filters(rng, products), random_facets(rng), rng.choice([0, 5, 20])) for _ in range(count)]
+def states(rng, products, count, words=10):
+    """One of so many with words, which take the server longer."""
+    return [({**random_filters(rng, products), **({"q": [random_words(rng, products)]} if n % words == 0 else {})}, random_facets(rng), rng.choice([0, 5, 20]))
+            for n in range(count)]
 
 
-def check_states(shop, seed, count, nth=0):
+def check_states(shop, seed, count, nth=0, words=10):
     print(f"seed: READSIDE_TEST_SEED={seed}")
     checker = Checker(shop)
     with ThreadPoolExecutor(4) as pool:
-        wrong = sum(pool.map(checker.check, states(random.Random(seed + nth + 1), shop.products, count)), [])
+        wrong = sum(pool.map(checker.check, states(random.Random(seed + nth + 1), shop.products, count, words)), [])
     assert not wrong, f"seed {seed}, {len(wrong)} of {checker.compared} counts wrong, such as\n" + "\n".join(wrong[:10])
-    assert checker.compared > 10 * count and checker.walks > count // 4
+    assert checker.compared > 6 * count and checker.walks > count // 4
+    assert len(checker.said) > count // (2 * words) and sum(map(len, checker.said.values())) > count // words
 
 
 def test_every_count_is_the_total_of_choosing_it(shop, seed):
@@ -214,7 +249,7 @@ def test_over_thousands_of_states(stack, tmp_path, seed, number):
     products, stock = random_shop(random.Random(seed + 100 * number), 300)
     made = Shop(stack, tmp_path, products, stock, TREE)
     try:
-        check_states(made.start(), seed, STATES, 100 * number)
+        check_states(made.start(), seed, STATES, 100 * number, words=3)
     finally:
         made.close()
 
