@@ -14,6 +14,20 @@ FACETS = ["brand", "cat.lvl0", "cat.lvl1", "cat.lvl2", "in_stock", "price"]
 TAGS = {"highlightPostTag": "__/ais-highlight__", "highlightPreTag": "__ais-highlight__"}
 
 
+class Wire(HttpProxy):
+    """Writes down what reaches Elasticsearch of the products: ("_search" or "_msearch", how many searches it holds)."""
+
+    def __init__(self, url):
+        super().__init__(url)
+        self.searches = []
+
+    def _forward(self, client, body):
+        index, _, kind = urlsplit(client.path).path.rpartition("/")
+        if index.endswith("-products") and kind in ("_search", "_msearch"):
+            self.searches.append((kind, 1 if kind == "_search" else body.count(b"\n") // 2))
+        return super()._forward(client, body)
+
+
 @pytest.fixture(scope="module")
 def shop(stack, tmp_path_factory):
     made = Shop(stack, tmp_path_factory.mktemp("instant"), PRODUCTS, STOCK)
@@ -206,11 +220,23 @@ def strict_counts(shop, params, facet, lang="ko"):
     return one(shop, **{**params, "facets": [facet], "hitsPerPage": 20, "lang": lang})["facets"][facet]
 
 
-def test_a_page_state_is_one_request(shop):
-    for requests in (page_state(), page_state(["*"]), page_state(query="")):
-        before = asked(shop)
+def test_a_page_state_is_one_request(stack, tmp_path):
+    """With words one search; without, at most two that go as one request."""
+    wire = Wire(stack.es_url)
+    shop = Shop(stack, tmp_path, PRODUCTS, STOCK, settings={"elasticsearch.url": wire.url, "query-api.search_timeout": "20s"})
+    try:
+        shop.start()
+        look_at_page_states(shop, wire)
+    finally:
+        shop.close()
+        wire.close()
+
+
+def look_at_page_states(shop, wire):
+    for requests, sent in ((page_state(), ("_search", 1)), (page_state(["*"]), ("_search", 1)), (page_state(query=""), ("_msearch", 2))):
+        before = len(wire.searches)
         main, brand, cat1, price, cat0 = batch(shop, *requests)
-        assert asked(shop) == before + 1
+        assert wire.searches[before:] == [sent]
         assert set(ids(main)) == {"gram-16", "gram-14", "gone"} and main["nbHits"] == 3
         assert brand["facets"] == {"brand": {"LG": 3, "Samsonite": 1}} and brand["hits"] == []
         assert cat0["facets"]["cat.lvl0"]["컴퓨터"] >= 3 and price["facets_stats"]["price"] == {"min": 10000, "max": 2500000}
