@@ -1,14 +1,21 @@
 """The cache before the searches: what is given out again, for how long, to whom, and what ends it."""
+import itertools
+import os
+import threading
 import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from harness.command import Commands
+from harness.http_proxy import HttpProxy
 from harness.proxy import Proxy
 from harness.query_fixture import PRODUCTS, STOCK, Shop, make_tree
 from harness.search_index import SearchIndex, compose
+from harness.shop import FAST_LEASE, insert
 from harness.wait import eventually
+from test_projector_reindex import mapping_file
 
 TEA = {"id": "tea-2", "name": "green tea two", "price": 100, "categories": [3]}
 SEARCH = "/v1/search?q=laptop&facets=brand"
@@ -33,7 +40,7 @@ def make_shop(stack, proxy, tmp_path):
         folder = tmp_path / str(len(made))
         folder.mkdir()
         made.append(Shop(stack, folder, PRODUCTS, STOCK, settings=settings).start())
-        eventually(lambda: settled(made[-1]), 20, "the epoch of the start is over")
+        eventually(lambda: settled(made[-1].api), 20, "the epoch of the start is over")
         return made[-1]
 
     yield make
@@ -42,9 +49,13 @@ def make_shop(stack, proxy, tmp_path):
         one.close()
 
 
-def settled(shop):
-    """Categories and index have been seen: what is answered from now on is kept."""
-    return "event=categories.loaded" in shop.api.log() and "event=index.seen" in shop.api.log()
+def loops_of(api):
+    return len(api.metrics("readside_query_api_cache_entries"))
+
+
+def settled(api):
+    """Every loop has seen categories and index: what is answered from now on is kept."""
+    return min(api.log().count(f"event={event}") for event in ("categories.loaded", "index.seen")) >= loops_of(api)
 
 
 def answers(shop, result):
@@ -109,6 +120,78 @@ def test_equal_searches_at_once_are_one_question(make_shop, proxy):
     assert shop.api.metric("readside_query_api_upstream_seconds_count") == asked
 
 
+class Gate(HttpProxy):
+    """Keeps the searches for a word back until it is opened, and counts them."""
+
+    def __init__(self, url, word):
+        super().__init__(url)
+        self.word, self.came, self.opened = word, 0, threading.Event()
+
+    def _forward(self, client, body):
+        if "_search" in client.path and self.word in body:
+            with self.lock:
+                self.came += 1
+            self.opened.wait(60)
+        return super()._forward(client, body)
+
+    def close(self):
+        self.opened.set()
+        super().close()
+
+
+def test_equal_searches_at_once_are_one_question_of_each_loop(stack, tmp_path):
+    """With as many loops as there are by themselves."""
+    gate = Gate(stack.es_url, b'"laptop"')
+    shop = Shop(stack, tmp_path, PRODUCTS, STOCK, settings={
+        "elasticsearch.url": gate.url, "query-api.cache_bytes": "4m", "query-api.cache_fresh": NEVER, "query-api.search_timeout": "20s"})
+    try:
+        shop.start()
+        eventually(lambda: settled(shop.api), 20, "the epoch of the start is over")
+        loops = loops_of(shop.api)
+        with ThreadPoolExecutor(12 * loops) as pool:
+            waiting = [pool.submit(requests.get, shop.url + "/v1/search?q=laptop", timeout=60) for _ in range(12 * loops)]
+            eventually(lambda: answers(shop, "joined") + answers(shop, "miss") == 12 * loops, 15, "all are there, and wait")
+            eventually(lambda: gate.came == answers(shop, "miss"), 15, "and who asks has asked")
+            assert 1 <= gate.came <= loops
+            gate.opened.set()
+            bodies = [one.result() for one in waiting]
+        assert all(common(b) == common(bodies[0]) for b in bodies) and bodies[0].json()["hits"]
+        came = gate.came
+        assert came <= loops
+        for _ in range(4 * loops):
+            assert common(requests.get(shop.url + "/v1/search?q=laptop", timeout=20)) == common(bodies[0])
+        assert gate.came <= loops and answers(shop, "fresh") >= 4 * loops - (loops - came)
+    finally:
+        shop.close()
+        gate.close()
+
+
+def test_a_reindex_ends_the_answers_of_every_loop(corner, program, write_api, checker, tmp_path):
+    """A new index that reads "laptop" as another word: whatever is still fresh for an hour, each loop gives the new answer within
+    a poll (a second, and here nine more for a busy machine) after the command has ended."""
+    insert(corner, range(30), name={"en": "steel laptop"})
+    program("projector", FAST_LEASE).start()
+    checker.assert_equal(60, at_least=30)
+    api = program("query-api", {"query-api.loops": 2, "query-api.cache_fresh": NEVER, "query-api.cache_stale": "0"}).start()
+    eventually(lambda: settled(api), 20, "the epoch of the start is over")
+
+    def totals():
+        """Of fresh connections, which are dealt to the loops in turn."""
+        return [requests.get(f"{api.url}/v1/search?q={q}", timeout=20).json()["total"]["value"] for q in ("laptop", "thinkingmachine") for _ in range(4)]
+
+    def change(mapping):
+        analysis = mapping["settings"]["analysis"]
+        analysis["char_filter"]["machines"] = {"type": "mapping", "mappings": ["laptop => thinkingmachine"]}
+        analysis["analyzer"]["text_en"]["char_filter"] = ["machines"]
+
+    assert totals() == totals() == [30] * 4 + [0] * 4
+    assert api.metric("readside_query_api_cache_answers_total", 'result="fresh"') >= 12, "every loop has them in memory"
+    done = Commands(corner, FAST_LEASE)("reindex", "--mapping", mapping_file(tmp_path, change), "--json", deadline=280)
+    assert done.result["state"] == "done"
+    eventually(lambda: totals() == [30] * 8, 10, "the new answer on every loop")
+    assert api.log().count("event=index.changed") == 2 and api.starts == 1
+
+
 @pytest.mark.parametrize("what", ["index", "categories", "synonyms"])
 def test_what_answers_depend_on_ends_them(make_shop, stack, what):
     shop = make_shop(admin_key="the-key", categories_poll="100ms", overrides_poll="100ms")
@@ -167,6 +250,34 @@ def test_memory_is_bounded(make_shop):
     assert 128 << 10 < size <= 256 << 10
     assert shop.api.metric("readside_query_api_cache_evicted_total") > 50
     assert shop.api.metric("readside_query_api_cache_entries", 'loop="0"') > 5
+
+
+def test_memory_of_the_process_is_bounded(stack, tmp_path):
+    """Answers of up to half a megabyte until every loop has dropped some: what the process takes is the cache, and no more than 64 MiB
+    besides. The plain build, since a sanitizer keeps what is freed."""
+    most, pages = 48 << 20, itertools.count(1)
+    products = [{"id": f"p{n:03}", "name": {"en": f"laptop {n}"}, "description": {"en": f"word{n} " * 700}, "brand": "LG"} for n in range(100)]
+    shop = Shop(stack, tmp_path, products, {}, bin_dir=os.environ["READSIDE_PLAIN_BIN_DIR"],
+                settings={"query-api.cache_bytes": most, "query-api.cache_fresh": NEVER, "query-api.search_timeout": "20s"})
+
+    def fill(n):
+        """Over fresh connections, which are dealt to the loops in turn."""
+        reply = requests.get(f"{shop.url}/v1/search?fields=description&facets=brand&facet_size={n}&size={1 + n * 37 % 100}", timeout=40)
+        assert reply.status_code == 200, reply.text[:500]
+
+    try:
+        shop.start()
+        eventually(lambda: settled(shop.api), 20, "the epoch of the start is over")
+        loops = loops_of(shop.api)
+        with ThreadPoolExecutor(4) as pool:
+            while (shop.api.metric("readside_query_api_cache_evicted_total") or 0) < 40 * loops or \
+                    min(shop.api.metrics("readside_query_api_cache_bytes")) < most / loops * 0.85:
+                list(pool.map(fill, itertools.islice(pages, 20 * loops)))
+        kept = shop.api.metrics("readside_query_api_cache_bytes")
+        assert len(kept) == loops and max(kept) <= most / loops
+        assert sum(kept) < shop.api.rss_kib() << 10 < most + (64 << 20), (kept, shop.api.rss_kib())
+    finally:
+        shop.close()
 
 
 def test_off(make_shop):
