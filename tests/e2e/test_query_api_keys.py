@@ -155,16 +155,14 @@ def test_expiry(pair):
 
 
 def test_a_deleted_key_ends_within_two_seconds(pair):
-    """Both ways; the best of five, since the machine may be busy with other things."""
+    """Both ways; three of five must be in time, since the machine may be busy with other things."""
     times = []
-    for n in range(5):
-        secret = pair.make(f"fast{n}")
+    while sum(max(both) < 2 for both in times) < 3:
+        assert sum(max(both) >= 2 for both in times) < 3, times
+        secret = pair.make(f"fast{len(times)}")
         made = pair.everywhere(bearer(secret), 200)
-        assert pair.admin("DELETE", f"fast{n}").status_code == 204
+        assert pair.admin("DELETE", f"fast{len(times)}").status_code == 204
         times.append((made, pair.everywhere(bearer(secret), 401)))
-        if max(times[-1]) < 2:
-            return
-    assert min(max(t) for t in times) < 2, times
 
 
 def test_bad_bodies(pair):
