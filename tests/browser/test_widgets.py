@@ -123,12 +123,18 @@ def test_toggle_and_dynamic_widgets(page, shop):
 
 
 def test_a_page_state_is_one_answer(page, shop):
-    """Two brands, a price range, a category of the second level: five sub-queries, whose numbers agree with the API."""
+    """Two brands, a price range, a category of the second level: five sub-queries, whose numbers agree with the API. The page sends
+    several such batches, some of them answered from memory: none costs more than one request to Elasticsearch."""
     browser = page()
     first = shop.search("facets=category,brand&size=0&lang=en")["facets"]
     root = first["category"]["nodes"][0]
+    browser.wait(lambda: browser.texts("#related .name") and browser.js("return answers.length === sent"), "the page is at rest")
+    sent, asked = browser.js("return sent"), shop.api.metric("readside_query_api_upstream_seconds_count")
     browser.js("search.setUiState({products_en: {query: '', refinementList: {brand: arguments[0]}, range: {price: '1000:90000000'}, hierarchicalMenu: {'cat.lvl0': arguments[1]}}})",
                [v["value"] for v in first["brand"]["values"][:2]], [root["name"], root["children"][0]["name"]])
+    browser.wait(lambda: browser.js("return answers.length === sent && answers.some(batch => batch.length === 5)"), "five sub-queries")
+    asked = shop.api.metric("readside_query_api_upstream_seconds_count") - asked
+    assert 1 <= asked <= browser.js("return sent") - sent
     brands = "&".join(f"brand={quote(v['value'])}" for v in first["brand"]["values"][:2])
     shows(browser, shop, f"{brands}&price=1000..90000000&category={root['children'][0]['path']}")
     assert browser.js("return answers.at(-1).length") >= 4

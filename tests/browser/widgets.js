@@ -13,9 +13,11 @@ const w = instantsearch.widgets;
 const item = (hit, { html }) => html`<b class="name" data-id=${hit.objectID}>${hit.name}</b>`;
 
 window.answers = [];
+window.sent = 0;
 const searchClient = {
   ...client,
   async search(requests) {
+    sent += 1;
     const answer = await client.search(requests);
     answers.push(answer.results);
     return answer;
