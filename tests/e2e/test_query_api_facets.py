@@ -249,7 +249,7 @@ def test_over_thousands_of_states(stack, tmp_path, seed, number):
     products, stock = random_shop(random.Random(seed + 100 * number), 300)
     made = Shop(stack, tmp_path, products, stock, TREE)
     try:
-        check_states(made.start(), seed, STATES, 100 * number, words=3)
+        check_states(made.start(), seed, STATES, 100 * number, words=5)
     finally:
         made.close()
 
