@@ -81,15 +81,33 @@ class Writers(Background):
 
 
 class Searcher(Background):
-    """Searches through the query-api: every answer must be whole and have products."""
+    """Searches through the query-api: every answer must be whole, of this moment, and have products."""
 
     def __init__(self, query_api):
         super().__init__(self.one, pause=0.01)
         self.url, self.session = query_api.url, requests.Session()
 
     def one(self, n):
-        reply = self.session.get(self.url + "/v1/search", params={"q": "Product", "page": 1 + n % 20}, timeout=10)
-        assert reply.status_code == 200 and reply.json()["hits"], (reply.status_code, reply.text[:300])
+        reply = self.session.get(self.url + "/v1/search", params={"q": "Product", "page": 1 + n % 10}, timeout=10)
+        assert reply.status_code == 200, (reply.status_code, reply.text[:300])
+        answer = reply.json()
+        assert answer["hits"] and answer["degraded"] is None, reply.text[:300]
+
+
+class AliasSearcher(Background):
+    """Searches the alias in Elasticsearch itself, without a pause: there is no moment without an index behind it."""
+
+    def __init__(self, corner):
+        super().__init__(self.one, pause=0)
+        self.url, self.session, self.seen = f"{corner.stack.es_url}/{corner.index}/_search?size=1", requests.Session(), set()
+        self.session.trust_env = False
+
+    def one(self, n):
+        reply = self.session.get(self.url, timeout=10)
+        assert reply.status_code == 200, (reply.status_code, reply.text[:300])
+        answer = reply.json()
+        assert answer["hits"]["total"]["value"] > 0 and answer["_shards"]["failed"] == 0, reply.text[:300]
+        self.seen.add(answer["hits"]["hits"][0]["_index"])
 
 
 def category(corner):
@@ -102,15 +120,17 @@ def test_nobody_notices(corner, program, write_api, checker, commands, eventuall
     insert(corner, range(600), categories=[1])
     program("projector", FAST_LEASE).start()
     checker.assert_equal(60, at_least=600)
-    query_api = program("query-api").start()
+    query_api = program("query-api", {"query-api.cache_bytes": 0, "query-api.fallback": "false"}).start()  # nothing hides a gap
     before = serving(corner)
-    with Searcher(query_api) as searcher, Writers(corner, rng, 600) as writers:
+    with Searcher(query_api) as searcher, AliasSearcher(corner) as direct, Writers(corner, rng, 600) as writers:
         searcher.progress(5)
         writers.progress(50)
         done = commands("reindex", "--json", deadline=280)
         assert done.result["state"] == "done" and done.result["index"] == serving(corner) != before
+        searcher.progress(5)
+        direct.progress(50)
         writers.progress(50)
-    assert searcher.count > 20
+    assert direct.seen == {before, done.result["index"]}
     checker.assert_equal(60)
     assert targets(corner)["list"][1]["index"] == before
     phases = [e["phase"] for e in done.events if e["event"] == "progress"]
@@ -227,25 +247,50 @@ def test_an_old_index_goes_when_its_time_is_over(corner, program, write_api, che
 # ---- kills --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("phase", ["create", "mark", "verify", "swap"])
-def test_a_daemon_killed_in_any_phase(corner, program, write_api, checker, commands, eventually, phase):
+def hold_in_phase(es_proxy, corner, phase):
+    """No job gets beyond it: a request without which the phase cannot end is kept, "created" and "swapped": its answer.
+    A check that it is so far."""
+    new = f"/{corner.index}-"
+
+    def creates(method, path):
+        return method == "PUT" and path.startswith(new) and path.count("/") == 1
+
+    def compares(method, path):
+        return path.startswith(new) and "/_search" in path and jobs(corner, phase="verify")
+
+    def swaps(method, path):
+        return path.startswith("/_aliases")
+
+    if phase == "mark":
+        es_proxy.hold()
+        return lambda: es_proxy.held > 0
+    if phase in ("create", "verify", "swap"):
+        es_proxy.catch = {"create": creates, "verify": compares, "swap": swaps}[phase]
+    else:
+        es_proxy.catch_answer = {"created": creates, "swapped": swaps}[phase]
+    return lambda: es_proxy.caught > 0
+
+
+@pytest.mark.parametrize("phase", ["create", "created", "mark", "verify", "swap", "swapped"])
+def test_a_daemon_killed_in_any_phase(corner, program, write_api, es_proxy, checker, commands, eventually, phase):
     insert(corner, range(200))
-    projector = program("projector", FAST_LEASE).start()
+    projector = program("projector", {**FAST_LEASE, "elasticsearch.url": es_proxy.url, "projector.verify_rate": 0}).start()
     checker.assert_equal(60, at_least=200)
     before = serving(corner)
-    throttle = ["--throttle", "60"] if phase == "mark" else []
-    no_swap = ["--no-swap"] if phase == "swap" else []
-    job = commands("reindex", "--detach", "--json", *throttle, *no_swap).events[0]["id"]
-    if phase == "swap":
+    is_held = hold_in_phase(es_proxy, corner, phase)
+    confirmed = ["--no-swap"] if phase == "swapped" else []
+    job = commands("reindex", "--detach", "--json", *confirmed).events[0]["id"]
+    if confirmed:
         eventually(lambda: jobs(corner, state="waiting"), 60, "it waits")
         commands("jobs", "confirm", job)
-        eventually(lambda: serving(corner) != before, 60, "the alias is swapped")
-    else:
-        eventually(lambda: jobs(corner, phase=phase, index={"$exists": True}) or jobs(corner, state="done"), 60, f"phase {phase}")
+    eventually(is_held, 60, f"it is held in the phase {phase}")
     projector.kill()
+    killed = jobs(corner)[0]
+    assert (killed["state"], killed["phase"]) == ("running", {"created": "create", "swapped": "swap"}.get(phase, phase)), killed
+    assert (serving(corner) != before) == (phase == "swapped")
     corner.products.update_many({}, {"$set": {"price": Int64(9)}, "$inc": {"version": 1}})
-    if throttle:
-        commands("jobs", "throttle", job, "off")
+    es_proxy.catch = es_proxy.catch_answer = None
+    es_proxy.release()  # what was held arrives now
     projector.start()
     assert commands("jobs", "wait", job, "--json").result["state"] == "done"
     assert serving(corner) != before and len(physical(corner)) == 2

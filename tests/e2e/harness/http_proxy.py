@@ -11,18 +11,19 @@ REJECTED = {"status": 429, "error": {"type": "es_rejected_execution_exception", 
 
 
 class HttpProxy:
-    """delay, delay_per_item: seconds before each bulk is forwarded. reject(item id) -> True: that item is answered with 429 and does not
+    """delay, delay_per_item: seconds before each bulk is forwarded; delay_all: before each request, bulks too. reject(item id) -> True: that item is answered with 429 and does not
     reach the server. largest: a bulk of more bytes is answered with 413. hold(): bulks are kept until release(); release(n) lets n of them pass. `held` counts those that were kept, `answered`
     those that the server has answered. refuse(): every connection is
     closed without an answer, until accept(). deny: a status (401, 403) that every request is answered with
-    whose path contains deny_path. after_bulk() is called when a bulk is carried out and not answered yet, after_alias() when an
+    whose path contains deny_path. catch(method, path) -> True: that request does not reach the server and is never answered,
+    catch_answer: it reaches the server and is never answered; `caught` counts both. after_bulk() is called when a bulk is carried out and not answered yet, after_alias() when an
     alias is swapped and that is not answered yet. version: members of what GET / says of its version. traces: (path, traceparent) of every request."""
 
     def __init__(self, url):
         self.target = urlsplit(url)
         self.delay, self.delay_per_item, self.reject, self.largest, self.deny, self.deny_path = 0.0, 0.0, None, None, None, ""
-        self.version = self.after_bulk = self.after_alias = None
-        self.bulks = self.items = self.rejected = self.held = self.answered = 0
+        self.version = self.after_bulk = self.after_alias = self.catch = self.catch_answer = None
+        self.delay_all, self.bulks, self.items, self.rejected, self.held, self.answered, self.caught = 0.0, 0, 0, 0, 0, 0, 0
         self.seen, self.traces = deque(maxlen=1000), deque(maxlen=1000)
         self.lock = threading.Lock()
         self.let_go, self.left = threading.Event(), None
@@ -98,6 +99,10 @@ class HttpProxy:
             return
         body = client.rfile.read(int(client.headers.get("Content-Length") or 0))
         self.traces.append((client.path, client.headers.get("traceparent")))
+        self.waiting.wait(self.delay_all)
+        if self.catch and self.catch(client.command, client.path):
+            self._keep(client)
+            return
         if self.deny and self.deny_path in client.path:
             reason = {"type": "security_exception", "reason": "denied by the test's proxy"}
             status, answer = self.deny, json.dumps({"error": reason, "status": self.deny}).encode()
@@ -111,6 +116,9 @@ class HttpProxy:
             status, answer = self._forward(client, body)
             if self.after_alias and client.path.startswith("/_aliases"):
                 self.after_alias()
+        if self.catch_answer and self.catch_answer(client.command, client.path):
+            self._keep(client)
+            return
         if self.version and client.path == "/":
             known = json.loads(answer)
             known["version"].update(self.version)
@@ -122,6 +130,13 @@ class HttpProxy:
         client.end_headers()
         if client.command != "HEAD":
             client.wfile.write(answer)
+
+    def _keep(self, client):
+        """For good: until the proxy's end."""
+        with self.lock:
+            self.caught += 1
+        self.waiting.wait()
+        client.close_connection = True
 
     def _forward(self, client, body):
         server = http.client.HTTPConnection(self.target.hostname, self.target.port, timeout=120)
