@@ -115,6 +115,15 @@ def test_ctrl_c_cancels_if_it_is_told_to(corner, program, write_api, checker, co
 # ---- how it is shown ----------------------------------------------------------------------------------------------
 
 
+def bars_of(shown, phase, total, unit):
+    """[(done, what is said behind it)] of the bars of a phase, each of which must be as long as its number says."""
+    bars = re.findall(rf"\r\x1b\[K{phase} +\[(#*)(-*)\] +(\d+)% (\d+) of {total} {unit}([^\r\n]*)", shown)
+    for full, empty, percent, done, _ in bars:
+        assert len(full + empty) == 32 and abs(len(full) / 32 - int(done) / total) <= 1 / 32, bars
+        assert abs(int(percent) - int(done) * 100 / total) <= 1, bars
+    return [(int(done), said) for _, _, _, done, said in bars]
+
+
 def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(corner, program, write_api, checker, commands, eventually):
     """With rate and time left; and the throttle holds."""
     insert(corner, range(300))
@@ -124,10 +133,10 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(corner, program, wr
     began = time.monotonic()
     shown.finish()
     assert time.monotonic() - began > 300 / 100 * 0.8, "no faster than told"
-    bars = re.findall(r"\r\x1b\[Kmark +\[(#*)(-*)\] +(\d+)% (\d+) of 300 documents(, (\d+)/s, \d+ s left)? \(at most 100/s\)", shown.shown)
-    assert len(bars) > 10 and len({(len(full), len(empty)) for full, empty, *_ in bars}) > 3, shown.shown
-    assert all(len(full + empty) == 32 and abs(len(full) / 32 - int(done) / 300) <= 1 / 32 for full, empty, _, done, *_ in bars)
-    rates = [int(rate) for *_, rate in bars if rate]
+    bars = bars_of(shown.shown, "mark", 300, "documents")
+    assert len(bars) > 10 and len({done for done, _ in bars}) > 3, shown.shown
+    assert all(said.endswith(" (at most 100/s)") for _, said in bars), bars
+    rates = [int(found[1]) for _, said in bars if (found := re.match(r", (\d+)/s, \d+ s left", said))]
     assert rates and max(rates) < 300, rates
     assert f"alias {corner.index} -> {serving(corner)}" in shown.shown
 
@@ -137,6 +146,39 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(corner, program, wr
 
     progress = [e for e in commands("reindex", "--throttle", "100", "--json").events if e["event"] == "progress" and e["phase"] == "mark"]
     assert any(0 < e["done"] < e["total"] == 300 and e["rate"] > 0 and e["eta_seconds"] > 0 for e in progress), progress
+
+
+def test_the_bars_of_verify_and_of_a_job_that_is_waited_for(corner, program, write_api, checker, commands, eventually):
+    insert(corner, range(300))
+    program("projector", {**SLOW_PAGES, "projector.verify_rate": "0"}).start()
+    checker.assert_equal(90, at_least=300)
+    comparing = commands.at_terminal("verify", "--rate", "100")
+    comparing.finish()
+    bars = bars_of(comparing.shown, "compare", 300, "documents")
+    assert len({done for done, _ in bars}) > 3 and bars[-1][0] == 300, comparing.shown
+
+    job = commands("reindex", "--detach", "--json", "--throttle", "100").events[0]["id"]
+    waiting = commands.at_terminal("jobs", "wait", job)
+    waiting.finish()
+    bars = bars_of(waiting.shown, "mark", 300, "documents")
+    assert len({done for done, _ in bars}) > 3, waiting.shown
+    assert f"alias {corner.index} -> {serving(corner)}" in waiting.shown
+
+
+def test_the_bar_of_a_replay(corner, program, write_api, es_proxy, checker, commands, eventually):
+    insert(corner, range(300))
+    program("projector", {**SLOW_PAGES, "projector.verify_rate": "0", "projector.lanes": 1, "projector.background_window_marks": 100,
+                          "elasticsearch.url": es_proxy.url}).start()
+    checker.assert_equal(90, at_least=300)
+    eventually(lambda: not active(corner, "scan"), 60, "the first scan is over")
+    corner.stack.mongo[corner.name]["dead_letters"].insert_many(
+        [{"_id": f"p{n:05}", "reason": "of before", "status": 400, "times": Int64(1)} for n in range(300)])
+    es_proxy.delay_per_item = 0.01
+    replaying = commands.at_terminal("dead-letters", "replay", "--all")
+    replaying.finish()
+    bars = bars_of(replaying.shown, "replay", 300, "products")
+    assert len({done for done, _ in bars}) > 3, replaying.shown
+    assert "300 replayed: 300 written, 0 failed again" in replaying.shown
 
 
 # ---- other kinds --------------------------------------------------------------------------------------------------
