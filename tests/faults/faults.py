@@ -9,10 +9,12 @@ import time
 
 import requests
 from harness.wait import eventually
+from schedule import CUT_BYTES
 from servers import ALL_NAMES as SERVERS
 from servers import process_state
 
 KINDS = {}
+MYSQL_PING_BYTES = 5
 
 
 def register(cls):
@@ -215,7 +217,8 @@ class CutBefore(LinkFault):
 class CutWithin(LinkFault):
     """The connection breaks after some bytes of requests."""
 
-    kind, PROBE_ROUNDS = "cut-within", 400
+    kind = "cut-within"
+    PROBE_ROUNDS = CUT_BYTES // MYSQL_PING_BYTES  # the smallest request of all probes
 
     def spoil(self):
         self.link.toxic("limit_data", "upstream", bytes=self.args["bytes"])
@@ -265,7 +268,7 @@ class Latency(LinkFault):
 
 @register
 class ClockJump(Fault):
-    """The wall clock of a projector and of the write-api jumps, and jumps back."""
+    """The wall clock of the owner, of the consumers and of both APIs jumps, and jumps back."""
 
     kind = "clock-jump"
 
@@ -274,13 +277,14 @@ class ClockJump(Fault):
         self.victims = []
 
     def needs(self):
-        return {"projectors", "write-api"}
+        return {"projectors", "consumers", "write-api", "query-api"}
 
     def possible(self):
         return None if "LD_PRELOAD" in self.world.programs["write-api"].environment else "libfaketime is not installed"
 
     def inject(self):
-        self.victims = [*self.world.named("owner"), "write-api"]
+        consumers = self.world.named("consumers") if self.world.kafka else []
+        self.victims = [*self.world.named("owner"), *consumers, "write-api", "query-api"]
         for name in self.victims:
             self.world.set_clock(name, self.args["seconds"])
 

@@ -20,6 +20,7 @@ from writers import Writer
 
 QUIET_SECONDS, EQUAL_SECONDS = 240, 60
 FEWEST_A_MINUTE = 12 / 5  # faults: a run with fewer has shown nothing
+ALL_KINDS_MINUTES = 5  # so long a run has time for each kind at least once
 LAST_FAULT_SECONDS = 4  # before the writers end: a fault without traffic has no effect
 
 
@@ -74,7 +75,7 @@ class Run:
         late = time.monotonic() - self.began - spec["at"]
         self.world.pause(max(0.0, -late))
         if reason := fault.possible():
-            self.left_out[f"{fault.kind}: {reason}"] += 1
+            self.left_out[fault.kind, reason] += 1
             return
         needs = sorted(fault.needs())
         for name in needs:
@@ -82,7 +83,7 @@ class Run:
                 self.world.pause(0)
         try:
             if time.monotonic() - self.began > max(self.plan["minutes"] * 60 - LAST_FAULT_SECONDS, spec["at"] + 1):
-                self.left_out[f"{fault.kind}: the time was over"] += 1
+                self.left_out[fault.kind, "the time was over"] += 1
                 return
             self._phases(fault)
         finally:
@@ -150,7 +151,26 @@ class Run:
             if writer.error:
                 self.fail(f"{writer.name}: {type(writer.error).__name__}: {writer.error}")
 
+    @property
+    def needs_all_kinds(self):
+        return self.plan["minutes"] >= ALL_KINDS_MINUTES
+
+    def say_what_is_impossible(self):
+        """At the beginning, so that nobody waits in vain."""
+        for kind, spec in {fault["kind"]: fault for fault in self.plan["faults"]}.items():
+            if reason := KINDS[kind](self.world, spec).possible():
+                self.log(f"{kind} is impossible here ({reason}) and left out" +
+                         (f": this run will fail; --without {kind} does without it" if self.needs_all_kinds else ""))
+
+    def look_for_all_kinds(self):
+        """What a schedule has, a long run must have shown."""
+        planned = collections.Counter(fault["kind"] for fault in self.plan["faults"])
+        for kind in sorted(planned.keys() - self.counts.keys()) if self.needs_all_kinds else ():
+            reasons = sorted(reason for of, reason in self.left_out if of == kind)
+            self.fail(f"{kind} was planned {planned[kind]} times and never carried out ({'; '.join(reasons) or 'it failed'})")
+
     def look_for_enough(self):
+        self.look_for_all_kinds()
         fewest = min(int(FEWEST_A_MINUTE * self.plan["minutes"]), len(self.plan["faults"]))
         if (carried_out := sum(self.counts.values())) < fewest:
             self.fail(f"{carried_out} faults in {self.plan['minutes']:g} minutes, {fewest} are the least")
@@ -181,25 +201,31 @@ class Run:
             self.log(f"{writer.name}: {writer.done} of {len(writer.operations)} operations, {writer.tries} tries, "
                      f"{writer.refused} refused, {writer.given_up} given up")
         self.log("faults: " + (", ".join(f"{kind} {n}" for kind, n in sorted(self.counts.items())) or "none"))
-        for what, n in sorted(self.left_out.items()):
-            self.log(f"left out: {n} × {what}")
+        for (kind, reason), n in sorted(self.left_out.items()):
+            self.log(f"left out: {n} × {kind}: {reason}")
         operations = sum(writer.done for writer in self.writers)
         if self.failures or differing:
-            print(f"FAILED with seed {self.plan['seed']}; again: tests/faults/run --seed {self.plan['seed']} "
-                  f"--minutes {self.plan['minutes']:g}{' --kafka' if self.plan['kafka'] else ''}; logs and schedule: {self.world.folder}")
+            without = "".join(f" --without {kind}" for kind in self.plan["without"])
+            print(f"FAILED with seed {self.plan['seed']}; again: tests/faults/run --seed {self.plan['seed']} --minutes "
+                  f"{self.plan['minutes']:g}{' --kafka' if self.plan['kafka'] else ''}{without}; logs and schedule: {self.world.folder}")
             for what in self.failures:
                 print(f"  {what[:1000]}")
-        print(f"{sum(self.counts.values())} faults, {operations} operations, {differing} differences", flush=True)
+        print(f"{sum(self.counts.values())} faults, {sum(self.left_out.values())} left out, {operations} operations, "
+              f"{differing} differences", flush=True)
         return 1 if self.failures or differing else 0
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="tests/faults/run", description="Random faults against live writers, then a comparison "
-                                     "of every document. The last line: F faults, O operations, D differences.")
+                                     "of every document. The last line: F faults, L left out, O operations, D differences. "
+                                     f"A run of {ALL_KINDS_MINUTES} minutes or more fails if a kind of fault that its schedule has "
+                                     "was never carried out.")
     parser.add_argument("--seed", type=int, help="the schedule follows from it alone; a random one is printed")
     parser.add_argument("--minutes", type=float, default=5, help="how long writers and faults go on (5)")
     parser.add_argument("--schedule", metavar="FILE", help="what an earlier run has recorded, instead of seed and minutes")
     parser.add_argument("--kafka", action="store_true", help="two relays, a topic of marks and two consumers (and more faults)")
+    parser.add_argument("--without", action="append", default=[], metavar="KIND", choices=sorted(KINDS), help="leave faults of this "
+                        "kind out of the schedule, may be given more than once: " + ", ".join(sorted(KINDS)))
     parser.add_argument("--rate", type=float, default=1.0, help="so many times as many operations (1)")
     parser.add_argument("--var", default=os.path.join(PROJECT, "var", "faults"), help="servers, logs, schedules (var/faults)")
     parser.add_argument("--bin", default=os.path.join(PROJECT, "build", "dev", "bin"), help="the programs (build/dev/bin)")
@@ -215,6 +241,7 @@ def main():
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
     plan = schedule.load(options.schedule) if options.schedule else schedule.make(seed, options.minutes, options.rate,
                                                                                             options.kafka)
+    plan = schedule.leave_out(plan, options.without)
     folder = os.path.join(os.path.abspath(options.var), "runs", f"{time.strftime('%Y%m%d-%H%M%S')}-seed-{plan['seed']}")
     os.makedirs(folder)
     schedule.save(plan, os.path.join(folder, "schedule.ndjson"))
@@ -229,6 +256,7 @@ def main():
     try:
         world.open_servers()
         world.open_shop(f"faults_{plan['seed']}")
+        run.say_what_is_impossible()
         run.start_programs()
         run.storm()
         run.look_for_enough()

@@ -42,16 +42,22 @@ KAFKA_DECKS = {
                  ("term", {"target": "consumer"}, 6)],
 }
 KAFKA_LINKS = [("consumer", server) for server in ("mongodb", "mysql", "elasticsearch")]
+CUT_BYTES = 3000  # cut-within: fewer of a connection come through
 GAP = (0.5, 3.0)  # seconds between two faults of a track
 
 
 def make(seed, minutes, rate=1.0, kafka=False):
-    """{"seed", "minutes", "kafka", "operations": [...], "faults": [...]}, both in the order of their moments."""
+    """{"seed", "minutes", "kafka", "without", "operations": [...], "faults": [...]}, both in the order of their moments."""
     seconds = minutes * 60
     operations = [op for writer in WRITERS for op in _operations(seed, writer, seconds, WRITERS[writer] * rate)]
     faults = [fault for track in DECKS for fault in _faults(seed, track, seconds, kafka)]
-    return {"seed": seed, "minutes": minutes, "kafka": kafka, "operations": sorted(operations, key=lambda op: op["at"]),
+    return {"seed": seed, "minutes": minutes, "kafka": kafka, "without": [], "operations": sorted(operations, key=lambda op: op["at"]),
             "faults": sorted(faults, key=lambda fault: fault["at"])}
+
+
+def leave_out(plan, kinds):
+    """The same schedule without the faults of these kinds; the others keep their moments."""
+    return {**plan, "without": sorted({*plan["without"], *kinds}), "faults": [f for f in plan["faults"] if f["kind"] not in kinds]}
 
 
 # ---- operations ----------------------------------------------------------------------------------------------------
@@ -171,7 +177,7 @@ def _arguments(rng, kind, links):
     seed = rng.randrange(2**32)
     if kind in ("cut-before", "cut-within", "cut-after", "refuse", "latency"):
         program, server = rng.choice(links)
-        return {"program": program, "server": server, "bytes": rng.randrange(1, 3000), "ms": rng.randrange(300, 2000)}
+        return {"program": program, "server": server, "bytes": rng.randrange(1, CUT_BYTES), "ms": rng.randrange(300, 2000)}
     if kind in ("storm-items", "storm-requests", "answers-lost"):
         return {"share": round(rng.uniform(0.3, 1.0), 2), "seed": seed}
     if kind == "slow-bulks":
@@ -187,7 +193,7 @@ def _arguments(rng, kind, links):
 def save(schedule, path):
     """One line per entry, so that it can be cut down by hand."""
     with open(path, "w", encoding="utf-8") as f:
-        f.write(json.dumps({k: schedule[k] for k in ("seed", "minutes", "kafka")}) + "\n")
+        f.write(json.dumps({k: schedule[k] for k in ("seed", "minutes", "kafka", "without")}) + "\n")
         for what in ("faults", "operations"):
             for one in schedule[what]:
                 f.write(json.dumps({what[:-1]: one}, ensure_ascii=False) + "\n")
@@ -196,5 +202,5 @@ def save(schedule, path):
 def load(path):
     with open(path, encoding="utf-8") as f:
         lines = [json.loads(line) for line in f if line.strip()]
-    return {**lines[0], "faults": [line["fault"] for line in lines[1:] if "fault" in line],
+    return {"without": [], **lines[0], "faults": [line["fault"] for line in lines[1:] if "fault" in line],
             "operations": [line["operation"] for line in lines[1:] if "operation" in line]}

@@ -43,16 +43,66 @@ def test_every_kind_of_fault_and_operation_is_there():
         assert hasattr(writers.Writer, f"_{op['writer']}_{op['kind']}".replace("-", "_")), op
 
 
-@pytest.mark.parametrize("carried_out, differing, code", [(12, 0, 0), (12, 1, 1), (11, 0, 1)])
+@pytest.mark.parametrize("carried_out, differing, code", [(9, 0, 0), (9, 1, 1), (8, 0, 1)])
 def test_the_end_of_a_run(capsys, carried_out, differing, code):
     """A difference and too few faults are failures, and the seed is said; the last line counts."""
-    run = runner.Run(schedule.make(17, 5), types.SimpleNamespace(folder="here"), print)
+    run = runner.Run(schedule.make(17, 4), types.SimpleNamespace(folder="here"), print)
     run.counts["kill"] = carried_out
+    run.left_out["poison", "the time was over"] = 2
     run.look_for_enough()
     assert run.summary(differing) == code
     said = capsys.readouterr().out.splitlines()
-    assert said[-1] == f"{carried_out} faults, 0 operations, {differing} differences"
-    assert any("--seed 17 --minutes 5" in line for line in said) == bool(code)
+    assert said[-1] == f"{carried_out} faults, 2 left out, 0 operations, {differing} differences"
+    assert any("--seed 17 --minutes 4" in line for line in said) == bool(code)
+
+
+@pytest.mark.parametrize("minutes, without, failures", [(5, [], 1), (7, [], 1), (4.9, [], 0), (5, ["full-disk"], 0), (5, ["poison"], 1)])
+def test_a_long_run_carries_out_every_kind_that_it_has_planned(capsys, minutes, without, failures):
+    plan = schedule.leave_out(schedule.make(17, minutes), without)
+    run = runner.Run(plan, types.SimpleNamespace(folder="here"), print)
+    run.counts.update(fault["kind"] for fault in plan["faults"] if fault["kind"] != "full-disk")
+    run.left_out["full-disk", "no room"] = 1
+    run.look_for_enough()
+    assert len(run.failures) == failures and run.summary(0) == failures
+    assert all("full-disk" in what and "no room" in what for what in run.failures)
+    said = capsys.readouterr().out
+    assert ("--minutes 5 --without poison;" in said) == (without == ["poison"])
+
+
+def test_what_is_left_out_is_no_part_of_the_schedule(tmp_path):
+    whole = schedule.make(17, 5)
+    made = schedule.leave_out(whole, ["kill", "poison"])
+    assert made["faults"] == [fault for fault in whole["faults"] if fault["kind"] not in ("kill", "poison")]
+    schedule.save(made, tmp_path / "schedule")
+    assert schedule.load(tmp_path / "schedule")["without"] == ["kill", "poison"]
+
+
+@pytest.mark.parametrize("minutes", [1, 5])
+def test_what_this_machine_cannot_do_is_said_at_the_beginning(minutes):
+    bare = types.SimpleNamespace(servers=types.SimpleNamespace(disk=None), programs={"write-api": types.SimpleNamespace(environment={})})
+    said = []
+    runner.Run({**schedule.make(17, 5), "minutes": minutes}, bare, said.append).say_what_is_impossible()
+    assert sorted(line.split()[0] for line in said) == ["clock-jump", "full-disk"]
+    assert all(("this run will fail" in line) == (minutes >= 5) for line in said), said
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_probe_is_longer_than_what_a_cut_lets_through(seed):
+    cuts = [fault["args"]["bytes"] for fault in schedule.make(seed, 10)["faults"] if fault["kind"] == "cut-within"]
+    assert cuts and max(cuts) < faults.CutWithin.PROBE_ROUNDS * faults.MYSQL_PING_BYTES
+
+
+@pytest.mark.parametrize("kafka", [False, True])
+def test_the_clocks_of_all_kinds_of_programs_jump(kafka):
+    clocks = {}
+    shop = types.SimpleNamespace(kafka=kafka, set_clock=clocks.__setitem__,
+                                 named=lambda role: {"owner": ["projector-1"], "consumers": ["consumer-0", "consumer-1"]}[role])
+    jump = faults.ClockJump(shop, {"args": {"seconds": 7200}, "seconds": 1})
+    jump.inject()
+    assert clocks == dict.fromkeys(["projector-1", "write-api", "query-api", *(["consumer-0", "consumer-1"] if kafka else [])], 7200)
+    jump.heal()
+    assert set(clocks.values()) == {0}
+    assert jump.needs() >= {"projectors", "consumers", "write-api", "query-api"}
 
 
 def test_products_follow_from_their_number():
