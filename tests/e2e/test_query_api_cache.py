@@ -148,9 +148,9 @@ def test_equal_searches_at_once_are_one_question_of_each_loop(stack, tmp_path):
         shop.start()
         eventually(lambda: settled(shop.api), 20, "the epoch of the start is over")
         loops = loops_of(shop.api)
-        with ThreadPoolExecutor(12 * loops) as pool:
-            waiting = [pool.submit(requests.get, shop.url + "/v1/search?q=laptop", timeout=60) for _ in range(12 * loops)]
-            eventually(lambda: answers(shop, "joined") + answers(shop, "miss") == 12 * loops, 15, "all are there, and wait")
+        with ThreadPoolExecutor(6 * loops) as pool:
+            waiting = [pool.submit(requests.get, shop.url + "/v1/search?q=laptop", timeout=60) for _ in range(6 * loops)]
+            eventually(lambda: answers(shop, "joined") + answers(shop, "miss") == 6 * loops, 15, "all are there, and wait")
             eventually(lambda: gate.came == answers(shop, "miss"), 15, "and who asks has asked")
             assert 1 <= gate.came <= loops
             gate.opened.set()
@@ -258,7 +258,7 @@ def test_memory_of_the_process_is_bounded(stack, tmp_path):
     most, pages = 48 << 20, itertools.count(1)
     products = [{"id": f"p{n:03}", "name": {"en": f"laptop {n}"}, "description": {"en": f"word{n} " * 700}, "brand": "LG"} for n in range(100)]
     shop = Shop(stack, tmp_path, products, {}, bin_dir=os.environ["READSIDE_PLAIN_BIN_DIR"],
-                settings={"query-api.cache_bytes": most, "query-api.cache_fresh": NEVER, "query-api.search_timeout": "20s"})
+                settings={"query-api.loops": 2, "query-api.cache_bytes": most, "query-api.cache_fresh": NEVER, "query-api.search_timeout": "20s"})
 
     def fill(n):
         """Over fresh connections, which are dealt to the loops in turn."""
