@@ -210,14 +210,13 @@ class Run:
                   f"{self.plan['minutes']:g}{' --kafka' if self.plan['kafka'] else ''}{without}; logs and schedule: {self.world.folder}")
             for what in self.failures:
                 print(f"  {what[:1000]}")
-        print(f"{sum(self.counts.values())} faults, {sum(self.left_out.values())} left out, {operations} operations, "
-              f"{differing} differences", flush=True)
+        print(f"{sum(self.counts.values())} faults, {operations} operations, {differing} differences", flush=True)
         return 1 if self.failures or differing else 0
 
 
 def arguments():
     parser = argparse.ArgumentParser(prog="tests/faults/run", description="Random faults against live writers, then a comparison "
-                                     "of every document. The last line: F faults, L left out, O operations, D differences. "
+                                     "of every document. The last line: F faults, O operations, D differences. "
                                      f"A run of {ALL_KINDS_MINUTES} minutes or more fails if a kind of fault that its schedule has "
                                      "was never carried out.")
     parser.add_argument("--seed", type=int, help="the schedule follows from it alone; a random one is printed")

@@ -46,13 +46,15 @@ def test_every_kind_of_fault_and_operation_is_there():
 @pytest.mark.parametrize("carried_out, differing, code", [(9, 0, 0), (9, 1, 1), (8, 0, 1)])
 def test_the_end_of_a_run(capsys, carried_out, differing, code):
     """A difference and too few faults are failures, and the seed is said; the last line counts."""
-    run = runner.Run(schedule.make(17, 4), types.SimpleNamespace(folder="here"), print)
+    logged = []
+    run = runner.Run(schedule.make(17, 4), types.SimpleNamespace(folder="here"), logged.append)
     run.counts["kill"] = carried_out
     run.left_out["poison", "the time was over"] = 2
     run.look_for_enough()
     assert run.summary(differing) == code
     said = capsys.readouterr().out.splitlines()
-    assert said[-1] == f"{carried_out} faults, 2 left out, 0 operations, {differing} differences"
+    assert said[-1] == f"{carried_out} faults, 0 operations, {differing} differences"
+    assert "left out: 2 × poison: the time was over" in logged
     assert any("--seed 17 --minutes 4" in line for line in said) == bool(code)
 
 
