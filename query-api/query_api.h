@@ -113,8 +113,8 @@ extern const struct http_param suggest_params[], similar_params[];
 /* Answers request, which may be an inner one (http_server.h), as GET /v1/search with these parameters: from the cache, or
  * by asking. What params points to lives as long as the request. */
 void search_start(struct query_loop *q, struct http_request *request, const struct search_params *params);
-/* What every search of this loop reads its words with. */
-struct search_text_context search_text_context_of(struct query_loop *q, struct http_request *request);
+/* What every search of this loop reads its words with; params: what it asks for, may be NULL. */
+struct search_text_context search_text_context_of(struct query_loop *q, struct http_request *request, const struct search_params *params);
 /* The same for GET /v1/facets/{name}/values: params asks for one facet and no hits; find may be empty. */
 void facet_values_start(struct query_loop *q, struct http_request *request, const struct search_params *params, struct slice find);
 /* The same for GET /v1/products/{id}/similar; id has 1 to 128 bytes and lives as long as the request. */

@@ -145,7 +145,7 @@ static void on_again(struct query_loop *q, struct http_request *request, void *d
 static void on_values(struct query_loop *q, struct http_request *request, void *data, int status,
                       const struct json *body) {
     struct facet_values *v = data;
-    struct search_text_context context = search_text_context_of(q, request);
+    struct search_text_context context = search_text_context_of(q, request, &v->params);
     v->answer = body;
     if (!is_complete(q, request, v, status, body))
         return;
@@ -194,7 +194,7 @@ void facet_values_start(struct query_loop *q, struct http_request *request, cons
     }
     *v = (struct facet_values){.params = *params, .find = find, .begun = clock_now_usec()};
     v->params.index = &q->index;
-    struct search_text_context context = search_text_context_of(q, request);
+    struct search_text_context context = search_text_context_of(q, request, &v->params);
     bool ok = read_find(arena, v);
     if (ok && v->params.q.len)
         ok = (v->params.text = v->text = search_text_read(&context, v->params.q, v->params.typo)) != NULL;

@@ -101,7 +101,7 @@ void handle_suggest(struct http_request *request, void *ctx) {
     struct slice values[PARAM_COUNT];
     struct suggest_request *r = arena_zalloc(arena, sizeof(*r));
     unsigned size;
-    struct search_text_context context = search_text_context_of(q, request);
+    struct search_text_context context = search_text_context_of(q, request, NULL);
     if (!r) {
         reply_error(request, ERROR_INTERNAL, "out of memory");
         return;

@@ -106,7 +106,8 @@ static bool facet_is_about(const struct instant_attribute *facet, const struct f
 /* Can q be read off the answer for main? *ret_loose: the filter that becomes disjunctive, or SIZE_MAX - 1. */
 static bool folds(const struct instant_query *main, const struct instant_query *q, size_t *ret_loose) {
     if (!q->no_hits || q->facets_all || q->facet_search || strcmp(q->lang, main->lang) != 0 || q->typo != main->typo ||
-        !slice_eq(q->q, main->q) || !slice_eq(q->filters_text, main->filters_text) ||
+        !slice_eq(q->q, main->q) ||
+        !values_equal(q->contexts, q->context_count, main->contexts, main->context_count) || !slice_eq(q->filters_text, main->filters_text) ||
         !clauses_equal(&q->refined, &main->refined))
         return false;
     size_t missing = difference(main, q);

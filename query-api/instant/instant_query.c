@@ -177,20 +177,19 @@ static bool read_facets(struct reader *r, struct slice key, const struct json *v
     return true;
 }
 
+/* Those that no rule can name are of no effect. */
 static bool read_contexts(struct reader *r, struct slice key, const struct json *v) {
     size_t count = 0;
     const struct json *item = first_of(v, &count);
     struct instant_query *q = r->query;
+    (void)key;
     q->context_count = 0;
     q->contexts = arena_alloc(r->context->arena, SEARCH_CONTEXTS_MAX * sizeof(*q->contexts));
     if (!q->contexts)
         return error_nomem(r->error);
     for (size_t i = 0; i < count; i++, item = item->next) {
-        if (!json_is(item, JSON_STRING) || item->text.len > SEARCH_VALUE_MAX_BYTES)
-            return refuse(r, key, "is a list of short names");
-        if (q->context_count == SEARCH_CONTEXTS_MAX)
-            return refuse(r, key, "names too many");
-        q->contexts[q->context_count++] = item->text;
+        if (json_is(item, JSON_STRING) && q->context_count < SEARCH_CONTEXTS_MAX)
+            q->contexts[q->context_count++] = item->text;
     }
     return true;
 }

@@ -220,9 +220,11 @@ static void on_repaired(struct query_loop *q, struct http_request *request, void
     answer(q, request, s);
 }
 
-struct search_text_context search_text_context_of(struct query_loop *q, struct http_request *request) {
+struct search_text_context search_text_context_of(struct query_loop *q, struct http_request *request,
+                                                  const struct search_params *params) {
     return (struct search_text_context){
-        .arena = http_request_arena(request), .categories = q->categories, .overrides = q->overrides, .ranking = &q->conf->ranking};
+        .arena = http_request_arena(request), .categories = q->categories, .overrides = q->overrides, .ranking = &q->conf->ranking,
+        .contexts = params ? params->contexts : NULL, .context_count = params ? params->context_count : 0};
 }
 
 static search_view_ready on_view;
@@ -244,7 +246,7 @@ static void on_answer(struct query_loop *q, struct http_request *request, void *
     s->answer = page_of(q, request, s, body);
     if (!s->answer)
         return;
-    struct search_text_context context = search_text_context_of(q, request);
+    struct search_text_context context = search_text_context_of(q, request, &s->params);
     if (s->text && search_again(&context, s->text, body))
         ask_page(q, request, s, on_repaired);
     else
@@ -332,9 +334,7 @@ void search_start(struct query_loop *q, struct http_request *request, const stru
         return;
     if (!upstream_has_room(q, request))
         return;
-    struct search_text_context context = search_text_context_of(q, request);
-    context.contexts = s->params.contexts;
-    context.context_count = s->params.context_count;
+    struct search_text_context context = search_text_context_of(q, request, &s->params);
     if (s->params.q.len && !(s->text = search_text_read(&context, s->params.q, s->params.typo))) {
         error_nomem(&error);
         search_cache_fail(q, request, &error);

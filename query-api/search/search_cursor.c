@@ -63,6 +63,8 @@ static uint64_t search_hash(const struct search_params *p) {
     uint64_t hash = add_slice((uint64_t)p->sort * 2 + p->typo, p->q), filters = 0;
     for (size_t i = 0; i < p->filter_count; i++)
         filters += filter_hash(&p->filters[i]);
+    for (size_t i = 0; i < p->context_count; i++) /* they decide what is pinned */
+        filters += add_slice(3, p->contexts[i]);
     return hash_combine(hash, filters);
 }
 
@@ -121,7 +123,7 @@ bool search_cursor_read(struct arena *arena, struct search_params *params, const
         return false;
     format_hash(search_hash(params), hash);
     if (!json_string_is(search, hash)) {
-        *ret_why = "belongs to another search: q, typo, sort and filters stay the same in a walk";
+        *ret_why = "belongs to another search: q, typo, sort, context and filters stay the same in a walk";
         return false;
     }
     params->view = view->text;

@@ -46,6 +46,12 @@ static const char *const switches[] = {"on", "off", "true", "false", "1", "0", N
      .about = "off: no tolerance for typing mistakes.", \
      .example = "off", \
      .values = switches}
+#define CONTEXT_PARAM \
+    {.name = "context", \
+     .about = "Where or for whom it is searched: rules that name contexts hold in these. At most 10.", \
+     .example = "mobile", \
+     .max = SEARCH_VALUE_MAX_BYTES, \
+     .repeated = true}
 #define ATTR_PARAM \
     {.name = "attr.{name}", \
      .about = "An attribute's value, or a range of numbers such as 13..14.5. A value in double " \
@@ -97,11 +103,7 @@ const struct http_param search_param_table[SEARCH_PARAM_COUNT + 1] = {
                              .max = SEARCH_LIST_MAX_BYTES,
                              .repeated = true},
     [SEARCH_PARAM_TYPO] = TYPO_PARAM,
-    [SEARCH_PARAM_CONTEXT] = {.name = "context",
-                              .about = "Where or for whom it is searched: rules that name contexts hold in these. At most 10.",
-                              .example = "mobile",
-                              .max = SEARCH_VALUE_MAX_BYTES,
-                              .repeated = true},
+    [SEARCH_PARAM_CONTEXT] = CONTEXT_PARAM,
     [SEARCH_PARAM_EXPLAIN] = {.name = "explain",
                               .about = "1, for administrators: how the text was read and what each score is made of.",
                               .example = "0",
@@ -123,6 +125,7 @@ const struct http_param facet_values_param_table[] = {
     IN_STOCK_PARAM,
     FACET_SIZE_PARAM,
     TYPO_PARAM,
+    CONTEXT_PARAM,
     ATTR_PARAM,
     {.name = NULL},
 };

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /* CANDIDATES: how many products that match are looked at to sort them; what is behind them is not shown. */
-enum { CANDIDATES = 500, ANSWER_MAX_BYTES = 16 << 20, INDEX_NOT_FOUND = 27 };
+enum { CANDIDATES = 500, ANSWER_MAX_BYTES = 16 << 20, UNAUTHORIZED = 13, INDEX_NOT_FOUND = 27, INDEX_OPTIONS_CONFLICT = 85, INDEX_KEY_SPECS_CONFLICT = 86 };
 #define INDEX_RETRY_USEC (10 * USEC_PER_SEC)
 #define LEFT_MIN_USEC (5 * USEC_PER_MSEC)
 
@@ -22,7 +22,8 @@ struct fallback {
     struct job index_job;
     struct loop_timer index_timer;
     struct error index_error, said; /* said: why there is no index, as the log has it */
-    _Atomic bool reached;           /* MongoDB has answered once */
+    bool refused_for_good;          /* trying again would change nothing */
+    _Atomic bool reached;           /* MongoDB has shown a product once */
     struct metric *answered, *failed, *refused;
 };
 
@@ -218,30 +219,39 @@ static void run_question(struct job *job, void *session) {
     free(all);
 }
 
-/* Its role may allow searches and no index. */
-static bool answers(struct session *s) {
+/* A MongoDB without products has nothing to answer with, and may be somebody else's. */
+static bool has_products(struct session *s, struct error *reterr) {
     bson_t *all = bson_new(), *options = BCON_NEW("limit", BCON_INT64(1), "projection", "{", "_id", BCON_INT32(1), "}");
     _cleanup_(mongoc_cursor_destroyp) mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(s->products, all, options, NULL);
-    const bson_t *product;
-    (void)mongoc_cursor_next(cursor, &product);
+    const bson_t *product, *reply;
+    bson_error_t e;
+    bool found = mongoc_cursor_next(cursor, &product);
+    if (mongoc_cursor_error_document(cursor, &e, &reply))
+        mongo_error("look for products", &e, reply, reterr);
+    else if (!found)
+        error_set(reterr, ERROR_NOT_FOUND, "MongoDB has no products in the database \"%s\"", s->fallback->mongo.database);
     bson_destroy(options);
     bson_destroy(all);
-    return !mongoc_cursor_error(cursor, NULL);
+    return found;
 }
 
 /* Words as they are written, whatever the language: a text index that knows no grammar. */
 static void run_index(struct job *job, void *session) {
     struct fallback *f = CONTAINER_OF(job, struct fallback, index_job);
     struct session *s = session;
+    f->index_error = (struct error){0};
+    if (!has_products(s, &f->index_error))
+        return;
+    f->reached = true;
     bson_t *command = BCON_NEW("createIndexes", "products", "indexes", "[", "{", "key", "{", "name", "text", "name.ko",
                                "text", "name.en", "text", "brand", "text", "}", "name", FALLBACK_INDEX,
                                "default_language", "none", "language_override", "_language_of_" FALLBACK_INDEX, "}", "]");
     bson_t reply;
     bson_error_t e;
-    f->index_error = (struct error){0};
-    f->reached = f->reached || answers(s);
-    if (!mongoc_collection_write_command_with_opts(s->products, command, NULL, &reply, &e))
+    if (!mongoc_collection_write_command_with_opts(s->products, command, NULL, &reply, &e)) {
+        f->refused_for_good = e.code == UNAUTHORIZED || e.code == INDEX_OPTIONS_CONFLICT || e.code == INDEX_KEY_SPECS_CONFLICT;
         mongo_error("make the index " FALLBACK_INDEX, &e, &reply, &f->index_error);
+    }
     bson_destroy(&reply);
     bson_destroy(command);
 }
@@ -283,7 +293,6 @@ static void on_answered(struct job *job) {
         body = json_parse(http_request_arena(f->request), f->out.data, f->out.len,
                           &(struct json_limits){.depth_max = 32, .values_max = 10000000}, &f->error);
     if (body) {
-        all->reached = true;
         metric_inc(all->answered);
         f->answer(f->q, f->request, f->data, f->status, body);
     } else {
@@ -316,6 +325,10 @@ static struct question *question_new(struct query_loop *q, struct http_request *
     return f;
 }
 
+bool fallback_reached(const struct fallback *f) {
+    return f && f->reached;
+}
+
 static bool submit(struct query_loop *q, struct question *f) {
     if (workers_submit(q->fallback->workers, q->loop, &f->job))
         return true;
@@ -326,7 +339,7 @@ static bool submit(struct query_loop *q, struct question *f) {
 
 bool fallback_search(struct query_loop *q, struct http_request *request, const struct search_params *params,
                      upstream_answer *answer, upstream_failed *failed, void *data) {
-    struct question *f = q->fallback ? question_new(q, request, answer, failed, data) : NULL;
+    struct question *f = fallback_reached(q->fallback) ? question_new(q, request, answer, failed, data) : NULL;
     if (!f)
         return false;
     for (enum fallback_step step = 0; step < FALLBACK_STEPS; step++)
@@ -340,7 +353,7 @@ bool fallback_search(struct query_loop *q, struct http_request *request, const s
 
 bool fallback_product(struct query_loop *q, struct http_request *request, struct slice id, upstream_answer *answer,
                       upstream_failed *failed, void *data) {
-    struct question *f = q->fallback ? question_new(q, request, answer, failed, data) : NULL;
+    struct question *f = fallback_reached(q->fallback) ? question_new(q, request, answer, failed, data) : NULL;
     if (!f)
         return false;
     f->single = f->whole = f->asked[0] = true;
@@ -361,7 +374,8 @@ static void on_index_made(struct job *job) {
     if (strcmp(f->said.message, f->index_error.message) != 0)
         log_warn("fallback.no_index", LOG_ERR(&f->index_error), LOG_STR("consequence", f->reached ? slow : none));
     f->said = f->index_error;
-    loop_timer_set(f->loop, &f->index_timer, clock_now_usec() + INDEX_RETRY_USEC);
+    if (!f->refused_for_good)
+        loop_timer_set(f->loop, &f->index_timer, clock_now_usec() + INDEX_RETRY_USEC);
 }
 
 static void make_index(struct loop_timer *timer) {
@@ -412,10 +426,6 @@ struct fallback *fallback_new(const struct query_conf *conf, const struct mongo_
     register_metrics(f);
     loop_timer_set(loop, &f->index_timer, clock_now_usec());
     return f;
-}
-
-bool fallback_reached(const struct fallback *f) {
-    return f && f->reached;
 }
 
 void fallback_stop(struct fallback *f) {

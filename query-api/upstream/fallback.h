@@ -14,14 +14,14 @@
 /* loop: where the making of the index is followed. */
 struct fallback *fallback_new(const struct query_conf *conf, const struct mongo_conf *mongo, struct loop *loop,
                               struct error *reterr);
-/* Has MongoDB answered, be it once? False for NULL. */
+/* Has MongoDB shown a product, be it once? Before that it is not asked: it may be none, or somebody else's. False for NULL. */
 bool fallback_reached(const struct fallback *fallback);
 /* No loop runs any more. Ends the threads; what they have posted is delivered by one more round of each loop, which must
  * follow before fallback_free. NULL: nothing. */
 void fallback_stop(struct fallback *fallback);
 void fallback_free(struct fallback *fallback);
 
-/* False: there is no fallback, or too much of it is under way; the caller answers. True: one of answer
+/* False: there is no fallback, it has not been reached yet, or too much of it is under way; the caller answers. True: one of answer
  * (status 200 or 404) and failed is called on q's loop; both must reply. params need not outlive the call. */
 bool fallback_search(struct query_loop *q, struct http_request *request, const struct search_params *params,
                      upstream_answer *answer, upstream_failed *failed, void *data);

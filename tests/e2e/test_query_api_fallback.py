@@ -256,6 +256,44 @@ def test_as_it_comes(stack, shop, proxy, mongo_proxy, tmp_path):
         api.kill()
 
 
+def test_a_mongodb_without_products(stack, shop, proxy, tmp_path):
+    """It may be anybody's: nothing is made there, and nobody is told that nothing was found."""
+    proxy.set("refuse")
+    database = f"t_fallback_none_{secrets.token_hex(4)}"
+    api = Program("query-api", str(tmp_path), shop.index.environment,
+                  {"elasticsearch.url": proxy.url, "mongo.uri": shop.api.settings["mongo.uri"], "mongo.database": database})
+    try:
+        api.start(wait="alive", deadline=30)
+        eventually(lambda: f'MongoDB has no products in the database \\"{database}\\"' in api.log(), 30, "it was looked for products")
+        assert requests.get(api.url + "/readyz", timeout=5).status_code == 503
+        assert requests.get(api.url + "/v1/search?q=laptop", timeout=20).status_code == 503
+        assert database not in stack.mongo.list_database_names()
+        api.stop()
+    finally:
+        api.kill()
+
+
+def test_a_text_index_of_the_shop(stack, shop, proxy, tmp_path):
+    """A collection has one: ours is refused and not tried for again, and the shop's finds the words."""
+    database = f"t_fallback_own_{secrets.token_hex(4)}"
+    products = stack.mongo[database].products
+    products.insert_many([stored(p) for p in PRODUCTS])
+    products.create_index([("name.en", "text"), ("name", "text")], default_language="none", language_override="x")
+    proxy.set("refuse")
+    api = Program("query-api", str(tmp_path), shop.index.environment,
+                  {"elasticsearch.url": proxy.url, "mongo.uri": shop.api.settings["mongo.uri"], "mongo.database": database})
+    try:
+        api.start(wait="alive", deadline=30)
+        api.wait_for("/readyz", 30)
+        eventually(lambda: "event=fallback.no_index" in api.log(), 30, "the refusal")
+        reply = requests.get(api.url + "/v1/search?q=laptop", timeout=20)
+        assert reply.status_code == 200 and reply.json()["degraded"] == "fallback" and reply.json()["hits"], reply.text[:500]
+        api.stop()
+    finally:
+        api.kill()
+        stack.mongo.drop_database(database)
+
+
 def test_ready_as_long_as_it_can_answer(shop, proxy):
     proxy.set("refuse")
 

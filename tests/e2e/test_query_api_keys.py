@@ -224,7 +224,7 @@ def test_hashed_at_rest_and_in_no_log_or_metric(pair):
 def open_api(pair, tmp_path_factory):
     made = Program("query-api", str(tmp_path_factory.mktemp("open")), pair.shop.index.environment,
                    {"query-api.admin_key": ADMIN, "query-api.anonymous_rate": "1", "query-api.anonymous_burst": "4",
-                    "query-api.address_header": "X-Forwarded-For"})
+                    "query-api.address_header": "X-Forwarded-For", "query-api.fallback": "false"})
     try:
         yield made.start(deadline=30)
         made.stop()
@@ -301,7 +301,8 @@ def test_openapi_names_the_scopes(pair, open_api):
 def test_no_keys_yet(pair, tmp_path):
     """Elasticsearch has not answered since the start: the first key works, others may be right, nobody is let through."""
     made = Program("query-api", str(tmp_path), pair.shop.index.environment,
-                   {"query-api.admin_key": ADMIN, "query-api.anonymous": "false", "elasticsearch.url": "http://127.0.0.1:9"})
+                   {"query-api.admin_key": ADMIN, "query-api.anonymous": "false", "query-api.fallback": "false",
+                    "elasticsearch.url": "http://127.0.0.1:9"})
     try:
         made.start(wait="alive", deadline=30)
         reply = requests.get(made.url + "/v1/search", headers=bearer("rsk_" + "0" * 48), timeout=30)
