@@ -149,13 +149,14 @@ static bool can_delete(struct deletion *d, struct session *s, struct error *rete
 
 /* A crash between moving the products and deleting the row leaves a category that is there and emptier: the same
  * request finishes the work. A crash after the row leaves products that were written meanwhile; the same request
- * finds the row gone, and still moves them, or takes them out of it. */
+ * finds the row gone, and still moves them. Not without reassign_to: a category that is not there may as well be one that
+ * MySQL has lost, and its products are not to lose it, too. */
 static bool finish_repeated(struct deletion *d, struct session *s, struct error *reterr) {
     uint64_t moved = 0;
     if (d->call->status != 404)
         return false;
     struct category target;
-    if ((d->reassign_to && category_get(s, d->reassign_to, false, &target, reterr) != STORE_DONE) ||
+    if (category_get(s, d->reassign_to, false, &target, reterr) != STORE_DONE ||
         !product_store_reassign(s, d->id, d->reassign_to, &moved, reterr) || moved == 0)
         return false;
     call_reply_empty(d->call, 204);
@@ -176,11 +177,8 @@ static void delete_category(struct deletion *d, struct session *s) {
         call_fail(d->call, &error);
         return;
     }
-    if (!category_call_transaction(d->call, s, delete_row, d)) {
-        if (!finish_repeated(d, s, &error) && error.code != ERROR_NONE)
-            call_fail(d->call, &error);
+    if (!category_call_transaction(d->call, s, delete_row, d))
         return;
-    }
     /* Products that got the category between the look and the commit. */
     if (product_store_reassign(s, d->id, d->reassign_to, &moved, &error))
         call_reply_empty(d->call, 204);
