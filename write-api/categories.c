@@ -66,12 +66,20 @@ struct creation {
     struct category created;
 };
 
+static bool refuse_existing(struct creation *c) {
+    return call_refuse(c->call, 409, "the category %u exists already", c->id);
+}
+
+static bool refuse_used_up(struct creation *c) {
+    return call_refuse(c->call, 409, "the ids that the server counts are used up; give an id of your own");
+}
+
 /* A duplicate key: of the id or of the name? */
 static bool explain_conflict(struct creation *c, struct session *s, struct error *reterr) {
     struct category other;
     enum store_result result = c->id ? category_get(s, c->id, false, &other, reterr) : STORE_MISSING;
     if (result == STORE_DONE)
-        call_refuse(c->call, 409, "the category %u exists already", c->id);
+        refuse_existing(c);
     else if (result == STORE_MISSING)
         category_call_name_taken(c->call);
     return false;
@@ -103,17 +111,46 @@ static bool insert_row(struct creation *c, struct session *s, const struct categ
     }
     if (c->id)
         return true;
+    if (result.insert_id > INT32_MAX)
+        return refuse_used_up(c);
     c->created.id = (uint32_t)result.insert_id;
     snprintf(path, sizeof(path), "%.*s%u/", prefix_len, prefix, c->created.id);
     return mysql_session_exec(s->mysql, NULL, reterr, "UPDATE categories SET path=? WHERE id=?", MYSQL_STR(path),
                               MYSQL_U64(c->created.id));
 }
 
+/* Where a row has the last id, or an old one is above it, MySQL and MariaDB fail in ways of their own. */
+static bool check_ids_left(struct creation *c, struct session *s, struct error *reterr) {
+    struct category *last;
+    size_t count;
+    if (!category_list(s, "WHERE id>=?", MYSQL_U64(INT32_MAX), 1, &last, &count, reterr))
+        return false;
+    return count == 0 || refuse_used_up(c);
+}
+
+/* Old ones may be above the bound. */
+static bool check_id(struct creation *c, struct session *s, struct error *reterr) {
+    struct category other;
+    if (!c->id)
+        return check_ids_left(c, s, reterr);
+    if (c->id <= CATEGORY_ID_GIVEN_MAX)
+        return true;
+    enum store_result result = category_get(s, c->id, false, &other, reterr);
+    if (result == STORE_DONE)
+        return refuse_existing(c);
+    if (result == STORE_MISSING) {
+        problems_add_field(&c->call->problems, "id", "must not be above %d; the server counts on from the largest",
+                           CATEGORY_ID_GIVEN_MAX);
+        return call_invalid(c->call);
+    }
+    return false;
+}
+
 static bool create(struct session *s, void *ctx, struct error *reterr) {
     struct creation *c = ctx;
     struct category parent;
     c->created.id = c->id;
-    if (!category_lock_tree(s, reterr))
+    if (!category_lock_tree(s, reterr) || !check_id(c, s, reterr))
         return false;
     if (c->parent_id) {
         enum store_result result = category_get(s, c->parent_id, true, &parent, reterr);
@@ -136,7 +173,7 @@ static void run_create(struct call *call, struct session *s) {
         return;
     const struct json *id = json_get(tree, "id"), *parent = json_get(tree, "parent_id");
     if (id)
-        category_read_new_id(id, &c.id, &call->problems);
+        category_read_id(id, "id", &c.id, &call->problems);
     if (parent && parent->type != JSON_NULL)
         category_read_id(parent, "parent_id", &c.parent_id, &call->problems);
     category_read_name(json_get(tree, "name"), &s->arena, &c.name, &c.names, &call->problems);

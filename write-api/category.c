@@ -26,13 +26,6 @@ bool category_read_id(const struct json *v, const char *field, uint32_t *ret, st
     return true;
 }
 
-bool category_read_new_id(const struct json *v, uint32_t *ret, struct problems *problems) {
-    if (!category_read_id(v, "id", ret, problems))
-        return false;
-    return *ret <= CATEGORY_ID_GIVEN_MAX ||
-           problems_add_field(problems, "id", "must not be above %d; the server counts on from the largest", CATEGORY_ID_GIVEN_MAX);
-}
-
 static bool check_name(const struct field_path *at, const struct json *v, struct problems *problems) {
     if (v->type != JSON_STRING)
         return problems_add(problems, at, "must be a string");

@@ -32,8 +32,6 @@ struct category {
 bool category_parse_id(struct slice text, uint32_t *ret);
 /* A member that must be such an id. */
 bool category_read_id(const struct json *v, const char *field, uint32_t *ret, struct problems *problems);
-/* The `id` of a category that is made: not above CATEGORY_ID_GIVEN_MAX. */
-bool category_read_new_id(const struct json *v, uint32_t *ret, struct problems *problems);
 /* string | {lang: string} -> name (ko, else the first language, else the string) and names, in the arena. */
 bool category_read_name(const struct json *v, struct arena *arena, struct slice *ret_name, struct slice *ret_names,
                         struct problems *problems);

@@ -94,6 +94,21 @@ def test_create_refuses(categories):
     categories.get(77, expect=404)
 
 
+def test_ids_that_the_index_does_not_take(categories, corner):
+    """It ends at 2^31 - 1; what is there already from before is there."""
+    corner.sql("INSERT INTO categories (id, level, path, name) VALUES (2147483646, 1, '2147483646/', 'old')")
+    assert "exists" in categories.add(2147483646, None, "x", expect=409).json()["detail"]
+    assert categories.add(2147483645, None, "x", expect=400).json()["errors"][0]["field"] == "id"
+    assert categories.add(None, None, "last").json()["id"] == 2147483647
+    assert "used up" in categories.add(None, None, "x", expect=409).json()["detail"]
+    corner.sql("DELETE FROM categories WHERE id = 2147483647")  # but the server has counted it
+    assert "used up" in categories.add(None, None, "x", expect=409).json()["detail"]
+    corner.sql("INSERT INTO categories (id, level, path, name) VALUES (4294967295, 1, '4294967295/', 'older')")
+    assert "used up" in categories.add(None, None, "x", expect=409).json()["detail"]
+    categories.add(7, None, "x")
+    assert len(corner.sql("SELECT id FROM categories")) == 3
+
+
 def test_children_and_subtree(tree):
     assert tree.paths(4) == ["1/4/", "1/4/13/", "1/4/13/40/", "1/4/14/"]
     assert tree.paths(44) == ["44/"]

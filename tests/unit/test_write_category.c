@@ -14,29 +14,6 @@ static void test_ids(void **state) {
         assert_false(category_parse_id(slice_str(bad[i]), &id));
 }
 
-static void test_new_id(void **state) {
-    (void)state;
-    static const struct {
-        const char *text;
-        uint32_t id; /* 0: refused */
-    } cases[] = {{"1", 1}, {"2000000000", 2000000000}, {"2000000001", 0}, {"2147483648", 0}, {"4294967295", 0}, {"4294967296", 0}, {"0", 0}, {"\"1\"", 0}};
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct arena arena;
-        struct problems problems;
-        uint32_t id = 0;
-        arena_init(&arena, 1 << 20);
-        problems_init(&problems);
-        const struct json *v = json_parse(&arena, cases[i].text, strlen(cases[i].text), NULL, NULL);
-        assert_int_equal(category_read_new_id(v, &id, &problems), cases[i].id != 0);
-        if (cases[i].id)
-            assert_int_equal(id, cases[i].id);
-        else
-            assert_string_equal(problems.errors[0].field, "id");
-        problems_done(&problems);
-        arena_done(&arena);
-    }
-}
-
 static const struct {
     const char *text, *name, *names, *field; /* field: of the one mistake; NULL: none */
 } names[] = {
@@ -174,7 +151,7 @@ static void test_problem_paths(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ids), cmocka_unit_test(test_new_id),
+        cmocka_unit_test(test_ids),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_name_length_is_in_characters),
         cmocka_unit_test(test_within),
