@@ -15,6 +15,7 @@
 #include "core/cleanup.h"
 #include "core/http_server_internal.h"
 #include "core/log.h"
+#include "core/utf8.h"
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #define SLOWEST_READER_BYTES_PER_SEC ((uint64_t)32 << 10)
+#define CODING_SHOWN_MAX 40                 /* bytes of an unknown Content-Encoding in the answer */
 #define RESERVE_MAX_BYTES MIB               /* how much of an announced body is believed at once */
 #define DRAIN_GRACE_USEC (USEC_PER_SEC / 2) /* for the replies of requests that ran into their deadline */
 #define MHD_RUNS_PER_ROUND 4                /* a resumed reply takes three: prepare, send, read the next */
@@ -126,9 +128,26 @@ static void find_route(struct http_request *r) {
 }
 
 struct body_head {
-    bool chunked, expects_continue, coded;
+    bool chunked, expects_continue;
     uint64_t length;
+    struct slice coding; /* empty: the body comes as it is */
 };
+
+/* The name of a charset does not belong here, but some clients send it, and it changes nothing. */
+static bool is_coding(struct slice value) {
+    return value.len && strcasecmp(value.data, "identity") != 0 && strcasecmp(value.data, "utf-8") != 0 &&
+           strcasecmp(value.data, "utf8") != 0;
+}
+
+static void refuse_coding(struct http_request *r, struct slice coding) {
+    char detail[128];
+    if (!utf8_valid(coding.data, coding.len))
+        coding = SLICE("(not UTF-8)");
+    (void)snprintf(detail, sizeof(detail), "a body must come as it is, without the content coding \"%.*s\"",
+                   (int)utf8_cut(coding.data, coding.len, CODING_SHOWN_MAX), coding.data);
+    http_reply_header(r, "Accept-Encoding", "identity"); /* RFC 9110 15.5.16 */
+    refuse_field(r, 415, "Content-Encoding", detail);
+}
 
 /* How the body is framed. MHD has parsed Content-Length before; what it lets through but two servers could read
  * differently (RFC 9112 6.3) is refused, because that is how requests are smuggled past a proxy. */
@@ -148,7 +167,8 @@ static bool read_framing(struct http_request *r, struct body_head *ret) {
                 return false;
             }
         } else if (key.len == 16 && strcasecmp(key.data, "Content-Encoding") == 0) {
-            ret->coded = ret->coded || (value.len && strcasecmp(value.data, "identity") != 0);
+            if (is_coding(value))
+                ret->coding = value;
         } else if (key.len == 6 && strcasecmp(key.data, "Expect") == 0) {
             ret->expects_continue = true;
         } else if (key.len == 4 && strcasecmp(key.data, "Host") == 0) {
@@ -200,9 +220,8 @@ static void check_head(struct http_request *r, struct body_head *body) {
         char detail[96];
         (void)snprintf(detail, sizeof(detail), "the body is larger than %llu bytes", (unsigned long long)r->body_max);
         refuse(r, 413, detail);
-    } else if (body->coded && (body->chunked || body->length)) {
-        http_reply_header(r, "Accept-Encoding", "identity"); /* RFC 9110 15.5.16 */
-        refuse_field(r, 415, "Content-Encoding", "a body must come as it is, without a content coding");
+    } else if (body->coding.len && (body->chunked || body->length)) {
+        refuse_coding(r, body->coding);
     }
 }
 

@@ -313,6 +313,24 @@ static void test_a_coded_body_is_refused(void **state) {
     assert_int_equal(hear(fd, &a, false), 200);
     say(fd, "POST /v1/products HTTP/1.1\r\n" HOST "Content-Encoding: br\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n");
     assert_int_equal(hear(fd, &a, false), 415);
+    static const struct {
+        const char *value, *shown; /* shown: NULL: it passes, a charset is no coding */
+    } cases[] = {
+        {"utf-8", NULL}, {"UTF8", NULL}, {"", NULL}, {"br", "coding \\\"br\\\"\""}, {"utf-8, gzip", "\\\"utf-8, gzip\\\""},
+        {"a\"b", "\\\"a\\\"b\\\""}, {"a\xff", "(not UTF-8)"},
+        {"0123456789012345678901234567890123456789more", "\\\"0123456789012345678901234567890123456789\\\""},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[256];
+        close(fd);
+        fd = dial(&server);
+        snprintf(text, sizeof(text), "POST /v1/products HTTP/1.1\r\n" HOST "Content-Encoding: %s\r\nContent-Length: 2\r\n\r\n{}",
+                 cases[i].value);
+        say(fd, text);
+        assert_int_equal(hear(fd, &a, false), cases[i].shown ? 415 : 200);
+        if (cases[i].shown)
+            assert_non_null(strstr(a.body, cases[i].shown));
+    }
     close(fd);
 }
 
