@@ -28,7 +28,10 @@ struct import_line {
     struct slice key;    /* id or sku, in the batch's arena; empty: unknown */
     size_t doc, doc_len; /* products: in batch->docs */
     int64_t available;   /* stock */
-    unsigned round;      /* how many lines of the same key come before it in this batch */
+    unsigned round;      /* how many undecided lines of the same key come before it in this batch */
+    bool repeated;       /* there are, or were, others of its key undecided */
+    unsigned tried;      /* products: 1 + its round when it was first to be written; 0: never yet */
+    bool gone;           /* products: since it was tried, a category of it has gone: it fails, unless it is stored */
     bool too_long;
     struct field_error *errors; /* in the batch's arena */
     unsigned error_count;
@@ -96,12 +99,12 @@ struct import_sorted {
     size_t count;
     unsigned rounds;
 };
-/* The lines without status by key, those of one key in the order of the upload; sets their round. */
+/* The lines without status by key, those of one key in the order of the upload; sets round and repeated. */
 bool import_batch_sort(struct import_batch *batch, struct session *s, struct import_sorted *ret, struct error *reterr);
 /* Parses a line into the session's arena, which it resets. NULL: the line is decided. */
 const struct json *import_line_json(struct import_batch *batch, struct import_line *line, struct session *s,
                                     struct problems *problems);
-/* Before another attempt: forgets what prepare has found out. */
+/* Before another attempt: forgets what prepare has found out, but not what was tried. */
 void import_batch_restart(struct import_batch *batch);
 
 /* import_spool.c: results, written by the batch that writes. */

@@ -40,6 +40,7 @@ bool import_batch_has_room(const struct import_batch *b, const struct write_conf
 void import_line_fail(struct import_batch *batch, struct import_line *line, int status,
                       const struct problems *problems) {
     line->status = status;
+    line->error_count = 0;
     line->errors = arena_alloc(&batch->arena, problems->count * sizeof(*line->errors));
     if (!line->errors)
         return;
@@ -84,6 +85,8 @@ bool import_batch_sort(struct import_batch *batch, struct session *s, struct imp
     for (size_t i = 0; i < ret->count; i++) {
         bool same = i > 0 && slice_eq(sorted[i]->key, sorted[i - 1]->key);
         sorted[i]->round = same ? sorted[i - 1]->round + 1 : 0;
+        if (same)
+            sorted[i]->repeated = sorted[i - 1]->repeated = true;
         if (sorted[i]->round >= ret->rounds)
             ret->rounds = sorted[i]->round + 1;
     }
@@ -115,6 +118,8 @@ void import_batch_restart(struct import_batch *batch) {
         *line = (struct import_line){.offset = line->offset,
                                      .len = line->len,
                                      .number = line->number,
+                                     .repeated = line->repeated,
+                                     .tried = line->tried,
                                      .too_long = line->too_long};
     }
 }

@@ -30,8 +30,13 @@ static bool check_categories(struct import_batch *batch, struct import_line *lin
         if (!known[i])
             problems_add(problems, &here, "there is no category %lld", (long long)product->categories[i]);
     }
-    if (problems_any(problems))
+    if (problems_any(problems)) {
         import_line_fail(batch, line, 400, problems);
+        if (line->tried) { /* it may be stored already, and is decided once that is known */
+            line->gone = true;
+            line->status = 0;
+        }
+    }
     return true;
 }
 
@@ -272,6 +277,24 @@ static bool upsert_group(struct import_batch *batch, struct group *g, struct ses
     return true;
 }
 
+/* The batch itself has stored a product of this id, by which of its lines? In an insert by the first that was tried.
+ * Otherwise, of several, the span does not tell: all of them are done again, which ends in the same state. Either way it is
+ * too late to refuse them for a category that has gone since. */
+static void take_own(const struct import_batch *batch, const struct import_sorted *sorted, struct slice id, int status) {
+    bool insert = import_mode(batch->import) == IMPORT_INSERT;
+    for (size_t i = 0; i < sorted->count; i++) {
+        struct import_line *line = sorted->lines[i];
+        if (!line->tried || !slice_eq(line->key, id))
+            continue;
+        if (insert ? line->tried == 1 : !line->repeated)
+            line->status = status;
+        if (!insert || line->status) {
+            line->gone = false;
+            line->error_count = 0;
+        }
+    }
+}
+
 /* A batch that is sent again after a failure may be stored in part: its own products bear its span. Without this an
  * insert would be refused by itself, and a product would be counted twice. */
 static bool find_own(struct import_batch *batch, const struct import_sorted *sorted, struct session *s,
@@ -299,11 +322,7 @@ static bool find_own(struct import_batch *batch, const struct import_sorted *sor
     while (mongoc_cursor_next(cursor, &found)) {
         if (!bson_iter_init_find(&it, found, "_id"))
             continue;
-        struct slice id = slice_str(bson_iter_utf8(&it, NULL));
-        for (size_t i = 0; i < sorted->count; i++) {
-            if (sorted->lines[i]->round == 0 && slice_eq(sorted->lines[i]->key, id))
-                sorted->lines[i]->status = product_version(found) == 1 ? 201 : 200;
-        }
+        take_own(batch, sorted, slice_str(bson_iter_utf8(&it, NULL)), product_version(found) == 1 ? 201 : 200);
     }
     bool ok = !mongoc_cursor_error(cursor, &e) || mongo_error("find products of the import", &e, NULL, reterr);
     bson_destroy(&selector);
@@ -350,11 +369,15 @@ static bool write_lines(struct import_batch *batch, struct session *s, struct er
     arena_reset(&s->arena);
     if (!import_batch_sort(batch, s, &sorted, reterr))
         return false;
-    /* With an id twice in an upsert the batch's span does not tell which of the lines was stored; doing all of
-     * them again ends in the same state. */
-    bool tell_apart = sorted.rounds == 1 || import_mode(batch->import) == IMPORT_INSERT;
-    if (batch->attempts > 1 && sorted.count && tell_apart && !find_own(batch, &sorted, s, reterr))
+    if (batch->attempts > 1 && sorted.count && !find_own(batch, &sorted, s, reterr))
         return false;
+    for (size_t i = 0; i < sorted.count; i++) {
+        struct import_line *line = sorted.lines[i];
+        if (line->gone)
+            line->status = 400; /* no attempt before has stored it */
+        else if (!line->tried)
+            line->tried = line->round + 1;
+    }
     for (unsigned round = 0; round < sorted.rounds; round++) {
         if (!write_round(batch, &sorted, round, s, reterr))
             return false;

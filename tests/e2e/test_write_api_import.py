@@ -271,6 +271,65 @@ def test_a_category_that_goes_while_its_products_wait(program, mongo_proxy, corn
     assert [p["_id"] for p in corner.products.find()] == ["there"]
 
 
+@pytest.mark.parametrize("mode, statuses, versions", [("upsert", [201, 400, 201, 200, 200], {"kept": 1, "second": 1, "both": 3}),
+                                                      ("insert", [201, 400, 201, 201, 400], {"kept": 1, "second": 1, "both": 1})])
+def test_a_stored_line_stays_stored_whatever_its_category_does(program, mongo_proxy, corner, mode, statuses, versions):
+    """Stored with its answer lost; when the batch is sent again its category has gone. Also where an id stands twice, and where
+    the first of its lines named a category that never was."""
+    write_api = program("write-api", behind(mongo_proxy, **{"write-api.category_cache": "0", "write-api.import_workers": "1"})).start()
+    assert requests.post(write_api.url + "/v1/categories", json={"id": 1, "name": "c"}).status_code == 201
+    load = Import(write_api)
+    load(lines(["before"]))  # the worker is connected
+
+    def upload():
+        mongo_proxy.late = 60
+        yield b"\n".join([lines(["kept"], categories=[1]), lines(["second"], categories=[9]), lines(["second", "both"], categories=[1]),
+                          lines(["both"], categories=[1])])
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(load, upload(), mode=mode)
+        eventually(lambda: corner.products.count_documents({"_id": {"$in": list(versions)}}) == 3, 20)
+        corner.sql("DELETE FROM categories WHERE id = 1")
+        mongo_proxy.late = 0
+        mongo_proxy.set("refuse")
+        eventually(lambda: write_api.metric("readside_write_api_import_retries_total") > 0, 20)
+        mongo_proxy.set("pass")
+        rows, summary = answer.result()
+    assert [r["id"] for r in rows] == ["kept", "second", "second", "both", "both"] and [r["status"] for r in rows] == statuses
+    assert rows[1]["errors"] == [{"field": "categories[0]", "message": "there is no category 9"}]
+    assert all(("errors" in r) == (r["status"] == 400) for r in rows)
+    assert summary["failed"] == statuses.count(400) and summary["created"] == statuses.count(201)
+    assert {p["_id"]: p["version"] for p in corner.products.find({"_id": {"$ne": "before"}})} == versions
+
+
+def test_the_last_line_wins_across_an_outage(program, mongo_proxy, corner, stack):
+    """The first line of an id is stored and known to be; the second waits in MongoDB, for a SKU that an open transaction has, when
+    the connection breaks."""
+    write_api = program("write-api", behind(mongo_proxy)).start()
+    load = Import(write_api)
+    body = b'{"id":"a","name":"first"}\n{"id":"a","name":"last","variants":[{"sku":"S"}]}'
+
+    def waiting():
+        operations = stack.mongo.admin.aggregate([{"$currentOp": {}}, {"$match": {"ns": f"{corner.name}.products", "op": "update", "active": True}}])
+        return [operation["opid"] for operation in operations if operation.get("writeConflicts", 0) > 0]
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, stack.mongo.start_session() as session:
+        with session.start_transaction():
+            corner.products.insert_one({"_id": "other", "variants": [{"sku": "S"}]}, session=session)
+            answer = pool.submit(load, body)
+            eventually(waiting, 20)
+            mongo_proxy.set("refuse")
+            for operation in waiting():
+                stack.mongo.admin.command("killOp", op=operation)
+            eventually(lambda: not waiting(), 20)
+            session.abort_transaction()
+        eventually(lambda: write_api.metric("readside_write_api_import_retries_total") > 0, 20)
+        mongo_proxy.set("pass")
+        rows, _ = answer.result()
+    assert brief(rows) == [(1, "a", 201), (2, "a", 200)]
+    assert corner.products.find_one({"_id": "a"})["name"] == "last"
+
+
 def test_an_outage_that_does_not_end(program, mongo_proxy, corner):
     write_api = program("write-api", behind(mongo_proxy, **{"write-api.import_retry": "1s"})).start()
     load = Import(write_api)
