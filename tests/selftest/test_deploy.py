@@ -194,3 +194,10 @@ def test_programs_brought_up_twice_at_once_run_once(tmp_path):
         down = call("programs", "down", *common)
     pids = (tmp_path / "pids").read_text("ascii").split()
     assert down[0] == 0 and len(pids) == 1 and not is_alive(pids[0]), (down, pids)
+
+
+def test_programs_are_told_where_servers_are_and_nothing_else(tmp_path):
+    write_script(tmp_path / "query-api", f"env >{tmp_path}/env\n")
+    code, _, _ = call("programs", "up", "--var", str(tmp_path / "var"), "--bin", str(tmp_path), "query-api", READSIDE_CACHE=str(tmp_path / "cache"))
+    told = [line.split("=")[0] for line in (tmp_path / "env").read_text("utf-8").splitlines() if line.startswith("READSIDE_QUERY_API_")]
+    assert code == 1 and told == ["READSIDE_QUERY_API_PORT_FILE"]
