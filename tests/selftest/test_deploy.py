@@ -1,6 +1,8 @@
 """The scripts of deploy/ as far as they need no servers: what they refuse and how, and that nothing outlives an interrupt."""
+import fcntl
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -194,6 +196,35 @@ def test_programs_brought_up_twice_at_once_run_once(tmp_path):
         down = call("programs", "down", *common)
     pids = (tmp_path / "pids").read_text("ascii").split()
     assert down[0] == 0 and len(pids) == 1 and not is_alive(pids[0]), (down, pids)
+
+
+def test_down_does_not_wait_until_all_is_ready(tmp_path):
+    write_script(tmp_path / "write-api", f": >{tmp_path}/begun\nexec sleep 600\n")
+    common = ["--var", str(tmp_path / "var"), "--bin", str(tmp_path), "write-api"]
+    up = subprocess.Popen([os.path.join(DEPLOY, "programs"), "up", *common], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, env={**os.environ, "READSIDE_START_SECONDS": "120", "READSIDE_CACHE": str(tmp_path / "cache")})
+    try:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "begun").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        began = time.monotonic()
+        code, _, err = call("programs", "down", *common)
+        assert code == 0 and time.monotonic() - began < 30, err
+        assert up.wait(30) == 1
+    finally:
+        up.kill()
+        call("programs", "down", *common)
+
+
+def test_programs_say_what_they_wait_for(tmp_path):
+    (tmp_path / "programs").mkdir()
+    with open(tmp_path / "programs" / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        down = subprocess.Popen([os.path.join(DEPLOY, "programs"), "down", "--var", tmp_path], stderr=subprocess.PIPE, text=True)
+        assert select.select([down.stderr], [], [], 20)[0]
+        assert down.stderr.readline() == f"programs: another deploy/programs is at work on {tmp_path}, waiting for it\n"
+    assert down.wait(30) == 0 and down.stderr.read() == ""
 
 
 def test_programs_are_told_where_servers_are_and_nothing_else(tmp_path):
