@@ -5,6 +5,15 @@
 # again; pid + start time + boot id names one process for ever. Each server gets a session of its
 # own, so the processes it forks are found by session, and no terminal signal reaches them.
 
+# require_ours PATH…: ends with an explanation if one is there that we may not write to.
+require_ours() {
+    local path
+    for path; do
+        [ ! -e "$path" ] || [ -w "$path" ] ||
+            die "$path belongs to $(stat -c %U -- "$path"): run this as that user, or use --var DIR"
+    done
+}
+
 # Fields of /proc/PID/stat after the command name, which may itself hold spaces and brackets.
 proc_stat() {
     local text

@@ -232,3 +232,25 @@ def test_programs_are_told_where_servers_are_and_nothing_else(tmp_path):
     code, _, _ = call("programs", "up", "--var", str(tmp_path / "var"), "--bin", str(tmp_path), "query-api", READSIDE_CACHE=str(tmp_path / "cache"))
     told = [line.split("=")[0] for line in (tmp_path / "env").read_text("utf-8").splitlines() if line.startswith("READSIDE_QUERY_API_")]
     assert code == 1 and told == ["READSIDE_QUERY_API_PORT_FILE"]
+
+
+# ---- another user's files ------------------------------------------------------------------------------------------
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs a second user")
+@pytest.mark.parametrize("script, arguments, lock", [("quickstart", [], "quickstart.lock"), ("programs", ["up"], "programs/lock"),
+                                                     ("programs", ["down"], "programs/lock"), ("stack", ["down"], "servers/lock")])
+def test_what_root_has_made_is_named(var, script, arguments, lock):
+    """A lock of root's in a folder that everybody may write to, and a folder of root's."""
+    copy = os.path.join(var, "deploy")
+    shutil.copytree(DEPLOY, copy)
+    made = os.path.join(var, "var")
+    folder = os.path.dirname(os.path.join(made, lock))
+    os.makedirs(folder)
+    os.chmod(folder, 0o777)
+    with open(os.path.join(made, lock), "w", encoding="ascii"):
+        pass
+    for mode, path in ((0o777, os.path.join(made, lock)), (0o755, folder)):
+        os.chmod(folder, mode)
+        done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", os.path.join(copy, script), *arguments, "--var", made],
+                              capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, env={**os.environ, "READSIDE_CACHE": made})
+        assert (done.returncode, done.stderr) == (1, f"{script}: {path} belongs to root: run this as that user, or use --var DIR\n")
