@@ -73,13 +73,20 @@ static int list(struct command_session *session, struct request *request) {
 
 /* -- wishes -- */
 
+static void say_unreadable(const struct request *request, const char *what, const struct error *error) {
+    fprintf(stderr, "projector jobs: %s of job %s is %s, but the job cannot be read: %s\n", request->verb, request->id, what,
+            error->message);
+}
+
 /* Until the owner has ended it, or nobody does. */
 static int settle(struct command_session *session, const struct request *request) {
     struct error error = {0};
     for (usec_t until = clock_now_usec() + SETTLE_USEC; clock_now_usec() < until; command_sleep(POLL_USEC)) {
         struct job_record job;
-        if (!job_control_find(session->client, session->database, request->id, &job, &error))
-            return command_error(&command_jobs, &error);
+        if (!job_control_find(session->client, session->database, request->id, &job, &error)) {
+            say_unreadable(request, "asked for", &error);
+            return COMMAND_UNREACHABLE;
+        }
         bool over = job_is_over(&job);
         if (over && request->json)
             command_print_job_json(&job, "result");
@@ -93,33 +100,36 @@ static int settle(struct command_session *session, const struct request *request
     return COMMAND_UNREACHABLE;
 }
 
-static int wish(struct command_session *session, struct request *request, enum job_wish what, int64_t throttle) {
+/* What was asked for is done: that the job cannot be read is no failure of that. */
+static int show(struct command_session *session, struct request *request) {
     struct error error = {0};
     struct job_record job;
+    if (job_control_find(session->client, session->database, request->id, &job, &error))
+        print_job(request, &job);
+    else
+        say_unreadable(request, "done", &error);
+    return COMMAND_OK;
+}
+
+static int wish(struct command_session *session, struct request *request, enum job_wish what, int64_t throttle) {
+    struct error error = {0};
     if (!job_control_wish(session->client, session->database, request->id, what, throttle, &error))
         return command_error(&command_jobs, &error);
     if (what == JOB_WISH_CANCEL)
         return settle(session, request);
-    if (!job_control_find(session->client, session->database, request->id, &job, &error))
-        return command_error(&command_jobs, &error);
-    print_job(request, &job);
-    return COMMAND_OK;
+    return show(session, request);
 }
 
 static int confirm(struct command_session *session, struct request *request) {
     struct error error = {0};
-    struct job_record job;
     if (!jobs_confirm(session->client, session->database, request->id, &error))
         return command_error(&command_jobs, &error);
     if (!request->json) {
         printf("job %s goes on\n", request->id);
         return COMMAND_OK;
     }
-    if (!job_control_find(session->client, session->database, request->id, &job, &error))
-        return command_error(&command_jobs, &error);
     request->all = true; /* it may be over already */
-    print_job(request, &job);
-    return COMMAND_OK;
+    return show(session, request);
 }
 
 static int throttle(struct command_session *session, struct request *request) {
