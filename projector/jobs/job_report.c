@@ -19,13 +19,17 @@ double job_run_rate(const struct job_run *run, int64_t done) {
     return seconds > 0 ? (double)(done - run->started_done) / seconds : 0;
 }
 
+void job_run_changed(struct job_runner *r, struct job_run *run) {
+    pthread_mutex_lock(&r->lock);
+    run->changed = true;
+    pthread_mutex_unlock(&r->lock);
+}
+
 void job_run_note(struct job_runner *r, struct job_run *run, const char *note) {
     if (strcmp(run->record.note, note) == 0)
         return;
     snprintf(run->record.note, sizeof(run->record.note), "%s", note);
-    pthread_mutex_lock(&r->lock);
-    run->changed = true;
-    pthread_mutex_unlock(&r->lock);
+    job_run_changed(r, run);
 }
 
 static void write_job(struct json_write *w, const struct job_run *run, int64_t done) {

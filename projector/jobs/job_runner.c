@@ -15,6 +15,7 @@ enum {
     SAVE_USEC = 1000 * 1000,
     IDLE_USEC = 500 * 1000,
     BACKOFF_MAX_USEC = 3 * 1000 * 1000,
+    REST_MAX_USEC = 60 * 1000 * 1000,
     SEGMENT_MAX_BYTES = 16 << 20,
     ORPHAN_PAGE = 1000,
     LETTERS_MAX = 65536,
@@ -59,6 +60,7 @@ static void add_or_update(void *ctx, struct job_record *job) {
         if (run->gone || strcmp(run->record.id, job->id) != 0)
             continue;
         run->seen = true;
+        run->rests_until = job->cancel && !run->record.cancel ? 0 : run->rests_until; /* somebody waits for it */
         run->record.paused = job->paused;
         run->record.cancel = job->cancel;
         run->record.throttle = job->throttle;
@@ -86,6 +88,7 @@ static void add_or_update(void *ctx, struct job_record *job) {
     run->number = ++r->numbers;
     run->next = r->runs;
     r->runs = run;
+    job_run_note(r, run, ""); /* of whoever had it before: the trouble may be over */
     log_info("job.running", LOG_STR("job", job->id), LOG_STR("phase", job_phase_names[job->phase]),
              LOG_INT("done", job->done), LOG_INT("total", run->record.total));
 }
@@ -140,12 +143,11 @@ static bool reload(struct job_runner *r, struct error *reterr) {
         run->seen = false;
     if (!read_jobs(r, reterr))
         return false;
-    for (struct job_run *run = r->runs; run; run = run->next) {
-        if (run->seen || run->gone)
-            continue;
-        run->gone = true;
-        log_info("job.superseded", LOG_STR("job", run->record.id));
-    }
+    for (struct job_run *run = r->runs; run; run = run->next)
+        if (!run->seen && !run->gone) {
+            run->gone = true;
+            log_info("job.superseded", LOG_STR("job", run->record.id));
+        }
     forget_gone(r);
     job_report_publish(r);
     return job_reindex_targets(r, reterr);
@@ -165,9 +167,7 @@ bool job_run_save(struct job_runner *r, struct job_run *run, struct error *reter
         run->gone = true;
         return true;
     }
-    pthread_mutex_lock(&r->lock);
-    run->changed = true;
-    pthread_mutex_unlock(&r->lock);
+    job_run_changed(r, run);
     return false;
 }
 
@@ -454,9 +454,7 @@ static void count_on(struct job_runner *r, struct job_run *run, bool *busy) {
     if (run->counted < job->category_count || run->visits < 0)
         return;
     job->total = run->visits;
-    pthread_mutex_lock(&r->lock);
-    run->changed = true;
-    pthread_mutex_unlock(&r->lock);
+    job_run_changed(r, run);
     job_report_publish(r); /* a short job is over before the next reload */
 }
 
@@ -507,11 +505,12 @@ static bool step(struct job_runner *r, struct job_run *run, bool *busy, struct e
     return produce(r, run, reterr);
 }
 
-/* What one job cannot do is no reason for the others to wait: it rests alone. False: it does now. */
+/* What one job cannot do is no reason for the others to wait: it rests alone, as long as it kept them. False: it does now. */
 static bool step_or_rest(struct job_runner *r, struct job_run *run, bool *busy) {
     struct error error = {.code = ERROR_INTERNAL, .message = ""};
     if (!is_time(r, run->rests_until))
         return true;
+    usec_t began = clock_now_usec();
     if (step(r, run, busy, &error)) {
         if (run->failures)
             job_run_note(r, run, "");
@@ -520,7 +519,8 @@ static bool step_or_rest(struct job_runner *r, struct job_run *run, bool *busy) 
     }
     log_warn("job.trouble", LOG_STR("job", run->record.id), LOG_ERR(&error));
     job_run_note(r, run, error.message);
-    run->rests_until = clock_now_usec() + clock_backoff_usec(run->failures++, IDLE_USEC, BACKOFF_MAX_USEC);
+    usec_t now = clock_now_usec(), took = now - began, pause = clock_backoff_usec(run->failures++, IDLE_USEC, BACKOFF_MAX_USEC);
+    run->rests_until = now + (took < pause ? pause : took < REST_MAX_USEC ? took : REST_MAX_USEC);
     return false;
 }
 

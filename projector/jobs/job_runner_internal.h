@@ -80,6 +80,8 @@ double job_run_rate(const struct job_run *run, int64_t done);
 void job_report_publish(struct job_runner *r);
 /* A line in the log, every few seconds. */
 void job_report_say(struct job_runner *r, struct job_run *run);
+/* There is something to save. */
+void job_run_changed(struct job_runner *r, struct job_run *run);
 /* Why it does not get on, stored with its progress; "": it does. */
 void job_run_note(struct job_runner *r, struct job_run *run, const char *note);
 /* What was written to the index before is seen by searches afterwards. */

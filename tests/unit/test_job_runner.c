@@ -16,12 +16,14 @@ struct fake_job {
     int64_t pages;   /* left */
     bool superseded; /* since the list was read: it cannot be saved */
     bool trouble;    /* its next step fails */
+    unsigned blocks; /* for so many seconds */
 };
 
 static struct world {
     struct fake_job jobs[JOBS_MAX];
     size_t count;
     unsigned turn;
+    usec_t blocked; /* what steps took */
     void (*script)(unsigned turn); /* before each turn, on the thread */
     unsigned turns;
     struct window window;
@@ -45,7 +47,7 @@ static struct fake_job *job_of(const char *id) {
 
 usec_t __wrap_clock_now_usec(void);
 usec_t __wrap_clock_now_usec(void) {
-    return (usec_t)(fake.turn + 10) * USEC_PER_SEC;
+    return (usec_t)(fake.turn + 10) * USEC_PER_SEC + fake.blocked;
 }
 
 bool __wrap_window_stopped(struct window *w);
@@ -176,7 +178,12 @@ bool __wrap_job_reindex_ready(struct job_runner *r, struct job_run *run, bool *b
 bool __wrap_job_reindex_ready(struct job_runner *r, struct job_run *run, bool *busy, struct error *reterr) {
     static char check;
     (void)r, (void)busy;
-    if (job_of(run->record.id)->trouble)
+    const struct fake_job *job = job_of(run->record.id);
+    if (job->blocks) {
+        say("blocked", run->record.id);
+        fake.blocked += job->blocks * USEC_PER_SEC;
+    }
+    if (job->trouble)
         return error_set(reterr, ERROR_UNAVAILABLE, "no index may be made");
     if (!run->check)
         say("check", run->record.id);
@@ -223,7 +230,8 @@ static struct fake_job *add_job(const char *id, int64_t last, int64_t pages) {
 static const char *run(unsigned turns) {
     char database[] = "x";
     struct projector_options options = {.projector.scan_page = 10, .mongo.database = database};
-    struct engine_conf conf = {.options = &options};
+    struct targets targets = {0};
+    struct engine_conf conf = {.options = &options, .targets = &targets};
     struct error error = {0};
     fake.turns = turns;
     struct job_runner *runner = job_runner_start(NULL, &conf, &error);
@@ -390,10 +398,59 @@ static void test_the_trouble_of_one_job_is_not_the_others(void **state) {
     tear_down();
 }
 
+/* A server that lets every request wait until its time is over. */
+static void test_a_step_that_blocks_holds_others_up_half_of_the_time(void **state) {
+    (void)state;
+    set_up(1000, NULL);
+    struct fake_job *job = add_job("a", 1, 1);
+    job->stored.type = JOB_REINDEX;
+    job->stored.phase = JOB_PHASE_CREATE;
+    job->stored.total = 10;
+    job->trouble = true;
+    job->blocks = 20;
+    add_job("b", 1, 1000);
+    unsigned blocked = 0;
+    for (const char *at = run(40); (at = strstr(at, "blocked-a")); at++)
+        blocked++;
+    assert_int_equal(blocked, 2); /* 20 s each, and 20 s of rest */
+    tear_down();
+}
+
+static void cancel_while_it_rests(unsigned turn) {
+    fake.jobs[0].stored.cancel = turn >= 3;
+}
+
+static void test_a_job_that_rests_can_be_cancelled(void **state) {
+    (void)state;
+    set_up(1000, cancel_while_it_rests);
+    struct fake_job *job = add_job("a", 1, 1);
+    job->stored.type = JOB_REINDEX;
+    job->stored.phase = JOB_PHASE_CREATE;
+    job->stored.total = 10;
+    job->trouble = true;
+    job->blocks = 50;
+    run(6);
+    assert_int_equal(job->stored.state, JOB_CANCELLED);
+    tear_down();
+}
+
+static void test_trouble_of_before_a_restart_is_not_told(void **state) {
+    (void)state;
+    set_up(1000, NULL);
+    struct fake_job *job = add_job("a", 1, 1000);
+    snprintf(job->stored.note, sizeof(job->stored.note), "the disk is full");
+    run(2);
+    assert_string_equal(job->stored.note, "");
+    tear_down();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_reindex_that_is_taken_from_us_is_not_verified_twice_at_once),
         cmocka_unit_test(test_the_trouble_of_one_job_is_not_the_others),
+        cmocka_unit_test(test_a_step_that_blocks_holds_others_up_half_of_the_time),
+        cmocka_unit_test(test_a_job_that_rests_can_be_cancelled),
+        cmocka_unit_test(test_trouble_of_before_a_restart_is_not_told),
         cmocka_unit_test(test_a_fanout_is_safe_before_it_is_counted),
         cmocka_unit_test(test_a_fanout_that_is_superseded_is_not_counted),
         cmocka_unit_test(test_a_fanout_is_counted_in_steps),
