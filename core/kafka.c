@@ -91,7 +91,7 @@ rd_kafka_conf_t *kafka_conf_new(const struct kafka_conf *conf, const char *clien
     if (!is_set(conf->brokers))
         error_set(reterr, ERROR_INVALID, "[kafka] brokers is empty; give at least one host:port");
     else if (set(made, "bootstrap.servers", conf->brokers, reterr) && set(made, "client.id", client_id, reterr) &&
-             set_security(made, conf, reterr))
+             set(made, "allow.auto.create.topics", "false", reterr) && set_security(made, conf, reterr))
         return made;
     rd_kafka_conf_destroy(made);
     return NULL;
@@ -149,6 +149,15 @@ bool kafka_wait(const struct kafka_conf *conf, bool (*on_wait)(void *ctx, const 
     bool ok = retry_wait(attempt_metadata, &probe, on_wait, ctx, reterr);
     rd_kafka_destroy(probe.rk);
     return ok;
+}
+
+static bool give_up(void *ctx, const struct error *why, usec_t retry_in) {
+    (void)ctx, (void)why, (void)retry_in;
+    return false;
+}
+
+bool kafka_try(const struct kafka_conf *conf, struct error *reterr) {
+    return kafka_wait(conf, give_up, NULL, reterr);
 }
 
 /* ---- producer -------------------------------------------------------------------------------------------- */

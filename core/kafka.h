@@ -40,8 +40,9 @@ bool kafka_library_is_idempotent(void); /* does a producer of ours ask for it? S
 bool kafka_error(const char *what, rd_kafka_resp_err_t code, struct error *reterr);
 enum error_code kafka_error_code(rd_kafka_resp_err_t code); /* NONE for NO_ERROR */
 
-/* What every client of ours has in common: brokers, security, client.id. The caller adds its own and gives it to
- * rd_kafka_new, or destroys it. */
+/* What every client of ours has in common: brokers, security, client.id, and that brokers make no topic because it asks for
+ * one: what was in a topic that is gone would be missed by nobody. The caller adds its own and gives it to rd_kafka_new, or
+ * destroys it. */
 rd_kafka_conf_t *kafka_conf_new(const struct kafka_conf *conf, const char *client_id, struct error *reterr);
 
 struct kafka_producer;
@@ -84,8 +85,10 @@ bool kafka_producer_check(const struct kafka_producer *producer, struct error *r
 /* Blocks until a broker answers, with backoff; on_wait as in es_wait. */
 bool kafka_wait(const struct kafka_conf *conf, bool (*on_wait)(void *ctx, const struct error *why, usec_t retry_in),
                 void *ctx, struct error *reterr);
+bool kafka_try(const struct kafka_conf *conf, struct error *reterr); /* once */
 
-/* Creates the topic if there is none (*ret_made). replicas -1: as the brokers are configured. *ret_partitions: those that it has.
- * Blocks for seconds. */
-bool kafka_topic_ensure(const struct kafka_conf *conf, const char *topic, int partitions, int replicas,
-                        int *ret_partitions, bool *ret_made, struct error *reterr);
+/* How many partitions it has; -1: there is no such topic. Blocks for seconds, as the next one does. */
+bool kafka_topic_find(const struct kafka_conf *conf, const char *topic, int *ret_partitions, struct error *reterr);
+/* That it is there by now is fine; that there was no answer does not say that it is not made. replicas -1: as the brokers are
+ * configured. */
+bool kafka_topic_make(const struct kafka_conf *conf, const char *topic, int partitions, int replicas, struct error *reterr);

@@ -81,7 +81,6 @@ static rd_kafka_conf_t *consumer_conf(const struct kafka_conf *conf, const struc
         kafka_conf_set(made, "enable.auto.offset.store", "false", reterr) &&
         kafka_conf_set(made, "auto.offset.reset", "error", reterr) &&
         kafka_conf_set(made, "partition.assignment.strategy", "range", reterr) &&
-        kafka_conf_set(made, "allow.auto.create.topics", "false", reterr) &&
         kafka_conf_set_int(made, "session.timeout.ms", session, reterr) &&
         kafka_conf_set_int(made, "heartbeat.interval.ms", session / 4 > 3000 ? 3000 : session / 4, reterr) &&
         kafka_conf_set_int(made, "max.poll.interval.ms",

@@ -3,7 +3,6 @@
 
 enum { REQUEST_MSEC = 10000 };
 
-/* -1: there is no such topic. */
 static bool partitions_of(rd_kafka_t *rk, const char *topic, int *ret, struct error *reterr) {
     const struct rd_kafka_metadata *metadata;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
@@ -23,7 +22,7 @@ static bool partitions_of(rd_kafka_t *rk, const char *topic, int *ret, struct er
                : kafka_error("read the topic", code, reterr);
 }
 
-static bool create_answer(rd_kafka_event_t *answer, bool *ret_made, struct error *reterr) {
+static bool create_answer(rd_kafka_event_t *answer, struct error *reterr) {
     if (!answer)
         return error_set(reterr, ERROR_TIMEOUT, "Kafka does not answer the request to create the topic");
     if (rd_kafka_event_error(answer))
@@ -32,15 +31,14 @@ static bool create_answer(rd_kafka_event_t *answer, bool *ret_made, struct error
     const rd_kafka_CreateTopics_result_t *result = rd_kafka_event_CreateTopics_result(answer);
     const rd_kafka_topic_result_t **topics = rd_kafka_CreateTopics_result_topics(result, &count);
     rd_kafka_resp_err_t code = count ? rd_kafka_topic_result_error(topics[0]) : RD_KAFKA_RESP_ERR__FAIL;
-    *ret_made = code == RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (*ret_made || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
         return true;
     const char *text = rd_kafka_topic_result_error_string(topics[0]);
     return error_set(reterr, kafka_error_code(code), "Kafka does not create the topic: %s",
                      text ? text : rd_kafka_err2str(code));
 }
 
-static bool create(rd_kafka_t *rk, const char *topic, int partitions, int replicas, bool *ret_made, struct error *reterr) {
+static bool create(rd_kafka_t *rk, const char *topic, int partitions, int replicas, struct error *reterr) {
     char why[160];
     rd_kafka_NewTopic_t *wanted = rd_kafka_NewTopic_new(topic, partitions, replicas, why, sizeof(why));
     if (!wanted)
@@ -48,7 +46,7 @@ static bool create(rd_kafka_t *rk, const char *topic, int partitions, int replic
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
     rd_kafka_CreateTopics(rk, &wanted, 1, NULL, queue);
     rd_kafka_event_t *answer = rd_kafka_queue_poll(queue, REQUEST_MSEC);
-    bool ok = create_answer(answer, ret_made, reterr);
+    bool ok = create_answer(answer, reterr);
     if (answer)
         rd_kafka_event_destroy(answer);
     rd_kafka_queue_destroy(queue);
@@ -56,35 +54,34 @@ static bool create(rd_kafka_t *rk, const char *topic, int partitions, int replic
     return ok;
 }
 
-static bool try_once(void *ctx, const struct error *why, usec_t retry_in) {
-    (void)ctx, (void)why, (void)retry_in;
-    return false;
+static rd_kafka_t *admin_new(const struct kafka_conf *conf, struct error *reterr) {
+    char why[160];
+    /* Requests to brokers only time out; this says why: a password, a certificate, no broker. */
+    rd_kafka_conf_t *made = kafka_try(conf, reterr) ? kafka_conf_new(conf, "readside-admin", reterr) : NULL;
+    if (!made)
+        return NULL;
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, made, why, sizeof(why));
+    if (rk)
+        return rk;
+    rd_kafka_conf_destroy(made);
+    error_set(reterr, ERROR_INVALID, "[kafka] librdkafka %s: %s", rd_kafka_version_str(), why);
+    return NULL;
 }
 
-bool kafka_topic_ensure(const struct kafka_conf *conf, const char *topic, int partitions, int replicas,
-                        int *ret_partitions, bool *ret_made, struct error *reterr) {
-    char why[160];
-    *ret_made = false;
-    /* The requests below only time out; this says why: a password, a certificate, no broker. */
-    if (!kafka_wait(conf, try_once, NULL, reterr))
+bool kafka_topic_find(const struct kafka_conf *conf, const char *topic, int *ret_partitions, struct error *reterr) {
+    rd_kafka_t *rk = admin_new(conf, reterr);
+    if (!rk)
         return false;
-    rd_kafka_conf_t *made = kafka_conf_new(conf, "readside-admin", reterr);
-    if (!made)
+    bool ok = partitions_of(rk, topic, ret_partitions, reterr);
+    rd_kafka_destroy(rk);
+    return ok;
+}
+
+bool kafka_topic_make(const struct kafka_conf *conf, const char *topic, int partitions, int replicas, struct error *reterr) {
+    rd_kafka_t *rk = admin_new(conf, reterr);
+    if (!rk)
         return false;
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, made, why, sizeof(why));
-    if (!rk) {
-        rd_kafka_conf_destroy(made);
-        return error_set(reterr, ERROR_INVALID, "[kafka] librdkafka %s: %s", rd_kafka_version_str(), why);
-    }
-    /* Created before it is looked for: asking for a topic makes brokers create it in their own way. Who may not create
-     * one may use one that is there. */
-    struct error error = {0};
-    bool can = create(rk, topic, partitions, replicas, ret_made, &error);
-    bool ok = (can || error.code == ERROR_UNAVAILABLE) && partitions_of(rk, topic, ret_partitions, reterr);
-    if (!can && (!ok || *ret_partitions < 0))
-        ok = error_set(reterr, error.code, "%s", error.message);
-    if (ok && *ret_partitions < 0) /* not known to every broker yet */
-        *ret_partitions = partitions;
+    bool ok = create(rk, topic, partitions, replicas, reterr);
     rd_kafka_destroy(rk);
     return ok;
 }

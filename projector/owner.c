@@ -33,8 +33,7 @@ struct owner {
     struct lease *lease;
     struct daemon_condition *condition;
     bool indexes_are_made; /* by a term of this lease */
-    bool topic_is_there;   /* of a relay: since the last term */
-    bool topic_is_new;     /* and no position stands for what is in it */
+    bool topic_is_gone;    /* of a relay: and it is not stored yet that marks are lost */
     pthread_mutex_t lock;
     struct engine *engine; /* under the lock: the one to stop */
     struct mail end_mail;
@@ -82,20 +81,9 @@ static bool attempt_es(struct owner *o, struct error *reterr) {
     return servers_try_es(&o->options->es, reterr);
 }
 
-/* The topic that a relay writes to; another sink needs no Kafka. */
+/* Where a relay writes to; another sink needs no Kafka. */
 static bool attempt_kafka(struct owner *o, struct error *reterr) {
-    const struct projector_conf *p = &o->options->projector;
-    int partitions = 0;
-    bool made = false;
-    if (!o->relay || o->topic_is_there)
-        return true;
-    if (!kafka_topic_ensure(&o->options->kafka, p->marks_topic, (int)p->marks_partitions, (int)p->marks_replicas,
-                            &partitions, &made, reterr))
-        return false;
-    o->topic_is_there = true;
-    o->topic_is_new = o->topic_is_new || made;
-    log_info("relay.topic", LOG_STR("topic", p->marks_topic), LOG_INT("partitions", partitions));
-    return true;
+    return !o->relay || kafka_try(&o->options->kafka, reterr);
 }
 
 /* -- standing by -- */
@@ -194,31 +182,50 @@ static void drop_covered(struct owner *o, const struct term *term) {
         log_info("queue.covered_by_scan", LOG_INT("rows", rows));
 }
 
-/* Did marks go where nobody may have read them: into another topic, or into ours before somebody deleted it? */
-static bool marks_are_lost(struct owner *o, bool *ret_lost, struct error *reterr) {
+/* Marks went into our topic, and it is gone: whoever begins a term next scans, whoever makes the topic again. */
+static bool store_loss(struct owner *o, struct error *reterr) {
+    const char *database = o->options->mongo.database;
     char before[STATE_SINK_SIZE];
-    if (!state_sink_moved(o->client, o->options->mongo.database, o->sink, ret_lost, reterr) ||
-        !state_sink_get(o->client, o->options->mongo.database, before, reterr))
+    if (!state_sink_get(o->client, database, before, reterr) ||
+        (strcmp(before, o->sink) == 0 && !state_sink_set(o->client, database, lease_epoch(o->lease), STATE_SINK_LOST, reterr)))
         return false;
-    *ret_lost = *ret_lost || (o->topic_is_new && strcmp(before, o->sink) == 0);
+    o->topic_is_gone = false;
+    return true;
+}
+
+/* The topic that a relay writes to. What its absence means is stored before it is made: a request that we hear no more of may be
+ * carried out. */
+static bool prepare_topic(struct owner *o, struct error *reterr) {
+    const struct projector_conf *p = &o->options->projector;
+    int partitions = 0, wanted = (int)p->marks_partitions;
+    if (!o->relay)
+        return true;
+    if (!kafka_topic_find(&o->options->kafka, p->marks_topic, &partitions, reterr) ||
+        ((partitions < 0 || o->topic_is_gone) && !store_loss(o, reterr)) ||
+        (partitions < 0 && !kafka_topic_make(&o->options->kafka, p->marks_topic, wanted, (int)p->marks_replicas, reterr)))
+        return false;
+    log_info("relay.topic", LOG_STR("topic", p->marks_topic), LOG_INT("partitions", partitions < 0 ? wanted : partitions));
     return true;
 }
 
 static bool prepare_position(struct owner *o, struct term *term, bool index_is_empty, struct error *reterr) {
     const char *database = o->options->mongo.database;
+    char before[STATE_SINK_SIZE];
     bool found, lost;
     const char *sink = term->frozen ? STATE_SINK_NONE : o->sink; /* who comes back to that index has to scan */
     if (!state_ensure_indexes(o->client, database, reterr) ||
         !state_checkpoint_load(o->client, database, &term->position, &found, reterr) ||
-        !marks_are_lost(o, &lost, reterr))
+        !state_sink_moved(o->client, database, o->sink, &lost, reterr) ||
+        !state_sink_get(o->client, database, before, reterr))
         return false;
     /* An empty index beside a checkpoint was made anew: what is behind the position is missing in it. And marks that
      * went into a topic may not have been read by anybody. */
     if (found && !index_is_empty && (!lost || term->frozen))
         return state_sink_set(o->client, database, lease_epoch(o->lease), sink, reterr);
-    const char *reason = !found ? "there is no checkpoint"
-                         : lost ? "marks went into another topic or index before, or into none"
-                                : "the index is empty";
+    const char *reason = !found                                 ? "there is no checkpoint"
+                         : strcmp(before, STATE_SINK_LOST) == 0 ? "the topic was deleted, perhaps with marks that nobody had read"
+                         : lost                                 ? "marks went into another topic or index before, or into none"
+                                                                : "the index is empty";
     log_info("start.full_scan", LOG_STR("reason", reason));
     stream_position_done(&term->position);
     if (!state_start_over(o->client, database, lease_epoch(o->lease), reason, !index_is_empty, &term->position, reterr) ||
@@ -232,11 +239,8 @@ static bool prepare_position(struct owner *o, struct term *term, bool index_is_e
 
 static bool prepare(struct owner *o, struct term *term, struct error *reterr) {
     bool index_is_empty;
-    if (!attempt_kafka(o, reterr) || !prepare_index(o, term, &index_is_empty, reterr) || !prepare_categories(o, term, reterr) ||
-        !prepare_position(o, term, index_is_empty, reterr))
-        return false;
-    o->topic_is_new = false;
-    return true;
+    return prepare_index(o, term, &index_is_empty, reterr) && prepare_categories(o, term, reterr) && prepare_topic(o, reterr) &&
+           prepare_position(o, term, index_is_empty, reterr);
 }
 
 /* -- a term -- */
@@ -300,7 +304,9 @@ static enum engine_end serve(struct owner *o, const struct term *term, struct en
     if (wants_signals && !signals)
         log_warn("signals.failed", LOG_ERR(&error));
     enum engine_end end = engine_run(engine, reterr);
-    o->topic_is_there = false;
+    o->topic_is_gone = o->topic_is_gone || engine_topic_is_gone(engine);
+    if (o->topic_is_gone && !store_loss(o, &error))
+        log_warn("relay.loss_not_stored", LOG_ERR(&error));
     signals_job_stop(signals);
     verifier_stop(verifier);
     set_engine(o, NULL);

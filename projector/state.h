@@ -62,6 +62,7 @@ bool state_start_over(mongoc_client_t *client, const char *database, uint64_t ep
 /* -- where marks go: a position means that everything before it arrived there -- */
 
 #define STATE_SINK_NONE "none" /* what changed went into no index that serves */
+#define STATE_SINK_LOST "lost" /* it went into a topic that was deleted */
 /* *ret_moved: the position was stored by somebody whose marks went into a topic other than this sink. */
 bool state_sink_moved(mongoc_client_t *client, const char *database, const char *sink, bool *ret_moved,
                       struct error *reterr);

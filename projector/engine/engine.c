@@ -527,6 +527,10 @@ static void stop_threads(struct engine *e) {
     e->store = NULL;
 }
 
+bool engine_topic_is_gone(const struct engine *e) {
+    return e->relay && relay_topic_is_gone(e->relay);
+}
+
 void engine_free(struct engine *e) {
     if (!e)
         return;

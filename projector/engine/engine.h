@@ -46,6 +46,7 @@ enum engine_end { ENGINE_STOPPED, ENGINE_RETARGET, ENGINE_LEASE_LOST, ENGINE_FAI
 
 struct engine *engine_new(const struct engine_conf *conf, struct error *reterr);
 enum engine_end engine_run(struct engine *engine, struct error *reterr); /* reterr with ENGINE_FAILED */
+bool engine_topic_is_gone(const struct engine *engine); /* after engine_run: the relay's topic, with what nobody has read */
 void engine_free(struct engine *engine);
 void engine_stop(struct engine *engine); /* drains, then engine_run returns */
 

@@ -207,6 +207,10 @@ unsigned relay_released(struct relay *r, enum mark_source source) {
     return n;
 }
 
+bool relay_topic_is_gone(const struct relay *r) {
+    return r->topic_is_gone;
+}
+
 size_t relay_pending(const struct relay *r) {
     return r->topic_is_gone ? 0 : r->pending;
 }

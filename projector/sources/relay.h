@@ -24,6 +24,7 @@ void relay_free(struct relay *relay);
 bool relay_take(struct relay *relay, struct segment *segment);
 /* Finished marks since the last call. */
 unsigned relay_released(struct relay *relay, enum mark_source source);
+bool relay_topic_is_gone(const struct relay *relay);
 size_t relay_pending(const struct relay *relay); /* that may still be stored */
 /* Gauges and readiness; a few times a second. False: the producer is dead for good; or, with NOT_FOUND, somebody has deleted the
  * topic, and what is unfinished is to be sent anew once there is one. */

@@ -52,13 +52,12 @@ void group_offsets_are_stored_by_word_and_found_again(void **state) {
     struct error e = {0};
     char topic[64];
     int partitions = 0;
-    bool made;
     unsigned lost;
     snprintf(topic, sizeof(topic), "readside_e2e_group_%016llx", (unsigned long long)clock_random_u64());
-    assert_ok(kafka_topic_ensure(&conf, topic, PARTITIONS, -1, &partitions, &made, &e), e);
-    assert_true(made && partitions == PARTITIONS);
-    assert_ok(kafka_topic_ensure(&conf, topic, PARTITIONS + 3, -1, &partitions, &made, &e), e); /* it is there */
-    assert_true(!made && partitions == PARTITIONS);
+    assert_ok(kafka_topic_make(&conf, topic, PARTITIONS, -1, &e), e);
+    assert_ok(kafka_topic_make(&conf, topic, PARTITIONS + 3, -1, &e), e); /* it is there */
+    assert_ok(kafka_topic_find(&conf, topic, &partitions, &e), e);
+    assert_int_equal(partitions, PARTITIONS);
     send_some(&conf, topic);
 
     struct kafka_lag *lag = kafka_lag_new(&conf, topic, topic, &e);
@@ -131,11 +130,9 @@ void group_every_partition_is_read_after_a_rewind(void **state) {
     env_or_skip("READSIDE_KAFKA_BROKERS");
     struct error e = {0};
     char topic[64];
-    int partitions = 0;
-    bool made;
     unsigned lost;
     snprintf(topic, sizeof(topic), "readside_e2e_rewind_%016llx", (unsigned long long)clock_random_u64());
-    assert_ok(kafka_topic_ensure(&conf, topic, MANY_PARTITIONS, -1, &partitions, &made, &e), e);
+    assert_ok(kafka_topic_make(&conf, topic, MANY_PARTITIONS, -1, &e), e);
     send_some(&conf, topic);
     struct kafka_consumer *c = member(&conf, topic);
     poll_until(c, KAFKA_ASSIGNED, 0);

@@ -101,7 +101,7 @@ static void reports_come_to_the_loop_and_messages_arrive(void **state) {
     struct error e = {0};
     char topic[64];
     unique_name("loop", topic);
-    assert_ok(kafka_wait(&conf, NULL, NULL, &e), e);
+    assert_ok(kafka_wait(&conf, NULL, NULL, &e) && kafka_topic_make(&conf, topic, 4, -1, &e), e);
     struct reports r = {.loop = loop_new("kafka", &e)};
     struct kafka_producer *p = kafka_producer_new(&conf, "e2e", r.loop, &e);
     assert_ok(p, e);
@@ -124,6 +124,7 @@ static void reports_come_on_a_thread_without_a_loop(void **state) {
     struct error e = {0};
     char topic[64];
     unique_name("thread", topic);
+    assert_ok(kafka_topic_make(&conf, topic, 4, -1, &e), e);
     struct reports r = {0};
     struct kafka_producer *p = kafka_producer_new(&conf, "e2e", NULL, &e);
     assert_ok(p, e);
@@ -131,6 +132,28 @@ static void reports_come_on_a_thread_without_a_loop(void **state) {
     assert_ok(kafka_producer_flush(p, 30 * USEC_PER_SEC, &e), e);
     assert_int_equal(atomic_load(&r.stored), MESSAGES);
     kafka_producer_free(p);
+}
+
+/* The broker makes topics for everybody who asks for them. */
+static void no_topic_is_made_by_asking_for_it(void **state) {
+    (void)state;
+    struct kafka_conf conf = conf_from_env();
+    struct error e = {0};
+    struct reports r = {0};
+    char topic[64];
+    unique_name("absent", topic);
+    conf.message_timeout_usec = USEC_PER_SEC;
+    struct kafka_producer *p = kafka_producer_new(&conf, "e2e", NULL, &e);
+    assert_ok(p, e);
+    send_all(p, topic, &r);
+    assert_ok(kafka_producer_flush(p, 30 * USEC_PER_SEC, &e), e);
+    kafka_producer_free(p);
+    assert_int_equal(atomic_load(&r.failed), MESSAGES);
+    for (int i = 0; i < 2; i++) {
+        int partitions = 0;
+        assert_ok(kafka_topic_find(&conf, topic, &partitions, &e), e);
+        assert_int_equal(partitions, -1);
+    }
 }
 
 static void without_a_broker_every_message_is_reported_as_failed(void **state) {
@@ -181,6 +204,7 @@ int run_kafka_tests(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reports_come_to_the_loop_and_messages_arrive),
         cmocka_unit_test(reports_come_on_a_thread_without_a_loop),
+        cmocka_unit_test(no_topic_is_made_by_asking_for_it),
         cmocka_unit_test(without_a_broker_every_message_is_reported_as_failed),
         cmocka_unit_test(what_can_never_be_stored_is_refused_at_once),
         cmocka_unit_test(group_offsets_are_stored_by_word_and_found_again),

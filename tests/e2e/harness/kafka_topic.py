@@ -79,6 +79,10 @@ class Topic:
         """As if all that is in the topic had expired."""
         self.admin.delete_records({TopicPartition(self.name, p): -1 for p in range(self.partitions)})
 
+    def delete(self, eventually):
+        self.admin.delete_topics([self.name])
+        eventually(lambda: self.name not in self.admin.list_topics(), 30, "the topic is gone")
+
     def close(self):
         if self.producer is not None:
             self.producer.close()
