@@ -164,7 +164,8 @@ static bool see_to_an_owner(struct waiting *w, struct error *reterr) {
         return true;
     if (!state_sink_get(wait->session->client, wait->session->database, sink, reterr))
         return false;
-    if (strncmp(sink, "kafka:", 6) == 0) /* writing the index ourselves would be another way of running all this */
+    /* Writing the index ourselves would be another way of running all this. */
+    if (strncmp(sink, "kafka:", 6) == 0 || strcmp(sink, STATE_SINK_LOST) == 0)
         return error_set(reterr, ERROR_INVALID, "no projector is running, and marks go through Kafka: the job rests until "
                                                 "projector relay runs again");
     command_progress_say(&w->progress, "no projector is running: this command does its work until the job is over");

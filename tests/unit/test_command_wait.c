@@ -17,6 +17,7 @@ struct owner {
 };
 
 static unsigned looks, owners;
+static const char *sink = "index";
 
 bool __wrap_job_control_find(mongoc_client_t *client, const char *database, const char *id, struct job_record *ret,
                              struct error *reterr);
@@ -38,7 +39,7 @@ bool __wrap_lease_is_free(struct lease *lease, mongoc_client_t *client, bool *re
 bool __wrap_state_sink_get(mongoc_client_t *client, const char *database, char *ret, struct error *reterr);
 bool __wrap_state_sink_get(mongoc_client_t *client, const char *database, char *ret, struct error *reterr) {
     (void)client, (void)database, (void)reterr;
-    snprintf(ret, STATE_SINK_SIZE, "index");
+    snprintf(ret, STATE_SINK_SIZE, "%s", sink);
     return true;
 }
 
@@ -82,9 +83,27 @@ static void test_a_projector_of_our_own_that_ends_by_itself_is_not_waited_for(vo
     assert_true(looks > 0);
 }
 
+/* Whatever was in the topic: writing the index ourselves is not what was set up. */
+static void test_marks_that_went_into_a_topic_are_not_for_us(void **state) {
+    (void)state;
+    static const struct projector_options options;
+    static const char *const sinks[] = {"kafka:marks", STATE_SINK_LOST};
+    struct command_session session = {.database = "readside"};
+    struct command_wait wait = {.command = &command_reindex, .options = &options, .session = &session, .id = "reindex-1"};
+    owners = 0;
+    alarm(DEADLINE_SECONDS);
+    for (size_t i = 0; i < ARRAY_LEN(sinks); i++) {
+        sink = sinks[i];
+        assert_int_equal(command_wait(&wait), COMMAND_FAILED);
+    }
+    alarm(0);
+    assert_int_equal(owners, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_projector_of_our_own_that_ends_by_itself_is_not_waited_for),
+        cmocka_unit_test(test_marks_that_went_into_a_topic_are_not_for_us),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
