@@ -369,7 +369,7 @@ static void write_scope(struct search_writer *q, const struct scope *scope, bool
         search_filter_begin(w);
         search_filter_products(q, VISIBLE_SHOWN, scope->own);
         if (search_filter_any_variant(q, VISIBLE_SHOWN, scope->own))
-            search_filter_condition(q, VISIBLE_ALL, scope->own, false);
+            search_filter_condition(q, VISIBLE_ALL, scope->own);
         search_filter_end(w);
         json_write_key(w, "aggs");
         json_write_object(w);

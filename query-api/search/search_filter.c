@@ -254,22 +254,8 @@ static void nested_end(struct json_write *w) {
     json_write_object_end(w);
 }
 
-/* One variant matches all. */
-static void write_variants(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits) {
-    static const char raw[] = "{\"name\":\"matched\",\"size\":20,\"_source\":false,\"docvalue_fields\":[\"variants.sku\"]}";
-    nested_begin(&q->w);
-    search_filter_begin(&q->w);
-    search_filter_sku(q, FORM_VARIED, which, but);
-    search_filter_end(&q->w);
-    if (inner_hits) {
-        json_write_key(&q->w, "inner_hits");
-        json_write_raw(&q->w, raw, sizeof(raw) - 1);
-    }
-    nested_end(&q->w);
-}
-
 /* flat.* all match, or one variant matches all. */
-static void write_any_sku(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits) {
+static void write_any_sku(struct search_writer *q, enum visible which, const struct filter *but) {
     static const char flat[] = "{\"exists\":{\"field\":\"flat.sku\"}}";
     struct json_write *w = &q->w;
     if (!search_filter_any_variant(q, which, but))
@@ -279,7 +265,11 @@ static void write_any_sku(struct search_writer *q, enum visible which, const str
     json_write_raw(w, flat, sizeof(flat) - 1);
     search_filter_sku(q, FORM_FLAT, which, but);
     search_filter_end(w);
-    write_variants(q, which, but, inner_hits);
+    nested_begin(w);
+    search_filter_begin(w);
+    search_filter_sku(q, FORM_VARIED, which, but);
+    search_filter_end(w);
+    nested_end(w);
     should_end(w, 1);
 }
 
@@ -322,26 +312,14 @@ static void write_only(struct search_writer *q, const struct filter *f) {
     should_end(w, 1);
 }
 
-void search_filter_condition(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits) {
+void search_filter_condition(struct search_writer *q, enum visible which, const struct filter *but) {
     const struct filter *only = only_variant_filter(q, which, but);
-    if (!only) {
-        write_attrs(q, which, but);
-        write_any_sku(q, which, but, inner_hits);
-        return;
-    }
-    if (!inner_hits) {
+    if (only) {
         write_only(q, only);
         return;
     }
-    /* Which variants matched is asked for those products alone that are shown: beside a filter, where nothing is scored,
-     * what only should match is not looked at to find them. */
-    search_filter_begin(&q->w);
-    write_only(q, only);
-    json_write_array_end(&q->w);
-    json_write_key(&q->w, "should");
-    json_write_array(&q->w);
-    write_variants(q, which, but, true);
-    search_filter_end(&q->w);
+    write_attrs(q, which, but);
+    write_any_sku(q, which, but);
 }
 
 void search_filter_products(struct search_writer *q, enum visible which, const struct filter *but) {
@@ -365,7 +343,7 @@ static void write_alone(struct search_writer *q, struct filter *f) {
     struct search_writer one = {.p = &alone, .w = q->w};
     search_filter_begin(&one.w);
     search_filter_products(&one, VISIBLE_ALL, NULL);
-    search_filter_condition(&one, VISIBLE_ALL, NULL, false);
+    search_filter_condition(&one, VISIBLE_ALL, NULL);
     search_filter_end(&one.w);
     q->w = one.w;
 }

@@ -11,7 +11,6 @@ enum visible { VISIBLE_SHOWN = 1, VISIBLE_HIDDEN = 2, VISIBLE_ALL = 3 };
 struct search_writer {
     const struct search_params *p;
     struct json_write w;
-    bool only_counts;                /* nobody sees a hit */
     const struct search_term *terms; /* count these only; or NULL */
     size_t term_count;
 };
@@ -33,9 +32,8 @@ void search_filter_products(struct search_writer *q, enum visible which, const s
 /* Price and stock of the only SKU (flat), or price, stock and attributes of one variant (varied); there, an attribute
  * that stands with the product passes. */
 void search_filter_sku(struct search_writer *q, enum form form, enum visible which, const struct filter *but);
-/* What stands with the product matches, and so does one SKU of it: flat.* all, or one variant all. inner_hits names the
- * variants that matched. */
-void search_filter_condition(struct search_writer *q, enum visible which, const struct filter *but, bool inner_hits);
+/* What stands with the product matches, and so does one SKU of it: flat.* all, or one variant all. */
+void search_filter_condition(struct search_writer *q, enum visible which, const struct filter *but);
 /* The clauses, one filter each. */
 void search_filter_clauses(struct search_writer *q);
 /* Leaves out products that miss two or more of the filters whose facets are shown: they are no hits, and no facet counts them,

@@ -1,3 +1,4 @@
+#include "query-api/search/matched_variants.h"
 #include "query-api/search/search_aggs.h"
 #include "query-api/text/search_rank.h"
 #include "query-api/text/search_spelling.h"
@@ -22,12 +23,7 @@ static void write_source(struct search_writer *q) {
     struct json_write *w = &q->w;
     json_write_open(w, SLICE("\"_source\":[\"id\",\"name\",\"brand\",\"price_min\",\"price_max\",\"currency\",\"in_stock\",\"stock\","
                              "\"categories\",\"primary_category\""), "[");
-    if (search_filter_any_variant(q, VISIBLE_ALL, NULL)) /* then a hit says which SKUs matched */
-        json_write_str(w, "flat.sku");
-    if (search_text_may_be_code(q->p->text)) { /* or which SKU was asked for */
-        json_write_str(w, "variants.sku");
-        json_write_str(w, "variants.code_attrs");
-    }
+    matched_variants_fields(w, q->p);
     for (size_t i = 0; i < q->p->field_count; i++)
         json_write_slice(w, q->p->fields[i]);
     json_write_array_end(w);
@@ -43,8 +39,8 @@ static void write_query(struct search_writer *q) {
     json_write_key(w, "filter");
     json_write_array(w);
     search_filter_products(q, VISIBLE_HIDDEN, NULL);
-    /* When nothing of the variants is shown as a facet the whole condition stands here, else in post_filter. */
-    search_filter_condition(q, VISIBLE_HIDDEN, NULL, !q->only_counts && !search_filter_any_variant(q, VISIBLE_SHOWN, NULL));
+    /* The whole condition when nothing of the variants is shown as a facet, else that is in post_filter. */
+    search_filter_condition(q, VISIBLE_HIDDEN, NULL);
     search_filter_clauses(q);
     search_filter_all_but_one(q);
     json_write_array_end(w);
@@ -60,7 +56,7 @@ static void write_post_filter(struct search_writer *q) {
     search_filter_begin(&q->w);
     search_filter_products(q, VISIBLE_SHOWN, NULL);
     if (variant)
-        search_filter_condition(q, VISIBLE_ALL, NULL, true);
+        search_filter_condition(q, VISIBLE_ALL, NULL);
     search_filter_end(&q->w);
 }
 
@@ -122,7 +118,6 @@ bool search_query_write(const struct search_params *p, struct buf *out) {
 
 /* {"size":0,"query":... */
 static bool write_only_counts(struct search_writer *q, struct buf *out) {
-    q->only_counts = true;
     if (!json_write_init(&q->w, out))
         return false;
     json_write_object(&q->w);

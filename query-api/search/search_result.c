@@ -1,4 +1,5 @@
 #include "query-api/search/facet_result.h"
+#include "query-api/search/matched_variants.h"
 #include "query-api/search/product_view.h"
 #include "query-api/search/search_cursor.h"
 #include "query-api/search/search_explain.h"
@@ -13,49 +14,6 @@ struct result {
 
 static const struct json *first(const struct json *array) {
     return json_is(array, JSON_ARRAY) ? array->child : NULL;
-}
-
-static bool has_variant_filter(const struct search_params *p) {
-    for (size_t i = 0; i < p->filter_count; i++)
-        if (dimension_is_variant(p->filters[i].dim))
-            return true;
-    return false;
-}
-
-/* Is the text the SKU of this variant, or a code that it has as an attribute? */
-static bool is_asked_for(const struct search_text *text, const struct json *variant) {
-    const struct json *sku = json_get(variant, "sku");
-    if (!json_is(sku, JSON_STRING))
-        return false;
-    bool found = search_text_is_code(text, sku->text);
-    for (const struct json *term = first(json_get(variant, "code_attrs")); term && !found; term = term->next) {
-        const char *sign = json_is(term, JSON_STRING) && term->text.len ? memchr(term->text.data, '=', term->text.len) : NULL;
-        found = sign && search_text_is_code(text, (struct slice){sign + 1, (size_t)(term->text.data + term->text.len - sign - 1)});
-    }
-    return found;
-}
-
-/* SKUs that met every selected price, stock and attribute: of a varied product from inner_hits, of a flat one its
- * only SKU. Without such a selection those whose code the text is; else nothing was matched: an empty list. */
-static void write_matched(struct result *r, const struct json *hit, const struct json *source) {
-    json_write_key(&r->w, "matched_variants");
-    json_write_array(&r->w);
-    if (!has_variant_filter(r->p) && search_text_may_be_code(r->p->text))
-        for (const struct json *v = first(json_get(source, "variants")); v; v = v->next)
-            if (is_asked_for(r->p->text, v))
-                json_write_json(&r->w, json_get(v, "sku"));
-    if (has_variant_filter(r->p)) {
-        const struct json *sku = json_path(source, "flat.sku");
-        if (json_is(sku, JSON_STRING))
-            json_write_json(&r->w, sku);
-        for (const struct json *v = first(json_path(hit, "inner_hits.matched.hits.hits")); v; v = v->next) {
-            const struct json *fields = json_get(v, "fields");
-            sku = first(json_get(fields, "variants.sku"));
-            if (json_is(sku, JSON_STRING))
-                json_write_json(&r->w, sku);
-        }
-    }
-    json_write_array_end(&r->w);
 }
 
 /* The name that the hit shows, with the words found in it marked. Left out if they were found in another language:
@@ -109,7 +67,8 @@ static bool write_hit(struct result *r, const struct json *hit) {
         return false;
     json_write_object(&r->w);
     product_view_write_summary(&r->w, source, r->p->lang);
-    write_matched(r, hit, source);
+    json_write_key(&r->w, "matched_variants");
+    matched_variants_write(&r->w, r->p, source, !r->context->degraded);
     write_highlight(r, hit, source);
     write_fields(r, source);
     if (r->p->explain && json_get(hit, "_explanation")) {

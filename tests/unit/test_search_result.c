@@ -181,12 +181,12 @@ static void test_hits(void **state) {
         "{\"hits\":{\"total\":{\"value\":2},\"hits\":["
         "{\"_source\":{\"id\":\"a\",\"name\":{\"ko\":\"가\"},\"price_min\":5,\"price_max\":9,\"flat\":{\"sku\":\"a\"},\"skus\":[\"a\"]},"
         "\"highlight\":{\"name.ko\":[\"<em>가</em>\"]}},"
-        "{\"_source\":{\"id\":\"b\",\"name\":{\"ko\":\"나\",\"en\":\"B\"}},\"inner_hits\":{\"matched\":{\"hits\":{\"hits\":["
-        "{\"fields\":{\"variants.sku\":[\"b-1\"]}},{\"fields\":{\"variants.sku\":[\"b-2\"]}}]}}}}]}}"));
+        "{\"_source\":{\"id\":\"b\",\"name\":{\"ko\":\"나\",\"en\":\"B\"},\"variants\":["
+        "{\"sku\":\"b-1\",\"stock\":\"low\"},{\"sku\":\"b-2\",\"stock\":\"out\"},{\"sku\":\"b-3\",\"stock\":\"in\"}]}}]}}"));
     SAYS("\"id\":\"a\",\"name\":\"가\",\"price\":{\"min\":5,\"max\":9}");
     SAYS("\"matched_variants\":[\"a\"],\"highlight\":{\"name\":\"<em>가</em>\"},\"skus\":[\"a\"]}");
     SAYS("\"name\":\"B\"");
-    SAYS("\"matched_variants\":[\"b-1\",\"b-2\"]");
+    SAYS("\"matched_variants\":[\"b-1\",\"b-3\"]");
     SAYS("\"total\":{\"value\":2,\"relation\":\"eq\"}");
 }
 
