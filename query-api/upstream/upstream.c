@@ -63,9 +63,14 @@ static bool keep_answer(struct http_request *request, struct buf *text) {
     return true;
 }
 
+/* The server has answered, with more than is taken. */
+static bool is_too_large(const struct http_response *r) {
+    return r->error.code == ERROR_INVALID && r->sent;
+}
+
 /* An answer of 4xx says nothing about the server's health; only these do, and a body that is no JSON. */
 static bool is_failure(const struct http_response *r) {
-    return r->error.code != ERROR_NONE || r->status == 429 || r->status >= 500;
+    return (r->error.code != ERROR_NONE && !is_too_large(r)) || r->status == 429 || r->status >= 500;
 }
 
 /* Tells the breaker how a call ended. hopeless: in vain until its time was up, and nothing else was answered meanwhile, or
@@ -117,6 +122,14 @@ static void fail_unavailable(const struct upstream *u, enum error_code code) {
     u->failed(u->q, u->request, u->data, &error);
 }
 
+/* For this request alone: others ask for less. */
+static void fail_too_large(const struct upstream *u, const struct error *why) {
+    struct error error = {0};
+    log_warn("upstream.too_large", LOG_ERR(why), LOG_STR("request_id", http_request_id(u->request)));
+    error_set(&error, ERROR_INVALID, "the answer is too large; ask for fewer hits (size) or fewer fields");
+    u->failed(u->q, u->request, u->data, &error);
+}
+
 /* part: what failed, of an answer in parts; or NULL. */
 static void handle_failure(struct upstream *u, const struct http_response *response, const struct json *part) {
     struct error error = {0};
@@ -138,16 +151,15 @@ static void handle_failure(struct upstream *u, const struct http_response *respo
     u->failed(u->q, u->request, u->data, &error);
 }
 
-/* Is it JSON at all, as far as there is something to be read? */
-static const struct json *read_answer(struct upstream *u, struct http_response *response) {
-    struct error error = {0};
+/* Is it JSON at all, as far as there is something to be read? reterr: ERROR_INTERNAL if there is no room for it. */
+static const struct json *read_answer(struct upstream *u, struct http_response *response, struct error *reterr) {
     const struct json *body = NULL;
     char *text = response->body->data;
     size_t len = response->body->len;
     if (text && keep_answer(u->request, response->body))
-        body = answer_json_parse(http_request_arena(u->request), text, len, DEPTH_MAX, &error);
-    if (!body && response->status != 404)
-        log_warn("upstream.garbage", LOG_INT("status", response->status), LOG_ERR(&error));
+        body = answer_json_parse(http_request_arena(u->request), text, len, DEPTH_MAX, reterr);
+    if (!body && response->status != 404 && reterr->code != ERROR_INTERNAL)
+        log_warn("upstream.garbage", LOG_INT("status", response->status), LOG_ERR(reterr));
     return body;
 }
 
@@ -201,13 +213,17 @@ static void on_response(void *ctx, struct http_response *response) {
     struct upstream *u = ctx;
     struct query_loop *q = u->q;
     q->upstream_active--;
-    const struct json *body = is_answered(response) ? read_answer(u, response) : NULL;
+    struct error error = {0};
+    const struct json *body = is_answered(response) ? read_answer(u, response, &error) : NULL;
     const struct json *worst = u->kind == ASK_PARTS ? worst_part(body, response) : NULL;
     bool answered = is_answered(response);
-    bool garbage = answered && !body && response->status != 404;
+    bool no_room = error.code == ERROR_INTERNAL || is_too_large(response);
+    bool garbage = answered && !body && response->status != 404 && !no_room;
     learn(u, response, garbage);
     send_waiting(q);
-    if (!answered)
+    if (no_room)
+        fail_too_large(u, error.code ? &error : &response->error);
+    else if (!answered)
         handle_failure(u, response, worst);
     else if (garbage)
         fail_unavailable(u, ERROR_UNAVAILABLE);

@@ -244,3 +244,14 @@ class TestRealServer:
     def test_a_minute_without(self, own, shop, trouble):
         during = judge(*outage(shop, trouble(own), 60, 200), 190, trouble.recovers_in)
         assert sum(one[2] == "stale" for one in during) > len(during) / 2
+
+
+def test_an_answer_that_is_too_large_is_that_request_s_own(shop, proxy):
+    """Somebody may ask for more than there is room for: it is said to them, and the engine is none the worse for it."""
+    proxy.set(http_answer(200, '{"hits":[' + "0," * 2_200_000 + "0]}"))
+    for n in range(12):
+        reply = requests.get(f"{shop.url}/v1/search?q=large{n}", timeout=20)
+        assert reply.status_code == 400 and "too large" in reply.json()["detail"], reply.text
+    assert [shop.api.metric("readside_query_api_breaker_open", f'loop="{n}"') for n in range(LOOPS)] == [0] * LOOPS
+    proxy.set("pass")
+    assert fresh_again(shop)
