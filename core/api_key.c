@@ -217,6 +217,15 @@ size_t api_keys_count(const struct api_keys *keys) {
     return keys ? keys->count : 0;
 }
 
+bool api_keys_has_room(const struct api_keys *keys, const char *id) {
+    if (api_keys_count(keys) < API_KEYS_MAX)
+        return true;
+    for (size_t i = 0; i < keys->count; i++)
+        if (strcmp(keys->items[i].id, id) == 0)
+            return true;
+    return false;
+}
+
 const struct api_key *api_keys_find(const struct api_keys *keys, const struct api_key_hash *hash) {
     struct api_key wanted = {.hash = *hash};
     return api_keys_count(keys) ? bsearch(&wanted, keys->items, keys->count, sizeof(*keys->items), by_hash) : NULL;

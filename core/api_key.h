@@ -59,5 +59,7 @@ void api_keys_free(struct api_keys *keys);
 bool api_keys_add(struct api_keys *keys, const struct api_key *key); /* false without memory or room */
 void api_keys_finish(struct api_keys *keys);                         /* after this it is complete and read-only */
 size_t api_keys_count(const struct api_keys *keys);
+/* May a key with this id be set? A new one must find room below API_KEYS_MAX. */
+bool api_keys_has_room(const struct api_keys *keys, const char *id);
 /* NULL: there is no such key. It may have expired. */
 const struct api_key *api_keys_find(const struct api_keys *keys, const struct api_key_hash *hash);

@@ -184,7 +184,7 @@ void handle_key_put(struct http_request *request, void *ctx) {
     struct error error = {0};
     if (!call || !read_body(request, &call->key))
         return;
-    if (api_keys_count(api_guard_keys(q->guard)) >= API_KEYS_MAX) {
+    if (!api_keys_has_room(api_guard_keys(q->guard), call->key.id)) {
         error_set(&error, ERROR_CONFLICT, "there are %d keys already: delete some first", API_KEYS_MAX);
         http_reply_error(request, &error);
         return;

@@ -16,15 +16,21 @@ struct synonym {
     size_t own; /* index in texts that is the term itself; count: none */
 };
 
+struct override_name {
+    enum override_kind kind;
+    struct slice id;
+};
+
 struct override_list {
     struct arena arena;
+    struct override_name *names; /* of all */
+    size_t count, name_cap;
     struct synonym *synonyms;
     size_t synonym_count, synonym_cap;
     struct slice *stopwords;
     size_t stopword_count, stopword_cap;
     struct override_rule *rules;
     size_t rule_count, rule_cap;
-    size_t count;
 };
 
 struct override_list *override_list_new(void) {
@@ -38,6 +44,7 @@ void override_list_free(struct override_list *list) {
     if (!list)
         return;
     arena_done(&list->arena);
+    free(list->names);
     free(list->synonyms);
     free(list->stopwords);
     free(list->rules);
@@ -156,7 +163,10 @@ static bool add_one(struct override_list *list, const struct json *source) {
     arena_done(&scratch);
     if (!fine)
         return true;
-    list->count++;
+    if (!grow((void **)&list->names, list->count, &list->name_cap, sizeof(*list->names)) ||
+        !copy(&list->arena, id->text, &list->names[list->count].id))
+        return false;
+    list->names[list->count++].kind = kind;
     return kind == OVERRIDE_SYNONYM    ? add_synonyms(list, body)
            : kind == OVERRIDE_STOPWORD ? add_stopwords(list, body)
                                        : add_rule(list, id->text, body);
@@ -246,6 +256,15 @@ bool override_list_finish(struct override_list *list) {
 
 size_t override_list_count(const struct override_list *list) {
     return list->count;
+}
+
+bool override_list_has_room(const struct override_list *list, enum override_kind kind, struct slice id) {
+    if (!list || list->count < OVERRIDES_MAX)
+        return true;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->names[i].kind == kind && slice_eq(list->names[i].id, id))
+            return true;
+    return false;
 }
 
 size_t override_list_synonyms(const struct override_list *list, struct slice key, struct slice *ret, size_t max) {

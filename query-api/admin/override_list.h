@@ -51,6 +51,8 @@ void override_list_free(struct override_list *list);
 bool override_list_add(struct override_list *list, const struct json *hits, size_t *ret_added, struct slice *ret_last);
 bool override_list_finish(struct override_list *list); /* after this it is complete and read-only */
 size_t override_list_count(const struct override_list *list);
+/* May this one be set? A new one must find room below OVERRIDES_MAX. list: NULL if there are none. */
+bool override_list_has_room(const struct override_list *list, enum override_kind kind, struct slice id);
 
 /* Whatever else may stand for the term with this key: texts of one or several words, in `ret`, at most max. */
 size_t override_list_synonyms(const struct override_list *list, struct slice key, struct slice *ret, size_t max);

@@ -218,7 +218,7 @@ void handle_override_put(struct http_request *request, void *ctx) {
     struct buf path, body = BUF_INIT(BODY_MAX_BYTES);
     if (!call || !(call->body = read_body(request, call->kind)))
         return;
-    if (q->overrides && override_list_count(q->overrides) >= OVERRIDES_MAX) {
+    if (!override_list_has_room(q->overrides, call->kind, call->id)) {
         error_set(&error, ERROR_CONFLICT, "there are %d overrides already: delete some first", OVERRIDES_MAX);
         http_reply_error(request, &error);
         return;

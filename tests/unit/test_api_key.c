@@ -131,6 +131,23 @@ static void test_the_set(void **state) {
     assert_null(api_keys_find(NULL, &hash));
 }
 
+static void test_a_full_set(void **state) {
+    (void)state;
+    struct api_keys *keys = api_keys_new();
+    for (unsigned i = 0; i < API_KEYS_MAX; i++) {
+        struct api_key key = {.scopes = 0};
+        assert_true(api_keys_has_room(keys, "new"));
+        (void)snprintf(key.id, sizeof(key.id), "k%u", i);
+        memcpy(key.hash.bytes, &i, sizeof(i));
+        assert_true(api_keys_add(keys, &key));
+    }
+    api_keys_finish(keys);
+    assert_false(api_keys_has_room(keys, "new"));
+    assert_true(api_keys_has_room(keys, "k0") && api_keys_has_room(keys, "k9999")); /* may still be changed */
+    assert_true(api_keys_has_room(NULL, "new"));
+    api_keys_free(keys);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_hash_is_sha_256),
@@ -138,7 +155,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_bodies, setup, teardown),
         cmocka_unit_test(test_ids),
         cmocka_unit_test_setup_teardown(test_storing, setup, teardown),
-        cmocka_unit_test(test_the_set),
+        cmocka_unit_test(test_the_set), cmocka_unit_test(test_a_full_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,8 +179,30 @@ static void test_terms_of_many_words(void **state) {
     assert_int_equal(text->groups[1].alternative_count, 1);
 }
 
+static void test_a_full_list(void **state) {
+    (void)state;
+    struct override_list *list = override_list_new();
+    struct slice last;
+    size_t added;
+    for (unsigned i = 0; i < OVERRIDES_MAX; i++) {
+        assert_true(override_list_has_room(list, OVERRIDE_STOPWORD, SLICE("new")));
+        arena_reset(&arena);
+        const char *hit = arena_printf(&arena, "[{\"_source\":{\"key\":\"stopwords:s%u\",\"kind\":\"stopwords\",\"id\":\"s%u\",\"body\":{\"terms\":[\"t%u\"]}}}]", i, i, i);
+        assert_true(override_list_add(list, parse(hit), &added, &last));
+    }
+    assert_true(override_list_finish(list));
+    assert_int_equal(override_list_count(list), OVERRIDES_MAX);
+    assert_false(override_list_has_room(list, OVERRIDE_STOPWORD, SLICE("new")));
+    assert_true(override_list_has_room(list, OVERRIDE_STOPWORD, SLICE("s0")) &&
+                override_list_has_room(list, OVERRIDE_STOPWORD, SLICE("s9999"))); /* may still be changed */
+    assert_false(override_list_has_room(list, OVERRIDE_RULE, SLICE("s0")));
+    assert_true(override_list_has_room(NULL, OVERRIDE_RULE, SLICE("new")));
+    override_list_free(list);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_full_list),
         cmocka_unit_test(test_look_ups),
         cmocka_unit_test(test_a_text_outlives_the_list),
         cmocka_unit_test(test_a_long_name_of_a_member),
