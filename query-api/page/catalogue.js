@@ -22,17 +22,26 @@ export async function ask(path, parameters = {}, signal = undefined) {
   return reply.json();
 }
 
+function take(nodes) {
+  nodes.forEach((node, index) => remember(node, [], index));
+  departments = nodes;
+}
+
 /* The names as they were last seen are better than none: an address has the number of a category, a search its name. */
 export async function loadCategories() {
   const key = `categories-${lang}`;
   try {
-    departments = (await ask('/v1/categories/tree')).nodes;
-    keep(key, JSON.stringify(departments));
+    const { nodes } = await ask('/v1/categories/tree');
+    take(nodes);
+    keep(key, JSON.stringify(nodes));
   } catch (error) {
     console.info('no fresh categories:', error.message);
-    departments = JSON.parse(kept(key) ?? '[]');
+    try {
+      take(JSON.parse(kept(key) ?? '[]'));
+    } catch {
+      // what was kept is damaged: none, then
+    }
   }
-  departments.forEach((node, index) => remember(node, [], index));
 }
 
 /* ["Computers", "Laptops"] of "1/4" and back; null if there is none. */

@@ -488,6 +488,21 @@ def test_outage(browser, shop, proxy):
 
 
 
+def test_damaged_names_are_as_good_as_none(browser):
+    browser.errors_expected = True  # the tree does not come
+    browser.open("/?lang=en")
+    browser.find(CARD)
+    browser.cdp("Network.enable")
+    browser.cdp("Network.setBlockedURLs", urls=["*/v1/categories/tree*"])
+    try:
+        for kept in ("{", "null", '{"nodes":[]}', "[null]"):
+            browser.js("localStorage.setItem('categories-en', arguments[0])", kept)
+            browser.driver.refresh()
+            browser.find(CARD)
+    finally:
+        browser.cdp("Network.setBlockedURLs", urls=[])
+
+
 def test_a_search_that_fails_is_said_so(browser, shop, proxy):
     browser.errors_expected = True
     browser.open("/?lang=en&q=laptop")
