@@ -108,8 +108,7 @@ static bool last_address(struct slice list, unsigned char ret[16], size_t *ret_l
     return *ret_len > 0;
 }
 
-/* Whose limit an open request counts for: an IPv4 address, or an IPv6 network. */
-static size_t client_of(const struct api_guard *guard, struct http_request *request, unsigned char ret[16]) {
+size_t api_guard_client(const struct api_guard *guard, struct http_request *request, unsigned char ret[16]) {
     struct slice peer = http_request_peer(request);
     size_t len = peer.len;
     const char *name = guard->conf.address_header;
@@ -157,7 +156,7 @@ static bool admit_open(struct api_guard *guard, struct http_request *request, en
     const struct api_guard_conf *c = &guard->conf;
     unsigned char client[16];
     usec_t wait = 0;
-    size_t len = c->open_rate ? client_of(guard, request, client) : 0;
+    size_t len = c->open_rate ? api_guard_client(guard, request, client) : 0;
     if (len && !rate_table_take(guard->rates, client, len, (uint64_t)c->open_rate,
                                 (uint64_t)(c->open_burst ? c->open_burst : c->open_rate), clock_now_usec(), &wait))
         return too_often(guard, request, ADDRESS_RATE, wait);

@@ -33,5 +33,7 @@ void api_guard_set_keys(struct api_guard *guard, struct api_keys *keys);
 const struct api_keys *api_guard_keys(const struct api_guard *guard); /* NULL: not known yet */
 /* The http_guard; ctx is the guard. */
 bool api_guard_admit(struct http_request *request, enum http_scope needed, void *ctx);
+/* Whose limit an open request counts for: an IPv4 address, or an IPv6 network. Returns its length; 0: not known. */
+size_t api_guard_client(const struct api_guard *guard, struct http_request *request, unsigned char ret[16]);
 /* May the key of this route stand in the query? */
 bool api_guard_takes_query(const struct http_route *route);

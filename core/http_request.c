@@ -134,6 +134,10 @@ struct http_request *http_request_inner(struct http_request *outer, unsigned num
     return r;
 }
 
+struct http_request *http_request_outer(struct http_request *r) {
+    return r->outer ? http_request_outer(r->outer) : r;
+}
+
 struct http_request *http_request_ref(struct http_request *r) {
     r->refs++;
     return r;

@@ -142,6 +142,9 @@ typedef void http_inner_reply(void *data, int status, struct buf *body);
  * outer's deadline answers outer if they do not. The caller drops the reference it gets. NULL without memory. */
 struct http_request *http_request_inner(struct http_request *outer, unsigned number, http_inner_reply *reply, void *data);
 
+/* The request that came over a connection: its outer one, or itself. */
+struct http_request *http_request_outer(struct http_request *request);
+
 /* -- the reply: exactly one of these counts, a later one is ignored -- */
 /* Header values must not hold CR or LF. Before the reply. Both are copied. */
 void http_reply_header(struct http_request *request, const char *name, const char *value);

@@ -4,6 +4,7 @@
 #include "core/daemon.h"
 #include "core/embed.h"
 #include "query-api/events/query_analytics.h"
+#include "query-api/events/query_bursts.h"
 #include "query-api/query_api.h"
 #include "query-api/search/search_cache.h"
 #include "query-api/search/search_params.h"
@@ -148,6 +149,9 @@ enum { LOOPS_MAX = 256, BREAKER_FAILURES = 5 };
 #define BREAKER_PAUSE_MIN_USEC (200 * USEC_PER_MSEC)
 #define BREAKER_PAUSE_MAX_USEC (1800 * USEC_PER_MSEC)
 
+/* What is counted is not worth a longer stop. */
+#define LAST_COUNTS_USEC (2 * USEC_PER_SEC)
+
 struct program {
     struct core_conf core;
     struct es_conf es;
@@ -158,6 +162,7 @@ struct program {
     pthread_t threads[LOOPS_MAX];
     size_t count, started;
     struct rate_table *rates;
+    struct query_bursts *bursts;
     _Atomic usec_t search_alone; /* of load_limit */
     struct loop *main_loop;
     struct acceptor *acceptor;
@@ -201,6 +206,7 @@ static bool query_loop_open(struct query_loop *q, struct program *p, size_t inde
     snprintf(name, sizeof(name), "query-%u", (unsigned)index % 1000);
     q->conf = &p->query;
     q->fallback = p->fallback;
+    q->bursts = p->bursts;
     breaker_init(&q->breaker, BREAKER_FAILURES, BREAKER_PAUSE_MIN_USEC, BREAKER_PAUSE_MAX_USEC);
     q->upstream_seconds = metrics_histogram("readside_query_api_upstream_seconds",
                                             "Elasticsearch's answers as this program sees them", "");
@@ -244,9 +250,15 @@ static bool query_loop_open(struct query_loop *q, struct program *p, size_t inde
            (q->analytics = query_analytics_new(q, reterr));
 }
 
-/* After its thread has ended. */
+/* After all threads and servers have ended. */
+static void close_counts(struct program *p) {
+    usec_t until = clock_now_usec() + LAST_COUNTS_USEC; /* for all of them */
+    for (size_t i = 0; i < p->count; i++)
+        if (p->loops[i].analytics)
+            query_analytics_stop(p->loops[i].analytics, until);
+}
+
 static void query_loop_close(struct query_loop *q) {
-    http_server_free(q->server);
     category_poll_free(q->poll);
     override_poll_free(q->override_poll);
     api_key_watch_free(q->key_watch);
@@ -265,7 +277,7 @@ static void query_loop_close(struct query_loop *q) {
 }
 
 static bool open_loops(struct program *p, struct error *reterr) {
-    if (!(p->rates = rate_table_new()))
+    if (!(p->rates = rate_table_new()) || !(p->bursts = query_bursts_new()))
         return error_nomem(reterr);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     p->count = (size_t)(p->query.loops ? p->query.loops : cores > 0 ? cores : 1);
@@ -404,8 +416,12 @@ static void shut(struct program *p) {
         pthread_join(p->threads[i], NULL);
     close_fallback(p);
     for (size_t i = 0; i < p->count; i++)
+        http_server_free(p->loops[i].server);
+    close_counts(p);
+    for (size_t i = 0; i < p->count; i++)
         query_loop_close(&p->loops[i]);
     rate_table_free(p->rates);
+    query_bursts_free(p->bursts);
     fallback_free(p->fallback);
     if (p->query.fallback)
         mongo_global_done();

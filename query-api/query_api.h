@@ -66,6 +66,7 @@ struct fallback;
 struct index_poll;
 struct override_poll;
 struct query_analytics;
+struct query_bursts;
 struct search_cache;
 struct upstream;
 struct view_closing;
@@ -91,6 +92,7 @@ struct query_loop {
     struct search_cache *cache;
     struct event_log *events;
     struct query_analytics *analytics;
+    struct query_bursts *bursts; /* of all loops; NULL: each text that is sent is a search */
     uint64_t epoch; /* see query_epoch_next */
     struct view_closing *view_closings; /* under way */
     unsigned view_closing_count;

@@ -3,7 +3,7 @@
 #include "core/log.h"
 #include "core/text_fold.h"
 #include "query-api/events/query_analytics.h"
-#include "query-api/events/query_counts.h"
+#include "query-api/events/query_bursts.h"
 #include "query-api/search/answer_json.h"
 #include "query-api/upstream/own_index.h"
 
@@ -34,26 +34,42 @@ static void later(struct query_analytics *a) {
 
 /* ---- counting ---- */
 
-static struct query_count *counts_of(struct query_analytics *a, struct slice q) {
-    return a->q->conf->analytics_flush_usec ? query_counts_of(a->counting, q) : NULL;
+static bool is_on(const struct query_analytics *a) {
+    return a->q->conf->analytics_flush_usec > 0;
 }
 
-void query_analytics_search(struct query_analytics *a, struct slice q) {
-    struct query_count *count = counts_of(a, q);
+static struct slice sender_of(struct query_analytics *a, struct http_request *request, unsigned char address[16]) {
+    size_t len = api_guard_client(a->q->guard, http_request_outer(request), address);
+    return (struct slice){(const char *)address, len};
+}
+
+void query_analytics_search(struct query_analytics *a, struct http_request *request, struct slice q) {
+    unsigned char address[16];
+    if (!is_on(a) || !q.len)
+        return;
+    if (a->q->bursts) {
+        metric_add(a->dropped, query_bursts_search(a->q->bursts, sender_of(a, request, address), q, clock_now_usec(), a->counting));
+        return;
+    }
+    struct query_count *count = query_counts_of(a->counting, q);
     if (count)
         count->searches++;
-    else if (q.len && a->q->conf->analytics_flush_usec)
+    else
         metric_inc(a->dropped);
 }
 
-void query_analytics_results(struct query_analytics *a, struct slice q, int64_t total) {
-    struct query_count *count = counts_of(a, q);
+/* Of a search that has been counted, and not of one that was only a beginning. */
+void query_analytics_results(struct query_analytics *a, struct http_request *request, struct slice q, int64_t total) {
+    unsigned char address[16];
+    if (!is_on(a) || (a->q->bursts && query_bursts_results(a->q->bursts, sender_of(a, request, address), q, total)))
+        return;
+    struct query_count *count = query_counts_find(a->counting, q);
     if (count)
         count->results = total;
 }
 
 void query_analytics_click(struct query_analytics *a, struct slice q) {
-    struct query_count *count = counts_of(a, q);
+    struct query_count *count = is_on(a) ? query_counts_of(a->counting, q) : NULL;
     if (count)
         count->clicks++;
 }
@@ -131,13 +147,10 @@ static void on_flushed(void *ctx, struct http_response *response) {
     later(a);
 }
 
-static void on_timer(struct loop_timer *timer) {
-    struct query_analytics *a = CONTAINER_OF(timer, struct query_analytics, timer);
-    if (a->counting->used == 0 || !a->index.there) {
-        later(a);
-        return;
-    }
+static void send_counts(struct query_analytics *a) {
     struct query_counts *full = a->counting;
+    if (full->used == 0 || !a->index.there)
+        return;
     a->counting = a->sent;
     a->sent = full;
     if (write_all(a))
@@ -147,7 +160,30 @@ static void on_timer(struct loop_timer *timer) {
         return;
     add_back(a);
     query_counts_init(a->sent, clock_random_u64());
-    later(a);
+}
+
+static void end_bursts(struct query_analytics *a, usec_t since) {
+    if (a->q->bursts)
+        metric_add(a->dropped, query_bursts_end(a->q->bursts, since, a->counting));
+}
+
+static void on_timer(struct loop_timer *timer) {
+    struct query_analytics *a = CONTAINER_OF(timer, struct query_analytics, timer);
+    end_bursts(a, clock_now_usec() - QUERY_BURSTS_USEC);
+    send_counts(a);
+    if (!a->call)
+        later(a);
+}
+
+/* A bulk that is under way, and what has come since. */
+void query_analytics_stop(struct query_analytics *a, usec_t until) {
+    end_bursts(a, USEC_NEVER);
+    for (int turn = 0; turn < 2; turn++) {
+        if (!a->call)
+            send_counts(a);
+        while (a->call && clock_now_usec() < until)
+            (void)loop_run_once(a->q->loop, until);
+    }
 }
 
 struct query_analytics *query_analytics_new(struct query_loop *q, struct error *reterr) {

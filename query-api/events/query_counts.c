@@ -21,25 +21,39 @@ static size_t normalize(struct slice text, char ret[QUERY_COUNTS_TEXT_BYTES]) {
     return len && ret[len - 1] == ' ' ? len - 1 : len;
 }
 
-struct query_count *query_counts_of(struct query_counts *c, struct slice text) {
-    char key[QUERY_COUNTS_TEXT_BYTES];
-    size_t len = normalize(text, key);
-    if (len == 0)
-        return NULL;
-    size_t at = hash_bytes_seeded(key, len, c->seed) & (QUERY_COUNTS_SLOTS - 1);
-    while (c->slots[at].len) {
-        if (c->slots[at].len == len && memcmp(c->slots[at].text, key, len) == 0)
-            return &c->slots[at];
+void query_count_init(struct query_count *ret, struct slice text) {
+    ret->searches = ret->clicks = 0;
+    ret->results = -1;
+    ret->len = (uint8_t)normalize(text, ret->text);
+}
+
+/* Where the text is, or would be. */
+static struct query_count *slot_of(struct query_counts *c, const struct query_count *wanted) {
+    size_t at = hash_bytes_seeded(wanted->text, wanted->len, c->seed) & (QUERY_COUNTS_SLOTS - 1);
+    while (c->slots[at].len && (c->slots[at].len != wanted->len || memcmp(c->slots[at].text, wanted->text, wanted->len) != 0))
         at = (at + 1) & (QUERY_COUNTS_SLOTS - 1);
-    }
+    return &c->slots[at];
+}
+
+struct query_count *query_counts_find(struct query_counts *c, struct slice text) {
+    struct query_count wanted;
+    query_count_init(&wanted, text);
+    struct query_count *slot = slot_of(c, &wanted);
+    return wanted.len && slot->len ? slot : NULL;
+}
+
+struct query_count *query_counts_of(struct query_counts *c, struct slice text) {
+    struct query_count wanted;
+    query_count_init(&wanted, text);
+    if (!wanted.len)
+        return NULL;
+    struct query_count *slot = slot_of(c, &wanted);
+    if (slot->len)
+        return slot;
     if (c->used >= QUERY_COUNTS_SLOTS / 4 * 3)
         return NULL;
     c->used++;
-    struct query_count *slot = &c->slots[at];
-    slot->searches = slot->clicks = 0;
-    slot->results = -1;
-    slot->len = (uint8_t)len;
-    memcpy(slot->text, key, len);
+    *slot = wanted;
     return slot;
 }
 

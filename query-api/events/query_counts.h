@@ -21,7 +21,11 @@ struct query_counts {
 };
 
 void query_counts_init(struct query_counts *c, uint64_t seed);
+/* A text as it is kept, with counters at 0 and without results; len 0: it is empty. */
+void query_count_init(struct query_count *ret, struct slice text);
 /* The counters of a text, new ones at 0. NULL: an empty text, or no room. Longer texts are cut at a code point. */
 struct query_count *query_counts_of(struct query_counts *c, struct slice text);
+/* Those that there are already; NULL: none. */
+struct query_count *query_counts_find(struct query_counts *c, struct slice text);
 /* Adds one table to another. Returns how many of its searches found no room. */
 uint64_t query_counts_merge(struct query_counts *into, const struct query_counts *from);

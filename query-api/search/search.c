@@ -94,7 +94,7 @@ static bool reply(struct query_loop *q, struct http_request *request, struct sea
         return false;
     }
     if (!s->fallback && s->params.filter_count + s->params.clause_count == 0)
-        query_analytics_results(q->analytics, s->params.q, search_again_found(s->answer));
+        query_analytics_results(q->analytics, request, s->params.q, search_again_found(s->answer));
     search_view_done(q, &s->params, s->answer);
     if (s->params.explain || s->params.cursor.data) { /* for this sender alone */
         http_reply_header(request, "Cache-Control", "no-store");
@@ -329,7 +329,7 @@ void search_start(struct query_loop *q, struct http_request *request, const stru
     s->params = *params;
     s->params.index = &q->index;
     if (s->params.page == 1 && s->params.size > 0 && !s->params.cursor.data) /* counts alone belong to a page */
-        query_analytics_search(q->analytics, s->params.q);
+        query_analytics_search(q->analytics, request, s->params.q);
     if (search_cache_begin(q, request, &s->params, s->begun))
         return;
     if (!upstream_has_room(q, request))

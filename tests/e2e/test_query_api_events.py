@@ -235,6 +235,17 @@ def test_what_is_searched_and_what_finds_nothing(shop):
     assert report(shop, "?since=2999-01-01") == {}
 
 
+def test_what_is_typed_is_one_search(shop):
+    def typed(text, **more):  # over a connection of its own: any loop
+        body = {"requests": [{"indexName": "products", "query": text, **more}, {"indexName": "products", "query": text, "hitsPerPage": 0, "facets": "brand"}]}
+        assert requests.post(shop.url + "/1/indexes/*/queries", json=body, timeout=20).status_code == 200
+
+    for end in range(1, 9):
+        typed("qqxanadu"[:end])
+    eventually(lambda: "qqxanadu" in report(shop, "?zero_results=1"), 15, "what was typed at last is counted")
+    assert {query: row["searches"] for query, row in report(shop, "?size=1000").items() if query.startswith("q")} == {"qqxanadu": 1}
+
+
 def test_analytics_are_for_administrators(shop):
     assert shop.get("/admin/analytics/queries").status_code == 401
     for query, field in (("size=0", "size"), ("from=1001", "from"), ("since=monday", "since"), ("zero_results=x", "zero_results")):

@@ -3,7 +3,7 @@
 #include "core/clock.h"
 #include "projector/jobs/signal_answer.h"
 #include "query-api/events/event_read.h"
-#include "query-api/events/query_counts.h"
+#include "query-api/events/query_bursts.h"
 #include <stdio.h>
 
 static const int64_t now = INT64_C(1767225600000000) + INT64_C(14) * 86400 * 1000000; /* two weeks after 2026-01-01 */
@@ -86,6 +86,86 @@ static void test_counters_of_texts(void **state) {
     free(b);
 }
 
+/* ---- what is typed ---- */
+
+static struct query_bursts *bursts;
+static struct query_counts *counts;
+static usec_t hour = UINT64_C(3600) * USEC_PER_SEC; /* a key every 0.2 s */
+
+static void type(const char *sender, const char *text) {
+    hour += USEC_PER_SEC / 5;
+    assert_int_equal(query_bursts_search(bursts, slice_str(sender), slice_str(text), hour, counts), 0);
+}
+
+/* -1: it is not counted at all. */
+static int searches(const char *text) {
+    const struct query_count *count = query_counts_find(counts, slice_str(text));
+    return count ? (int)count->searches : -1;
+}
+
+static int setup_typing(void **state) {
+    bursts = query_bursts_new();
+    counts = malloc(sizeof(*counts));
+    assert_true(bursts && counts);
+    query_counts_init(counts, 1);
+    return setup(state);
+}
+
+static int teardown_typing(void **state) {
+    query_bursts_free(bursts);
+    free(counts);
+    return teardown(state);
+}
+
+static void test_what_is_typed_is_one_search(void **state) {
+    (void)state;
+    static const char *const keys[] = {"l", "la", "lap", "lapt", "laptop", "laptop ", "laptop b", "laptop", "lapto", "laptop ba"};
+    static const char *const korean[] = {"ㄴ", "노", "놑", "노트", "노틉", "노트부", "노트북"};
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        type("a", keys[i]);
+        type("b", korean[i % ARRAY_LEN(korean)]);
+    }
+    assert_true(query_bursts_results(bursts, SLICE("a"), SLICE("Laptop ba"), 7));
+    assert_false(query_bursts_results(bursts, SLICE("a"), SLICE("laptop"), 9)); /* it was only a beginning */
+    assert_int_equal(counts->used, 0);
+    assert_int_equal(query_bursts_end(bursts, hour, counts), 0);
+    assert_int_equal(searches("laptop ba"), 1);
+    assert_int_equal(query_counts_find(counts, SLICE("laptop ba"))->results, 7);
+    assert_int_equal(query_bursts_end(bursts, USEC_NEVER, counts), 0);
+    assert_int_equal(searches("노트북"), 1);
+    assert_int_equal(counts->used, 2);
+}
+
+static void test_what_is_not_typed_on(void **state) {
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        type("a", "tea"); /* the same again, such as under a filter */
+    type("b", "teapot");
+    type("a", "mug");
+    hour += QUERY_BURSTS_USEC;
+    type("a", "mug blue"); /* somebody has looked at the mugs first */
+    assert_int_equal(query_bursts_end(bursts, USEC_NEVER, counts), 0);
+    assert_int_equal(searches("tea"), 3);
+    assert_int_equal(searches("teapot"), 1);
+    assert_int_equal(searches("mug"), 1);
+    assert_int_equal(searches("mug blue"), 1);
+}
+
+/* Whatever comes from one address: nothing is lost. */
+static void test_many_at_once(void **state) {
+    (void)state;
+    char text[16];
+    for (int i = 0; i < 1000; i++) {
+        snprintf(text, sizeof(text), "t%03d", i);
+        type("proxy", text);
+        type(text, "tea");
+    }
+    assert_int_equal(query_bursts_end(bursts, USEC_NEVER, counts), 0);
+    assert_int_equal(counts->used, 1001);
+    assert_int_equal(searches("tea"), 1000);
+    assert_int_equal(searches("t000") + searches("t999"), 2);
+}
+
 static void test_sums_of_events(void **state) {
     (void)state;
     static const char answer[] =
@@ -121,6 +201,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines_of_a_bulk), cmocka_unit_test(test_mistakes),  cmocka_unit_test(test_counters_of_texts),
         cmocka_unit_test(test_sums_of_events),  cmocka_unit_test(test_what_changes),
+        cmocka_unit_test_setup_teardown(test_what_is_typed_is_one_search, setup_typing, teardown_typing),
+        cmocka_unit_test_setup_teardown(test_what_is_not_typed_on, setup_typing, teardown_typing),
+        cmocka_unit_test_setup_teardown(test_many_at_once, setup_typing, teardown_typing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

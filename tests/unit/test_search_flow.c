@@ -1,6 +1,7 @@
 /* A search on its way through cache, upstream and fallback, with the engine and MongoDB played by the test. */
 #include "tests/unit/http_fixture.h"
 #include "query-api/events/query_analytics.h"
+#include "query-api/events/query_bursts.h"
 #include "query-api/query_api.h"
 #include "query-api/search/search_cache.h"
 #include "query-api/upstream/fallback.h"
@@ -142,6 +143,8 @@ static int teardown(void **state) {
     index_poll_free(fake.q.index_poll);
     event_log_free(fake.q.events);
     query_analytics_free(fake.q.analytics);
+    query_bursts_free(fake.q.bursts);
+    api_guard_free(fake.q.guard);
     search_cache_free(fake.q.cache);
     category_list_free(fake.q.categories);
     loop_free(fake.http.loop);
@@ -390,6 +393,47 @@ static void test_counts_are_added_once(void **state) {
     assert_non_null(strstr(fake.asked, "\"s\":1,"));
 }
 
+/* As for a loop of the program. */
+static void begin_with_counts(void) {
+    struct error error = {0};
+    query_analytics_free(fake.q.analytics);
+    fake.all = true;
+    fake.script = always;
+    fake.conf.analytics_flush_usec = 3600 * USEC_PER_SEC;
+    fake.q.guard = api_guard_new(&(struct api_guard_conf){.open_scopes = HTTP_SCOPE_SEARCH}, NULL, "test", &error);
+    fake.q.bursts = query_bursts_new();
+    assert_non_null(fake.q.analytics = query_analytics_new(&fake.q, &error));
+    begin();
+}
+
+static void test_counts_are_written_at_the_end(void **state) {
+    (void)state;
+    struct answer a;
+    begin_with_counts();
+    assert_int_equal(get("/v1/search?q=te", &a), 200);
+    assert_int_equal(post("{\"requests\":[{\"indexName\":\"products\",\"query\":\"tea\"},"
+                          "{\"indexName\":\"products\",\"query\":\"mug\",\"hitsPerPage\":0}]}", &a), 200);
+    end();
+    query_analytics_stop(fake.q.analytics, clock_now_usec() + USEC_PER_SEC);
+    assert_non_null(strstr(fake.path, "_bulk"));
+    assert_non_null(strstr(fake.asked, "\"s\":1,\"c\":0,\"r\":20"));
+    assert_non_null(strstr(fake.asked, "\"query\":\"tea\""));
+    assert_null(strstr(fake.asked, "\"query\":\"te\"")); /* it was only a beginning */
+    assert_null(strstr(fake.asked, "mug"));
+}
+
+static void test_the_end_does_not_wait_for_ever(void **state) {
+    (void)state;
+    struct answer a;
+    begin_with_counts();
+    assert_int_equal(get("/v1/search?q=tea", &a), 200);
+    end();
+    fake.takes = 3600 * USEC_PER_SEC;
+    usec_t begun = clock_now_usec();
+    query_analytics_stop(fake.q.analytics, begun + 100 * USEC_PER_MSEC);
+    assert_true(clock_now_usec() < begun + USEC_PER_SEC);
+}
+
 /* ---- other ways to the engine ---- */
 
 static void test_suggestions_are_ranked_as_configured(void **state) {
@@ -442,6 +486,8 @@ int main(void) {
         cmocka_unit_test_prestate_setup_teardown(test_a_long_answer_of_a_bulk_is_read, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_events_are_waited_for_as_long_as_they_may_take, setup, teardown, &short_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_counts_are_added_once, setup, teardown, &usual_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_counts_are_written_at_the_end, setup, teardown, &usual_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_the_end_does_not_wait_for_ever, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_suggestions_are_ranked_as_configured, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_an_index_made_anew_is_another, setup, teardown, &usual_deadline),
     };
