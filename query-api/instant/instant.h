@@ -43,7 +43,9 @@ struct instant_query {
     enum sort_order sort;
     struct slice q;
     unsigned page, size;    /* page from 0 */
-    bool no_hits;           /* hits are not looked at: hitsPerPage 0, or attributesToRetrieve [] */
+    unsigned asked_page, asked_size, skip; /* the same, unless offset and length lie across pages: behind skip hits of this one */
+    bool no_hits;           /* hits are not looked at: hitsPerPage 0, or 1 with attributesToRetrieve [] */
+    bool uncounted;         /* analytics: false */
     bool typo;
     bool facets_all;        /* ["*"] */
     struct instant_attribute *facets;

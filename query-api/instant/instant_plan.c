@@ -205,7 +205,8 @@ static bool write_search(struct arena *arena, const struct draft *d, struct inst
     const struct instant_query *q = d->main;
     *ret = (struct instant_search){.main = q};
     struct search_params *p = &ret->params;
-    *p = (struct search_params){.q = q->q, .sort = q->sort, .page = q->page + 1, .size = q->no_hits ? 0 : q->size,
+    *p = (struct search_params){.q = q->q, .sort = q->sort, .page = q->asked_page + 1, .size = q->no_hits ? 0 : q->asked_size,
+                                .uncounted = q->uncounted,
                                 .facet_size = d->facet_size ? d->facet_size : 1, .typo = q->typo,
                                 .facet_count = d->facet_count,
                                 .contexts = q->contexts, .context_count = q->context_count};

@@ -1,11 +1,15 @@
 #include "core/utf8.h"
 #include "query-api/instant/instant.h"
+#include <limits.h>
 
 struct reader {
     const struct instant_context *context;
     struct instant_query *query;
     const struct json *facet_filters, *numeric_filters;
     bool lang_asked;
+    bool bare;          /* attributesToRetrieve [] */
+    bool window;        /* offset or length */
+    unsigned offset, length;
     struct error *error;
 };
 
@@ -211,8 +215,7 @@ static bool read_fields(struct reader *r, struct slice key, const struct json *v
     const struct json *item = first_of(v, &count);
     struct instant_query *q = r->query;
     (void)key;
-    if (json_is(v, JSON_ARRAY) && count == 0)
-        q->no_hits = true;
+    r->bare = json_is(v, JSON_ARRAY) && count == 0;
     q->field_count = 0;
     q->fields = arena_alloc(r->context->arena, SEARCH_FIELDS_MAX * sizeof(*q->fields));
     if (!q->fields)
@@ -235,6 +238,21 @@ static bool read_filters(struct reader *r, struct slice key, const struct json *
         return refuse(r, key, "must be a string");
     r->query->filters_text = v->text;
     return true;
+}
+
+/* Clients send empty ones. */
+static bool read_tags(struct reader *r, struct slice key, const struct json *v) {
+    if (json_is(v, JSON_ARRAY)) {
+        for (const struct json *item = v->child; item; item = item->next)
+            if (!read_tags(r, key, item))
+                return false;
+        return true;
+    }
+    return !json_is(v, JSON_STRING) || !v->text.len || refuse(r, key, "products have no tags; use facetFilters with an attribute");
+}
+
+static bool is_false(const struct json *v) {
+    return json_string_is(v, "false") || (json_is(v, JSON_BOOL) && !v->boolean);
 }
 
 bool instant_facet_read(struct slice name, struct instant_query *query, struct error *reterr) {
@@ -269,6 +287,16 @@ static bool read_param(struct reader *r, struct slice key, const struct json *v)
         return read_unsigned(r, key, v, 1000000, &q->page);
     if (slice_eq(key, SLICE("hitsPerPage")))
         return read_unsigned(r, key, v, SEARCH_SIZE_MAX, &q->size);
+    if (slice_eq(key, SLICE("offset")) && !json_is(v, JSON_NULL)) {
+        r->window = true;
+        return read_unsigned(r, key, v, 1000000, &r->offset);
+    }
+    if (slice_eq(key, SLICE("length")) && !json_is(v, JSON_NULL)) {
+        r->window = true;
+        return read_unsigned(r, key, v, SEARCH_SIZE_MAX, &r->length);
+    }
+    if (slice_eq(key, SLICE("tagFilters")))
+        return read_tags(r, key, v);
     if (slice_eq(key, SLICE("facets")))
         return read_facets(r, key, v);
     if (slice_eq(key, SLICE("maxValuesPerFacet")))
@@ -294,7 +322,9 @@ static bool read_param(struct reader *r, struct slice key, const struct json *v)
     if (slice_eq(key, SLICE("type")))
         q->facet_search = json_string_is(v, "facet");
     else if (slice_eq(key, SLICE("typoTolerance")))
-        q->typo = !(json_string_is(v, "false") || (json_is(v, JSON_BOOL) && !v->boolean));
+        q->typo = !is_false(v);
+    else if (slice_eq(key, SLICE("analytics")))
+        q->uncounted = is_false(v);
     else if (slice_eq(key, SLICE("facetFilters")))
         r->facet_filters = v;
     else if (slice_eq(key, SLICE("numericFilters")))
@@ -356,10 +386,30 @@ static bool read_all_filters(struct reader *r) {
            instant_parser_take(p, &q->fixed, r->error);
 }
 
+/* Which page to ask for. offset and length: of the smallest pages of which one has them all. */
+static bool choose_page(struct reader *r) {
+    struct instant_query *q = r->query;
+    if (r->window) {
+        q->size = r->length < UINT_MAX ? r->length : q->size;
+        q->page = q->size ? r->offset / q->size : 0;
+    }
+    q->asked_page = q->page;
+    q->asked_size = q->size;
+    for (; r->window && q->size && r->offset % q->asked_size + q->size > q->asked_size; q->asked_size++)
+        if (q->asked_size == SEARCH_SIZE_MAX)
+            return refuse(r, SLICE("offset"), "must be a multiple of length, or length smaller");
+    if (r->window && q->size) {
+        q->asked_page = r->offset / q->asked_size;
+        q->skip = r->offset % q->asked_size;
+    }
+    q->no_hits = q->size == 0 || (q->size == 1 && r->bare);
+    return true;
+}
+
 bool instant_query_read(const struct instant_context *context, struct slice index, const struct json *request,
                         struct instant_query *ret, struct error *reterr) {
     struct error local = {0};
-    struct reader r = {.context = context, .query = ret, .error = reterr ? reterr : &local};
+    struct reader r = {.context = context, .query = ret, .length = UINT_MAX, .error = reterr ? reterr : &local};
     *ret = (struct instant_query){.lang = "",
                                   .q = {"", 0},
                                   .size = INSTANT_SIZE_DEFAULT,
@@ -393,6 +443,5 @@ bool instant_query_read(const struct instant_context *context, struct slice inde
         ret->facet_size = 1;
     if (ret->facet_search && !ret->facet.asked.len)
         return error_set(r.error, ERROR_INVALID, "facet is missing");
-    ret->no_hits = ret->no_hits || ret->size == 0;
-    return read_all_filters(&r);
+    return choose_page(&r) && read_all_filters(&r);
 }

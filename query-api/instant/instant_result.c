@@ -308,8 +308,10 @@ void instant_result_write(struct json_write *w, const struct instant_context *co
     json_write_object(w);
     json_write_key(w, "hits");
     json_write_array(w);
-    for (const struct json *hit = own ? first(json_get(answer, "hits")) : NULL; hit; hit = hit->next)
-        write_hit(w, context, q, hit);
+    unsigned at = 0;
+    for (const struct json *hit = own ? first(json_get(answer, "hits")) : NULL; hit && at < q->skip + q->size; hit = hit->next)
+        if (at++ >= q->skip)
+            write_hit(w, context, q, hit);
     json_write_array_end(w);
     json_write_key(w, "nbHits");
     json_write_uint(w, total);

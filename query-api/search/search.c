@@ -93,7 +93,7 @@ static bool reply(struct query_loop *q, struct http_request *request, struct sea
         buf_done(&out);
         return false;
     }
-    if (!s->fallback && s->params.filter_count + s->params.clause_count == 0)
+    if (!s->fallback && !s->params.uncounted && s->params.filter_count + s->params.clause_count == 0)
         query_analytics_results(q->analytics, request, s->params.q, search_again_found(s->answer));
     search_view_done(q, &s->params, s->answer);
     if (s->params.explain || s->params.cursor.data) { /* for this sender alone */
@@ -328,7 +328,7 @@ void search_start(struct query_loop *q, struct http_request *request, const stru
     s->begun = clock_now_usec();
     s->params = *params;
     s->params.index = &q->index;
-    if (s->params.page == 1 && s->params.size > 0 && !s->params.cursor.data) /* counts alone belong to a page */
+    if (s->params.page == 1 && s->params.size > 0 && !s->params.cursor.data && !s->params.uncounted) /* counts alone belong to a page */
         query_analytics_search(q->analytics, request, s->params.q);
     if (search_cache_begin(q, request, &s->params, s->begun))
         return;

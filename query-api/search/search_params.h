@@ -124,6 +124,7 @@ struct search_params {
     bool apart; /* attributes are counted each by itself: a list that several shared was cut off */
     bool by_paths; /* categories, price and stock are not counted by sets: a list of them did not say all */
     bool typo;
+    bool uncounted; /* no part of what shoppers are said to search for */
     bool explain; /* for administrators: the caller checks */
 };
 

@@ -242,6 +242,7 @@ def test_what_is_typed_is_one_search(shop):
 
     for end in range(1, 9):
         typed("qqxanadu"[:end])
+    typed("qqnobody", analytics=False)
     eventually(lambda: "qqxanadu" in report(shop, "?zero_results=1"), 15, "what was typed at last is counted")
     assert {query: row["searches"] for query, row in report(shop, "?size=1000").items() if query.startswith("q")} == {"qqxanadu": 1}
 

@@ -37,7 +37,7 @@ VALUES = [json.dumps(text, ensure_ascii=False) for text in TEXTS[::3]] + [
 
 SEARCH = ["q", "lang", "category", "brand", "price", "in_stock", "sort", "page", "size", "cursor", "facets", "facet_size", "fields", "typo", "context", "explain", "attr", "attr.color"]
 INSTANT = ["query", "page", "hitsPerPage", "facets", "facetFilters", "numericFilters", "filters", "maxValuesPerFacet", "highlightPreTag", "highlightPostTag", "ruleContexts", "typoTolerance",
-           "attributesToRetrieve", "lang", "queryLanguages", "params"]
+           "attributesToRetrieve", "offset", "length", "tagFilters", "analytics", "lang", "queryLanguages", "params"]
 FACET = ["facet", "facetQuery", "maxFacetHits", "type"]
 RECOMMEND = ["model", "objectID", "maxRecommendations", "threshold", "queryParameters", "fallbackParameters", "facetName", "facetValue"]
 EVENT = ["type", "product_id", "product_ids", "user_id", "query_id", "query", "position", "time", "event_id", "more"]

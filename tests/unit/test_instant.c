@@ -294,6 +294,46 @@ static void test_further_texts_can_be_shown(void **state) {
     assert_null(json_get(marked, "brand"));
 }
 
+/* ---- which hits ---- */
+
+static bool read_one(const char *request, struct instant_query *ret) {
+    struct error error = {0};
+    return instant_query_read(&context, SLICE("shop"), parse(request), ret, &error);
+}
+
+static void test_offset_and_length(void **state) {
+    (void)state;
+    static const char five[] = "{\"total\":{\"value\":50},\"hits\":[{\"id\":\"a\"},{\"id\":\"b\"},{\"id\":\"c\"},{\"id\":\"d\"},{\"id\":\"e\"}]}";
+    struct instant_query q;
+    struct instant_plan p;
+    const struct json *r = result_of(five, "{\"offset\":1,\"length\":3}"), *hit = json_get(r, "hits")->child;
+    assert_int_equal(json_get(r, "hits")->count, 3);
+    assert_true(json_string_is(json_get(hit, "objectID"), "b") && json_string_is(json_get(hit->next->next, "objectID"), "d"));
+    for (unsigned offset = 0; offset < 1000; offset += 7) {
+        assert_true(read_one(arena_printf(&arena, "{\"offset\":%u,\"length\":20}", offset), &q));
+        assert_true(instant_plan_make(&arena, &q, 1, &p));
+        const struct search_params *asked = &p.searches[0].params;
+        assert_int_equal((asked->page - 1) * asked->size + q.skip, offset);
+        assert_true(q.skip + 20 <= asked->size && asked->size <= SEARCH_SIZE_MAX);
+    }
+    assert_true(read_one("{\"params\":\"offset=40&hitsPerPage=20\"}", &q) && q.page == 2 && q.asked_page == 2 && !q.skip);
+    assert_true(read_one("{\"length\":7,\"page\":3}", &q) && q.size == 7 && q.page == 0);
+    assert_true(read_one("{\"length\":0,\"offset\":5}", &q) && q.no_hits);
+    assert_true(read_one("{\"length\":null,\"offset\":null,\"page\":3}", &q) && q.page == 3);
+    assert_false(read_one("{\"offset\":50,\"length\":100}", &q));
+}
+
+static void test_what_else_clients_send(void **state) {
+    (void)state;
+    struct instant_query q;
+    assert_true(read_one("{\"tagFilters\":\"\"}", &q) && read_one("{\"tagFilters\":[[\"\"],[]]}", &q) && read_one("{\"params\":\"tagFilters=\"}", &q));
+    assert_false(read_one("{\"tagFilters\":\"sale\"}", &q) || read_one("{\"tagFilters\":[[\"-sale\"]]}", &q));
+    assert_true(read_one("{}", &q) && !q.uncounted);
+    assert_true(read_one("{\"analytics\":false}", &q) && q.uncounted && read_one("{\"params\":\"analytics=false\"}", &q) && q.uncounted);
+    assert_true(read_one("{\"attributesToRetrieve\":[]}", &q) && !q.no_hits); /* hits with their objectID */
+    assert_true(read_one("{\"attributesToRetrieve\":[],\"hitsPerPage\":1}", &q) && q.no_hits); /* older clients, for a facet */
+}
+
 static bool is_true(const struct json *v) {
     return json_is(v, JSON_BOOL) && v->boolean;
 }
@@ -313,6 +353,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_indexes, setup_shop, teardown_shop), cmocka_unit_test_setup_teardown(test_plans, setup_shop, teardown_shop),
         cmocka_unit_test_setup_teardown(test_keys, setup_shop, teardown_shop), cmocka_unit_test_setup_teardown(test_results, setup_shop, teardown_shop),
         cmocka_unit_test_setup_teardown(test_a_total_that_is_not_exact, setup_shop, teardown_shop),
+        cmocka_unit_test_setup_teardown(test_offset_and_length, setup_shop, teardown_shop),
+        cmocka_unit_test_setup_teardown(test_what_else_clients_send, setup_shop, teardown_shop),
         cmocka_unit_test_setup_teardown(test_further_texts_can_be_shown, setup_shop, teardown_shop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -412,7 +412,7 @@ static void test_counts_are_written_at_the_end(void **state) {
     begin_with_counts();
     assert_int_equal(get("/v1/search?q=te", &a), 200);
     assert_int_equal(post("{\"requests\":[{\"indexName\":\"products\",\"query\":\"tea\"},"
-                          "{\"indexName\":\"products\",\"query\":\"mug\",\"hitsPerPage\":0}]}", &a), 200);
+                          "{\"indexName\":\"products\",\"query\":\"mug\",\"analytics\":false}]}", &a), 200);
     end();
     query_analytics_stop(fake.q.analytics, clock_now_usec() + USEC_PER_SEC);
     assert_non_null(strstr(fake.path, "_bulk"));
