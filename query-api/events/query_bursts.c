@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { SETS = 256, WAYS = 4, KEYS_MAX_BYTES = 4 * QUERY_COUNTS_TEXT_BYTES /* a syllable of three bytes is five keys at most */ };
+enum { SETS = 256, WAYS = 4, SYLLABLE_BYTES = 3, KEYS_MAX_BYTES = 4 * QUERY_COUNTS_TEXT_BYTES /* a syllable of three bytes is five keys at most */ };
 
 struct burst {
     uint64_t sender;
@@ -13,17 +13,23 @@ struct burst {
     struct query_count count; /* of the longest text so far; len 0: the place is free */
 };
 
-struct query_bursts {
+/* No search waits for a lock: one that finds its set taken is counted by itself. */
+struct set {
     pthread_mutex_t lock;
+    struct burst ways[WAYS];
+};
+
+struct query_bursts {
     uint64_t seed;
-    struct burst sets[SETS][WAYS]; /* by sender */
+    struct set sets[SETS]; /* by sender */
 };
 
 struct query_bursts *query_bursts_new(void) {
     struct query_bursts *b = calloc(1, sizeof(*b));
     if (!b)
         return NULL;
-    pthread_mutex_init(&b->lock, NULL);
+    for (int i = 0; i < SETS; i++)
+        pthread_mutex_init(&b->sets[i].lock, NULL);
     b->seed = clock_random_u64();
     return b;
 }
@@ -31,7 +37,8 @@ struct query_bursts *query_bursts_new(void) {
 void query_bursts_free(struct query_bursts *b) {
     if (!b)
         return;
-    pthread_mutex_destroy(&b->lock);
+    for (int i = 0; i < SETS; i++)
+        pthread_mutex_destroy(&b->sets[i].lock);
     free(b);
 }
 
@@ -39,8 +46,18 @@ static struct slice text_of(const struct query_count *count) {
     return (struct slice){count->text, count->len};
 }
 
+/* May one be the beginning of the other? By keys they are the same up to the shorter one's last syllable. */
+static bool may_go_on(struct slice a, struct slice b) {
+    size_t less = a.len < b.len ? a.len : b.len, same = 0;
+    while (same < less && a.data[same] == b.data[same])
+        same++;
+    return less - same <= SYLLABLE_BYTES;
+}
+
 /* -1, 1: one is the beginning of the other, as it is typed; 0: neither, or they are the same. */
 static int longer(struct slice a, struct slice b) {
+    if (!may_go_on(a, b))
+        return 0;
     struct buf x = BUF_INIT(KEYS_MAX_BYTES), y = BUF_INIT(KEYS_MAX_BYTES);
     int which = 0;
     if (hangul_append_keys(&x, a) && hangul_append_keys(&y, b) && x.len != y.len &&
@@ -62,14 +79,14 @@ static uint64_t end(struct burst *burst, struct query_counts *counts) {
     return lost;
 }
 
-static struct burst *set_of(struct query_bursts *b, uint64_t sender) {
-    return b->sets[sender % SETS];
+static struct set *set_of(struct query_bursts *b, uint64_t sender) {
+    return &b->sets[sender % SETS];
 }
 
 /* False: nobody has begun it. */
-static bool go_on(struct burst *set, uint64_t sender, const struct query_count *next, usec_t now) {
+static bool go_on(struct set *set, uint64_t sender, const struct query_count *next, usec_t now) {
     for (int i = 0; i < WAYS; i++) {
-        struct burst *burst = &set[i];
+        struct burst *burst = &set->ways[i];
         if (!burst->count.len || burst->sender != sender || burst->at + QUERY_BURSTS_USEC < now)
             continue;
         int which = longer(text_of(&burst->count), text_of(next));
@@ -85,11 +102,11 @@ static bool go_on(struct burst *set, uint64_t sender, const struct query_count *
     return false;
 }
 
-static uint64_t begin(struct burst *set, uint64_t sender, const struct query_count *next, usec_t now, struct query_counts *counts) {
-    struct burst *oldest = set;
+static uint64_t begin(struct set *set, uint64_t sender, const struct query_count *next, usec_t now, struct query_counts *counts) {
+    struct burst *oldest = set->ways;
     for (int i = 1; i < WAYS && oldest->count.len; i++)
-        if (!set[i].count.len || set[i].at < oldest->at)
-            oldest = &set[i];
+        if (!set->ways[i].count.len || set->ways[i].at < oldest->at)
+            oldest = &set->ways[i];
     uint64_t lost = end(oldest, counts);
     *oldest = (struct burst){.sender = sender, .at = now, .count = *next};
     return lost;
@@ -99,40 +116,45 @@ uint64_t query_bursts_search(struct query_bursts *b, struct slice sender, struct
                              struct query_counts *counts) {
     struct query_count next;
     uint64_t who = hash_bytes_seeded(sender.data, sender.len, b->seed), lost = 0;
+    struct set *set = set_of(b, who);
     query_count_init(&next, text);
     if (!next.len)
         return 0;
-    pthread_mutex_lock(&b->lock);
-    if (!go_on(set_of(b, who), who, &next, now))
-        lost = begin(set_of(b, who), who, &next, now, counts);
-    pthread_mutex_unlock(&b->lock);
+    if (pthread_mutex_trylock(&set->lock) != 0)
+        return end(&(struct burst){.count = next}, counts);
+    if (!go_on(set, who, &next, now))
+        lost = begin(set, who, &next, now, counts);
+    pthread_mutex_unlock(&set->lock);
     return lost;
 }
 
 bool query_bursts_results(struct query_bursts *b, struct slice sender, struct slice text, int64_t results) {
     struct query_count wanted;
     uint64_t who = hash_bytes_seeded(sender.data, sender.len, b->seed);
+    struct set *set = set_of(b, who);
     bool found = false;
     query_count_init(&wanted, text);
-    pthread_mutex_lock(&b->lock);
+    if (pthread_mutex_trylock(&set->lock) != 0)
+        return false;
     for (int i = 0; i < WAYS; i++) {
-        struct burst *burst = &set_of(b, who)[i];
+        struct burst *burst = &set->ways[i];
         if (burst->count.len && burst->sender == who && slice_eq(text_of(&burst->count), text_of(&wanted))) {
             burst->count.results = results;
             found = true;
         }
     }
-    pthread_mutex_unlock(&b->lock);
+    pthread_mutex_unlock(&set->lock);
     return found;
 }
 
 uint64_t query_bursts_end(struct query_bursts *b, usec_t since, struct query_counts *counts) {
     uint64_t lost = 0;
-    pthread_mutex_lock(&b->lock);
-    for (int i = 0; i < SETS; i++)
+    for (int i = 0; i < SETS; i++) {
+        pthread_mutex_lock(&b->sets[i].lock);
         for (int k = 0; k < WAYS; k++)
-            if (b->sets[i][k].at < since)
-                lost += end(&b->sets[i][k], counts);
-    pthread_mutex_unlock(&b->lock);
+            if (b->sets[i].ways[k].at < since)
+                lost += end(&b->sets[i].ways[k], counts);
+        pthread_mutex_unlock(&b->sets[i].lock);
+    }
     return lost;
 }
