@@ -154,7 +154,6 @@ static bool prepare_index(struct owner *o, struct term *term, bool *ret_empty, s
     const struct projector_options *options = o->options;
     _cleanup_(freep) char *serving = NULL;
     uint64_t highest = 0;
-    term->may_freeze = !o->relay;
     return prepare_serving(o, &serving, reterr) &&
            term_prepare_targets(term, options, o->client, serving, &highest, ret_empty, reterr) &&
            lease_raise(o->lease, o->client, o->mysql, highest >> LEASE_COUNTER_BITS, reterr);

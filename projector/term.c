@@ -21,15 +21,26 @@ static void note_reindex(void *ctx, struct job_record *job) {
     job_record_done(job);
 }
 
+/* What is left out then is made good by nobody else, unless the owner does the same. */
+static bool may_follow(const struct term *term, const struct projector_options *options, mongoc_client_t *client, bool *ret_may,
+                       struct error *reterr) {
+    char sink[STATE_SINK_SIZE];
+    if (!state_sink_get(client, options->mongo.database, sink, reterr))
+        return false;
+    *ret_may = strcmp(sink, STATE_SINK_NONE) == 0 && targets_find(&term->targets, TARGET_BUILDING);
+    return true;
+}
+
 /* The serving index was made with a projection that this release does not know. Only a reindex helps: while one runs,
  * the index goes on serving as it is, and what changes is written to the new one alone. */
 static bool freeze(struct term *term, const struct projector_options *options, mongoc_client_t *client,
                    const struct error *why, struct error *reterr) {
     struct index_mapping mapping = {0};
-    bool active = false;
-    if (term->may_freeze && !jobs_active(client, options->mongo.database, note_reindex, &active, reterr))
+    bool active = false, may = true;
+    if (!jobs_active(client, options->mongo.database, note_reindex, &active, reterr) ||
+        (term->follows && !may_follow(term, options, client, &may, reterr)))
         return false;
-    if (!active)
+    if (!active || !may)
         return error_set(reterr, ERROR_INVALID,
                          "%.300s. This release cannot write it: `projector reindex` makes an index that it can", why->message);
     if (!index_mapping_load(&options->es, options->projector.mapping, &mapping, reterr))

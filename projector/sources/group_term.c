@@ -95,7 +95,8 @@ static bool start_engine(struct group *g, struct error *reterr) {
     const struct projector_options *o = g->options;
     t->feed = (struct engine_feed){.acked = feed_acked, .progress_at = feed_progress};
     struct engine_conf conf = {.options = o, .pool = g->pool, .lease = g->lease, .targets = &t->base.targets,
-                               .index = t->base.targets.list[0].index, .tree = t->base.tree, .feed = &t->feed};
+                               .index = t->base.targets.list[0].index, .tree = t->base.tree, .feed = &t->feed,
+                               .frozen = t->base.frozen};
     memcpy(conf.projections, t->base.projections, sizeof(conf.projections));
     if (!(t->engine = engine_new(&conf, reterr)))
         return false;
@@ -114,6 +115,7 @@ static bool start_engine(struct group *g, struct error *reterr) {
 static bool prepare(struct group *g, struct error *reterr) {
     struct group_term *t = &g->term;
     _cleanup_(freep) char *serving = NULL;
+    t->base.follows = true;
     if (find_index(g, &serving, reterr) &&
         term_prepare_targets(&t->base, g->options, g->client, serving, NULL, NULL, reterr) &&
         (t->base.tree = category_load(g->mysql, NULL, reterr)))

@@ -166,6 +166,34 @@ def test_reindex_through_the_topic(corner, topic, writer, relay, consumer, check
     checker.assert_equal(60)
 
 
+def test_an_index_of_another_release(corner, topic, write_api, relay, consumer, checker, eventually):
+    """Who cannot write it waits for a reindex; then changes go through the topic into the new index alone."""
+    corner.products.insert_many([product(n) for n in range(100)])
+    one, member = relay().start(), consumer().start(wait="alive")
+    checker.assert_equal(60, at_least=100)
+    member.stop()
+    before = one.metric(PREFIX + "relay_messages_total", 'result="delivered"')
+    corner.products.update_one({"_id": "p00006"}, {"$set": {"price": Int64(66)}})
+    eventually(lambda: one.metric(PREFIX + "relay_messages_total", 'result="delivered"') > before, 30, "the mark is in the topic, unread")
+    one.stop()
+    (old,) = corner.stack.es("GET", f"/_alias/{corner.index}")
+    meta = corner.stack.es("GET", f"/{old}/_mapping")[old]["mappings"]["_meta"]
+    meta["readside"]["projection"]["version"] = 99
+    corner.stack.es("PUT", f"/{old}/_mapping", {"_meta": meta})
+    for each in (one.start(wait="alive"), member.start(wait="alive")):
+        eventually(lambda each=each: "`projector reindex`" in requests.get(each.url + "/readyz", timeout=10).text, 60, "what helps")
+    scans = jobs(corner).count_documents({"type": "scan"})
+    corner.products.update_one({"_id": "p00007"}, {"$set": {"price": Int64(77)}})
+    Commands(corner, {**FAST_LEASE, **topic.settings})("reindex", "--wait", deadline=180)
+    corner.products.update_one({"_id": "p00008"}, {"$set": {"price": Int64(88)}})
+    checker.assert_equal(60, at_least=100)
+    assert all(price_is(corner, f"p0000{n}", n * 11) for n in (6, 7, 8)) and old not in corner.stack.es("GET", f"/_alias/{corner.index}")
+    assert corner.stack.es("GET", f"/{old}/_doc/p00007")["_source"]["price_min"] == 1007, "nothing was written to the old one"
+    assert sink_of(corner) == f"kafka:{topic.name}" and jobs(corner).count_documents({"type": "scan"}) == scans
+    for each in (one, member):
+        each.wait_for("/readyz")
+
+
 # ---- members come and go ------------------------------------------------------------------------------------------
 
 
