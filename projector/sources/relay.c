@@ -109,7 +109,8 @@ static void wait_to_send(struct relay *r, struct relay_mark *m) {
 }
 
 static void failed(struct relay *r, struct relay_mark *m, const struct error *error) {
-    r->last = *error;
+    if (!r->topic_is_gone) /* what comes of that is no news */
+        r->last = *error;
     r->topic_is_gone = r->topic_is_gone || error->code == ERROR_NOT_FOUND;
     wait_to_send(r, m);
 }
