@@ -1,16 +1,19 @@
 #include "core/kafka_consumer.h"
 #include "core/cleanup.h"
 #include "core/kafka_internal.h"
+#include "core/log.h"
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
 
 enum {
     REQUEST_MSEC = 5000,
     FETCH_KIB = 8192, /* prefetched at most: memory stays bounded */
     POLL_INTERVAL_MSEC = 120 * 1000,
     METADATA_MSEC = 5000, /* a topic that does not exist yet is looked for so often */
+    DESTROY_SECONDS = 5,
     FETCH_WAIT_MSEC = 100, /* what begins to be fetched waits for the fetch that is held open at the broker */
 };
 
@@ -31,8 +34,16 @@ struct kafka_consumer {
     struct position *positions; /* under the lock, with their count */
     size_t position_count;
     bool assigned; /* under the lock */
+    bool topic_is_gone; /* under the lock: it was deleted since */
     atomic_uint_fast64_t answered_at;
 };
+
+/* What is done in a topic that was deleted says nothing of one that is made in its place, by the same name. */
+static void note_trouble(struct kafka_consumer *c, const struct error *error) {
+    pthread_mutex_lock(&c->lock);
+    c->topic_is_gone = c->topic_is_gone || (c->assigned && error->code == ERROR_NOT_FOUND);
+    pthread_mutex_unlock(&c->lock);
+}
 
 /* ---- callbacks: all run within poll ----------------------------------------------------------------------- */
 
@@ -63,11 +74,12 @@ static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_p
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque) {
     struct kafka_consumer *c = opaque;
+    struct kafka_event trouble = {.type = KAFKA_TROUBLE};
     (void)rk;
-    if (c->rebalance.type != KAFKA_NOTHING)
-        return;
-    c->rebalance.type = KAFKA_TROUBLE;
-    error_set(&c->rebalance.error, kafka_error_code((rd_kafka_resp_err_t)code), "Kafka: %s", reason);
+    error_set(&trouble.error, kafka_error_code((rd_kafka_resp_err_t)code), "Kafka: %s", reason);
+    note_trouble(c, &trouble.error);
+    if (c->rebalance.type == KAFKA_NOTHING)
+        c->rebalance = trouble;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------- */
@@ -137,8 +149,30 @@ static void forget(struct kafka_consumer *c) {
     free(c->positions);
     c->positions = NULL;
     c->position_count = 0;
-    c->assigned = false;
+    c->assigned = c->topic_is_gone = false;
     pthread_mutex_unlock(&c->lock);
+}
+
+static void *destroy_main(void *rk) {
+    rd_kafka_destroy(rk);
+    return NULL;
+}
+
+/* librdkafka may wait for ever for a thread of its own here, when a topic was deleted or an offset had expired (2.0.2; its issue
+ * 4674 is alike). The group has been left by then, so such a thread is left behind. */
+static void destroy(rd_kafka_t *rk) {
+    pthread_t thread;
+    struct timespec until;
+    if (pthread_create(&thread, NULL, destroy_main, rk) != 0) {
+        rd_kafka_destroy(rk);
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += DESTROY_SECONDS;
+    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+        return;
+    pthread_detach(thread);
+    log_warn("kafka.left_behind", LOG_INT("seconds", DESTROY_SECONDS));
 }
 
 void kafka_consumer_free(struct kafka_consumer *c) {
@@ -150,7 +184,7 @@ void kafka_consumer_free(struct kafka_consumer *c) {
         c->closing = true;
         rd_kafka_assign(c->rk, NULL);
         rd_kafka_consumer_close(c->rk);
-        rd_kafka_destroy(c->rk);
+        destroy(c->rk);
     }
     if (c->offered)
         rd_kafka_topic_partition_list_destroy(c->offered);
@@ -174,6 +208,7 @@ static void take_message(struct kafka_consumer *c, struct kafka_event *ret) {
     if (m->err) {
         ret->type = KAFKA_TROUBLE;
         kafka_error("consumer", m->err, &ret->error);
+        note_trouble(c, &ret->error);
         return;
     }
     struct position *p = find(c, m->partition);
@@ -322,8 +357,8 @@ void kafka_consumer_done(struct kafka_consumer *c, int32_t partition, int64_t ne
 static rd_kafka_topic_partition_list_t *to_commit(struct kafka_consumer *c, bool always, bool *ret_assigned) {
     rd_kafka_topic_partition_list_t *list = NULL;
     pthread_mutex_lock(&c->lock);
-    *ret_assigned = c->assigned;
-    for (size_t i = 0; i < c->position_count; i++) {
+    *ret_assigned = c->assigned && !c->topic_is_gone;
+    for (size_t i = 0; *ret_assigned && i < c->position_count; i++) {
         struct position *p = &c->positions[i];
         if (!always && p->done == p->committed)
             continue;

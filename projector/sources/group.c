@@ -115,11 +115,10 @@ static void revoked(struct group *g, bool lost) {
 }
 
 static void trouble(struct group *g, const struct error *error) {
-    if (error->code == ERROR_HISTORY_LOST) { /* joining anew finds out what is there */
-        g->rejoin = true;
-    } else if (error->code == ERROR_NOT_FOUND) {
+    if (error->code == ERROR_HISTORY_LOST || (error->code == ERROR_NOT_FOUND && g->assigned))
+        g->rejoin = true; /* which finds out what is there */
+    if (error->code == ERROR_NOT_FOUND)
         say(g, false, "the topic of marks is not there: start projector relay, it makes it");
-    }
     if (error->code != ERROR_CONFLICT)
         log_warn("group.trouble", LOG_STR("topic", g->options->projector.marks_topic), LOG_ERR(error));
 }

@@ -403,6 +403,22 @@ def test_the_topic_is_deleted_under_a_relay(corner, topic, write_api, relay, con
     checker.assert_equal(60, at_least=100)
 
 
+def test_the_topic_is_deleted_under_relay_and_consumers(corner, topic, write_api, relay, consumer, checker, eventually):
+    """What the consumers had done in the old one says nothing of the new one, which soon has more."""
+    corner.products.insert_many([product(n) for n in range(500)])
+    one, group = relay(**{"projector.verify_rate": 0}).start(), [consumer().start(wait="alive") for _ in range(2)]
+    wait_for_partitions(group, topic.partitions)
+    checker.assert_equal(60, at_least=500)
+    eventually(lambda: sum(topic.offsets().values()) >= 500, 30, "the offsets are stored")
+    topic.admin.delete_topics([topic.name])
+    corner.products.update_many({}, {"$set": {"price": Int64(11)}})
+    corner.products.insert_many([product(n) for n in range(1000, 9000)])
+    checker.assert_equal(90, at_least=8500)
+    assert TOPIC_WAS_DELETED in one.log()
+    for each in (one, *group):
+        each.stop()
+
+
 def test_who_stands_by_makes_no_topic(corner, topic, write_api, relay, program, checker, eventually):
     """And has none that is new when it takes over."""
     corner.products.insert_many([product(n) for n in range(10)])
