@@ -191,9 +191,12 @@ void store_save_checkpoint(struct engine *e) {
 /* -- rows of projection_queue that are done -- */
 
 static void delete_run(struct store_job *job, struct store_session *s) {
-    if (!source_mysql_delete_rows(s->mysql, job->epoch, job->rows, job->row_count, &job->error) &&
-        job->error.code == ERROR_CONFLICT)
+    if (source_mysql_delete_rows(s->mysql, job->epoch, job->rows, job->row_count, &job->error))
+        return;
+    if (job->error.code == ERROR_CONFLICT || job->error.code == ERROR_HISTORY_LOST)
         check_lease(job, s);
+    if (job->error.code == ERROR_HISTORY_LOST && !job->lost)
+        source_mysql_set_back(job->engine, s->client, &job->engine->conf, &job->error);
 }
 
 static void delete_done(struct store_job *job) {
@@ -203,6 +206,8 @@ static void delete_done(struct store_job *job) {
         source_mysql_deleted(e->source_mysql, job->rows, job->row_count);
         return;
     }
+    if (job->error.code == ERROR_HISTORY_LOST) /* the next term reads them again */
+        return;
     warn(job, "queue.not_deleted");
     e->queue_delete_at = engine_now(e) + STORE_RETRY_USEC;
     size_t need = e->queue_done_count + job->row_count;

@@ -252,6 +252,15 @@ bool targets_serve(mongoc_client_t *client, const char *database, struct targets
     return true;
 }
 
+bool targets_renew(mongoc_client_t *client, const char *database, int64_t revision, struct error *reterr) {
+    bson_t *query = BCON_NEW("_id", TARGETS_ID, "revision", BCON_INT64(revision));
+    bson_t *update = BCON_NEW("$inc", "{", "revision", BCON_INT64(1), "}");
+    bool ok = state_update(client, database, STATE_COLLECTION, query, update, false, NULL, reterr);
+    bson_destroy(query);
+    bson_destroy(update);
+    return ok;
+}
+
 bool targets_flaw(mongoc_client_t *client, const char *database, int64_t revision, const char *index, const char *id,
                   const char *reason, bool gone, struct error *reterr) {
     bson_t *query = BCON_NEW("_id", TARGETS_ID, "revision", BCON_INT64(revision), "list.index", BCON_UTF8(index));

@@ -66,6 +66,8 @@ bool targets_drop(mongoc_client_t *client, const char *database, struct targets 
  * alias is swapped before. CONFLICT also if the index has a flaw that *targets does not know of. */
 bool targets_serve(mongoc_client_t *client, const char *database, struct targets *targets, const char *index,
                    usec_t keep_usec, struct error *reterr);
+/* The same set as revision `revision`, if it still is that one: every writer begins a new term. */
+bool targets_renew(mongoc_client_t *client, const char *database, int64_t revision, struct error *reterr);
 /* gone: it shall not be written any more, which makes a new revision. Otherwise (a document was refused) writers of
  * this revision go on. */
 bool targets_flaw(mongoc_client_t *client, const char *database, int64_t revision, const char *index, const char *id,

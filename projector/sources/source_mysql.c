@@ -64,7 +64,8 @@ static bool fenced(struct mysql_session *mysql, uint64_t epoch, const char *sql,
     bool ok = mysql_session_query(mysql, epoch_row, &fence, reterr,
                                   "SELECT epoch FROM projector_fence WHERE id = 1 FOR UPDATE");
     if (ok && fence != epoch)
-        ok = error_set(reterr, ERROR_CONFLICT, "projector_fence is at epoch %" PRIu64 ", ours is %" PRIu64, fence, epoch);
+        ok = error_set(reterr, fence < epoch ? ERROR_HISTORY_LOST : ERROR_CONFLICT,
+                       "projector_fence is at epoch %" PRIu64 ", ours is %" PRIu64, fence, epoch);
     ok = ok && mysql_session_execv(mysql, ret, reterr, sql, NULL, 0) && mysql_session_commit(mysql, reterr);
     if (!ok)
         mysql_session_rollback(mysql);
@@ -82,6 +83,21 @@ bool source_mysql_delete_rows(struct mysql_session *mysql, uint64_t epoch, const
     }
     buf_append_char(&sql, ')');
     return buf_ok(&sql) ? fenced(mysql, epoch, sql.data, NULL, reterr) : error_nomem(reterr);
+}
+
+bool source_mysql_set_back(struct engine *engine, mongoc_client_t *client, const struct engine_conf *conf, const struct error *why) {
+    const char *database = conf->options->mongo.database;
+    int64_t revision = conf->targets->revision;
+    char key[32];
+    struct error error;
+    snprintf(key, sizeof(key), "mysql-%" PRId64, revision);
+    bool ok = targets_renew(client, database, revision, &error);
+    if (ok)
+        engine_post_retarget(engine); /* before there is the scan: nothing of it is done with what this term knows */
+    ok = ok && jobs_request_scan(client, database, key, "MySQL was set back", &error);
+    log_error("queue.set_back", LOG_STR("reason", why->message),
+              LOG_STR("next", ok ? "all products are read anew" : error.message));
+    return ok;
 }
 
 /* In pieces, so that no transaction grows large. A row that commits while this runs may go as well: nothing has been
@@ -368,6 +384,12 @@ static bool take_categories(struct source_mysql *s, struct error *reterr) {
     struct category_tree *tree = category_load(s->mysql, NULL, reterr);
     if (!tree)
         return false;
+    if (category_tree_revision(tree) < category_tree_revision(s->written)) {
+        error_set(reterr, ERROR_HISTORY_LOST, "the categories are at revision %" PRIu64 ", and were at %" PRIu64,
+                  category_tree_revision(tree), category_tree_revision(s->written));
+        category_tree_unref(tree);
+        return false;
+    }
     engine_post_tree(s->engine, category_tree_ref(tree));
     bool ok = store_categories(s, tree, reterr);
     category_tree_unref(tree);
@@ -389,6 +411,8 @@ static void failed(struct source_mysql *s, const struct error *error) {
     s->cursor = 0;
     if (error->code == ERROR_CONFLICT && lease_check(s->conf->lease, s->client, &ours, NULL) && !ours)
         engine_post_lease_lost(s->engine);
+    if (error->code == ERROR_HISTORY_LOST)
+        source_mysql_set_back(s->engine, s->client, s->conf, error);
     if (s->failures++ > 0)
         log_warn("queue.failed", LOG_ERR(error));
     window_sleep(s->window, clock_backoff_usec(s->failures, BACKOFF_MIN_USEC, BACKOFF_MAX_USEC));

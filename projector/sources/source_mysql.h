@@ -16,7 +16,8 @@ struct source_mysql *source_mysql_start(struct engine *engine, const struct engi
 void source_mysql_stop(struct source_mysql *source); /* joins; the window must have been stopped; NULL is fine */
 /* Rows are gone from the table. Any thread. */
 void source_mysql_deleted(struct source_mysql *source, const uint64_t *rows, size_t count);
-/* Deletes rows in one transaction that holds the fence and requires our epoch in it (CONFLICT). */
+/* Deletes rows in one transaction that holds the fence and requires our epoch in it. CONFLICT: somebody has raised it.
+ * HISTORY_LOST: it is below ours, so MySQL is a copy of before. */
 bool source_mysql_delete_rows(struct mysql_session *mysql, uint64_t epoch, const uint64_t *rows, size_t count,
                               struct error *reterr);
 
@@ -24,6 +25,10 @@ bool source_mysql_delete_rows(struct mysql_session *mysql, uint64_t epoch, const
  * at least `revision`, so the rows that are there now have nothing to add. *ret_rows: how many went. */
 bool source_mysql_drop_covered(struct mysql_session *mysql, uint64_t epoch, uint64_t revision, uint64_t *ret_rows,
                                struct error *reterr);
+
+/* MySQL was set back, to a copy of before, and no row says what changed with that: all writers begin a new term, with the tree and
+ * the fence of now, and the owner scans. May be repeated. Any thread. */
+bool source_mysql_set_back(struct engine *engine, mongoc_client_t *client, const struct engine_conf *conf, const struct error *why);
 
 /* The position of a segment: the rows that are done when it is. */
 struct queue_rows {

@@ -18,7 +18,15 @@ static struct world {
     unsigned full_reads;   /* of the table from its start */
     const char *ref;       /* of all rows */
     char asked_for[REF_MAX + 1];
+    bool categories;       /* are what the rows are about */
+    uint64_t fence, revision;
+    char said[128];
 } fake;
+
+static void say(const char *what) {
+    size_t len = strlen(fake.said);
+    snprintf(fake.said + len, sizeof(fake.said) - len, "%s ", what);
+}
 
 usec_t __wrap_clock_now_usec(void);
 usec_t __wrap_clock_now_usec(void) {
@@ -65,16 +73,22 @@ bool __wrap_mysql_session_queryv(struct mysql_session *s, mysql_row_fn *row, voi
                                  const struct mysql_value *values, size_t count);
 bool __wrap_mysql_session_queryv(struct mysql_session *s, mysql_row_fn *row, void *ctx, struct error *reterr, const char *sql,
                                  const struct mysql_value *values, size_t count) {
-    (void)s, (void)reterr, (void)sql, (void)count;
+    (void)s, (void)reterr, (void)count;
+    if (strstr(sql, "projector_fence")) {
+        char epoch[24], *column = epoch;
+        unsigned long len = (unsigned long)snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)fake.fence);
+        return row(ctx, &column, &len, 1);
+    }
     int64_t left = values[1].i;
     if (values[0].u == 0) {
         fake.full_reads++;
         fake.now += fake.page_takes;
     }
     for (uint64_t id = values[0].u + 1; id <= fake.count && left > 0; id++) {
-        char number[24], kind[] = "stock", revision[] = "0", created[] = "1700000000000000", ref[REF_MAX];
+        char number[24], kind[16], revision[] = "0", created[] = "1700000000000000", ref[REF_MAX];
         unsigned long lengths[5] = {0};
         char *columns[5] = {number, kind, ref, revision, created};
+        snprintf(kind, sizeof(kind), "%s", fake.categories ? "category" : "stock");
         if (id == 1 && fake.late)
             continue;
         lengths[0] = (unsigned long)snprintf(number, sizeof(number), "%llu", (unsigned long long)id);
@@ -109,6 +123,57 @@ void __wrap_mongoc_client_pool_push(mongoc_client_pool_t *pool, mongoc_client_t 
     (void)pool, (void)client;
 }
 
+bool __wrap_mysql_session_begin(struct mysql_session *s, struct error *reterr);
+bool __wrap_mysql_session_begin(struct mysql_session *s, struct error *reterr) {
+    (void)s, (void)reterr;
+    return true;
+}
+
+void __wrap_mysql_session_rollback(struct mysql_session *s);
+void __wrap_mysql_session_rollback(struct mysql_session *s) {
+    (void)s;
+}
+
+/* -- what is made good -- */
+
+static struct category_tree *tree_at(uint64_t revision) {
+    struct error error = {0};
+    struct category_tree_builder *builder = category_tree_builder_new(&error);
+    struct category_tree *tree = category_tree_build(builder, revision, &error);
+    category_tree_builder_free(builder);
+    assert_non_null(tree);
+    return tree;
+}
+
+struct category_tree *__wrap_category_load(struct mysql_session *mysql, size_t *ret_refused, struct error *reterr);
+struct category_tree *__wrap_category_load(struct mysql_session *mysql, size_t *ret_refused, struct error *reterr) {
+    (void)mysql, (void)ret_refused, (void)reterr;
+    return tree_at(fake.revision);
+}
+
+bool __wrap_targets_renew(mongoc_client_t *client, const char *database, int64_t revision, struct error *reterr);
+bool __wrap_targets_renew(mongoc_client_t *client, const char *database, int64_t revision, struct error *reterr) {
+    (void)client, (void)database, (void)reterr;
+    say(revision == 3 ? "renewed" : "?");
+    return true;
+}
+
+void __wrap_engine_post_retarget(struct engine *engine);
+void __wrap_engine_post_retarget(struct engine *engine) {
+    (void)engine;
+    say("retarget");
+    fake.end = 0; /* the engine ends */
+}
+
+bool __wrap_jobs_request_scan(mongoc_client_t *client, const char *database, const char *key, const char *reason,
+                              struct error *reterr);
+bool __wrap_jobs_request_scan(mongoc_client_t *client, const char *database, const char *key, const char *reason,
+                              struct error *reterr) {
+    (void)client, (void)database, (void)reason, (void)reterr;
+    say(key);
+    return true;
+}
+
 /* Until the given time of the fake clock. */
 static void run(usec_t end) {
     static struct projector_options options = {
@@ -116,7 +181,8 @@ static void run(usec_t end) {
         .mysql = {.host = (char *)(uintptr_t) "127.0.0.1", .port = 1},
         .projector = {.queue_rescan_usec = 250 * USEC_PER_MSEC, .queue_poll_min_usec = 5 * USEC_PER_MSEC,
                       .queue_poll_max_usec = 250 * USEC_PER_MSEC}};
-    struct engine_conf conf = {.options = &options};
+    struct targets targets = {.revision = 3};
+    struct engine_conf conf = {.options = &options, .targets = &targets, .tree = tree_at(7)};
     struct error error = {0};
     fake.end = end;
     window_init(&fake.window, 20000);
@@ -124,6 +190,30 @@ static void run(usec_t end) {
     assert_non_null(source);
     source_mysql_stop(source);
     window_done(&fake.window);
+    category_tree_unref(conf.tree);
+}
+
+/* From a copy, with categories as they were: no row says what was lost with the newer ones. */
+static void test_categories_of_before_are_history_lost(void **state) {
+    (void)state;
+    fake = (struct world){.now = USEC_PER_SEC, .count = 1, .ref = "1", .categories = true, .revision = 6};
+    run(10 * USEC_PER_SEC);
+    assert_string_equal(fake.said, "renewed retarget mysql-3 ");
+}
+
+static void test_a_fence_of_before_is_no_other_owner(void **state) {
+    (void)state;
+    static const struct {
+        uint64_t fence;
+        enum error_code code;
+    } cases[] = {{4, ERROR_HISTORY_LOST}, {6, ERROR_CONFLICT}, {0, ERROR_HISTORY_LOST}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct error error = {0};
+        uint64_t row = 1;
+        fake = (struct world){.fence = cases[i].fence};
+        assert_false(source_mysql_delete_rows(NULL, 5, &row, 1, &error));
+        assert_int_equal(error.code, cases[i].code);
+    }
 }
 
 /* While Elasticsearch is away nothing is finished and there is no room. That hour is no time that a rescan takes. */
@@ -158,6 +248,8 @@ static void test_a_sku_may_have_as_many_bytes_as_the_table_takes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_categories_of_before_are_history_lost),
+        cmocka_unit_test(test_a_fence_of_before_is_no_other_owner),
         cmocka_unit_test(test_a_row_that_commits_late_is_found_after_a_long_wait),
         cmocka_unit_test(test_rescans_take_their_share_of_time),
         cmocka_unit_test(test_a_sku_may_have_as_many_bytes_as_the_table_takes),
