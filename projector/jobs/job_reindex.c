@@ -10,6 +10,7 @@
 
 enum {
     GARBAGE_AGE_USEC = 3 * 1000 * 1000, /* writers read the set once a second */
+    SWEEP_AGAIN_USEC = 60 * 1000 * 1000,
     REFRESH_USEC = 60 * 1000 * 1000,
     ROUNDS_MAX = 4, /* of comparing; three of repairing */
     LETTERS_MAX_BYTES = 256 << 20,
@@ -50,6 +51,16 @@ static bool delete_index(void *ctx, const char *index, struct error *reterr) {
     return true;
 }
 
+/* What Elasticsearch does not delete holds up no job. */
+static void sweep(struct job_runner *r) {
+    struct error error = {.code = ERROR_INTERNAL, .message = "no reason given"};
+    if (!r->stored.garbage || clock_now_usec() < r->sweep_at ||
+        targets_sweep(r->client, database(r), GARBAGE_AGE_USEC, delete_index, r, &error))
+        return;
+    r->sweep_at = clock_now_usec() + SWEEP_AGAIN_USEC;
+    log_warn("index.not_deleted", LOG_ERR(&error));
+}
+
 bool job_reindex_targets(struct job_runner *r, struct error *reterr) {
     if (!targets_load(r->client, database(r), &r->stored, reterr))
         return false;
@@ -63,7 +74,8 @@ bool job_reindex_targets(struct job_runner *r, struct error *reterr) {
         engine_post_retarget(r->engine);
         return true;
     }
-    return !r->stored.garbage || targets_sweep(r->client, database(r), GARBAGE_AGE_USEC, delete_index, r, reterr);
+    sweep(r);
+    return true;
 }
 
 bool job_reindex_may_mark(struct job_runner *r, const struct job_run *run) {

@@ -298,7 +298,7 @@ bool targets_sweep(mongoc_client_t *client, const char *database, usec_t min_age
         read_targets(&doc, &targets);
     if (ok && found && bson_iter_init_find(&at, &doc, "garbage") && BSON_ITER_HOLDS_ARRAY(&at) &&
         bson_iter_recurse(&at, &each)) {
-        while (ok && bson_iter_next(&each)) {
+        while (bson_iter_next(&each)) {
             bson_iter_t index, since;
             if (!bson_iter_recurse(&each, &index) || !bson_iter_find(&index, "index") || !BSON_ITER_HOLDS_UTF8(&index) ||
                 !bson_iter_recurse(&each, &since) || !bson_iter_find(&since, "at") ||
@@ -306,7 +306,7 @@ bool targets_sweep(mongoc_client_t *client, const char *database, usec_t min_age
                 continue;
             const char *name = bson_iter_utf8(&index, NULL);
             bool in_use = index_of(&targets, name) < targets.count;
-            ok = (in_use || fn(ctx, name, reterr)) && forget(client, database, name, reterr);
+            ok = (in_use || fn(ctx, name, reterr)) && forget(client, database, name, reterr) && ok;
         }
     }
     bson_destroy(query);

@@ -74,6 +74,6 @@ bool targets_flaw(mongoc_client_t *client, const char *database, int64_t revisio
                   const char *reason, bool gone, struct error *reterr);
 
 /* Garbage: indexes that left the set at least min_age_usec ago (by then no writer has them in its set), one at a time.
- * fn deletes it; then it is forgotten. */
+ * fn deletes it; then it is forgotten. One that cannot be deleted is left, and the others have their turn. */
 bool targets_sweep(mongoc_client_t *client, const char *database, usec_t min_age_usec,
                    bool (*fn)(void *ctx, const char *index, struct error *reterr), void *ctx, struct error *reterr);
