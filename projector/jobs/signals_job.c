@@ -10,6 +10,7 @@ enum {
     ROWS = 5000,       /* rows of one SELECT */
     CHANGES = 250,     /* products of one statement */
     ANSWER_MAX_BYTES = 16 << 20,
+    KEY_MAX_BYTES = 32 << 10, /* of Lucene */
     SQL_MAX_BYTES = 1 << 20,
     RETRY_MIN_USEC = 1000 * 1000,
     RETRY_MAX_USEC = 60 * 1000 * 1000,
@@ -27,7 +28,7 @@ struct signals_job {
     bool rows_lost; /* out of memory: they are not all there */
     struct buf path, body, answer, upserts, deletes;
     size_t upsert_count, delete_count;
-    char after[SIGNAL_ID_MAX_BYTES * 4];
+    struct buf after; /* the key that the next page begins behind, whatever somebody else has written as an id */
     uint64_t changed; /* in this pass */
     usec_t cleaned_at; /* 0: never */
     struct error *error; /* of the statement that a change has led to */
@@ -149,13 +150,13 @@ static bool ask(struct signals_job *j, struct slice after, bool *ret_there, stru
 }
 
 static bool pass(struct signals_job *j, struct error *reterr) {
-    size_t after_len = 0;
     bool more = true, there = true;
     j->changed = j->upsert_count = j->delete_count = 0;
     buf_reset(&j->upserts);
     buf_reset(&j->deletes);
+    buf_reset(&j->after);
     while (more && !stopped(j)) {
-        struct slice after = {j->after, after_len};
+        struct slice after = {j->after.len ? j->after.data : "", j->after.len};
         struct signal_amounts page;
         if (!ask(j, after, &there, reterr))
             return false;
@@ -165,10 +166,11 @@ static bool pass(struct signals_job *j, struct error *reterr) {
         if (!signal_answer_read(&j->arena, (struct slice){j->answer.data, j->answer.len}, clock_wall_usec(), &page, reterr) ||
             !mysql_session_connect(j->mysql, reterr) || !compare(j, &page, after, reterr))
             return false;
-        more = page.after.len > 0 && page.after.len <= sizeof(j->after);
-        after_len = more ? page.after.len : 0;
-        if (more)
-            memcpy(j->after, page.after.data, after_len);
+        more = page.after.len > 0;
+        buf_reset(&j->after);
+        buf_append(&j->after, page.after.data, page.after.len);
+        if (!buf_ok(&j->after))
+            return error_nomem(reterr);
     }
     return write_changes(j);
 }
@@ -211,11 +213,13 @@ static void *job_main(void *arg) {
         struct error error = {.code = ERROR_INTERNAL, .message = "no reason given"};
         usec_t pause = j->options->signals_interval_usec;
         j->error = &error;
-        if (pass(j, &error) && clean(j, &error)) {
+        if (pass(j, &error)) {
             failures = 0;
             metric_inc(j->passes);
             if (j->changed)
                 log_info("signals.changed", LOG_INT("products", j->changed));
+            if (!clean(j, &error) && !stopped(j)) /* the next pass tries again */
+                log_warn("events.not_deleted", LOG_ERR(&error));
         } else if (!stopped(j)) {
             log_warn("signals.failed", LOG_ERR(&error));
             pause = clock_backoff_usec(failures < 6 ? failures : 6, RETRY_MIN_USEC, RETRY_MAX_USEC);
@@ -231,6 +235,7 @@ static void job_free(struct signals_job *j) {
     window_done(&j->stop);
     arena_done(&j->arena);
     signal_rows_done(&j->rows);
+    buf_done(&j->after);
     buf_done(&j->path);
     buf_done(&j->body);
     buf_done(&j->answer);
@@ -252,8 +257,9 @@ struct signals_job *signals_job_start(const struct engine_conf *conf, struct err
     window_init(&j->stop, 1);
     arena_init(&j->arena, ANSWER_MAX_BYTES * 4);
     signal_rows_init(&j->rows, ANSWER_MAX_BYTES);
+    buf_init(&j->after, KEY_MAX_BYTES);
     buf_init(&j->path, 4096);
-    buf_init(&j->body, 8192);
+    buf_init(&j->body, KEY_MAX_BYTES * 6 + 8192);
     buf_init(&j->answer, ANSWER_MAX_BYTES);
     buf_init(&j->upserts, SQL_MAX_BYTES);
     buf_init(&j->deletes, SQL_MAX_BYTES);
