@@ -2,11 +2,15 @@
 #include "core/cleanup.h"
 #include "core/kafka_internal.h"
 #include "core/log.h"
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     REQUEST_MSEC = 5000,
@@ -14,6 +18,7 @@ enum {
     POLL_INTERVAL_MSEC = 120 * 1000,
     METADATA_MSEC = 5000, /* a topic that does not exist yet is looked for so often */
     DESTROY_SECONDS = 5,
+    NUDGE_USEC = 1000 * 1000,
     FETCH_WAIT_MSEC = 100, /* what begins to be fetched waits for the fetch that is held open at the broker */
 };
 
@@ -25,6 +30,9 @@ struct position {
 
 struct kafka_consumer {
     rd_kafka_t *rk;
+    rd_kafka_queue_t *queue; /* that is polled */
+    int wake;                /* eventfd: something came into it */
+    usec_t nudge_at;
     const char *topic;
     rd_kafka_message_t *message; /* of the last poll */
     struct kafka_event rebalance; /* seen by a callback, given out by poll */
@@ -107,7 +115,13 @@ static rd_kafka_conf_t *consumer_conf(const struct kafka_conf *conf, const struc
 }
 
 static bool subscribe(struct kafka_consumer *c, struct error *reterr) {
+    static const uint64_t one = 1;
     rd_kafka_poll_set_consumer(c->rk);
+    c->queue = rd_kafka_queue_get_consumer(c->rk);
+    c->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (c->wake < 0)
+        return error_set(reterr, ERROR_INTERNAL, "eventfd: %s", strerror(errno));
+    rd_kafka_queue_io_event_enable(c->queue, c->wake, &one, sizeof(one));
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(topics, c->topic, RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t code = rd_kafka_subscribe(c->rk, topics);
@@ -128,6 +142,7 @@ struct kafka_consumer *kafka_consumer_new(const struct kafka_conf *conf, const s
         return NULL;
     }
     c->topic = consumer->topic;
+    c->wake = -1;
     pthread_mutex_init(&c->lock, NULL);
     rd_kafka_conf_set_opaque(made, c);
     rd_kafka_conf_set_rebalance_cb(made, on_rebalance);
@@ -183,9 +198,15 @@ void kafka_consumer_free(struct kafka_consumer *c) {
     if (c->rk) {
         c->closing = true;
         rd_kafka_assign(c->rk, NULL);
+        if (c->queue) {
+            rd_kafka_queue_io_event_enable(c->queue, -1, NULL, 0);
+            rd_kafka_queue_destroy(c->queue);
+        }
         rd_kafka_consumer_close(c->rk);
         destroy(c->rk);
     }
+    if (c->wake >= 0)
+        close(c->wake);
     if (c->offered)
         rd_kafka_topic_partition_list_destroy(c->offered);
     forget(c);
@@ -221,13 +242,37 @@ static void take_message(struct kafka_consumer *c, struct kafka_event *ret) {
     ret->value = (struct slice){m->payload, m->payload ? m->len : 0};
 }
 
+/* librdkafka waits until a time of the wall clock. If that is set back meanwhile, its main thread sends no heartbeat and looks
+ * after nothing until it is told something: this question makes it look at the time anew. */
+static void nudge(struct kafka_consumer *c, usec_t now) {
+    if (now < c->nudge_at)
+        return;
+    c->nudge_at = now + NUDGE_USEC;
+    char *id = rd_kafka_memberid(c->rk);
+    if (id)
+        rd_kafka_mem_free(c->rk, id);
+}
+
+/* For the same reason the waiting is done here, by the monotonic clock. */
+static rd_kafka_message_t *next_message(struct kafka_consumer *c, usec_t timeout_usec) {
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(c->rk, 0);
+    if (message || timeout_usec == 0 || c->rebalance.type != KAFKA_NOTHING)
+        return message;
+    struct pollfd wait = {.fd = c->wake, .events = POLLIN};
+    uint64_t times;
+    if (poll(&wait, 1, (int)(timeout_usec / USEC_PER_MSEC)) > 0 && read(c->wake, &times, sizeof(times)) < 0 && errno != EAGAIN)
+        log_warn("kafka.wake", LOG_INT("errno", errno));
+    return rd_kafka_consumer_poll(c->rk, 0);
+}
+
 void kafka_consumer_poll(struct kafka_consumer *c, usec_t timeout_usec, struct kafka_event *ret) {
     if (c->message)
         rd_kafka_message_destroy(c->message);
     c->message = NULL;
     *ret = (struct kafka_event){.type = KAFKA_NOTHING};
+    nudge(c, clock_now_usec());
     if (c->rebalance.type == KAFKA_NOTHING)
-        c->message = rd_kafka_consumer_poll(c->rk, (int)(timeout_usec / USEC_PER_MSEC));
+        c->message = next_message(c, timeout_usec);
     if (c->message) {
         take_message(c, ret); /* a callback of the same poll is given out by the next one */
     } else {

@@ -1,5 +1,7 @@
 """Scaled out: `projector relay` writes marks into a topic, members of a group (`run --from kafka`) work them off."""
+import glob
 import json
+import os
 import random
 import re
 import signal
@@ -12,6 +14,7 @@ import requests
 from bson import Int64
 from harness.command import Commands
 from harness.kafka_topic import Debezium, KafkaProxy, Topic, brokers, debezium_key, debezium_value, wait_for_partitions
+from harness.process import Program
 from harness.shop import jobs, letters
 from harness.tcp_proxy import TcpProxy
 
@@ -322,6 +325,35 @@ def test_a_dead_letter_is_replayed_when_a_consumer_has_tried(corner, topic, writ
     said = replay.finish(expect=3).events
     assert said[-1] == {"event": "replayed", "products": 1, "written": 0, "failed": 1}
     assert letters(corner).find_one({"_id": "p00002"})["times"] == 2
+
+
+def test_the_clock_is_set_back(corner, topic, write_api, relay, tmp_path, checker, eventually):
+    """librdkafka waits until a time of the wall clock: two hours longer than it meant to. The member sends its heartbeats all the
+    same, keeps its partitions, reads on and stops when it is asked to."""
+    library = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    if not library:
+        pytest.skip("libfaketime is not installed")
+    corner.products.insert_many([product(n) for n in range(50)])
+    relay().start()
+    clock = tmp_path / "clock"
+    clock.write_text("+0\n", "ascii")
+    member = Program("projector", str(tmp_path), {**corner.environment, "LD_PRELOAD": library[0], "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_CACHE_DURATION": "1",
+                                                  "DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"},
+                     {**FAST_LEASE, **topic.settings, "kafka.session_timeout": "6s"}, bin_dir=os.environ["READSIDE_PLAIN_BIN_DIR"], arguments=["run", "--from", "kafka"])
+    try:
+        member.start()
+        checker.assert_equal(60, at_least=50)
+        for text in ("+7200\n", "+0\n"):
+            clock.write_text(text, "ascii")
+            begun = time.monotonic()
+            eventually(lambda: time.monotonic() - begun > 9, 30, "more than a session", pause=0.5)
+            assert member.metric(PREFIX + "kafka_partitions") == topic.partitions, "it has lost none"
+            corner.products.update_many({}, {"$inc": {"price": Int64(1)}})
+            checker.assert_equal(30, at_least=50)
+        assert "event=group.revoked" not in member.log()
+        member.stop()
+    finally:
+        member.kill()
 
 
 def test_marks_that_expired_are_made_good(corner, topic, write_api, relay, consumer, checker, eventually):
