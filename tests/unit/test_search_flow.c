@@ -30,7 +30,7 @@ static struct world {
     usec_t takes;
     int (*script)(unsigned number);
     const char *answer; /* with 200 */
-    const char *path;   /* of the question that is answered */
+    char path[256];     /* of the question that is answered last */
     char asked[1 << 15]; /* the body of the last one, or its beginning */
     bool has_fallback, runs;
     bool all; /* every question is taken, not just searches */
@@ -39,7 +39,7 @@ static struct world {
 static void on_time(struct loop_timer *timer) {
     struct fake_call *call = CONTAINER_OF(timer, struct fake_call, timer);
     struct buf body = BUF_INIT(4 << 20);
-    fake.path = call->path;
+    snprintf(fake.path, sizeof(fake.path), "%s", call->path);
     struct http_response response = {.body = &body, .sent = true, .status = call->cut ? TOO_LATE : fake.script(call->number)};
     if (response.status == TOO_LATE)
         error_set(&response.error, ERROR_TIMEOUT, "no answer in time");
