@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from harness.checker import Checker  # noqa: E402
 from harness.http_proxy import HttpProxy  # noqa: E402
+from harness.kafka_topic import FAST_LEASE, Topic  # noqa: E402
 from harness.process import Program  # noqa: E402
 from harness.proxy import Proxy  # noqa: E402
 from harness.stack import Corner, Stack  # noqa: E402
@@ -77,6 +78,24 @@ def program(corner, tmp_path, request):
         if getattr(request.node, "failed", False):
             print(f"--- {one.name}, the end of its log:\n{one.log_tail(60)}")
     assert not failures, "\n\n".join(failures)
+
+
+@pytest.fixture
+def topic(corner):
+    made = Topic(corner)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def relay(program, topic):
+    """relay() makes one; .start() starts it."""
+    return lambda **more: program("projector", {**FAST_LEASE, **topic.settings, **more}, arguments=["relay"])
+
+
+@pytest.fixture
+def consumer(program, topic):
+    return lambda **more: program("projector", {**FAST_LEASE, **topic.settings, **more}, arguments=["run", "--from", "kafka"])
 
 
 @pytest.fixture

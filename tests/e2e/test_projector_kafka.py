@@ -13,44 +13,17 @@ import pytest
 import requests
 from bson import Int64
 from harness.command import Commands
-from harness.kafka_topic import Debezium, KafkaProxy, Topic, brokers, debezium_key, debezium_value, wait_for_partitions
+from harness.kafka_topic import FAST_LEASE, Debezium, KafkaProxy, brokers, debezium_key, debezium_value, product, sink_of, wait_for_partitions
 from harness.process import Program
 from harness.shop import jobs, letters
 from harness.tcp_proxy import TcpProxy
 
 PREFIX = "readside_projector_"
-TOPIC_WAS_DELETED = 'event=start.full_scan reason="the topic was deleted'
-FAST_LEASE = {"projector.lease_ttl": "2s", "projector.lease_renew": "400ms"}
-
-
-def product(number, **fields):
-    made = {"_id": f"p{number:05}", "name": f"Product {number}", "brand": "Acme", "price": Int64(1000 + number), "currency": "KRW",
-            "attributes": {"color": "black", "size": Int64(number)}, "version": Int64(1)}
-    made.update(fields)
-    return made
 
 
 def price_is(corner, product_id, price):
     reply = corner.stack.es("GET", f"/{corner.index}/_doc/{product_id}", expect=(200, 404))
     return reply.get("_source", {}).get("price_min") == price
-
-
-@pytest.fixture
-def topic(corner):
-    made = Topic(corner)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def relay(program, topic):
-    """relay() makes one; .start() starts it."""
-    return lambda **more: program("projector", {**FAST_LEASE, **topic.settings, **more}, arguments=["relay"])
-
-
-@pytest.fixture
-def consumer(program, topic):
-    return lambda **more: program("projector", {**FAST_LEASE, **topic.settings, **more}, arguments=["run", "--from", "kafka"])
 
 
 class Writer(threading.Thread):
@@ -354,114 +327,6 @@ def test_the_clock_is_set_back(corner, topic, write_api, relay, tmp_path, checke
         member.stop()
     finally:
         member.kill()
-
-
-def test_marks_that_expired_are_made_good(corner, topic, write_api, relay, consumer, checker, eventually):
-    corner.products.insert_many([product(n) for n in range(100)])
-    one, member = relay().start(), consumer().start(wait="alive")
-    checker.assert_equal(60, at_least=100)
-    member.stop()
-    before = one.metric(PREFIX + "relay_messages_total", 'result="delivered"')
-    corner.products.update_many({}, {"$set": {"price": Int64(9)}})
-    corner.products.delete_many({"_id": {"$lt": "p00010"}})
-    eventually(lambda: one.metric(PREFIX + "relay_messages_total", 'result="delivered"') >= before + 110, 30, "marks are in the topic")
-    topic.drop_messages()
-    member.start(wait="alive")
-    eventually(lambda: "event=group.marks_lost" in member.log(), 60, "it says so")
-    checker.assert_equal(60, at_least=90)
-    assert member.metric(PREFIX + "kafka_offsets_lost_total") > 0
-
-
-def leave_unread(corner, topic, relay, consumer, checker, eventually):
-    """A relay, with marks in the topic that nobody has read."""
-    corner.products.insert_many([product(n) for n in range(100)])
-    one, member = relay.start(), consumer().start(wait="alive")
-    checker.assert_equal(60, at_least=100)
-    member.stop()
-    before = one.metric(PREFIX + "relay_messages_total", 'result="delivered"')
-    corner.products.update_many({}, {"$set": {"price": Int64(11)}})
-    eventually(lambda: one.metric(PREFIX + "relay_messages_total", 'result="delivered"') >= before + 100, 30, "marks are in the topic")
-    return one
-
-
-def sink_of(corner):
-    return corner.stack.mongo[corner.name].projector_state.find_one({"_id": "checkpoint:stream"})["sink"]
-
-
-def test_the_topic_is_deleted_while_no_relay_runs(corner, topic, write_api, relay, consumer, checker, eventually):
-    """What is lost is stored before the topic is made again: by whoever, and whatever becomes of the relay that has noticed."""
-    leave_unread(corner, topic, relay(), consumer, checker, eventually).stop()
-    topic.delete(eventually)
-    many = {"kafka.marks_replicas": 3}  # there is one broker
-    unable = relay(**many).start(wait="alive")
-    eventually(lambda: "Kafka does not create the topic" in unable.log(), 30, "it cannot make the topic")
-    unable.kill()
-    assert topic.name not in topic.admin.list_topics() and sink_of(corner) == "lost"
-    topic.create()
-    again = relay(**many).start()  # who can make none uses one that is there
-    assert TOPIC_WAS_DELETED in again.log()
-    consumer().start(wait="alive")
-    checker.assert_equal(60, at_least=100)
-    assert sink_of(corner) == f"kafka:{topic.name}"
-
-
-def test_somebody_else_makes_the_deleted_topic_again(corner, topic, write_api, relay, consumer, checker, eventually):
-    """Before the relay that has noticed can."""
-    target = urllib.parse.urlsplit(corner.stack.es_url)
-    proxy = TcpProxy(target.hostname, target.port)
-    one = leave_unread(corner, topic, relay(**{"elasticsearch.url": f"http://127.0.0.1:{proxy.port}"}), consumer, checker, eventually)
-    topic.delete(eventually)
-    proxy.cut()  # no term begins without it
-    corner.products.update_one({"_id": "p00001"}, {"$set": {"price": Int64(12)}})
-    eventually(lambda: "event=start.failed" in one.log(), 60, "it is noticed")
-    assert sink_of(corner) == "lost"
-    topic.create()
-    proxy.mend()
-    eventually(lambda: TOPIC_WAS_DELETED in one.log(), 60, "it reads everything anew")
-    consumer().start(wait="alive")
-    checker.assert_equal(60, at_least=100)
-    proxy.close()
-
-
-def test_the_topic_is_deleted_under_a_relay(corner, topic, write_api, relay, consumer, checker, eventually):
-    """With marks that nobody has read: it is noticed at the next mark, and everything is read anew."""
-    one = leave_unread(corner, topic, relay(), consumer, checker, eventually)
-    topic.delete(eventually)
-    corner.products.update_one({"_id": "p00001"}, {"$set": {"price": Int64(12)}})
-    eventually(lambda: TOPIC_WAS_DELETED in one.log(), 60, "it reads everything anew")
-    assert one.log().count("event=start.full_scan") == 2, "the first one is that of an empty index"
-    assert len(topic.admin.describe_topics([topic.name])[0]["partitions"]) == topic.partitions, "it is made as it was"
-    consumer().start(wait="alive")
-    checker.assert_equal(60, at_least=100)
-
-
-def test_the_topic_is_deleted_under_relay_and_consumers(corner, topic, write_api, relay, consumer, checker, eventually):
-    """What the consumers had done in the old one says nothing of the new one, which soon has more."""
-    corner.products.insert_many([product(n) for n in range(500)])
-    one, group = relay(**{"projector.verify_rate": 0}).start(), [consumer().start(wait="alive") for _ in range(2)]
-    wait_for_partitions(group, topic.partitions)
-    checker.assert_equal(60, at_least=500)
-    eventually(lambda: sum(topic.offsets().values()) >= 500, 30, "the offsets are stored")
-    topic.admin.delete_topics([topic.name])
-    corner.products.update_many({}, {"$set": {"price": Int64(11)}})
-    corner.products.insert_many([product(n) for n in range(1000, 9000)])
-    checker.assert_equal(90, at_least=8500)
-    assert TOPIC_WAS_DELETED in one.log()
-    for each in (one, *group):
-        each.stop()
-
-
-def test_who_stands_by_makes_no_topic(corner, topic, write_api, relay, program, checker, eventually):
-    """And has none that is new when it takes over."""
-    corner.products.insert_many([product(n) for n in range(10)])
-    alone = program("projector", FAST_LEASE).start()
-    checker.assert_equal(60, at_least=10)
-    standby = relay().start(wait="alive")
-    eventually(lambda: "event=standby" in standby.log(), 30, "it waits for the lease")
-    assert topic.name not in topic.admin.list_topics()
-    alone.stop()
-    eventually(lambda: standby.metric(PREFIX + "lease_owner") == 1, 30, "it takes over")
-    assert topic.name in topic.admin.list_topics() and "event=start.full_scan" not in standby.log()
 
 
 def test_malformed_messages_stop_nothing(corner, topic, write_api, relay, consumer, checker, eventually, rng):

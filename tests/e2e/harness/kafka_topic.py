@@ -4,12 +4,26 @@ import os
 import struct
 import subprocess
 
+from bson import Int64
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
 from .process import _die_with_parent, end_process
 from .tcp_proxy import TcpProxy
 from .wait import eventually
+
+FAST_LEASE = {"projector.lease_ttl": "2s", "projector.lease_renew": "400ms"}
+
+
+def product(number, **fields):
+    made = {"_id": f"p{number:05}", "name": f"Product {number}", "brand": "Acme", "price": Int64(1000 + number), "currency": "KRW",
+            "attributes": {"color": "black", "size": Int64(number)}, "version": Int64(1)}
+    made.update(fields)
+    return made
+
+
+def sink_of(corner):
+    return corner.stack.mongo[corner.name].projector_state.find_one({"_id": "checkpoint:stream"})["sink"]
 
 
 def brokers():
