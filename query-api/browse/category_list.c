@@ -279,13 +279,17 @@ static size_t add_subtree(const struct category_list *list, size_t index, int64_
 size_t category_list_named(const struct category_list *list, struct slice key, int64_t *ret, size_t max) {
     size_t entries = 0, count = 0;
     const struct category_name *name = list && key.len ? category_names_find(&list->names, key, &entries) : NULL;
+    size_t end = 0; /* of those that are in already: names stand in the order of the list, and one may be the same in two languages */
     bool whole = false;
     for (size_t i = 0; i < entries; i++)
         whole = whole || !name[i].part;
     /* 가방 is the category of that name rather than 가방/잡화. */
-    for (size_t i = 0; i < entries; i++)
-        if (!whole || !name[i].part)
-            count = add_subtree(list, name[i].index, ret, count, max);
+    for (size_t i = 0; i < entries; i++) {
+        if ((whole && name[i].part) || name[i].index < end)
+            continue;
+        count = add_subtree(list, name[i].index, ret, count, max);
+        end = list->items[name[i].index].end;
+    }
     return count;
 }
 

@@ -263,8 +263,12 @@ static void test_categories_that_are_named(void **state) {
         "[{\"_source\":{\"id\":1,\"path\":\"1\",\"name\":\"가방/잡화\",\"names\":{\"en\":\"Bags & goods\"}}},"
         "{\"_source\":{\"id\":2,\"path\":\"1/2\",\"name\":\"가방\",\"names\":{\"en\":\"Bags\"}}},"
         "{\"_source\":{\"id\":3,\"path\":\"1/2/3\",\"name\":\"백팩\"}},"
-        "{\"_source\":{\"id\":4,\"path\":\"4\",\"name\":\"노트북\"}}]");
+        "{\"_source\":{\"id\":4,\"path\":\"4\",\"name\":\"노트북\"}},"
+        "{\"_source\":{\"id\":5,\"path\":\"5\",\"name\":\"TV\",\"names\":{\"en\":\"TV\"}}},"
+        "{\"_source\":{\"id\":6,\"path\":\"5/6\",\"name\":\"tv\",\"names\":{\"en\":\"Tv\"}}},"
+        "{\"_source\":{\"id\":7,\"path\":\"7\",\"name\":\"TV\"}}]");
     int64_t ids[16];
+    assert_named(list, "tv", 3, 5); /* each once, whatever it is called in another language or below another one */
     assert_named(list, "가방", 2, 2); /* with what is below it, not 가방/잡화 */
     assert_named(list, "잡화", 3, 1);
     assert_named(list, "bag", 2, 2);
