@@ -30,7 +30,7 @@ struct import_line {
     int64_t available;   /* stock */
     unsigned round;      /* how many undecided lines of the same key come before it in this batch */
     bool repeated;       /* there are, or were, others of its key undecided */
-    unsigned tried;      /* products: 1 + its round when it was first to be written; 0: never yet */
+    bool tried;          /* products: an attempt before may have stored it */
     bool gone;           /* products: since it was tried, a category of it has gone: it fails, unless it is stored */
     bool too_long;
     struct field_error *errors; /* in the batch's arena */

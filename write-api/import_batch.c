@@ -119,7 +119,7 @@ void import_batch_restart(struct import_batch *batch) {
                                      .len = line->len,
                                      .number = line->number,
                                      .repeated = line->repeated,
-                                     .tried = line->tried,
+                                     .tried = line->tried && line->status < 400,
                                      .too_long = line->too_long};
     }
 }

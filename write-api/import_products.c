@@ -277,17 +277,25 @@ static bool upsert_group(struct import_batch *batch, struct group *g, struct ses
     return true;
 }
 
-/* The batch itself has stored a product of this id, by which of its lines? In an insert by the first that was tried.
- * Otherwise, of several, the span does not tell: all of them are done again, which ends in the same state. Either way it is
- * too late to refuse them for a category that has gone since. */
+static bool is_known_stored(const struct import_batch *batch, struct slice id) {
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->lines[i].status / 100 == 2 && slice_eq(batch->lines[i].key, id))
+            return true;
+    return false;
+}
+
+/* The batch itself has stored a product of this id, by which of its lines? In an insert by one that is known, or else by the
+ * first that was tried and not refused. Otherwise, of several, the span does not tell: all of them are done again, which ends
+ * in the same state. Either way it is too late to refuse them for a category that has gone since. */
 static void take_own(const struct import_batch *batch, const struct import_sorted *sorted, struct slice id, int status) {
-    bool insert = import_mode(batch->import) == IMPORT_INSERT;
+    bool insert = import_mode(batch->import) == IMPORT_INSERT, taken = insert && is_known_stored(batch, id);
     for (size_t i = 0; i < sorted->count; i++) {
         struct import_line *line = sorted->lines[i];
         if (!line->tried || !slice_eq(line->key, id))
             continue;
-        if (insert ? line->tried == 1 : !line->repeated)
+        if (insert ? !taken : !line->repeated)
             line->status = status;
+        taken = true;
         if (!insert || line->status) {
             line->gone = false;
             line->error_count = 0;
@@ -375,8 +383,8 @@ static bool write_lines(struct import_batch *batch, struct session *s, struct er
         struct import_line *line = sorted.lines[i];
         if (line->gone)
             line->status = 400; /* no attempt before has stored it */
-        else if (!line->tried)
-            line->tried = line->round + 1;
+        else
+            line->tried = true;
     }
     for (unsigned round = 0; round < sorted.rounds; round++) {
         if (!write_round(batch, &sorted, round, s, reterr))
