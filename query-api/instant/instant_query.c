@@ -386,6 +386,13 @@ static bool read_all_filters(struct reader *r) {
            instant_parser_take(p, &q->fixed, r->error);
 }
 
+/* Does one page of asked_size hits have them all? One that reaches beyond the last that may be asked for does not, unless they
+ * do so themselves. */
+static bool fits_a_page(const struct instant_query *q, unsigned offset) {
+    unsigned skip = offset % q->asked_size, end = offset - skip + q->asked_size;
+    return skip + q->size <= q->asked_size && (end <= SEARCH_WINDOW_MAX || offset + q->size > SEARCH_WINDOW_MAX);
+}
+
 /* Which page to ask for. offset and length: of the smallest pages of which one has them all. */
 static bool choose_page(struct reader *r) {
     struct instant_query *q = r->query;
@@ -395,7 +402,7 @@ static bool choose_page(struct reader *r) {
     }
     q->asked_page = q->page;
     q->asked_size = q->size;
-    for (; r->window && q->size && r->offset % q->asked_size + q->size > q->asked_size; q->asked_size++)
+    for (; r->window && q->size && !fits_a_page(q, r->offset); q->asked_size++)
         if (q->asked_size == SEARCH_SIZE_MAX)
             return refuse(r, SLICE("offset"), "must be a multiple of length, or length smaller");
     if (r->window && q->size) {

@@ -316,6 +316,8 @@ static void test_offset_and_length(void **state) {
         assert_int_equal((asked->page - 1) * asked->size + q.skip, offset);
         assert_true(q.skip + 20 <= asked->size && asked->size <= SEARCH_SIZE_MAX);
     }
+    assert_true(read_one("{\"offset\":9974,\"length\":26}", &q) && instant_plan_make(&arena, &q, 1, &p));
+    assert_in_range(p.searches[0].params.page * p.searches[0].params.size, 10000, SEARCH_WINDOW_MAX); /* the last of all */
     assert_true(read_one("{\"params\":\"offset=40&hitsPerPage=20\"}", &q) && q.page == 2 && q.asked_page == 2 && !q.skip);
     assert_true(read_one("{\"length\":7,\"page\":3}", &q) && q.size == 7 && q.page == 0);
     assert_true(read_one("{\"length\":0,\"offset\":5}", &q) && q.no_hits);
