@@ -10,6 +10,7 @@ struct burst {
     uint64_t sender;
     usec_t at;
     bool grown; /* since it was sent last: the blank behind it is next */
+    size_t left; /* keys of it, where it is taken back: what has more, or as many, is no step of that */
     struct query_count count; /* of the longest text so far; len 0: the place is free */
 };
 
@@ -54,8 +55,8 @@ static bool may_go_on(struct slice a, struct slice b) {
     return less - same <= SYLLABLE_BYTES;
 }
 
-/* -1, 1: one is the beginning of the other, as it is typed; 0: neither, or they are the same. */
-static int longer(struct slice a, struct slice b) {
+/* -1, 1: one is the beginning of the other, as it is typed; 0: neither, or they are the same. *ret_keys: of b, if not 0. */
+static int longer(struct slice a, struct slice b, size_t *ret_keys) {
     if (!may_go_on(a, b))
         return 0;
     struct buf x = BUF_INIT(KEYS_MAX_BYTES), y = BUF_INIT(KEYS_MAX_BYTES);
@@ -63,6 +64,7 @@ static int longer(struct slice a, struct slice b) {
     if (hangul_append_keys(&x, a) && hangul_append_keys(&y, b) && x.len != y.len &&
         memcmp(x.data, y.data, x.len < y.len ? x.len : y.len) == 0)
         which = x.len > y.len ? -1 : 1;
+    *ret_keys = y.len;
     buf_done(&x);
     buf_done(&y);
     return which;
@@ -89,12 +91,15 @@ static bool go_on(struct set *set, uint64_t sender, const struct query_count *ne
         struct burst *burst = &set->ways[i];
         if (!burst->count.len || burst->sender != sender || burst->at + QUERY_BURSTS_USEC < now)
             continue;
-        int which = longer(text_of(&burst->count), text_of(next));
+        size_t keys = 0;
+        int which = longer(text_of(&burst->count), text_of(next), &keys);
         bool blank = burst->grown && slice_eq(text_of(&burst->count), text_of(next));
-        if (which == 0 && !blank)
+        bool back = which < 0 && keys < burst->left;
+        if (which <= 0 && !back && !blank)
             continue;
         if (which > 0)
             burst->count = *next;
+        burst->left = back ? keys : SIZE_MAX;
         burst->grown = which > 0;
         burst->at = now;
         return true;
@@ -108,7 +113,7 @@ static uint64_t begin(struct set *set, uint64_t sender, const struct query_count
         if (!set->ways[i].count.len || set->ways[i].at < oldest->at)
             oldest = &set->ways[i];
     uint64_t lost = end(oldest, counts);
-    *oldest = (struct burst){.sender = sender, .at = now, .count = *next};
+    *oldest = (struct burst){.sender = sender, .at = now, .left = SIZE_MAX, .count = *next};
     return lost;
 }
 
