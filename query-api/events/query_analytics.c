@@ -149,7 +149,7 @@ static void on_flushed(void *ctx, struct http_response *response) {
 
 static void send_counts(struct query_analytics *a) {
     struct query_counts *full = a->counting;
-    if (full->used == 0 || !a->index.there)
+    if (a->call || full->used == 0 || !a->index.there)
         return;
     a->counting = a->sent;
     a->sent = full;
@@ -179,8 +179,7 @@ static void on_timer(struct loop_timer *timer) {
 void query_analytics_stop(struct query_analytics *a, usec_t until) {
     end_bursts(a, USEC_NEVER);
     for (int turn = 0; turn < 2; turn++) {
-        if (!a->call)
-            send_counts(a);
+        send_counts(a);
         while (a->call && clock_now_usec() < until)
             (void)loop_run_once(a->q->loop, until);
     }

@@ -394,12 +394,12 @@ static void test_counts_are_added_once(void **state) {
 }
 
 /* As for a loop of the program. */
-static void begin_with_counts(void) {
+static void begin_with_counts(usec_t flush) {
     struct error error = {0};
     query_analytics_free(fake.q.analytics);
     fake.all = true;
     fake.script = always;
-    fake.conf.analytics_flush_usec = 3600 * USEC_PER_SEC;
+    fake.conf.analytics_flush_usec = flush;
     fake.q.guard = api_guard_new(&(struct api_guard_conf){.open_scopes = HTTP_SCOPE_SEARCH}, NULL, "test", &error);
     fake.q.bursts = query_bursts_new();
     assert_non_null(fake.q.analytics = query_analytics_new(&fake.q, &error));
@@ -409,7 +409,7 @@ static void begin_with_counts(void) {
 static void test_counts_are_written_at_the_end(void **state) {
     (void)state;
     struct answer a;
-    begin_with_counts();
+    begin_with_counts(3600 * USEC_PER_SEC);
     assert_int_equal(get("/v1/search?q=te", &a), 200);
     assert_int_equal(post("{\"requests\":[{\"indexName\":\"products\",\"query\":\"tea\"},"
                           "{\"indexName\":\"products\",\"query\":\"mug\",\"analytics\":false}]}", &a), 200);
@@ -425,13 +425,32 @@ static void test_counts_are_written_at_the_end(void **state) {
 static void test_the_end_does_not_wait_for_ever(void **state) {
     (void)state;
     struct answer a;
-    begin_with_counts();
+    begin_with_counts(3600 * USEC_PER_SEC);
     assert_int_equal(get("/v1/search?q=tea", &a), 200);
     end();
     fake.takes = 3600 * USEC_PER_SEC;
     usec_t begun = clock_now_usec();
     query_analytics_stop(fake.q.analytics, begun + 100 * USEC_PER_MSEC);
     assert_true(clock_now_usec() < begun + USEC_PER_SEC);
+}
+
+static void on_click(struct loop_timer *timer) {
+    (void)timer;
+    query_analytics_click(fake.q.analytics, SLICE("tea"));
+}
+
+/* A click is known to be written, and the time of a flush has come, while the last counts are on their way. */
+static void test_one_bulk_at_a_time_also_at_the_end(void **state) {
+    (void)state;
+    struct answer a;
+    struct loop_timer click = {.cb = on_click};
+    begin_with_counts(200 * USEC_PER_MSEC);
+    assert_int_equal(get("/v1/search?q=tea", &a), 200);
+    end();
+    fake.takes = 400 * USEC_PER_MSEC;
+    loop_timer_set(fake.q.loop, &click, clock_now_usec());
+    query_analytics_stop(fake.q.analytics, clock_now_usec() + 5 * USEC_PER_SEC);
+    assert_non_null(strstr(fake.asked, "\"s\":0,\"c\":1"));
 }
 
 /* ---- other ways to the engine ---- */
@@ -488,6 +507,7 @@ int main(void) {
         cmocka_unit_test_prestate_setup_teardown(test_counts_are_added_once, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_counts_are_written_at_the_end, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_the_end_does_not_wait_for_ever, setup, teardown, &usual_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_one_bulk_at_a_time_also_at_the_end, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_suggestions_are_ranked_as_configured, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_an_index_made_anew_is_another, setup, teardown, &usual_deadline),
     };
