@@ -340,15 +340,15 @@ void http_request_set_scopes(struct http_request *r, unsigned scopes) {
     r->scopes = scopes;
 }
 
-struct slice http_request_peer(const struct http_request *r) {
+struct slice http_request_peer(struct http_request *r) {
     const union MHD_ConnectionInfo *info =
-        r->conn ? MHD_get_connection_info(r->conn->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS) : NULL;
+        r->conn && !r->peer_len ? MHD_get_connection_info(r->conn->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS) : NULL;
     const struct sockaddr *addr = info ? info->client_addr : NULL;
     if (addr && addr->sa_family == AF_INET)
-        return (struct slice){(const char *)&((const struct sockaddr_in *)(const void *)addr)->sin_addr, 4};
-    if (addr && addr->sa_family == AF_INET6)
-        return (struct slice){(const char *)&((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr, 16};
-    return (struct slice){NULL, 0};
+        memcpy(r->peer, &((const struct sockaddr_in *)(const void *)addr)->sin_addr, r->peer_len = 4);
+    else if (addr && addr->sa_family == AF_INET6)
+        memcpy(r->peer, &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr, r->peer_len = 16);
+    return (struct slice){r->peer_len ? r->peer : NULL, r->peer_len};
 }
 
 const char *http_request_id(const struct http_request *r) {

@@ -121,8 +121,9 @@ const struct trace *http_request_trace(const struct http_request *request);
 /* What its sender may do: the sum of enum http_scope that the guard has set; 0 without a guard. */
 unsigned http_request_scopes(const struct http_request *request);
 void http_request_set_scopes(struct http_request *request, unsigned scopes);
-/* The other end of its connection: the 4 or 16 bytes of an IP address in network order, empty if it is none. Loop thread. */
-struct slice http_request_peer(const struct http_request *request);
+/* The other end of its connection: the 4 or 16 bytes of an IP address in network order, empty if it is none. To be asked for
+ * first while there is a connection. Loop thread. */
+struct slice http_request_peer(struct http_request *request);
 const char *http_request_id(const struct http_request *request);
 usec_t http_request_deadline(const struct http_request *request); /* monotonic */
 /* Its deadline is not before this. For its handler, while it runs. */

@@ -82,6 +82,8 @@ struct http_request {
     struct uri_pair params[HTTP_ROUTER_PARAMS_MAX];
     size_t param_count;
     unsigned scopes;
+    char peer[16]; /* once it was asked for: it outlives the connection */
+    size_t peer_len;
     struct uri_pair *headers;
     size_t header_count, header_room;
     struct trace trace;

@@ -398,7 +398,7 @@ static void begin_with_counts(usec_t flush) {
     struct error error = {0};
     query_analytics_free(fake.q.analytics);
     fake.all = true;
-    fake.script = always;
+    fake.script = fake.script ? fake.script : always;
     fake.conf.analytics_flush_usec = flush;
     fake.q.guard = api_guard_new(&(struct api_guard_conf){.open_scopes = HTTP_SCOPE_SEARCH}, NULL, "test", &error);
     fake.q.bursts = query_bursts_new();
@@ -451,6 +451,37 @@ static void test_one_bulk_at_a_time_also_at_the_end(void **state) {
     loop_timer_set(fake.q.loop, &click, clock_now_usec());
     query_analytics_stop(fake.q.analytics, clock_now_usec() + 5 * USEC_PER_SEC);
     assert_non_null(strstr(fake.asked, "\"s\":0,\"c\":1"));
+}
+
+static unsigned searches;
+
+static int fewer_the_second_time(unsigned number) {
+    (void)number;
+    if (strstr(fake.path, "_search") && searches++)
+        fake.answer = "{\"timed_out\":false,\"_shards\":{\"failed\":0},\"hits\":{\"total\":{\"value\":7,\"relation\":\"eq\"},\"hits\":[]},"
+                      "\"aggregations\":{}}";
+    return 200;
+}
+
+/* The second client has its answer from the cache, and has gone when the engine says how many there are by now. */
+static void test_results_are_of_the_last_answer(void **state) {
+    (void)state;
+    struct error error = {0};
+    struct answer a;
+    searches = 0;
+    search_cache_free(fake.q.cache);
+    fake.conf.cache_stale_usec = 3600 * USEC_PER_SEC;
+    assert_non_null(fake.q.cache = search_cache_new(&fake.q, 0, 1, &error));
+    fake.script = fewer_the_second_time;
+    fake.takes = 100 * USEC_PER_MSEC;
+    begin_with_counts(3600 * USEC_PER_SEC);
+    assert_int_equal(get("/v1/search?q=tea", &a), 200);
+    assert_int_equal(get("/v1/search?q=tea", &a), 200);
+    end();
+    run_for(300 * USEC_PER_MSEC);
+    assert_int_equal(searches, 2);
+    query_analytics_stop(fake.q.analytics, clock_now_usec() + 2 * USEC_PER_SEC);
+    assert_non_null(strstr(fake.asked, "\"s\":2,\"c\":0,\"r\":7"));
 }
 
 /* ---- other ways to the engine ---- */
@@ -508,6 +539,7 @@ int main(void) {
         cmocka_unit_test_prestate_setup_teardown(test_counts_are_written_at_the_end, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_the_end_does_not_wait_for_ever, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_one_bulk_at_a_time_also_at_the_end, setup, teardown, &usual_deadline),
+        cmocka_unit_test_prestate_setup_teardown(test_results_are_of_the_last_answer, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_suggestions_are_ranked_as_configured, setup, teardown, &usual_deadline),
         cmocka_unit_test_prestate_setup_teardown(test_an_index_made_anew_is_another, setup, teardown, &usual_deadline),
     };
