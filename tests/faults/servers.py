@@ -60,6 +60,7 @@ class Servers:
     def up(self):
         self.down()
         self._stack("reset", *ALL_NAMES)
+        self._stack("up", "--free-ports", NAMES[0])  # makes the folders, perhaps elsewhere: where the servers' user reaches them
         self.mount_disk()
         self._stack("up", "--free-ports", *self.names)
 
