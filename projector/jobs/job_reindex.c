@@ -208,7 +208,7 @@ static bool begin_check(struct job_runner *r, struct job_run *run, struct error 
         run->record.done = 0;
     }
     struct verify_conf conf = {.options = r->conf->options, .pool = r->conf->pool, .index = run->record.index,
-                               .projection = r->conf->projections[place], .threads = 2,
+                               .sink = r->conf->sink, .projection = r->conf->projections[place], .threads = 2,
                                .rate = run->record.throttle};
     run->check = job_check_start(&conf, &run->repairs, reterr);
     return run->check != NULL;

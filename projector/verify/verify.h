@@ -71,6 +71,7 @@ struct verify_conf {
     const struct projector_options *options;
     mongoc_client_pool_t *pool;
     const char *index; /* physical */
+    const char *sink;  /* where marks go (state.h); NULL: as it is stored */
     const struct projection *projection; /* the index's */
     unsigned threads;  /* 0: 1 */
     int64_t page;      /* products a thread reads at once; 0: 1000 */

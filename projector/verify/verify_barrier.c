@@ -194,7 +194,9 @@ bool verify_barrier_ask(struct verify_barrier *b, mongoc_client_t *client, const
 
 static bool mark_topic(struct verify_topic *t, const struct projector_options *o, mongoc_client_t *client, struct error *reterr) {
     static const char prefix[] = "kafka:";
-    if (!state_sink_get(client, o->mongo.database, t->sink, reterr))
+    if (t->known)
+        snprintf(t->sink, sizeof(t->sink), "%s", t->known);
+    else if (!state_sink_get(client, o->mongo.database, t->sink, reterr))
         return false;
     if (strncmp(t->sink, prefix, sizeof(prefix) - 1) != 0)
         return true;

@@ -30,8 +30,10 @@ bool verify_barrier_ask(struct verify_barrier *barrier, mongoc_client_t *client,
                         struct mysql_session *mysql, bool *ret_passed, struct error *reterr);
 
 /* Behind the positions, and the jobs, of a relay stands a topic: what they say is done has reached the index once the group is
- * past what was in the topic when it was first asked. *ret_behind: messages to go; 0 without a relay. Begins as {0}. */
+ * past what was in the topic when it was first asked. *ret_behind: messages to go; 0 without a relay. Begins as {0}, or with the
+ * sink where that is known: what is stored says "none" of a relay that leaves the serving index out. */
 struct verify_topic {
+    const char *known;
     struct kafka_lag *lag; /* marked, or NULL */
     char sink[STATE_SINK_SIZE];
 };

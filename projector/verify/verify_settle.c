@@ -71,7 +71,7 @@ static bool wait_for_projector(struct verify_walk *w, const struct verify_moment
     unsigned attempt = 0;
     uint64_t progress = 0;
     bool passed = false, go = true;
-    struct verify_topic topic = {0};
+    struct verify_topic topic = {.known = w->conf->sink};
     verify_barrier_init(&barrier, moment);
     while (go && !passed) {
         struct error error = {0};

@@ -160,7 +160,12 @@ def test_an_index_of_another_release(corner, topic, write_api, relay, consumer, 
         eventually(lambda each=each: "`projector reindex`" in requests.get(each.url + "/readyz", timeout=10).text, 60, "what helps")
     scans = jobs(corner).count_documents({"type": "scan"})
     corner.products.update_one({"_id": "p00007"}, {"$set": {"price": Int64(77)}})
-    Commands(corner, {**FAST_LEASE, **topic.settings})("reindex", "--wait", deadline=180)
+    member.stop()
+    making = Commands(corner, {**FAST_LEASE, **topic.settings}).start("reindex", "--wait")
+    eventually(lambda: "consumers of the topic" in (jobs(corner).find_one({"type": "reindex"}) or {}).get("note", ""), 60,
+               "it is compared once the marks are read")
+    member.start(wait="alive")
+    making.finish(deadline=180)
     corner.products.update_one({"_id": "p00008"}, {"$set": {"price": Int64(88)}})
     checker.assert_equal(60, at_least=100)
     assert all(price_is(corner, f"p0000{n}", n * 11) for n in (6, 7, 8)) and old not in corner.stack.es("GET", f"/_alias/{corner.index}")

@@ -1,5 +1,6 @@
-/* Indexes that left the set: MongoDB, Elasticsearch and the clock are played by the test. */
+/* Indexes that left the set, and what a new one is compared by: MongoDB, Elasticsearch and the clock are played by the test. */
 #include "tests/unit/test.h"
+#include "projector/jobs/job_check.h"
 #include "projector/jobs/job_reindex.h"
 #include "projector/jobs/job_runner_internal.h"
 #include "tests/unit/projector_fixture.h"
@@ -10,6 +11,7 @@ enum { MINUTE_USEC = 60 * 1000 * 1000 };
 static struct world {
     usec_t now;
     bool refuses;
+    const char *sink; /* of the verification */
     char said[256];
 } fake;
 
@@ -56,6 +58,27 @@ bool __wrap_index_admin_delete(const struct es_conf *es, const char *index, stru
     return refused ? error_set(reterr, ERROR_INVALID, "403") : true;
 }
 
+bool __wrap_es_call(const struct es_conf *es, const char *method, const char *path, struct slice body, usec_t timeout_usec,
+                    int *ret_status, struct buf *ret_body, struct error *reterr);
+bool __wrap_es_call(const struct es_conf *es, const char *method, const char *path, struct slice body, usec_t timeout_usec,
+                    int *ret_status, struct buf *ret_body, struct error *reterr) {
+    (void)es, (void)method, (void)path, (void)body, (void)timeout_usec, (void)ret_status, (void)ret_body, (void)reterr;
+    return true;
+}
+
+int64_t __wrap_job_scan_estimate(mongoc_client_t *client, const char *database);
+int64_t __wrap_job_scan_estimate(mongoc_client_t *client, const char *database) {
+    (void)client, (void)database;
+    return 100;
+}
+
+struct job_check *__wrap_job_check_start(const struct verify_conf *conf, const struct buf *ids, struct error *reterr);
+struct job_check *__wrap_job_check_start(const struct verify_conf *conf, const struct buf *ids, struct error *reterr) {
+    (void)ids, (void)reterr;
+    fake.sink = conf->sink;
+    return (struct job_check *)&fake;
+}
+
 static void look(struct job_runner *r, const char *says) {
     struct error error = {0};
     fake.said[0] = '\0';
@@ -77,8 +100,29 @@ static void test_an_index_that_is_not_deleted_holds_nothing_up(void **state) {
     look(&r, "deleted-products-1 forgotten-products-1 deleted-products-2 forgotten-products-2 ");
 }
 
+/* While the serving index of another release is left out, what is stored tells nothing of the topic. */
+static void test_a_new_index_is_compared_once_the_topic_is_read(void **state) {
+    (void)state;
+    static const struct projector_options options = {.mongo.database = (char *)(uintptr_t) "readside"};
+    struct targets targets = {.revision = 3, .count = 2, .list[0] = {.index = "products-3", .role = TARGET_SERVING},
+                              .list[1] = {.index = "products-4", .role = TARGET_BUILDING}};
+    struct engine_conf conf = {.options = &options, .targets = &targets, .index = "products-3", .frozen = true,
+                               .sink = "kafka:marks"};
+    struct job_runner r = {.conf = &conf, .stored = targets, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct job_run run = {.record = {.type = JOB_REINDEX, .phase = JOB_PHASE_VERIFY, .index = "products-4"}};
+    struct error error = {0};
+    bool busy = false;
+    fake = (struct world){.now = MINUTE_USEC};
+    assert_true(job_reindex_ready(&r, &run, &busy, &error));
+    assert_non_null(run.check);
+    assert_string_equal(fake.sink, "kafka:marks");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_an_index_that_is_not_deleted_holds_nothing_up)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_index_that_is_not_deleted_holds_nothing_up),
+        cmocka_unit_test(test_a_new_index_is_compared_once_the_topic_is_read),
+    };
     log_set_level(LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
