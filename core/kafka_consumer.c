@@ -42,14 +42,16 @@ struct kafka_consumer {
     struct position *positions; /* under the lock, with their count */
     size_t position_count;
     bool assigned; /* under the lock */
-    bool topic_is_gone; /* under the lock: it was deleted since */
+    bool topic_is_gone; /* under the lock: it was deleted since, perhaps */
     atomic_uint_fast64_t answered_at;
 };
 
-/* What is done in a topic that was deleted says nothing of one that is made in its place, by the same name. */
+/* What is done in a topic that was deleted says nothing of one that is made in its place, by the same name. An offset that is
+ * not there may be all that is seen of it. */
 static void note_trouble(struct kafka_consumer *c, const struct error *error) {
     pthread_mutex_lock(&c->lock);
-    c->topic_is_gone = c->topic_is_gone || (c->assigned && error->code == ERROR_NOT_FOUND);
+    bool gone = error->code == ERROR_NOT_FOUND || error->code == ERROR_HISTORY_LOST;
+    c->topic_is_gone = c->topic_is_gone || (c->assigned && gone);
     pthread_mutex_unlock(&c->lock);
 }
 

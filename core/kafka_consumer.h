@@ -34,8 +34,9 @@ enum kafka_event_type {
     KAFKA_MESSAGE,
     KAFKA_ASSIGNED, /* accept it; nothing is fetched before */
     KAFKA_REVOKED,  /* release it; the group waits for it, unless `lost` */
-    KAFKA_TROUBLE,  /* error; it goes on by itself if that is retriable, else make a new consumer. NOT_FOUND with an assignment:
-                     * the topic was deleted, and no offset is committed any more, so that none is taken for one of a new topic */
+    KAFKA_TROUBLE,  /* error; it goes on by itself if that is retriable, else make a new consumer. NOT_FOUND or HISTORY_LOST
+                     * with an assignment: the topic was deleted, perhaps, and no offset is committed any more, so that none is
+                     * taken for one of a new topic */
 };
 
 struct kafka_event {
