@@ -16,7 +16,7 @@ enum {
     REQUEST_MSEC = 5000,
     FETCH_KIB = 8192, /* prefetched at most: memory stays bounded */
     POLL_INTERVAL_MSEC = 120 * 1000,
-    METADATA_MSEC = 5000, /* a topic that does not exist yet is looked for so often */
+    METADATA_MSEC = KAFKA_LOOK_USEC / USEC_PER_MSEC,
     DESTROY_SECONDS = 5,
     NUDGE_USEC = 1000 * 1000,
     FETCH_WAIT_MSEC = 100, /* what begins to be fetched waits for the fetch that is held open at the broker */
@@ -49,8 +49,8 @@ struct kafka_consumer {
 /* What is done in a topic that was deleted says nothing of one that is made in its place, by the same name. An offset that is
  * not there may be all that is seen of it. */
 static void note_trouble(struct kafka_consumer *c, const struct error *error) {
-    pthread_mutex_lock(&c->lock);
     bool gone = error->code == ERROR_NOT_FOUND || error->code == ERROR_HISTORY_LOST;
+    pthread_mutex_lock(&c->lock);
     c->topic_is_gone = c->topic_is_gone || (c->assigned && gone);
     pthread_mutex_unlock(&c->lock);
 }

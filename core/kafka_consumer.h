@@ -18,6 +18,9 @@
 #pragma once
 #include "core/kafka.h"
 
+/* A consumer looks so often whether its topic is there. One that fetches is told at once. */
+#define KAFKA_LOOK_USEC (5 * USEC_PER_SEC)
+
 struct kafka_consumer_conf {
     const char *client_id, *group, *topic; /* outlive the consumer */
     usec_t session_timeout_usec;           /* a member that is silent for so long loses its partitions */

@@ -1,4 +1,5 @@
 #include "core/cleanup.h"
+#include "core/kafka_consumer.h"
 #include "projector/compose/category_load.h"
 #include "projector/engine/engine.h"
 #include "projector/engine/lag.h"
@@ -192,18 +193,31 @@ static bool store_loss(struct owner *o, struct error *reterr) {
     return true;
 }
 
+/* A consumer that reads nothing just now, since it is behind, sees only when it looks for its topic that it is gone: else it would
+ * go on in the new one at the place where it was in the old one. */
+static bool make_topic(struct owner *o, struct error *reterr) {
+    const struct projector_conf *p = &o->options->projector;
+    char before[STATE_SINK_SIZE];
+    if (!state_sink_get(o->client, o->options->mongo.database, before, reterr))
+        return false;
+    if (strcmp(before, STATE_SINK_LOST) == 0 && !window_sleep(&o->stop, KAFKA_LOOK_USEC * 3 / 2))
+        return error_set(reterr, ERROR_UNAVAILABLE, "the projector stops");
+    return kafka_topic_make(&o->options->kafka, p->marks_topic, (int)p->marks_partitions, (int)p->marks_replicas, reterr);
+}
+
 /* The topic that a relay writes to. What its absence means is stored before it is made: a request that we hear no more of may be
  * carried out. */
 static bool prepare_topic(struct owner *o, struct error *reterr) {
     const struct projector_conf *p = &o->options->projector;
-    int partitions = 0, wanted = (int)p->marks_partitions;
+    int partitions = 0;
     if (!o->relay)
         return true;
     if (!kafka_topic_find(&o->options->kafka, p->marks_topic, &partitions, reterr) ||
         ((partitions < 0 || o->topic_is_gone) && !store_loss(o, reterr)) ||
-        (partitions < 0 && !kafka_topic_make(&o->options->kafka, p->marks_topic, wanted, (int)p->marks_replicas, reterr)))
+        (partitions < 0 && !make_topic(o, reterr)))
         return false;
-    log_info("relay.topic", LOG_STR("topic", p->marks_topic), LOG_INT("partitions", partitions < 0 ? wanted : partitions));
+    log_info("relay.topic", LOG_STR("topic", p->marks_topic),
+             LOG_INT("partitions", partitions < 0 ? p->marks_partitions : partitions));
     return true;
 }
 

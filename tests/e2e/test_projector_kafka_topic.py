@@ -100,6 +100,27 @@ def test_the_topic_is_deleted_under_relay_and_consumers(corner, topic, write_api
         each.stop()
 
 
+def test_the_topic_is_deleted_under_a_consumer_that_is_behind(corner, topic, write_api, relay, consumer, checker, eventually):
+    """It reads nothing just then, and is not to go on in the new topic where it was in the old one."""
+    target = urllib.parse.urlsplit(corner.stack.es_url)
+    proxy = TcpProxy(target.hostname, target.port)
+    corner.products.insert_many([product(n) for n in range(1000)])
+    one = relay(**{"projector.verify_rate": 0}).start()
+    member = consumer(**{"elasticsearch.url": f"http://127.0.0.1:{proxy.port}", "projector.window_marks": 100}).start(wait="alive")
+    checker.assert_equal(60, at_least=1000)
+    eventually(lambda: sum(topic.offsets().values()) >= 1000, 30, "the offsets are stored")
+    proxy.cut()
+    corner.products.update_many({}, {"$set": {"price": Int64(11)}})
+    eventually(lambda: member.metric(PREFIX + "unfinished_marks", 'source="stream"') >= 100, 30, "it is full")
+    topic.admin.delete_topics([topic.name])
+    corner.products.insert_many([product(n) for n in range(1000, 4000)])
+    eventually(lambda: TOPIC_WAS_DELETED in one.log(), 60, "it reads everything anew")
+    eventually(lambda: sum(topic.ends().values()) >= 4000, 60, "the new topic has more than the old one had")
+    proxy.mend()
+    checker.assert_equal(90, at_least=4000)
+    proxy.close()
+
+
 def test_who_stands_by_makes_no_topic(corner, topic, write_api, relay, program, checker, eventually):
     """And has none that is new when it takes over."""
     corner.products.insert_many([product(n) for n in range(10)])

@@ -89,6 +89,14 @@ class Topic:
         found = self.admin.list_group_offsets([self.group]).get(self.group, {})
         return {place.partition: entry.offset for place, entry in found.items() if place.topic == self.name}
 
+    def ends(self):
+        """{partition: the offset of its next message}."""
+        reader = KafkaConsumer(bootstrap_servers=brokers(), enable_auto_commit=False)
+        try:
+            return {place.partition: end for place, end in reader.end_offsets([TopicPartition(self.name, p) for p in range(self.partitions)]).items()}
+        finally:
+            reader.close()
+
     def drop_messages(self):
         """As if all that is in the topic had expired."""
         self.admin.delete_records({TopicPartition(self.name, p): -1 for p in range(self.partitions)})
