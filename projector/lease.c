@@ -317,6 +317,8 @@ void lease_release(struct lease *lease, mongoc_client_t *client) {
 
 /* -- the epoch -- */
 
+#define SELECT_FENCE "SELECT epoch FROM projector_fence WHERE id = 1"
+
 static bool read_u64(void *ctx, char **columns, const unsigned long *lengths, unsigned count) {
     (void)lengths;
     if (count && columns[0])
@@ -329,7 +331,7 @@ static bool raise_fence(struct mysql_session *mysql, uint64_t epoch, struct erro
                             MYSQL_U64(epoch), MYSQL_U64(epoch)))
         return false;
     uint64_t now = 0;
-    if (!mysql_session_query(mysql, read_u64, &now, reterr, "SELECT epoch FROM projector_fence WHERE id = 1"))
+    if (!mysql_session_query(mysql, read_u64, &now, reterr, SELECT_FENCE))
         return false;
     if (now == 0)
         return mysql_session_exec(mysql, NULL, reterr, "INSERT INTO projector_fence (id, epoch) VALUES (1, ?)",
@@ -354,23 +356,35 @@ static bool raise_stored(struct lease *lease, mongoc_client_t *client, uint64_t 
     return ok;
 }
 
-/* The highest that the lease or a position was written with; what is no epoch (damaged) does not count. */
+/* What a document was written with; 0 for what is no epoch (damaged), or none. */
+static bool epoch_in(struct lease *lease, mongoc_client_t *client, const char *id, uint64_t *ret, struct error *reterr) {
+    bson_t *query = BCON_NEW("_id", BCON_UTF8(id));
+    bson_t doc;
+    bool found;
+    bool ok = state_find_one(client, lease->conf.database, STATE_COLLECTION, query, &doc, &found, reterr);
+    int64_t epoch = ok && found ? state_i64(&doc, "epoch") : 0;
+    *ret = epoch > 0 && epoch <= (int64_t)LEASE_EPOCH_MAX ? (uint64_t)epoch : 0;
+    bson_destroy(query);
+    bson_destroy(&doc);
+    return ok;
+}
+
+/* The highest that the lease or a position was written with. */
 static bool stored_epoch(struct lease *lease, mongoc_client_t *client, uint64_t *ret, struct error *reterr) {
-    *ret = 0;
-    static const char *const documents[] = {"lease", "checkpoint:stream"};
-    for (size_t i = 0; i < ARRAY_LEN(documents); i++) {
-        bson_t *query = BCON_NEW("_id", BCON_UTF8(documents[i]));
-        bson_t doc;
-        bool found;
-        bool ok = state_find_one(client, lease->conf.database, STATE_COLLECTION, query, &doc, &found, reterr);
-        int64_t epoch = ok && found ? state_i64(&doc, "epoch") : 0;
-        bson_destroy(query);
-        bson_destroy(&doc);
-        if (!ok)
-            return false;
-        if (epoch > (int64_t)*ret && epoch <= (int64_t)LEASE_EPOCH_MAX)
-            *ret = (uint64_t)epoch;
-    }
+    uint64_t position;
+    if (!epoch_in(lease, client, "lease", ret, reterr) || !epoch_in(lease, client, "checkpoint:stream", &position, reterr))
+        return false;
+    *ret = position > *ret ? position : *ret;
+    return true;
+}
+
+bool lease_fence_is_behind(struct lease *lease, mongoc_client_t *client, struct mysql_session *mysql, bool *ret_behind,
+                           struct error *reterr) {
+    uint64_t position, fence = 0;
+    if (!epoch_in(lease, client, "checkpoint:stream", &position, reterr) ||
+        !mysql_session_query(mysql, read_u64, &fence, reterr, SELECT_FENCE))
+        return false;
+    *ret_behind = fence < position;
     return true;
 }
 
@@ -409,7 +423,7 @@ bool lease_raise(struct lease *lease, mongoc_client_t *client, struct mysql_sess
     uint64_t epoch, fence = 0;
     if (!stored_epoch(lease, client, &epoch, reterr))
         return false;
-    if (!mysql_session_query(mysql, read_u64, &fence, reterr, "SELECT epoch FROM projector_fence WHERE id = 1"))
+    if (!mysql_session_query(mysql, read_u64, &fence, reterr, SELECT_FENCE))
         return false;
     epoch = epoch > above ? epoch : above;
     epoch = (epoch > fence ? epoch : fence) + 1;

@@ -44,6 +44,9 @@ bool lease_is_free(struct lease *lease, mongoc_client_t *client, bool *ret_free,
 /* Makes the epoch max(stored, fence, above) + 1. CONFLICT: not ours any more. */
 bool lease_raise(struct lease *lease, mongoc_client_t *client, struct mysql_session *mysql, uint64_t above,
                  struct error *reterr);
+/* Has an owner stored a position with an epoch that projector_fence has never had? It is that of a copy of before, then. */
+bool lease_fence_is_behind(struct lease *lease, mongoc_client_t *client, struct mysql_session *mysql, bool *ret_behind,
+                           struct error *reterr);
 /* Is it ours, read with majority? */
 bool lease_check(struct lease *lease, mongoc_client_t *client, bool *ret_ours, struct error *reterr);
 /* Lets the next one in at once. */

@@ -151,12 +151,24 @@ static bool prepare_serving(struct owner *o, char **ret_index, struct error *ret
     return *ret_index || error_nomem(reterr);
 }
 
+/* While nobody ran, MySQL was set back to a copy of before. This term raises the fence, so that it is stored first. */
+static bool look_at_fence(struct owner *o, struct error *reterr) {
+    bool behind;
+    if (!lease_fence_is_behind(o->lease, o->client, o->mysql, &behind, reterr))
+        return false;
+    if (!behind)
+        return true;
+    log_error("queue.set_back", LOG_STR("reason", "projector_fence is below the epoch that a position was stored with"),
+              LOG_STR("next", "all products are read anew"));
+    return state_sink_forget(o->client, o->options->mongo.database, reterr);
+}
+
 static bool prepare_index(struct owner *o, struct term *term, bool *ret_empty, struct error *reterr) {
     const struct projector_options *options = o->options;
     _cleanup_(freep) char *serving = NULL;
     uint64_t highest = 0;
     return prepare_serving(o, &serving, reterr) &&
-           term_prepare_targets(term, options, o->client, serving, &highest, ret_empty, reterr) &&
+           term_prepare_targets(term, options, o->client, serving, &highest, ret_empty, reterr) && look_at_fence(o, reterr) &&
            lease_raise(o->lease, o->client, o->mysql, highest >> LEASE_COUNTER_BITS, reterr);
 }
 

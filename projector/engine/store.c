@@ -195,8 +195,9 @@ static void delete_run(struct store_job *job, struct store_session *s) {
         return;
     if (job->error.code == ERROR_CONFLICT || job->error.code == ERROR_HISTORY_LOST)
         check_lease(job, s);
-    if (job->error.code == ERROR_HISTORY_LOST && !job->lost)
-        source_mysql_set_back(job->engine, s->client, &job->engine->conf, &job->error);
+    if (job->error.code == ERROR_HISTORY_LOST && !job->lost &&
+        !source_mysql_set_back(job->engine, s->client, &job->engine->conf, &job->error))
+        job->error.code = ERROR_UNAVAILABLE; /* found out again with the next try */
 }
 
 static void delete_done(struct store_job *job) {

@@ -88,13 +88,11 @@ bool source_mysql_delete_rows(struct mysql_session *mysql, uint64_t epoch, const
 bool source_mysql_set_back(struct engine *engine, mongoc_client_t *client, const struct engine_conf *conf, const struct error *why) {
     const char *database = conf->options->mongo.database;
     int64_t revision = conf->targets->revision;
-    char key[32];
     struct error error;
-    snprintf(key, sizeof(key), "mysql-%" PRId64, revision);
-    bool ok = targets_renew(client, database, revision, &error);
+    /* The next term scans, not this one, with what it knows; and whoever begins it. */
+    bool ok = state_sink_forget(client, database, &error) && targets_renew(client, database, revision, &error);
     if (ok)
-        engine_post_retarget(engine); /* before there is the scan: nothing of it is done with what this term knows */
-    ok = ok && jobs_request_scan(client, database, key, "MySQL was set back", &error);
+        engine_post_retarget(engine);
     log_error("queue.set_back", LOG_STR("reason", why->message),
               LOG_STR("next", ok ? "all products are read anew" : error.message));
     return ok;

@@ -27,7 +27,8 @@ bool source_mysql_drop_covered(struct mysql_session *mysql, uint64_t epoch, uint
                                struct error *reterr);
 
 /* MySQL was set back, to a copy of before, and no row says what changed with that: all writers begin a new term, with the tree and
- * the fence of now, and the owner scans. May be repeated. Any thread. */
+ * the fence of now, and the owner's begins with a full scan. False: that could not be stored; try again. May be repeated. Any
+ * thread. */
 bool source_mysql_set_back(struct engine *engine, mongoc_client_t *client, const struct engine_conf *conf, const struct error *why);
 
 /* The position of a segment: the rows that are done when it is. */

@@ -123,7 +123,10 @@ def test_a_checkpoint_damaged_under_a_running_projector_is_written_again(corner,
 # ---- MySQL --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["categories", "fence"])
+SET_BACK = {"type": "scan", "state": "done", "reason": {"$regex": "before, or into none"}}
+
+
+@pytest.mark.parametrize("how", ["categories", "fence", "while-nobody-ran"])
 def test_a_mysql_that_is_set_back(corner, program, write_api, checker, eventually, how):
     """To a copy of before: what stands there now is taken, though it is older than what was seen."""
     corner.sql("INSERT INTO categories (id, parent_id, level, path, name) VALUES (1, NULL, 1, '1/', 'A')")
@@ -135,11 +138,17 @@ def test_a_mysql_that_is_set_back(corner, program, write_api, checker, eventuall
     if how == "categories":
         corner.sql("UPDATE category_revision SET revision=1 WHERE id=1")
         corner.sql("UPDATE categories SET name='E' WHERE id=1")
-    else:
+    elif how == "fence":
         corner.sql("UPDATE projector_fence SET epoch=0 WHERE id=1")
         corner.sql("INSERT INTO stock (sku, available) VALUES (%s, 3)", "p000001")
+    else:
+        projector.stop()
+        corner.sql("UPDATE projector_fence SET epoch=0 WHERE id=1")
+        corner.sql("UPDATE categories SET name='E' WHERE id=1")
+        corner.sql("DELETE FROM projection_queue")
+        projector.start()
     eventually(lambda: log_has(projector, r"level=error .*event=queue\.set_back"), 30, "it is noticed")
-    wait_job(corner, eventually, {"_id": {"$regex": "^scan-mysql-"}, "state": "done"}, 30)
+    wait_job(corner, eventually, SET_BACK, 30)
     checker.assert_equal(30, at_least=20)
     eventually(checker.queue_is_drained, 30)
     assert projector.log().count("event=queue.set_back") < 3, "one term has seen it"

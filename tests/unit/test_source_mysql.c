@@ -20,6 +20,7 @@ static struct world {
     char asked_for[REF_MAX + 1];
     bool categories;       /* are what the rows are about */
     uint64_t fence, revision;
+    unsigned refusals;     /* of MongoDB to store that something is new */
     char said[128];
 } fake;
 
@@ -151,9 +152,21 @@ struct category_tree *__wrap_category_load(struct mysql_session *mysql, size_t *
     return tree_at(fake.revision);
 }
 
+bool __wrap_state_sink_forget(mongoc_client_t *client, const char *database, struct error *reterr);
+bool __wrap_state_sink_forget(mongoc_client_t *client, const char *database, struct error *reterr) {
+    (void)client, (void)database, (void)reterr;
+    say("forgotten");
+    return true;
+}
+
 bool __wrap_targets_renew(mongoc_client_t *client, const char *database, int64_t revision, struct error *reterr);
 bool __wrap_targets_renew(mongoc_client_t *client, const char *database, int64_t revision, struct error *reterr) {
-    (void)client, (void)database, (void)reterr;
+    (void)client, (void)database;
+    if (fake.refusals > 0) {
+        fake.refusals--;
+        say("refused");
+        return error_set(reterr, ERROR_UNAVAILABLE, "no primary");
+    }
     say(revision == 3 ? "renewed" : "?");
     return true;
 }
@@ -163,15 +176,6 @@ void __wrap_engine_post_retarget(struct engine *engine) {
     (void)engine;
     say("retarget");
     fake.end = 0; /* the engine ends */
-}
-
-bool __wrap_jobs_request_scan(mongoc_client_t *client, const char *database, const char *key, const char *reason,
-                              struct error *reterr);
-bool __wrap_jobs_request_scan(mongoc_client_t *client, const char *database, const char *key, const char *reason,
-                              struct error *reterr) {
-    (void)client, (void)database, (void)reason, (void)reterr;
-    say(key);
-    return true;
 }
 
 /* Until the given time of the fake clock. */
@@ -198,7 +202,15 @@ static void test_categories_of_before_are_history_lost(void **state) {
     (void)state;
     fake = (struct world){.now = USEC_PER_SEC, .count = 1, .ref = "1", .categories = true, .revision = 6};
     run(10 * USEC_PER_SEC);
-    assert_string_equal(fake.said, "renewed retarget mysql-3 ");
+    assert_string_equal(fake.said, "forgotten renewed retarget ");
+}
+
+/* The next term has the categories of now, and sees no more of it: that it is to scan is stored before it can begin. */
+static void test_what_was_lost_is_stored_before_a_new_term(void **state) {
+    (void)state;
+    fake = (struct world){.now = USEC_PER_SEC, .count = 1, .ref = "1", .categories = true, .revision = 6, .refusals = 2};
+    run(60 * USEC_PER_SEC);
+    assert_string_equal(fake.said, "forgotten refused forgotten refused forgotten renewed retarget ");
 }
 
 static void test_a_fence_of_before_is_no_other_owner(void **state) {
@@ -249,6 +261,7 @@ static void test_a_sku_may_have_as_many_bytes_as_the_table_takes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_categories_of_before_are_history_lost),
+        cmocka_unit_test(test_what_was_lost_is_stored_before_a_new_term),
         cmocka_unit_test(test_a_fence_of_before_is_no_other_owner),
         cmocka_unit_test(test_a_row_that_commits_late_is_found_after_a_long_wait),
         cmocka_unit_test(test_rescans_take_their_share_of_time),
