@@ -10,9 +10,10 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 from harness.checker import Checker  # noqa: E402
 from harness.http_proxy import HttpProxy  # noqa: E402
-from harness.kafka_topic import FAST_LEASE, Topic  # noqa: E402
+from harness.kafka_topic import Topic  # noqa: E402
 from harness.process import Program  # noqa: E402
 from harness.proxy import Proxy  # noqa: E402
+from harness.shop import FAST_LEASE  # noqa: E402
 from harness.stack import Corner, Stack  # noqa: E402
 from harness.wait import eventually as wait_until  # noqa: E402
 

@@ -13,12 +13,11 @@ import pytest
 import requests
 from bson import Int64
 from harness.command import Commands
-from harness.kafka_topic import FAST_LEASE, Debezium, KafkaProxy, brokers, debezium_key, debezium_value, product, sink_of, wait_for_partitions
+from harness.kafka_topic import Debezium, KafkaProxy, brokers, debezium_key, debezium_value, sink_of, wait_for_partitions
 from harness.process import Program
-from harness.shop import jobs, letters
+from harness.shop import FAST_LEASE, PREFIX, jobs, letters, product
 from harness.tcp_proxy import TcpProxy
 
-PREFIX = "readside_projector_"
 
 
 def price_is(corner, product_id, price):
@@ -46,16 +45,16 @@ class Writer(threading.Thread):
     def change(self):
         n, kind = self.rng.randrange(self.products), self.rng.random()
         if kind < 0.05:
-            self.corner.products.delete_one({"_id": f"p{n:05}"})
+            self.corner.products.delete_one({"_id": f"p{n:06}"})
         elif kind < 0.15:
             self.corner.sql("INSERT INTO stock (sku, available) VALUES (%s, %s) ON DUPLICATE KEY UPDATE available=VALUES(available)",
-                            f"p{n:05}", self.rng.choice([0, 3, 100]))
+                            f"p{n:06}", self.rng.choice([0, 3, 100]))
         elif kind < 0.17:
             self.corner.sql("UPDATE categories SET name=%s WHERE id=1", f"Name {self.changes}")
         else:
             fields = product(n, price=Int64(self.rng.randrange(10**6)), categories=[Int64(1)], primary_category_id=Int64(1))
             del fields["_id"]
-            self.corner.products.update_one({"_id": f"p{n:05}"}, {"$set": fields}, upsert=True)
+            self.corner.products.update_one({"_id": f"p{n:06}"}, {"$set": fields}, upsert=True)
 
     def wait(self, changes, deadline=60):
         """Until it has made so many more."""
@@ -92,9 +91,9 @@ def test_relay_and_consumers(corner, topic, write_api, relay, consumer, checker,
     for one in consumers:
         one.wait_for("/readyz")
     corner.products.update_many({}, {"$set": {"price": Int64(7)}})
-    corner.products.delete_many({"_id": {"$lt": "p00020"}})
+    corner.products.delete_many({"_id": {"$lt": "p000020"}})
     corner.products.insert_many([product(n) for n in range(300, 350)])
-    corner.sql("INSERT INTO stock (sku, available) VALUES ('p00100', 3), ('p00101', 100)")
+    corner.sql("INSERT INTO stock (sku, available) VALUES ('p000100', 3), ('p000101', 100)")
     corner.sql("UPDATE categories SET name='B' WHERE id=1")
     checker.assert_equal(60, at_least=330)
     eventually(checker.queue_is_drained, 30)
@@ -149,7 +148,7 @@ def test_an_index_of_another_release(corner, topic, write_api, relay, consumer, 
     checker.assert_equal(60, at_least=100)
     member.stop()
     before = one.metric(PREFIX + "relay_messages_total", 'result="delivered"')
-    corner.products.update_one({"_id": "p00006"}, {"$set": {"price": Int64(66)}})
+    corner.products.update_one({"_id": "p000006"}, {"$set": {"price": Int64(66)}})
     eventually(lambda: one.metric(PREFIX + "relay_messages_total", 'result="delivered"') > before, 30, "the mark is in the topic, unread")
     one.stop()
     (old,) = corner.stack.es("GET", f"/_alias/{corner.index}")
@@ -159,17 +158,17 @@ def test_an_index_of_another_release(corner, topic, write_api, relay, consumer, 
     for each in (one.start(wait="alive"), member.start(wait="alive")):
         eventually(lambda each=each: "`projector reindex`" in requests.get(each.url + "/readyz", timeout=10).text, 60, "what helps")
     scans = jobs(corner).count_documents({"type": "scan"})
-    corner.products.update_one({"_id": "p00007"}, {"$set": {"price": Int64(77)}})
+    corner.products.update_one({"_id": "p000007"}, {"$set": {"price": Int64(77)}})
     member.stop()
     making = Commands(corner, {**FAST_LEASE, **topic.settings}).start("reindex", "--wait")
     eventually(lambda: "consumers of the topic" in (jobs(corner).find_one({"type": "reindex"}) or {}).get("note", ""), 60,
                "it is compared once the marks are read")
     member.start(wait="alive")
     making.finish(deadline=180)
-    corner.products.update_one({"_id": "p00008"}, {"$set": {"price": Int64(88)}})
+    corner.products.update_one({"_id": "p000008"}, {"$set": {"price": Int64(88)}})
     checker.assert_equal(60, at_least=100)
-    assert all(price_is(corner, f"p0000{n}", n * 11) for n in (6, 7, 8)) and old not in corner.stack.es("GET", f"/_alias/{corner.index}")
-    assert corner.stack.es("GET", f"/{old}/_doc/p00007")["_source"]["price_min"] == 1007, "nothing was written to the old one"
+    assert all(price_is(corner, f"p00000{n}", n * 11) for n in (6, 7, 8)) and old not in corner.stack.es("GET", f"/_alias/{corner.index}")
+    assert corner.stack.es("GET", f"/{old}/_doc/p000007")["_source"]["price_min"] == 1007, "nothing was written to the old one"
     assert sink_of(corner) == f"kafka:{topic.name}" and jobs(corner).count_documents({"type": "scan"}) == scans
     for each in (one, member):
         each.wait_for("/readyz")
@@ -292,17 +291,17 @@ def test_a_dead_letter_is_replayed_when_a_consumer_has_tried(corner, topic, writ
     relay().start()
     member = consumer().start(wait="alive")
     corner.products.insert_many([product(1), product(2, price="dear")])
-    eventually(lambda: letters(corner).find_one({"_id": "p00002"}), 60, "its letter")
-    eventually(lambda: price_is(corner, "p00001", 1001), 60, "the other")
+    eventually(lambda: letters(corner).find_one({"_id": "p000002"}), 60, "its letter")
+    eventually(lambda: price_is(corner, "p000001", 1001), 60, "the other")
     member.stop()
     replay = Commands(corner, {**FAST_LEASE, **topic.settings}).start("dead-letters", "replay", "--all", "--json")
     eventually(lambda: jobs(corner).find_one({"type": "repair", "state": "done"}), 60, "the relay has said so")
     time.sleep(1)
-    assert replay.process.poll() is None and letters(corner).count_documents({"_id": "p00002"}) == 1
+    assert replay.process.poll() is None and letters(corner).count_documents({"_id": "p000002"}) == 1
     consumer().start(wait="alive")
     said = replay.finish(expect=3).events
     assert said[-1] == {"event": "replayed", "products": 1, "written": 0, "failed": 1}
-    assert letters(corner).find_one({"_id": "p00002"})["times"] == 2
+    assert letters(corner).find_one({"_id": "p000002"})["times"] == 2
 
 
 def test_the_clock_is_set_back(corner, topic, write_api, relay, tmp_path, checker, eventually):
@@ -340,10 +339,10 @@ def test_malformed_messages_stop_nothing(corner, topic, write_api, relay, consum
     member = consumer().start(wait="alive")
     checker.assert_equal(60, at_least=50)
     bad_keys = [(None, b"{}"), (b"", b"{}"), (b"\xff\xfe", None), (b"x" * 500, b'{"v":1}')]
-    bad_values = [(b"p00001", b"not json"), (b"p00002", b'{"v":9}'), (b"p00003", b'{"time":[-1,0]}'), (b"p00004", b"[" * 5000),
-                  (b"p00005", rng.randbytes(300))]
-    odd = [(b"p00006", None), (b"p00007", b'{"v":1,"time":[4000000000,1]}'), (b"p00008", b'{"v":1,"target_revision":999}'),
-           (b"p00009", b'{"v":1,"source":"moon"}'), (b"no-such-product", b"{}")]
+    bad_values = [(b"p000001", b"not json"), (b"p000002", b'{"v":9}'), (b"p000003", b'{"time":[-1,0]}'), (b"p000004", b"[" * 5000),
+                  (b"p000005", rng.randbytes(300))]
+    odd = [(b"p000006", None), (b"p000007", b'{"v":1,"time":[4000000000,1]}'), (b"p000008", b'{"v":1,"target_revision":999}'),
+           (b"p000009", b'{"v":1,"source":"moon"}'), (b"no-such-product", b"{}")]
     for key, value in bad_keys + bad_values + odd:
         topic.send(key, value)
     topic.flush()
@@ -395,8 +394,8 @@ def test_a_topic_of_debezium(corner, topic, write_api, consumer, checker, eventu
     format_of = {"kafka.marks_format": "debezium"}
     group = [consumer(**format_of).start(wait="alive") for _ in range(2)]
     corner.products.insert_many([product(n) for n in range(200)])
-    corner.products.update_many({"_id": {"$lt": "p00100"}}, {"$set": {"price": Int64(3)}})
-    corner.products.delete_many({"_id": {"$gt": "p00180"}})
+    corner.products.update_many({"_id": {"$lt": "p000100"}}, {"$set": {"price": Int64(3)}})
+    corner.products.delete_many({"_id": {"$gt": "p000180"}})
     wait_for_partitions(group, topic.partitions)
     checker.assert_equal(60, at_least=180)
     corner.products.update_many({}, {"$set": {"price": Int64(4)}})
@@ -422,8 +421,8 @@ def test_the_connector_itself(corner, topic, write_api, relay, consumer, checker
     try:
         wait_for_partitions(group, topic.partitions)
         checker.assert_equal(120, at_least=200)
-        corner.products.update_many({"_id": {"$lt": "p00100"}}, {"$set": {"price": Int64(3)}})
-        corner.products.delete_many({"_id": {"$gt": "p00180"}})
+        corner.products.update_many({"_id": {"$lt": "p000100"}}, {"$set": {"price": Int64(3)}})
+        corner.products.delete_many({"_id": {"$gt": "p000180"}})
         corner.products.insert_one({**product(7), "_id": 'a "quoted" 이름\\'})
         checker.assert_equal(60, at_least=181)
         if not schema:
@@ -433,7 +432,7 @@ def test_the_connector_itself(corner, topic, write_api, relay, consumer, checker
             corner.sql("INSERT INTO categories (id, parent_id, level, path, name) VALUES (1, NULL, 1, '1/', 'A')")
             corner.products.update_many({}, {"$set": {"categories": [Int64(1)], "primary_category_id": Int64(1)}})
             relay(**format_of).start()
-            corner.sql("INSERT INTO stock (sku, available) VALUES ('p00001', 3)")
+            corner.sql("INSERT INTO stock (sku, available) VALUES ('p000001', 3)")
             corner.sql("UPDATE categories SET name='B' WHERE id=1")
             checker.assert_equal(60, at_least=181)
     finally:
@@ -456,15 +455,15 @@ def test_a_product_enters_a_renamed_category_that_no_mark_told_of(corner, topic,
     corner.products.insert_one(product(1))
     one = consumer(**{"kafka.marks_format": "key"}).start(wait="alive")
     wait_for_partitions([one], topic.partitions)
-    topic.send(b"p00001", None)
+    topic.send(b"p000001", None)
     topic.flush()
-    eventually(lambda: price_is(corner, "p00001", 1001), 30, "it is there, without a category")
+    eventually(lambda: price_is(corner, "p000001", 1001), 30, "it is there, without a category")
     for name in ("New", "Newer"):
         corner.sql("UPDATE categories SET name = %s WHERE id = 1", name)
-        corner.products.update_one({"_id": "p00001"}, {"$set": {"categories": [Int64(1)], "primary_category_id": Int64(1)}})
-        topic.send(b"p00001", None)
+        corner.products.update_one({"_id": "p000001"}, {"$set": {"categories": [Int64(1)], "primary_category_id": Int64(1)}})
+        topic.send(b"p000001", None)
         topic.flush()
-        eventually(lambda name=name: category_names(corner, "p00001") == {"en": [name]}, 30, "under the name of now")
+        eventually(lambda name=name: category_names(corner, "p000001") == {"en": [name]}, 30, "under the name of now")
 
 
 def test_every_mark_of_a_relay_tells_of_the_categories(corner, topic, write_api, relay, eventually):
@@ -475,5 +474,5 @@ def test_every_mark_of_a_relay_tells_of_the_categories(corner, topic, write_api,
     corner.sql("UPDATE categories SET name = 'New' WHERE id = 1")
     eventually(lambda: one.metric(PREFIX + "category_revision") > revision, 30, "the relay has heard of it")
     corner.products.insert_one(product(1))
-    found = topic.message(lambda key, value: key == b"p00001" and not value.get("background"), eventually)
+    found = topic.message(lambda key, value: key == b"p000001" and not value.get("background"), eventually)
     assert found["category_revision"] == revision + 1, found

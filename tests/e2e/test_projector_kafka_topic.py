@@ -2,10 +2,10 @@
 import urllib.parse
 
 from bson import Int64
-from harness.kafka_topic import FAST_LEASE, product, sink_of, wait_for_partitions
+from harness.kafka_topic import sink_of, wait_for_partitions
+from harness.shop import FAST_LEASE, PREFIX, product
 from harness.tcp_proxy import TcpProxy
 
-PREFIX = "readside_projector_"
 TOPIC_WAS_DELETED = 'event=start.full_scan reason="the topic was deleted'
 
 
@@ -16,7 +16,7 @@ def test_marks_that_expired_are_made_good(corner, topic, write_api, relay, consu
     member.stop()
     before = one.metric(PREFIX + "relay_messages_total", 'result="delivered"')
     corner.products.update_many({}, {"$set": {"price": Int64(9)}})
-    corner.products.delete_many({"_id": {"$lt": "p00010"}})
+    corner.products.delete_many({"_id": {"$lt": "p000010"}})
     eventually(lambda: one.metric(PREFIX + "relay_messages_total", 'result="delivered"') >= before + 110, 30, "marks are in the topic")
     topic.drop_messages()
     member.start(wait="alive")
@@ -61,7 +61,7 @@ def test_somebody_else_makes_the_deleted_topic_again(corner, topic, write_api, r
     one = leave_unread(corner, topic, relay(**{"elasticsearch.url": f"http://127.0.0.1:{proxy.port}"}), consumer, checker, eventually)
     topic.delete(eventually)
     proxy.cut()  # no term begins without it
-    corner.products.update_one({"_id": "p00001"}, {"$set": {"price": Int64(12)}})
+    corner.products.update_one({"_id": "p000001"}, {"$set": {"price": Int64(12)}})
     eventually(lambda: "event=start.failed" in one.log(), 60, "it is noticed")
     assert sink_of(corner) == "lost"
     topic.create()
@@ -76,7 +76,7 @@ def test_the_topic_is_deleted_under_a_relay(corner, topic, write_api, relay, con
     """With marks that nobody has read: it is noticed at the next mark, and everything is read anew."""
     one = leave_unread(corner, topic, relay(), consumer, checker, eventually)
     topic.delete(eventually)
-    corner.products.update_one({"_id": "p00001"}, {"$set": {"price": Int64(12)}})
+    corner.products.update_one({"_id": "p000001"}, {"$set": {"price": Int64(12)}})
     eventually(lambda: TOPIC_WAS_DELETED in one.log(), 60, "it reads everything anew")
     assert one.log().count("event=start.full_scan") == 2, "the first one is that of an empty index"
     assert len(topic.admin.describe_topics([topic.name])[0]["partitions"]) == topic.partitions, "it is made as it was"

@@ -4,22 +4,12 @@ import os
 import struct
 import subprocess
 
-from bson import Int64
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 
 from .process import _die_with_parent, end_process
 from .tcp_proxy import TcpProxy
 from .wait import eventually
-
-FAST_LEASE = {"projector.lease_ttl": "2s", "projector.lease_renew": "400ms"}
-
-
-def product(number, **fields):
-    made = {"_id": f"p{number:05}", "name": f"Product {number}", "brand": "Acme", "price": Int64(1000 + number), "currency": "KRW",
-            "attributes": {"color": "black", "size": Int64(number)}, "version": Int64(1)}
-    made.update(fields)
-    return made
 
 
 def sink_of(corner):
