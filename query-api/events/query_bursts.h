@@ -1,7 +1,7 @@
 /* query_bursts.h - searches while somebody types: "l", "la", "lap", … "laptop" are one search, for "laptop".
  *
  * The last searches of each sender are kept back for a while. One that another of the same sender goes on from is never
- * counted; the others are once nobody has gone on from them for BURST_USEC, or when newer ones need their place. So memory is
+ * counted; the others are once nobody has gone on from them for QUERY_BURSTS_USEC, or when newer ones need their place. So memory is
  * bounded, and where many share one address too few are joined rather than too many. Whether a text goes on from another
  * one is looked at key by key: 놑 becomes 노트. A text that is taken back letter by letter stays the search that it was;
  * a shorter one that comes again, or grows again, is a search of its own: somebody else's, where many share one address.

@@ -2,6 +2,7 @@
 #include "query-api/search/matched_variants.h"
 #include "query-api/search/search_filter.h"
 #include "query-api/text/search_text.h"
+#include <stdlib.h>
 
 enum { SHOWN_MAX = 20 };
 
@@ -17,7 +18,8 @@ static bool chooses_variants(const struct search_params *p) {
 }
 
 void matched_variants_fields(struct json_write *w, const struct search_params *p) {
-    bool price = false, stock = false, values = false, numbers = false, code = search_text_may_be_code(p->text);
+    bool chosen = chooses_variants(p), code = !chosen && search_text_may_be_code(p->text);
+    bool price = false, stock = false, values = false, numbers = false;
     for (size_t i = 0; i < p->filter_count; i++) {
         const struct filter *f = &p->filters[i];
         price |= f->dim == DIM_PRICE;
@@ -29,13 +31,13 @@ void matched_variants_fields(struct json_write *w, const struct search_params *p
         const char *name;
         bool wanted;
     } fields[] = {
-        {"flat.sku", chooses_variants(p)},
-        {"variants.sku", chooses_variants(p) || code},
+        {"flat.sku", chosen},
+        {"variants.sku", chosen || code},
         {"variants.price", price},
         {"variants.stock", stock},
         {"variants.names", values || numbers},
         {"variants.attrs", values},
-        {"variants.code_attrs", values || (code && !chooses_variants(p))},
+        {"variants.code_attrs", values || code},
         {"variants.numbers", numbers},
     };
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
@@ -81,17 +83,14 @@ static bool has_value(const struct json *variant, const char *field, const struc
     return false;
 }
 
-/* Numbers are compared as the text that the index orders them by. */
+/* Numbers are compared as the index orders them. */
 static bool has_number(const struct json *variant, const struct filter *f) {
     for (const struct json *term = first(json_get(variant, "numbers")); term; term = term->next) {
         struct slice value = value_of(term, f->name);
-        for (size_t i = 0; value.len == 16 && i < f->range_count; i++) {
-            char from[17], to[17];
-            search_number_key(f->ranges[i].from, from);
-            search_number_key(f->ranges[i].to, to);
-            if (memcmp(value.data, from, 16) >= 0 && memcmp(value.data, to, 16) <= 0)
+        uint64_t number = value.len == 16 ? strtoull(value.data, NULL, 16) : 0;
+        for (size_t i = 0; value.len == 16 && i < f->range_count; i++)
+            if (number >= search_number_order(f->ranges[i].from) && number <= search_number_order(f->ranges[i].to))
                 return true;
-        }
     }
     return false;
 }

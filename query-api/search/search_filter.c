@@ -15,13 +15,16 @@ const char *search_filter_attr_field(enum form form, bool code) {
     return code ? names[form] : search_filter_field(form, DIM_ATTR);
 }
 
-void search_number_key(double v, char ret[17]) {
+uint64_t search_number_order(double v) {
     uint64_t bits;
     if (v == 0)
         v = 0; /* -0 and 0 are one number */
     memcpy(&bits, &v, sizeof(bits));
-    bits = bits >> 63 ? ~bits : bits ^ (UINT64_C(1) << 63);
-    snprintf(ret, 17, "%016llx", (unsigned long long)bits);
+    return bits >> 63 ? ~bits : bits ^ (UINT64_C(1) << 63);
+}
+
+void search_number_key(double v, char ret[17]) {
+    snprintf(ret, 17, "%016llx", (unsigned long long)search_number_order(v));
 }
 
 void search_filter_terms(struct json_write *w, const char *field, const struct slice *values, size_t count) {

@@ -287,39 +287,33 @@ static void add_facet(struct parser *s, struct slice key, struct slice name) {
     p->facets[p->facet_count++] = f;
 }
 
+/* One more of at most `max`. what: what they are called. */
+static void append(struct parser *s, struct slice key, const char *what, struct slice **list, size_t *count, int max,
+                   struct slice value) {
+    if (*count == (size_t)max) {
+        fail(s, key, "more than %d %s", max, what);
+        return;
+    }
+    if (!*list && !(*list = arena_alloc(s->arena, (size_t)max * sizeof(**list)))) {
+        s->out_of_memory = true;
+        return;
+    }
+    (*list)[(*count)++] = value;
+}
+
 static void add_field(struct parser *s, struct slice key, struct slice name) {
     bool ok = name.len <= 64;
     for (size_t i = 0; ok && i < name.len; i++)
         ok = (name.data[i] >= 'a' && name.data[i] <= 'z') || name.data[i] == '_' || name.data[i] == '.';
-    struct search_params *p = s->p;
-    if (!ok) {
+    if (ok)
+        append(s, key, "fields", &s->p->fields, &s->p->field_count, SEARCH_FIELDS_MAX, name);
+    else
         fail(s, key, "is a list of names of the search document's fields");
-        return;
-    }
-    if (p->field_count == SEARCH_FIELDS_MAX) {
-        fail(s, key, "more than %d fields", SEARCH_FIELDS_MAX);
-        return;
-    }
-    if (!p->fields && !(p->fields = arena_alloc(s->arena, SEARCH_FIELDS_MAX * sizeof(*p->fields)))) {
-        s->out_of_memory = true;
-        return;
-    }
-    p->fields[p->field_count++] = name;
 }
 
 static void set_context(struct parser *s, struct slice key, struct slice value) {
-    struct search_params *p = s->p;
-    if (value.len == 0)
-        return;
-    if (p->context_count == SEARCH_CONTEXTS_MAX) {
-        fail(s, key, "more than %d contexts", SEARCH_CONTEXTS_MAX);
-        return;
-    }
-    if (!p->contexts && !(p->contexts = arena_alloc(s->arena, SEARCH_CONTEXTS_MAX * sizeof(*p->contexts)))) {
-        s->out_of_memory = true;
-        return;
-    }
-    p->contexts[p->context_count++] = value;
+    if (value.len)
+        append(s, key, "contexts", &s->p->contexts, &s->p->context_count, SEARCH_CONTEXTS_MAX, value);
 }
 
 static void each_comma(struct parser *s, struct slice key, struct slice list,

@@ -48,5 +48,6 @@ struct search_terms {
 /* The same search asked for nothing but the counts of these terms. Those of one aggregation stand together. */
 bool search_counts_write(const struct search_params *p, const struct search_terms *terms, struct buf *out);
 
-/* number -> the 16 hex digits whose order is the order of the numbers (mappings/README.md). */
+/* number -> what has the order of the numbers, and its 16 hex digits (mappings/README.md). */
+uint64_t search_number_order(double v);
 void search_number_key(double v, char ret[17]);
