@@ -53,6 +53,10 @@ static inline bool json_is(const struct json *v, enum json_type type) {
     return v && v->type == type;
 }
 bool json_string_is(const struct json *v, const char *s);
+/* The first element of an array; NULL if it is none, or empty. */
+static inline const struct json *json_first(const struct json *v) {
+    return json_is(v, JSON_ARRAY) ? v->child : NULL;
+}
 
 /* Return false from any callback to stop (json_sax then returns true with *ret_stopped = true). Callbacks may
  * be NULL. Slices are valid during the call only. */

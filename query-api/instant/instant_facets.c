@@ -43,10 +43,6 @@ static struct slice text_of(const struct json *v) {
     return json_is(v, JSON_STRING) ? v->text : (struct slice){"", 0};
 }
 
-static const struct json *first(const struct json *array) {
-    return json_is(array, JSON_ARRAY) ? array->child : NULL;
-}
-
 /* ---- the tree ---- */
 
 static uint64_t tree_count(const struct json *nodes, struct slice path) {
@@ -55,7 +51,7 @@ static uint64_t tree_count(const struct json *nodes, struct slice path) {
         if (slice_eq(at, path))
             return count_of(n);
         if (path_is_below(path, at))
-            return tree_count(first(json_get(n, "children")), path);
+            return tree_count(json_first(json_get(n, "children")), path);
     }
     return 0;
 }
@@ -88,7 +84,7 @@ static uint64_t count_chosen(const struct facets *s, const struct json *tree, co
 static size_t count_nodes(const struct json *nodes) {
     size_t n = 0;
     for (; nodes; nodes = nodes->next)
-        n += 1 + count_nodes(first(json_get(nodes, "children")));
+        n += 1 + count_nodes(json_first(json_get(nodes, "children")));
     return n;
 }
 
@@ -111,7 +107,7 @@ static void read_nodes(struct facets *s, const struct json *tree, const struct j
             name = (struct slice){joined, parent.len + 3 + own.len};
         }
         s->nodes[s->node_count++] = (struct node){level, name, count};
-        read_nodes(s, tree, first(json_get(n, "children")), level + 1, name);
+        read_nodes(s, tree, json_first(json_get(n, "children")), level + 1, name);
     }
 }
 
@@ -127,7 +123,7 @@ static int by_level_and_count(const void *a, const void *b) {
 }
 
 static void read_tree(struct facets *s) {
-    const struct json *tree = first(json_get(json_get(s->answer, "category"), "nodes"));
+    const struct json *tree = json_first(json_get(json_get(s->answer, "category"), "nodes"));
     if (s->nodes_read)
         return;
     s->nodes_read = true;
@@ -174,7 +170,7 @@ static void note_stats(struct facets *s, struct slice name, const struct json *f
     if (!json_double(json_get(facet, "min"), &stats.min) || !json_double(json_get(facet, "max"), &stats.max))
         return;
     json_int64(json_get(facet, "other"), &other);
-    for (const struct json *item = first(json_get(facet, "values")); item && other == 0; item = item->next)
+    for (const struct json *item = json_first(json_get(facet, "values")); item && other == 0; item = item->next)
         if (json_text_double(text_of(json_get(item, "value")), &v)) {
             stats.sum += v * (double)count_of(item);
             stats.count += count_of(item);
@@ -185,7 +181,7 @@ static void note_stats(struct facets *s, struct slice name, const struct json *f
 /* True if there are any. */
 static bool write_values(struct facets *s, const struct json *facet) {
     size_t written = 0;
-    for (const struct json *item = first(json_get(facet, "values")); item && written < s->q->facet_size; item = item->next) {
+    for (const struct json *item = json_first(json_get(facet, "values")); item && written < s->q->facet_size; item = item->next) {
         uint64_t count = count_of(item);
         if (count == 0)
             continue;

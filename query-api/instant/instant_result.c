@@ -3,10 +3,6 @@
 
 enum { NAME_MAX_BYTES = 64 << 10, WORDS_MAX = 32 };
 
-static const struct json *first(const struct json *array) {
-    return json_is(array, JSON_ARRAY) ? array->child : NULL;
-}
-
 static struct slice text_of(const struct json *v) {
     return json_is(v, JSON_STRING) ? v->text : (struct slice){"", 0};
 }
@@ -150,7 +146,7 @@ static bool is_prefix(struct slice name, const struct json *term, struct slice *
 /* ["color=black"] -> "color":["black"]. *image: the attribute of that name, if it is among them. */
 static void write_terms(struct json_write *w, const struct json *terms, struct slice *image) {
     struct slice name = {NULL, 0};
-    for (const struct json *t = first(terms); t; t = t->next) {
+    for (const struct json *t = json_first(terms); t; t = t->next) {
         struct slice s = text_of(t), value;
         const char *sign = s.len ? memchr(s.data, '=', s.len) : NULL;
         if (!sign)
@@ -245,7 +241,7 @@ void instant_hit_write(struct json_write *w, const struct instant_context *conte
     const struct json *code_attrs = json_get(hit, "code_attrs");
     const struct json *primary = json_get(hit, "primary_category"), *matched = json_get(hit, "matched_variants");
     int64_t id = 0;
-    bool placed = json_int64(primary, &id) || json_int64(first(ids), &id);
+    bool placed = json_int64(primary, &id) || json_int64(json_first(ids), &id);
     const struct category *c = placed && context->categories ? category_list_by_id(context->categories, id) : NULL;
     for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
         write_or_null(w, same[i], json_get(hit, same[i]));
@@ -309,7 +305,7 @@ void instant_result_write(struct json_write *w, const struct instant_context *co
     json_write_key(w, "hits");
     json_write_array(w);
     unsigned at = 0;
-    for (const struct json *hit = own ? first(json_get(answer, "hits")) : NULL; hit && at < q->skip + q->size; hit = hit->next)
+    for (const struct json *hit = own ? json_first(json_get(answer, "hits")) : NULL; hit && at < q->skip + q->size; hit = hit->next)
         if (at++ >= q->skip)
             write_hit(w, context, q, hit);
     json_write_array_end(w);

@@ -6,10 +6,6 @@
 
 enum { SHOWN_MAX = 20 };
 
-static const struct json *first(const struct json *array) {
-    return json_is(array, JSON_ARRAY) ? array->child : NULL;
-}
-
 static bool chooses_variants(const struct search_params *p) {
     for (size_t i = 0; i < p->filter_count; i++)
         if (dimension_is_variant(p->filters[i].dim))
@@ -51,7 +47,7 @@ static bool is_asked_for(const struct search_text *text, const struct json *vari
     if (!json_is(sku, JSON_STRING))
         return false;
     bool found = search_text_is_code(text, sku->text);
-    for (const struct json *term = first(json_get(variant, "code_attrs")); term && !found; term = term->next) {
+    for (const struct json *term = json_first(json_get(variant, "code_attrs")); term && !found; term = term->next) {
         const char *sign = json_is(term, JSON_STRING) && term->text.len ? memchr(term->text.data, '=', term->text.len) : NULL;
         found = sign && search_text_is_code(text, (struct slice){sign + 1, (size_t)(term->text.data + term->text.len - sign - 1)});
     }
@@ -67,14 +63,14 @@ static struct slice value_of(const struct json *term, struct slice name) {
 }
 
 static bool has_name(const struct json *variant, struct slice name) {
-    for (const struct json *v = first(json_get(variant, "names")); v; v = v->next)
+    for (const struct json *v = json_first(json_get(variant, "names")); v; v = v->next)
         if (json_is(v, JSON_STRING) && slice_eq(v->text, name))
             return true;
     return false;
 }
 
 static bool has_value(const struct json *variant, const char *field, const struct filter *f) {
-    for (const struct json *term = first(json_get(variant, field)); term; term = term->next) {
+    for (const struct json *term = json_first(json_get(variant, field)); term; term = term->next) {
         struct slice value = value_of(term, f->name);
         for (size_t i = 0; value.data && i < f->value_count; i++)
             if (slice_eq(value, f->values[i]))
@@ -85,7 +81,7 @@ static bool has_value(const struct json *variant, const char *field, const struc
 
 /* Numbers are compared as the index orders them. */
 static bool has_number(const struct json *variant, const struct filter *f) {
-    for (const struct json *term = first(json_get(variant, "numbers")); term; term = term->next) {
+    for (const struct json *term = json_first(json_get(variant, "numbers")); term; term = term->next) {
         struct slice value = value_of(term, f->name);
         uint64_t number = value.len == 16 ? strtoull(value.data, NULL, 16) : 0;
         for (size_t i = 0; value.len == 16 && i < f->range_count; i++)
@@ -141,7 +137,7 @@ void matched_variants_write(struct json_write *w, const struct search_params *p,
     if (json_is(flat, JSON_STRING))
         json_write_json(w, flat); /* its only SKU: the product was found by it */
     bool look = chosen ? known : search_text_may_be_code(p->text);
-    for (const struct json *v = look ? first(json_get(source, "variants")) : NULL; v && shown < SHOWN_MAX; v = v->next) {
+    for (const struct json *v = look ? json_first(json_get(source, "variants")) : NULL; v && shown < SHOWN_MAX; v = v->next) {
         const struct json *sku = json_get(v, "sku");
         if (!json_is(sku, JSON_STRING) || !(chosen ? meets_all(v, p) : is_asked_for(p->text, v)))
             continue;

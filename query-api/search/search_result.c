@@ -12,10 +12,6 @@ struct result {
     const struct search_result_context *context;
 };
 
-static const struct json *first(const struct json *array) {
-    return json_is(array, JSON_ARRAY) ? array->child : NULL;
-}
-
 /* The name that the hit shows, with the words found in it marked. Left out if they were found in another language:
  * a list of hits does not change its language line by line. */
 static void write_highlight(struct result *r, const struct json *hit, const struct json *source) {
@@ -27,7 +23,7 @@ static void write_highlight(struct result *r, const struct json *hit, const stru
     if (!json_is(name, JSON_STRING) || name->key.len > 8)
         return;
     memcpy(field + 5, name->key.data, name->key.len);
-    const struct json *text = first(json_get_slice(highlight, (struct slice){field, 5 + name->key.len}));
+    const struct json *text = json_first(json_get_slice(highlight, (struct slice){field, 5 + name->key.len}));
     if (!json_is(text, JSON_STRING))
         return;
     json_write_key(&r->w, "highlight");
@@ -82,7 +78,7 @@ static bool write_hit(struct result *r, const struct json *hit) {
 /* Which guess found the first hit; none if its words did. */
 static enum search_reason reason_of(const struct json *hit) {
     enum search_reason found = REASON_NONE;
-    for (const struct json *name = first(json_get(hit, "matched_queries")); name; name = name->next) {
+    for (const struct json *name = json_first(json_get(hit, "matched_queries")); name; name = name->next) {
         if (json_string_is(name, search_reason_names[REASON_NONE]))
             return REASON_NONE;
         for (enum search_reason i = REASON_KEYBOARD; i < REASON_COUNT; i++)
@@ -99,7 +95,7 @@ static bool found_little(const struct json *answer, const struct json *hit) {
 }
 
 static void write_query(struct result *r, const struct json *answer) {
-    const struct json *hit = first(json_path(answer, "hits.hits"));
+    const struct json *hit = json_first(json_path(answer, "hits.hits"));
     const struct search_text *text = r->p->text;
     enum search_reason reason = text ? reason_of(hit) : REASON_NONE;
     struct slice spelled = {NULL, 0};
@@ -176,7 +172,7 @@ bool search_result_write(const struct search_params *params, const struct json *
     ok = search_cursor_write(&r.w, params, answer);
     json_write_key(&r.w, "hits");
     json_write_array(&r.w);
-    for (const struct json *hit = first(json_path(answer, "hits.hits")); hit && ok; hit = hit->next)
+    for (const struct json *hit = json_first(json_path(answer, "hits.hits")); hit && ok; hit = hit->next)
         ok = write_hit(&r, hit);
     json_write_array_end(&r.w);
     json_write_key(&r.w, "facets");
