@@ -53,6 +53,11 @@ void job_runner_acked(struct job_runner *r, const struct segment *segment) {
 
 /* -- which jobs there are -- */
 
+/* Somebody waits for what it does now. */
+static bool is_asked_for_more(const struct job_record *known, const struct job_record *stored) {
+    return stored->cancel > known->cancel || stored->confirmed > known->confirmed || stored->paused < known->paused;
+}
+
 static void add_or_update(void *ctx, struct job_record *job) {
     struct job_runner *r = ctx;
     r->unadopted = r->unadopted || job->epoch < lease_epoch(r->conf->lease);
@@ -60,7 +65,8 @@ static void add_or_update(void *ctx, struct job_record *job) {
         if (run->gone || strcmp(run->record.id, job->id) != 0)
             continue;
         run->seen = true;
-        run->rests_until = job->cancel && !run->record.cancel ? 0 : run->rests_until; /* somebody waits for it */
+        if (is_asked_for_more(&run->record, job))
+            run->rests_until = 0;
         run->record.paused = job->paused;
         run->record.cancel = job->cancel;
         run->record.throttle = job->throttle;

@@ -434,6 +434,24 @@ static void test_a_job_that_rests_can_be_cancelled(void **state) {
     tear_down();
 }
 
+static void pause_while_it_rests(unsigned turn) {
+    fake.jobs[0].stored.paused = turn == 3;
+}
+
+static void test_a_job_that_rests_goes_on_when_it_is_resumed(void **state) {
+    (void)state;
+    set_up(1000, pause_while_it_rests);
+    struct fake_job *job = add_job("a", 1, 1);
+    job->stored.type = JOB_REINDEX;
+    job->stored.phase = JOB_PHASE_CREATE;
+    job->stored.total = 10;
+    job->trouble = true;
+    job->blocks = 50;
+    const char *again = strstr(strstr(run(8), "blocked-a") + 1, "blocked-a");
+    assert_non_null(again);
+    tear_down();
+}
+
 static void test_trouble_of_before_a_restart_is_not_told(void **state) {
     (void)state;
     set_up(1000, NULL);
@@ -450,6 +468,7 @@ int main(void) {
         cmocka_unit_test(test_the_trouble_of_one_job_is_not_the_others),
         cmocka_unit_test(test_a_step_that_blocks_holds_others_up_half_of_the_time),
         cmocka_unit_test(test_a_job_that_rests_can_be_cancelled),
+        cmocka_unit_test(test_a_job_that_rests_goes_on_when_it_is_resumed),
         cmocka_unit_test(test_trouble_of_before_a_restart_is_not_told),
         cmocka_unit_test(test_a_fanout_is_safe_before_it_is_counted),
         cmocka_unit_test(test_a_fanout_that_is_superseded_is_not_counted),
