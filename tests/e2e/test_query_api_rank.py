@@ -5,7 +5,7 @@ import datetime
 
 import pytest
 from harness.process import Program
-from harness.query_fixture import Shop
+from harness.query_fixture import PATIENT, Shop
 
 SIGNALS = ("sales", "popularity", "recency")
 MOST = 48  # the step at which sales and popularity count in full
@@ -47,7 +47,7 @@ def shop(stack, tmp_path_factory):
 def weights(shop, folder, **hundredths):
     """The same shop before a query-api with other weights."""
     usual, made = shop.api, Program("query-api", str(folder), shop.index.environment,
-                                    {"query-api.cache_bytes": 0, **{f"query-api.rank_{name}": n for name, n in hundredths.items()}})
+                                    {"query-api.cache_bytes": 0, "query-api.fallback": "false", **PATIENT, **{f"query-api.rank_{name}": n for name, n in hundredths.items()}})
     try:
         shop.api = made.start(deadline=30)
         yield
