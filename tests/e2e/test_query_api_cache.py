@@ -11,7 +11,7 @@ import requests
 from harness.command import Commands
 from harness.http_proxy import HttpProxy
 from harness.proxy import Proxy
-from harness.query_fixture import PRODUCTS, STOCK, Shop, make_tree
+from harness.query_fixture import PATIENT, PRODUCTS, STOCK, Shop, make_tree
 from harness.search_index import SearchIndex, compose
 from harness.shop import FAST_LEASE, insert
 from harness.wait import eventually
@@ -104,15 +104,15 @@ def test_a_stale_answer_is_given_out_and_renewed(make_shop):
 
 
 def test_equal_searches_at_once_are_one_question(make_shop, proxy):
-    shop = make_shop()
+    shop = make_shop(search_timeout="60s")
     proxy.set("silence")
     with ThreadPoolExecutor(20) as pool:
-        waiting = [pool.submit(requests.get, shop.url + "/v1/search?q=together", timeout=60) for _ in range(20)]
-        eventually(lambda: answers(shop, "joined") == 19, 15, "19 wait for one")
+        waiting = [pool.submit(requests.get, shop.url + "/v1/search?q=together", timeout=90) for _ in range(20)]
+        eventually(lambda: answers(shop, "joined") == 19, 20, "19 wait for one")
         assert shop.api.metric("readside_query_api_upstream_failures_total") == 0
         proxy.set("pass")  # cuts the question: its failure is everybody's
         assert {one.result().status_code for one in waiting} == {503}
-        waiting = [pool.submit(requests.get, shop.url + "/v1/search?q=laptop&size=3", timeout=60) for _ in range(20)]
+        waiting = [pool.submit(requests.get, shop.url + "/v1/search?q=laptop&size=3", timeout=90) for _ in range(20)]
         bodies = [one.result() for one in waiting]
     assert all(common(b) == common(bodies[0]) for b in bodies) and len({b.json()["query_id"] for b in bodies}) == 20
     asked = shop.api.metric("readside_query_api_upstream_seconds_count")
@@ -143,15 +143,15 @@ def test_equal_searches_at_once_are_one_question_of_each_loop(stack, tmp_path):
     """With as many loops as there are by themselves."""
     gate = Gate(stack.es_url, b'"laptop"')
     shop = Shop(stack, tmp_path, PRODUCTS, STOCK, settings={
-        "elasticsearch.url": gate.url, "query-api.cache_bytes": "4m", "query-api.cache_fresh": NEVER, "query-api.search_timeout": "20s"})
+        "elasticsearch.url": gate.url, "query-api.cache_bytes": "4m", "query-api.cache_fresh": NEVER, "query-api.search_timeout": "60s"})
     try:
         shop.start()
         eventually(lambda: settled(shop.api), 20, "the epoch of the start is over")
         loops = loops_of(shop.api)
         with ThreadPoolExecutor(6 * loops) as pool:
-            waiting = [pool.submit(requests.get, shop.url + "/v1/search?q=laptop", timeout=60) for _ in range(6 * loops)]
-            eventually(lambda: answers(shop, "joined") + answers(shop, "miss") == 6 * loops, 15, "all are there, and wait")
-            eventually(lambda: gate.came == answers(shop, "miss"), 15, "and who asks has asked")
+            waiting = [pool.submit(requests.get, shop.url + "/v1/search?q=laptop", timeout=90) for _ in range(6 * loops)]
+            eventually(lambda: answers(shop, "joined") + answers(shop, "miss") == 6 * loops, 20, "all are there, and wait")
+            eventually(lambda: gate.came == answers(shop, "miss"), 20, "and who asks has asked")
             assert 1 <= gate.came <= loops
             gate.opened.set()
             bodies = [one.result() for one in waiting]
@@ -167,12 +167,12 @@ def test_equal_searches_at_once_are_one_question_of_each_loop(stack, tmp_path):
 
 
 def test_a_reindex_ends_the_answers_of_every_loop(corner, program, write_api, checker, tmp_path):
-    """A new index that reads "laptop" as another word: whatever is still fresh for an hour, each loop gives the new answer within
-    a poll (a second, and here nine more for a busy machine) after the command has ended."""
+    """A new index that reads "laptop" as another word: whatever is still fresh for an hour, each loop gives the new answer soon
+    after the command has ended."""
     insert(corner, range(30), name={"en": "steel laptop"})
     program("projector", FAST_LEASE).start()
     checker.assert_equal(60, at_least=30)
-    api = program("query-api", {"query-api.loops": 2, "query-api.cache_fresh": NEVER, "query-api.cache_stale": "0"}).start()
+    api = program("query-api", {"query-api.loops": 2, "query-api.cache_fresh": NEVER, "query-api.cache_stale": "0", "query-api.fallback": "false", **PATIENT}).start()
     eventually(lambda: settled(api), 20, "the epoch of the start is over")
 
     def totals():
@@ -188,7 +188,7 @@ def test_a_reindex_ends_the_answers_of_every_loop(corner, program, write_api, ch
     assert api.metric("readside_query_api_cache_answers_total", 'result="fresh"') >= 12, "every loop has them in memory"
     done = Commands(corner, FAST_LEASE)("reindex", "--mapping", mapping_file(tmp_path, change), "--json", deadline=280)
     assert done.result["state"] == "done"
-    eventually(lambda: totals() == [30] * 8, 10, "the new answer on every loop")
+    eventually(lambda: totals() == [30] * 8, 20, "the new answer on every loop")
     assert api.log().count("event=index.changed") == 2 and api.starts == 1
 
 
@@ -295,7 +295,7 @@ def test_a_walk_by_cursor_is_not_shared(make_shop):
 
 def test_an_old_answer_when_asking_fails(make_shop, proxy):
     shop = make_shop(cache_fresh="0", search_timeout="300ms")
-    seen = shop.get(SEARCH)
+    seen = eventually(lambda: next((r for r in [shop.get(SEARCH)] if r.status_code == 200), None), 20, "an answer in so short a time")
     for how in ("refuse", "hang"):
         proxy.set(how)
         for _ in range(8):
