@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 from harness.query_fixture import PRODUCTS, STOCK, Shop
-from harness.wait import eventually
+from harness.wait import eventually, patience
 
 READ_TIMEOUT = 1.0
 HTTP_ITSELF = (501, 505)  # a transfer coding or a version of HTTP that there is not
@@ -58,6 +58,11 @@ def exchange(shop, data, close=False, seconds=10.0, pieces=None):
         return answer
 
 
+def answered(shop, data, **how):
+    """exchange, of what arrives at once: a machine that stands still for as long as READ_TIMEOUT in the middle of it makes it late (408)."""
+    return next((answer for answer in (exchange(shop, data, **how) for _ in range(3)) if status(answer) != 408), b"late three times")
+
+
 def status(answer):
     return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.") else None
 
@@ -103,37 +108,44 @@ def test_a_bad_request_is_refused(shop, what):
     ("depth", b"body"), ("duplicates", b"body"), ("not utf-8", b"body"), ("numbers", b"size"), ("nul", b"body"), ("exponent", b"attr.a"),
 ])
 def test_the_problem_names_the_field(shop, what, field):
-    answer = exchange(shop, BAD_REQUESTS[what])
+    answer = answered(shop, BAD_REQUESTS[what])
     assert status(answer) == 400 and b'"field":"' + field + b'"' in answer, answer[-600:]
 
 
 def test_sizes_have_their_own_status(shop):
-    assert status(exchange(shop, BAD_REQUESTS["too large"])) == 413
-    assert status(exchange(shop, BAD_REQUESTS["long length"])) == 413
-    assert status(exchange(shop, BAD_REQUESTS["long header"])) == 431
-    assert status(exchange(shop, BAD_REQUESTS["long uri"])) in (414, 431)
-    assert status(exchange(shop, BAD_REQUESTS["long q"])) == 414
+    for what, expected in (("too large", 413), ("long length", 413), ("long header", 431), ("long q", 414)):
+        assert status(answered(shop, BAD_REQUESTS[what])) == expected, what
+    assert status(answered(shop, BAD_REQUESTS["long uri"])) in (414, 431)
 
 
 def test_a_nul_in_a_header_is_harmless(shop):
-    answer = exchange(shop, get(b"/v1/search", b"Host: x\r\nA: b\0c\r\nX-Request-Id: a\0b\r\n"))
+    answer = answered(shop, get(b"/v1/search", b"Host: x\r\nA: b\0c\r\nX-Request-Id: a\0b\r\n"))
     assert status(answer) in (200, 400) and b"\0" not in answer
 
 
 def test_a_half_closed_connection_gets_its_answer(shop):
-    assert status(exchange(shop, get(b"/v1/search?q=laptop"), close=True)) == 200
-    assert status(exchange(shop, post(b'{"q":"laptop"}'), close=True)) == 200
+    assert status(answered(shop, get(b"/v1/search?q=laptop"), close=True)) == 200
+    assert status(answered(shop, post(b'{"q":"laptop"}'), close=True)) == 200
     assert status(exchange(shop, b"GET /v1/sea", close=True)) in (None, 400, 408)
 
 
 def test_requests_in_a_row_on_one_connection(shop):
-    answer = exchange(shop, b"", pieces=[get(b"/v1/search?size=0") + get(b"/v1/search?page=0") + get(b"/healthz", b"Host: x\r\nConnection: close\r\n")], seconds=5)
+    answer = answered(shop, b"", pieces=[get(b"/v1/search?size=0") + get(b"/v1/search?page=0") + get(b"/healthz", b"Host: x\r\nConnection: close\r\n")], seconds=5)
     assert answer.startswith(b"HTTP/1.1 200")
-    assert status(exchange(shop, b"GET /v1/search?q=laptop HTTP/1.0\r\n\r\n")) == 200
+    assert status(answered(shop, b"GET /v1/search?q=laptop HTTP/1.0\r\n\r\n")) == 200
 
 
 def test_slow_clients_are_closed_and_hurt_nobody(shop):
-    """Byte by byte, in the head and in the body, 60 of them."""
+    """Byte by byte, in the head and in the body, 60 of them. Others wait no longer than without them, on however busy a machine."""
+    def search_seconds():
+        t = time.monotonic()
+        assert shop.search("q=laptop")["hits"]
+        return time.monotonic() - t
+
+    def median(numbers):
+        return sorted(numbers)[len(numbers) // 2]
+
+    usual = median([search_seconds() for _ in range(20)])
     slow = []
     for n in range(60):
         s = socket.create_connection(("127.0.0.1", shop.api.port), timeout=10)
@@ -142,12 +154,10 @@ def test_slow_clients_are_closed_and_hurt_nobody(shop):
     began = time.monotonic()
     last = began
     latencies = []
-    while slow and time.monotonic() < began + READ_TIMEOUT * 6:
-        t = time.monotonic()
-        assert shop.search("q=laptop")["hits"]
-        latencies.append(time.monotonic() - t)
-        if t - last > 0.1:
-            last = t
+    while slow and time.monotonic() < began + patience(20):
+        latencies.append(search_seconds())
+        if time.monotonic() - last > 0.1:
+            last = time.monotonic()
             for s in list(slow):
                 try:
                     s.send(b"x")
@@ -162,26 +172,40 @@ def test_slow_clients_are_closed_and_hurt_nobody(shop):
                 else:
                     s.setblocking(True)
     assert not slow, f"{len(slow)} slow clients are served still"
-    assert sorted(latencies)[len(latencies) // 2] < 0.2
+    assert median(latencies) < max(0.2, 4 * usual), (median(latencies), usual)
+
+
+def connections(shop):
+    """Taken and closed, at one moment."""
+    said = shop.get("/metrics").text
+    return [float(re.search(rf'^readside_http_connections_{what}total{{server="query-api"}} (\S+)', said, re.MULTILINE)[1]) for what in ("", "closed_")]
 
 
 def test_clients_that_leave_early(shop):
+    before = connections(shop)[0]
     for n in range(200):
         with socket.create_connection(("127.0.0.1", shop.api.port), timeout=10) as s:
             s.sendall(get(b"/v1/search?q=laptop&facets=brand,attr.*" + str(n).encode()))
             if n % 2:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset instead of a farewell
-    eventually(lambda: shop.api.metric("readside_http_requests_active", 'server="query-api"') in (None, 0), 10, "nothing is under way")
+
+    def all_gone():
+        taken, closed = connections(shop)
+        return taken >= before + 200 and taken - closed == 1  # that of who asks
+
+    eventually(all_gone, 20, "nothing is kept for them")
 
 
 def test_idle_connections_are_closed(shop):
-    idle = [socket.create_connection(("127.0.0.1", shop.api.port), timeout=10) for _ in range(100)]
-    for s in idle[:50]:
-        s.sendall(get(b"/healthz"))
-        assert s.recv(65536).startswith(b"HTTP/1.1 200")
+    idle = []
+    for n in range(100):
+        idle.append(socket.create_connection(("127.0.0.1", shop.api.port), timeout=10))
+        if n % 2:  # at once: it may not be idle for long before that either
+            idle[-1].sendall(get(b"/healthz"))
+            assert idle[-1].recv(65536).startswith(b"HTTP/1.1 200")
     assert shop.search("q=laptop")["hits"]
     for s in idle:
-        s.settimeout(8)
+        s.settimeout(30)
         while s.recv(65536):
             pass
         s.close()
