@@ -402,7 +402,8 @@ class Picky(HttpProxy):
     def _forward(self, client, body):
         if "_search" in client.path and b"unlucky" in body:
             return 500, b'{"error":{"type":"e","reason":"r"},"status":500}'
-        self.others += b"lucky" in body
+        with self.lock:
+            self.others += b"lucky" in body
         return super()._forward(client, body)
 
 

@@ -6,6 +6,7 @@ from urllib.parse import quote
 import pytest
 import requests
 from harness.query_fixture import PRODUCTS, STOCK, Shop
+from harness.wait import eventually
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 TABLES = {"query-api": "query-api/main.c", "write-api": "write-api/routes.c", "projector": "projector/routes.c"}
@@ -17,7 +18,10 @@ def shop(stack, tmp_path_factory):
     made = Shop(stack, tmp_path_factory.mktemp("openapi"), PRODUCTS, STOCK, settings={"query-api.admin_key": "the-key"})
     made.session.headers["Authorization"] = "Bearer the-key"
     try:
-        yield made.start()
+        made.start()
+        for kind in ("keys", "rules"):  # their indexes are made after the start
+            eventually(lambda path=f"/admin/{kind}": all(made.session.get(made.url + path, headers={"Connection": "close"}, timeout=40).status_code == 200 for _ in range(8)), 20)
+        yield made
     finally:
         made.close()
 
