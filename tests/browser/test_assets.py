@@ -8,7 +8,7 @@ import requests
 
 @pytest.fixture(scope="module")
 def page(shop):
-    return requests.get(shop.url + "/", timeout=5)
+    return requests.get(shop.url + "/", timeout=20)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def assets(page):
 
 
 def plain(url, method="GET", **headers):
-    return requests.request(method, url, headers={"Accept-Encoding": "identity", **headers}, timeout=5)
+    return requests.request(method, url, headers={"Accept-Encoding": "identity", **headers}, timeout=20)
 
 
 def test_the_page(shop, page):
@@ -28,7 +28,7 @@ def test_the_page(shop, page):
     assert page.headers["Content-Security-Policy"].startswith("default-src 'self';")
     assert "unsafe" not in page.headers["Content-Security-Policy"]
     assert not re.search(r"<script(?![^>]*\bsrc=)|\bon\w+=|\bstyle=|//", re.sub(r"<!doctype[^>]*>", "", page.text)), "nothing inline, no other host"
-    assert requests.get(shop.url + "/p/anything", timeout=5).text == page.text
+    assert requests.get(shop.url + "/p/anything", timeout=20).text == page.text
 
 
 def test_files_are_kept_for_ever(shop, assets):
@@ -47,7 +47,7 @@ def test_files_are_kept_for_ever(shop, assets):
     ("gzip", True), ("br;q=1, GZIP ; q=0.5", True), ("gzip;q=0", False), ("gzip;q=0.000", False), ("br", False), ("xgzip", False), ("", False), (", ,;", False)])
 def test_compressed_if_asked_for(shop, assets, accepted, compressed):
     whole = plain(shop.url + assets[-1])
-    with requests.get(shop.url + assets[-1], headers={"Accept-Encoding": accepted}, timeout=5, stream=True) as reply:
+    with requests.get(shop.url + assets[-1], headers={"Accept-Encoding": accepted}, timeout=20, stream=True) as reply:
         raw = reply.raw.read(decode_content=False)
     assert reply.headers["Vary"] == "Accept-Encoding"
     assert (reply.headers.get("Content-Encoding") == "gzip") == compressed
