@@ -13,7 +13,7 @@ from harness.http_proxy import HttpProxy  # noqa: E402
 from harness.kafka_topic import Topic  # noqa: E402
 from harness.process import Program  # noqa: E402
 from harness.proxy import Proxy  # noqa: E402
-from harness.shop import FAST_LEASE  # noqa: E402
+from harness.shop import SURE_LEASE  # noqa: E402
 from harness.stack import Corner, Stack  # noqa: E402
 from harness.wait import eventually as wait_until  # noqa: E402
 
@@ -91,12 +91,12 @@ def topic(corner):
 @pytest.fixture
 def relay(program, topic):
     """relay() makes one; .start() starts it."""
-    return lambda **more: program("projector", {**FAST_LEASE, **topic.settings, **more}, arguments=["relay"])
+    return lambda **more: program("projector", {**SURE_LEASE, **topic.settings, **more}, arguments=["relay"])
 
 
 @pytest.fixture
 def consumer(program, topic):
-    return lambda **more: program("projector", {**FAST_LEASE, **topic.settings, **more}, arguments=["run", "--from", "kafka"])
+    return lambda **more: program("projector", {**SURE_LEASE, **topic.settings, **more}, arguments=["run", "--from", "kafka"])
 
 
 @pytest.fixture

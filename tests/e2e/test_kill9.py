@@ -1,10 +1,10 @@
 """Any of the three programs dies at any moment of a load: afterwards the index equals the databases."""
 import pytest
 from harness.load import Load, load_categories
+from harness.shop import SURE_LEASE
 
 PRODUCTS = 20000
 KILLS = 5
-FAST_LEASE = {"projector.lease_ttl": "2s", "projector.lease_renew": "400ms"}
 
 
 def plan(rng):
@@ -18,7 +18,7 @@ def plan(rng):
 
 @pytest.mark.timeout(900)
 def test_killed_five_times_during_a_load(program, catalogue, checker, eventually, rng):
-    programs = {"write-api": program("write-api").start(), "projector": program("projector", FAST_LEASE).start(),
+    programs = {"write-api": program("write-api").start(), "projector": program("projector", SURE_LEASE).start(),
                 "query-api": program("query-api").start()}
     folder = catalogue(PRODUCTS, seed=rng.randrange(1, 1000))
     load_categories(programs["write-api"], folder / "categories.ndjson")

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from harness.command import Commands
-from harness.shop import FAST_LEASE, document, insert, jobs, letters, physical, state, update
+from harness.shop import SURE_LEASE, document, insert, jobs, letters, physical, state, update
 
 NOWHERE = {"mongo.uri": "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300", "elasticsearch.url": "http://127.0.0.1:1",
            "projector.listen": "127.0.0.1:1"}
@@ -14,7 +14,7 @@ FAILED, USAGE, UNREACHABLE, DETACHED, INTERRUPTED = 1, 2, 4, 5, 130
 
 @pytest.fixture
 def commands(corner):
-    return Commands(corner, FAST_LEASE)
+    return Commands(corner, SURE_LEASE)
 
 
 @pytest.mark.parametrize("words, server, code", [
@@ -47,7 +47,7 @@ def test_a_job_that_there_is_not_and_one_that_is_over(corner, program, write_api
         assert "nope" in commands("jobs", *words, expect=FAILED).err
     assert not state(corner).find_one({"_id": "lease"})
     insert(corner, range(10))
-    projector = program("projector", FAST_LEASE).start()
+    projector = program("projector", SURE_LEASE).start()
     checker.assert_equal(60, at_least=10)
     scan = eventually(lambda: jobs(corner).find_one({"type": "scan", "state": "done"}), 60, "the first scan")["_id"]
     projector.stop()
@@ -68,7 +68,7 @@ def test_a_job_that_there_is_not_and_one_that_is_over(corner, program, write_api
 def test_ctrl_c(corner, program, write_api, checker, commands, eventually):
     """A comparison ends, and nothing comes of it; a replay and a repair go on."""
     insert(corner, range(600))
-    projector = program("projector", {**FAST_LEASE, "projector.verify_rate": 0}).start()
+    projector = program("projector", {**SURE_LEASE, "projector.verify_rate": 0}).start()
     checker.assert_equal(60, at_least=600)
     eventually(lambda: jobs(corner).find_one({"type": "scan", "state": "done"}), 60, "the first scan")
     verifying = commands.start("verify", "--rate", "20", "--json")

@@ -11,7 +11,7 @@ from bson import Int64
 from bson.raw_bson import RawBSONDocument
 from harness.own_stack import OwnStack
 from harness.planting import Verify
-from harness.shop import FAST_LEASE, PREFIX, document, insert, jobs, letters, price_is, product, search_count, update
+from harness.shop import PREFIX, SURE_LEASE, document, insert, jobs, letters, price_is, product, search_count, update
 
 MAPPINGS = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "mappings")
 OK, FAILED, USAGE, DIFFERENCES, UNREACHABLE = 0, 1, 2, 3, 4
@@ -160,7 +160,7 @@ def test_ids_that_no_document_can_have(corner, program, write_api, eventually):
     """The first scan and a verification pass over them, the stream counts them, and its position moves on."""
     corner.products.insert_many([raw_product(b"a\xff\xc3"), raw_product(b"p\xff\xc3")])
     insert(corner, range(2, 10))
-    projector = program("projector", FAST_LEASE).start()
+    projector = program("projector", SURE_LEASE).start()
     eventually(lambda: jobs(corner).find_one({"type": "scan", "state": "done"}), 60, "the first scan")
     corner.products.insert_many([raw_product(b"q\xff\xc3"), raw_product(b""), raw_product(b"x" * 129)])
     insert(corner, range(10, 12))
@@ -177,7 +177,7 @@ def test_pages_of_ids_that_no_document_can_have(corner, program, write_api, even
     corner.products.insert_many([raw_product(i) for i in ids])
     for n, good in enumerate((b"a" * 128, b"b", b"n" * 100 + b"o", "힣".encode() * 42)):
         corner.products.insert_one({"_id": good.decode(), "name": f"Good {n}", "price": Int64(1), "version": Int64(1)})
-    program("projector", {**FAST_LEASE, "projector.scan_page": 10}).start()
+    program("projector", {**SURE_LEASE, "projector.scan_page": 10}).start()
     scan = eventually(lambda: jobs(corner).find_one({"type": "scan", "state": "done"}), 60, "the first scan")
     assert scan["done"] == 4
     eventually(lambda: search_count(corner) == 4, 30, "all four")

@@ -2,12 +2,12 @@
 job and of the projector; and then it is merged."""
 import pytest
 from harness.command import Commands
-from harness.shop import FAST_LEASE, insert, jobs, log_has, physical, search_count, state, wait_job
+from harness.shop import SURE_LEASE, insert, jobs, log_has, physical, search_count, state, wait_job
 from test_projector_reindex import mapping_file
 
 COUNT = 12000  # more than are few: the last 10,000 are written with the index's own interval
 LONG, OWN = "10000ms", "5s"
-SMALL_STEPS = {**FAST_LEASE, "projector.scan_page": 100, "projector.bulk_max_docs": 100, "projector.lanes": 1}
+SMALL_STEPS = {**SURE_LEASE, "projector.scan_page": 100, "projector.bulk_max_docs": 100, "projector.lanes": 1}
 
 
 @pytest.fixture
@@ -180,9 +180,9 @@ def test_a_reindex_paused_killed_and_cancelled(corner, program, write_api, check
         return commands("reindex", "--mapping", path, "--throttle", "20", "--detach", "--json", *more).events[0]["id"]
 
     insert(corner, range(COUNT))
-    projector = program("projector", FAST_LEASE).start()
+    projector = program("projector", SURE_LEASE).start()
     checker.assert_equal(120, at_least=COUNT)
-    before, commands = physical(corner), Commands(corner, FAST_LEASE)
+    before, commands = physical(corner), Commands(corner, SURE_LEASE)
 
     def begun(job):
         def at_work():

@@ -8,7 +8,8 @@ import requests
 from bson import Int64
 from harness.background import Background
 from harness.own_stack import OwnStack
-from harness.shop import FAST_LEASE, PREFIX, document, get, insert, jobs, log_has, physical, price_is, product, search_count, state, update, wait_job
+from harness.shop import (FAST_LEASE, PREFIX, SURE_LEASE, document, get, insert, jobs, log_has, physical, price_is, product, search_count,
+                          state, update, wait_job)
 
 COUNT = 600
 
@@ -193,7 +194,7 @@ def test_a_collection_renamed_changed_and_renamed_back(corner, program, write_ap
 
 
 def test_a_sweep_of_most_of_the_index_waits_for_a_word_over_restarts(corner, program, write_api, checker, eventually):
-    projector = program("projector", {**FAST_LEASE, "projector.sweep_recount": "1s"}).start()
+    projector = program("projector", {**SURE_LEASE, "projector.sweep_recount": "1s"}).start()
     insert(corner, range(COUNT))
     checker.assert_equal(30, at_least=COUNT)
     projector.stop()

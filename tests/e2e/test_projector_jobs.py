@@ -6,15 +6,15 @@ import pytest
 from bson import Int64
 from harness.command import Commands
 from harness.http_proxy import HttpProxy
-from harness.shop import PREFIX, get
-from test_projector_reindex import FAST_LEASE, insert, jobs, physical, serving, targets
+from harness.shop import PREFIX, SURE_LEASE, get
+from test_projector_reindex import insert, jobs, physical, serving, targets
 
-SLOW_PAGES = {**FAST_LEASE, "projector.scan_page": 10}
+SLOW_PAGES = {**SURE_LEASE, "projector.scan_page": 10}
 
 
 @pytest.fixture
 def commands(corner):
-    return Commands(corner, FAST_LEASE)
+    return Commands(corner, SURE_LEASE)
 
 
 def record(corner, job):
@@ -251,7 +251,7 @@ def test_a_job_is_told_what_to_do_while_elasticsearch_is_away(corner, program, w
 def test_who_waits_for_a_repair_hears_that_it_is_cancelled(corner, program, write_api, checker, commands, eventually, words):
     """It does not come to its end by itself: the index takes no writes."""
     insert(corner, range(20))
-    program("projector", {**FAST_LEASE, "projector.verify_rate": "0"}).start()
+    program("projector", {**SURE_LEASE, "projector.verify_rate": "0"}).start()
     checker.assert_equal(60, at_least=20)
     eventually(lambda: not active(corner, "scan"), 60, "the first scan is over")
     letters = corner.stack.mongo[corner.name]["dead_letters"]

@@ -15,7 +15,7 @@ from bson import Int64
 from harness.command import Commands
 from harness.kafka_topic import Debezium, KafkaProxy, brokers, debezium_key, debezium_value, sink_of, wait_for_partitions
 from harness.process import Program
-from harness.shop import FAST_LEASE, PREFIX, jobs, letters, product
+from harness.shop import PREFIX, SURE_LEASE, jobs, letters, product
 from harness.tcp_proxy import TcpProxy
 
 
@@ -118,7 +118,7 @@ def test_back_to_a_single_instance(corner, topic, write_api, relay, program, che
     one = relay().start()
     eventually(lambda: one.metric(PREFIX + "relay_messages_total", 'result="delivered"') >= 100, 30, "marks are in the topic")
     one.stop()
-    alone = program("projector", FAST_LEASE).start()
+    alone = program("projector", SURE_LEASE).start()
     checker.assert_equal(60, at_least=100)
     assert "marks went into another topic or index before" in alone.log()
 
@@ -133,7 +133,7 @@ def test_reindex_through_the_topic(corner, topic, writer, relay, consumer, check
     before = list(corner.stack.es("GET", f"/_alias/{corner.index}"))
     writer.start()
     writer.wait(20)
-    Commands(corner, {**FAST_LEASE, **topic.settings})("reindex", "--wait", deadline=180)
+    Commands(corner, {**SURE_LEASE, **topic.settings})("reindex", "--wait", deadline=180)
     writer.wait(20)
     writer.finish()
     after = list(corner.stack.es("GET", f"/_alias/{corner.index}"))
@@ -160,7 +160,7 @@ def test_an_index_of_another_release(corner, topic, write_api, relay, consumer, 
     scans = jobs(corner).count_documents({"type": "scan"})
     corner.products.update_one({"_id": "p000007"}, {"$set": {"price": Int64(77)}})
     member.stop()
-    making = Commands(corner, {**FAST_LEASE, **topic.settings}).start("reindex", "--wait")
+    making = Commands(corner, {**SURE_LEASE, **topic.settings}).start("reindex", "--wait")
     eventually(lambda: "consumers of the topic" in (jobs(corner).find_one({"type": "reindex"}) or {}).get("note", ""), 60,
                "it is compared once the marks are read")
     member.start(wait="alive")
@@ -236,7 +236,8 @@ def test_a_consumer_that_sleeps_through_its_session(corner, topic, writer, relay
 
 
 def test_a_relay_dies_and_another_takes_over(corner, topic, writer, relay, consumer, checker, eventually):
-    first, second = relay().start(), relay().start(wait="alive")
+    lease = {"projector.lease_ttl": "6s"}  # one is put to sleep; who is killed is followed at once
+    first, second = relay(**lease).start(), relay(**lease).start(wait="alive")
     member = consumer().start(wait="alive")
     writer.start()
     writer.wait(100)
@@ -244,7 +245,7 @@ def test_a_relay_dies_and_another_takes_over(corner, topic, writer, relay, consu
     first.kill()
     eventually(lambda: second.metric(PREFIX + "lease_owner") == 1, 30, "the standby takes over")
     writer.wait(100)
-    third = relay().start(wait="alive")
+    third = relay(**lease).start(wait="alive")
     second.process.send_signal(signal.SIGSTOP)
     try:
         eventually(lambda: third.metric(PREFIX + "lease_owner") == 1, 30, "and the next one")
@@ -294,7 +295,7 @@ def test_a_dead_letter_is_replayed_when_a_consumer_has_tried(corner, topic, writ
     eventually(lambda: letters(corner).find_one({"_id": "p000002"}), 60, "its letter")
     eventually(lambda: price_is(corner, "p000001", 1001), 60, "the other")
     member.stop()
-    replay = Commands(corner, {**FAST_LEASE, **topic.settings}).start("dead-letters", "replay", "--all", "--json")
+    replay = Commands(corner, {**SURE_LEASE, **topic.settings}).start("dead-letters", "replay", "--all", "--json")
     eventually(lambda: jobs(corner).find_one({"type": "repair", "state": "done"}), 60, "the relay has said so")
     time.sleep(1)
     assert replay.process.poll() is None and letters(corner).count_documents({"_id": "p000002"}) == 1
@@ -316,7 +317,7 @@ def test_the_clock_is_set_back(corner, topic, write_api, relay, tmp_path, checke
     clock.write_text("+0\n", "ascii")
     member = Program("projector", str(tmp_path), {**corner.environment, "LD_PRELOAD": library[0], "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_CACHE_DURATION": "1",
                                                   "DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"},
-                     {**FAST_LEASE, **topic.settings, "kafka.session_timeout": "6s"}, bin_dir=os.environ["READSIDE_PLAIN_BIN_DIR"], arguments=["run", "--from", "kafka"])
+                     {**SURE_LEASE, **topic.settings, "kafka.session_timeout": "6s"}, bin_dir=os.environ["READSIDE_PLAIN_BIN_DIR"], arguments=["run", "--from", "kafka"])
     try:
         member.start()
         checker.assert_equal(60, at_least=50)

@@ -3,7 +3,7 @@ import urllib.parse
 
 from bson import Int64
 from harness.kafka_topic import sink_of, wait_for_partitions
-from harness.shop import FAST_LEASE, PREFIX, product
+from harness.shop import PREFIX, SURE_LEASE, product
 from harness.tcp_proxy import TcpProxy
 
 TOPIC_WAS_DELETED = 'event=start.full_scan reason="the topic was deleted'
@@ -124,7 +124,7 @@ def test_the_topic_is_deleted_under_a_consumer_that_is_behind(corner, topic, wri
 def test_who_stands_by_makes_no_topic(corner, topic, write_api, relay, program, checker, eventually):
     """And has none that is new when it takes over."""
     corner.products.insert_many([product(n) for n in range(10)])
-    alone = program("projector", FAST_LEASE).start()
+    alone = program("projector", SURE_LEASE).start()
     checker.assert_equal(60, at_least=10)
     standby = relay().start(wait="alive")
     eventually(lambda: "event=standby" in standby.log(), 30, "it waits for the lease")

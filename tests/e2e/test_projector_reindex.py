@@ -6,8 +6,7 @@ import requests
 from bson import Int64
 from harness.background import Background
 from harness.command import Commands
-
-FAST_LEASE = {"projector.lease_ttl": "2s", "projector.lease_renew": "400ms"}
+from harness.shop import SURE_LEASE
 
 
 def product(number, **fields):
@@ -54,7 +53,7 @@ def mapping_file(tmp_path, change=None, name="mapping.json"):
 
 @pytest.fixture
 def commands(corner):
-    return Commands(corner, FAST_LEASE)
+    return Commands(corner, SURE_LEASE)
 
 
 class Writers(Background):
@@ -118,7 +117,7 @@ def category(corner):
 def test_nobody_notices(corner, program, write_api, checker, commands, eventually, rng):
     category(corner)
     insert(corner, range(600), categories=[1])
-    program("projector", FAST_LEASE).start()
+    program("projector", SURE_LEASE).start()
     checker.assert_equal(60, at_least=600)
     query_api = program("query-api", {"query-api.cache_bytes": 0, "query-api.fallback": "false"}).start()  # nothing hides a gap
     before = serving(corner)
@@ -142,7 +141,7 @@ def test_nobody_notices(corner, program, write_api, checker, commands, eventuall
 
 def test_what_is_refused_or_only_looked_at_changes_nothing(corner, program, write_api, checker, commands, eventually, tmp_path):
     insert(corner, range(50))
-    program("projector", FAST_LEASE).start()
+    program("projector", SURE_LEASE).start()
     checker.assert_equal(60, at_least=50)
     before, indexes, stored = serving(corner), physical(corner), targets(corner)
 
@@ -175,7 +174,7 @@ def test_a_document_that_the_new_index_refuses_blocks_the_swap(corner, program, 
     insert(corner, range(120), brand="17")
     corner.products.update_one({"_id": "p00077"}, {"$set": {"brand": "Not a number"}})
     corner.products.insert_one({"_id": "bad", "name": 17, "price": Int64(1)})  # nobody can write this one
-    projector = program("projector", FAST_LEASE).start()
+    projector = program("projector", SURE_LEASE).start()
     eventually(lambda: corner.stack.mongo[corner.name]["dead_letters"].count_documents({}) == 1, 60, "the dead letter")
     before = serving(corner)
 
@@ -202,7 +201,7 @@ def test_a_document_that_the_new_index_refuses_blocks_the_swap(corner, program, 
 
 def test_confirmed_swap_and_the_way_back(corner, program, write_api, checker, commands, eventually):
     insert(corner, range(150))
-    program("projector", FAST_LEASE).start()
+    program("projector", SURE_LEASE).start()
     checker.assert_equal(60, at_least=150)
     first = serving(corner)
     waits = commands("reindex", "--no-swap", "--json")
@@ -235,7 +234,7 @@ def test_confirmed_swap_and_the_way_back(corner, program, write_api, checker, co
 
 def test_an_old_index_goes_when_its_time_is_over(corner, program, write_api, checker, commands, eventually):
     insert(corner, range(20))
-    program("projector", {**FAST_LEASE, "projector.rollback_keep": "1s"}).start()
+    program("projector", {**SURE_LEASE, "projector.rollback_keep": "1s"}).start()
     checker.assert_equal(60, at_least=20)
     commands("reindex")
     eventually(lambda: physical(corner) == [serving(corner)], 60, "the old index is deleted")
@@ -274,7 +273,7 @@ def hold_in_phase(es_proxy, corner, phase):
 @pytest.mark.parametrize("phase", ["create", "created", "mark", "verify", "swap", "swapped"])
 def test_a_daemon_killed_in_any_phase(corner, program, write_api, es_proxy, checker, commands, eventually, phase):
     insert(corner, range(200))
-    projector = program("projector", {**FAST_LEASE, "elasticsearch.url": es_proxy.url, "projector.verify_rate": 0}).start()
+    projector = program("projector", {**SURE_LEASE, "elasticsearch.url": es_proxy.url, "projector.verify_rate": 0}).start()
     checker.assert_equal(60, at_least=200)
     before = serving(corner)
     is_held = hold_in_phase(es_proxy, corner, phase)
@@ -299,7 +298,7 @@ def test_a_daemon_killed_in_any_phase(corner, program, write_api, es_proxy, chec
 
 def test_without_a_daemon_the_command_does_the_work(corner, program, write_api, checker, commands, eventually):
     insert(corner, range(200))
-    projector = program("projector", FAST_LEASE).start()
+    projector = program("projector", SURE_LEASE).start()
     checker.assert_equal(60, at_least=200)
     before = serving(corner)
     projector.stop()
@@ -325,7 +324,7 @@ def test_without_a_daemon_the_command_does_the_work(corner, program, write_api, 
 def test_the_command_and_the_daemon_are_killed(corner, program, write_api, checker, commands, eventually):
     """The command while a daemon works; the daemon while a command waits, which then does the work; both."""
     insert(corner, range(200))
-    projector = program("projector", {**FAST_LEASE, "projector.scan_page": 10}).start()
+    projector = program("projector", {**SURE_LEASE, "projector.scan_page": 10}).start()
     checker.assert_equal(60, at_least=200)
     before = serving(corner)
 
@@ -371,7 +370,7 @@ def building(corner):
 def test_what_is_wrong_in_the_new_index_is_found_before_the_swap(corner, program, write_api, checker, commands, eventually):
     """Nothing else would: the continuous verification is off."""
     insert(corner, range(300))
-    program("projector", {**FAST_LEASE, "projector.scan_page": 10, "projector.verify_rate": 0}).start()
+    program("projector", {**SURE_LEASE, "projector.scan_page": 10, "projector.verify_rate": 0}).start()
     checker.assert_equal(60, at_least=300)
     job = commands("reindex", "--throttle", "100", "--detach", "--json").events[0]["id"]
     eventually(lambda: jobs(corner, phase="mark", done={"$gte": 100}), 90, "some are written")
@@ -400,7 +399,7 @@ def test_what_is_wrong_in_the_new_index_is_found_before_the_swap(corner, program
 def test_an_index_that_stays_wrong_is_not_swapped_in(corner, program, write_api, checker, commands, eventually, es_proxy):
     """Somebody keeps removing a product from it, whenever it was written."""
     insert(corner, range(100))
-    projector = program("projector", {**FAST_LEASE, "projector.verify_rate": 0, "elasticsearch.url": es_proxy.url}).start()
+    projector = program("projector", {**SURE_LEASE, "projector.verify_rate": 0, "elasticsearch.url": es_proxy.url}).start()
     checker.assert_equal(60, at_least=100)
     before = serving(corner)
     es_proxy.after_bulk = lambda: [corner.stack.es("DELETE", f"/{index}/_doc/p00017?refresh=true", expect=(200, 404))

@@ -6,12 +6,13 @@ import requests
 from bson import Int64
 from harness.command import Commands
 from harness.http_proxy import HttpProxy
-from test_projector_reindex import FAST_LEASE, insert, jobs, mapping_file, physical, serving, targets
+from harness.shop import SURE_LEASE
+from test_projector_reindex import insert, jobs, mapping_file, physical, serving, targets
 
 
 @pytest.fixture
 def commands(corner):
-    return Commands(corner, FAST_LEASE)
+    return Commands(corner, SURE_LEASE)
 
 
 def price(corner, product, index=None):
@@ -28,7 +29,7 @@ def brand_is_a_number(mapping):
 
 def test_what_the_old_index_refuses(corner, program, write_api, checker, commands, eventually, tmp_path):
     insert(corner, range(40), brand="17")
-    program("projector", {**FAST_LEASE, "projector.mapping": mapping_file(tmp_path, brand_is_a_number)}).start()
+    program("projector", {**SURE_LEASE, "projector.mapping": mapping_file(tmp_path, brand_is_a_number)}).start()
     eventually(lambda: price(corner, "p00039"), 60, "the first scan")
     old = serving(corner)
     commands("reindex", "--mapping", mapping_file(tmp_path, name="plain.json"))
@@ -53,7 +54,7 @@ def test_a_forced_rollback_that_is_killed_still_owes_its_scan(corner, program, w
     """Between the swap and the scan, which the database refuses to store as long as the first owner lives."""
     database = corner.stack.mongo[corner.name]
     insert(corner, range(40), brand="17")
-    projector = program("projector", {**FAST_LEASE, "projector.mapping": mapping_file(tmp_path, brand_is_a_number)}).start()
+    projector = program("projector", {**SURE_LEASE, "projector.mapping": mapping_file(tmp_path, brand_is_a_number)}).start()
     eventually(lambda: jobs(corner, type="scan", state="done"), 60, "the first scan")
     old = serving(corner)
     commands("reindex", "--mapping", mapping_file(tmp_path, name="plain.json"))
@@ -84,7 +85,7 @@ def test_what_the_new_index_refuses_while_the_alias_is_swapped(corner, program, 
     proxy = HttpProxy(corner.stack.es_url)
     database = corner.stack.mongo[corner.name]
     try:
-        projector = program("projector", {**FAST_LEASE, "elasticsearch.url": proxy.url}).start()
+        projector = program("projector", {**SURE_LEASE, "elasticsearch.url": proxy.url}).start()
         eventually(lambda: jobs(corner, type="scan", state="done"), 60, "the first scan")
         before = serving(corner)
 
@@ -115,7 +116,7 @@ def test_what_the_new_index_refuses_while_the_alias_is_swapped(corner, program, 
 
 def test_an_index_whose_job_is_gone_is_in_nobodys_way(corner, program, write_api, checker, commands, eventually):
     insert(corner, range(40))
-    projector = program("projector", FAST_LEASE).start()
+    projector = program("projector", SURE_LEASE).start()
     eventually(lambda: jobs(corner, type="scan", state="done"), 60, "the first scan")
     commands("reindex", "--no-swap", "--detach")
     eventually(lambda: jobs(corner, state="waiting"), 60, "the new index is complete")
@@ -131,7 +132,7 @@ def test_copies_that_do_not_fit_into_one_request_go_one_by_one(corner, program, 
     proxy = HttpProxy(corner.stack.es_url)
     try:
         insert(corner, range(40))
-        program("projector", {**FAST_LEASE, "elasticsearch.url": proxy.url, "projector.verify_rate": "0"}).start()
+        program("projector", {**SURE_LEASE, "elasticsearch.url": proxy.url, "projector.verify_rate": "0"}).start()
         checker.assert_equal(60, at_least=40)
         old = serving(corner)
         commands("reindex")
@@ -154,7 +155,7 @@ def test_what_both_indexes_refuse_keeps_its_letter(corner, program, write_api, c
     insert(corner, range(40), brand="17")
     corner.products.update_one({"_id": "p00005"}, {"$set": {"brand": "Acme"}})
     mapping = mapping_file(tmp_path, brand_is_a_number)
-    program("projector", {**FAST_LEASE, "projector.mapping": mapping, "projector.verify_rate": "0"}).start()
+    program("projector", {**SURE_LEASE, "projector.mapping": mapping, "projector.verify_rate": "0"}).start()
     letters = corner.stack.mongo[corner.name]["dead_letters"]
     eventually(lambda: letters.find_one({"_id": "p00005"}), 60, "the first index refuses it")
     commands("reindex", "--mapping", mapping)
@@ -164,7 +165,7 @@ def test_what_both_indexes_refuse_keeps_its_letter(corner, program, write_api, c
 
 def test_an_outage_does_not_cost_the_way_back_but_a_closed_index_does(corner, program, write_api, es_proxy, checker, commands, eventually):
     insert(corner, range(40))
-    projector = program("projector", {**FAST_LEASE, "elasticsearch.url": es_proxy.url, "projector.target_patience": "1s",
+    projector = program("projector", {**SURE_LEASE, "elasticsearch.url": es_proxy.url, "projector.target_patience": "1s",
                                       "projector.retry_max": "500ms", "projector.verify_rate": "0"}).start()
     checker.assert_equal(60, at_least=40)
     old = serving(corner)
@@ -197,7 +198,7 @@ def foreign(corner, program, write_api, checker):
         corner.stack.es("PUT", f"/{corner.index}/_mapping", {"_meta": meta})
 
     insert(corner, range(100))
-    projector = program("projector", FAST_LEASE).start()
+    projector = program("projector", SURE_LEASE).start()
     checker.assert_equal(60, at_least=100)
     projector.stop()
     says(99)
@@ -253,7 +254,7 @@ def test_a_reindex_of_a_foreign_index_is_given_up(corner, foreign, checker, comm
 
 def test_the_new_index_is_lost(corner, program, write_api, checker, commands, eventually):
     insert(corner, range(200))
-    program("projector", {**FAST_LEASE, "projector.scan_page": 10}).start()
+    program("projector", {**SURE_LEASE, "projector.scan_page": 10}).start()
     checker.assert_equal(60, at_least=200)
     before = serving(corner)
     running = commands.start("reindex", "--throttle", "20", "--json")
@@ -270,7 +271,7 @@ def test_the_new_index_is_lost(corner, program, write_api, checker, commands, ev
 def test_an_alias_that_was_moved_by_hand(corner, program, write_api, checker, eventually):
     """To a copy of before some changes, as a restored snapshot is one: nothing says what it lacks, so all is read anew."""
     insert(corner, range(40))
-    projector = program("projector", {**FAST_LEASE, "projector.verify_rate": 0}).start()
+    projector = program("projector", {**SURE_LEASE, "projector.verify_rate": 0}).start()
     eventually(lambda: jobs(corner, type="scan", state="done"), 60, "the first scan")
     eventually(lambda: price(corner, "p00039"), 60)
     stack, first, copy = corner.stack, serving(corner), serving(corner) + "-copy"

@@ -12,7 +12,7 @@ from harness.background import Background
 from harness.command import Commands
 from harness.http_proxy import HttpProxy
 from harness.planting import DEAD, MISSING, STALE, Planter, Verify, Writers
-from harness.shop import FAST_LEASE, PREFIX, add_category, document, insert, letters, no_job_runs, physical, state
+from harness.shop import PREFIX, SURE_LEASE, add_category, document, insert, letters, no_job_runs, physical, state
 from harness.tcp_proxy import TcpProxy
 
 QUIET = {"projector.verify_rate": 0}  # the continuous verification of the daemon is not what is tested
@@ -321,8 +321,8 @@ def test_continuous_verification_keeps_to_its_rate(corner, shop, eventually):
 
 def test_a_reindex_under_continuous_verification(corner, shop, checker, eventually, rng):
     """The index that is walked is swapped while writers go on; what is damaged in the new one is found there."""
-    projector = shop(LIVE + 300, **FAST_LEASE, **CONTINUOUS)
-    commands, before = Commands(corner, FAST_LEASE), physical(corner)
+    projector = shop(LIVE + 300, **SURE_LEASE, **CONTINUOUS)
+    commands, before = Commands(corner, SURE_LEASE), physical(corner)
 
     def passes():
         return projector.metric(PREFIX + "verify_passes_total")

@@ -13,7 +13,7 @@ from harness.http_proxy import HttpProxy
 from harness.proxy import Proxy
 from harness.query_fixture import PATIENT, PRODUCTS, STOCK, Shop, make_tree
 from harness.search_index import SearchIndex, compose
-from harness.shop import FAST_LEASE, insert
+from harness.shop import SURE_LEASE, insert
 from harness.wait import eventually
 from test_projector_reindex import mapping_file
 
@@ -170,7 +170,7 @@ def test_a_reindex_ends_the_answers_of_every_loop(corner, program, write_api, ch
     """A new index that reads "laptop" as another word: whatever is still fresh for an hour, each loop gives the new answer soon
     after the command has ended."""
     insert(corner, range(30), name={"en": "steel laptop"})
-    program("projector", FAST_LEASE).start()
+    program("projector", SURE_LEASE).start()
     checker.assert_equal(60, at_least=30)
     api = program("query-api", {"query-api.loops": 2, "query-api.cache_fresh": NEVER, "query-api.cache_stale": "0", "query-api.fallback": "false", **PATIENT}).start()
     eventually(lambda: settled(api), 20, "the epoch of the start is over")
@@ -186,7 +186,7 @@ def test_a_reindex_ends_the_answers_of_every_loop(corner, program, write_api, ch
 
     assert totals() == totals() == [30] * 4 + [0] * 4
     assert api.metric("readside_query_api_cache_answers_total", 'result="fresh"') >= 12, "every loop has them in memory"
-    done = Commands(corner, FAST_LEASE)("reindex", "--mapping", mapping_file(tmp_path, change), "--json", deadline=280)
+    done = Commands(corner, SURE_LEASE)("reindex", "--mapping", mapping_file(tmp_path, change), "--json", deadline=280)
     assert done.result["state"] == "done"
     eventually(lambda: totals() == [30] * 8, 20, "the new answer on every loop")
     assert api.log().count("event=index.changed") == 2 and api.starts == 1

@@ -4,10 +4,9 @@ import time
 import pytest
 import requests
 from harness.command import Commands
-from harness.shop import document, insert
+from harness.shop import SURE_LEASE, document, insert
 
-FAST = {"projector.lease_ttl": "2s", "projector.lease_renew": "400ms"}
-SIGNALS = {**FAST, "projector.signals_interval": "300ms", "projector.verify_pause": "300ms"}
+SIGNALS = {**SURE_LEASE, "projector.signals_interval": "300ms", "projector.verify_pause": "300ms"}
 QUERY = {"query-api.cache_bytes": 0, "query-api.overrides_poll": "200ms"}
 
 
@@ -78,7 +77,7 @@ def test_events_change_ranking_and_best_selling(corner, shop, checker, eventuall
 
 def test_verify_reindex_and_the_end_of_events(corner, shop, checker, eventually):
     projector, api = shop
-    commands = Commands(corner, FAST)
+    commands = Commands(corner, SURE_LEASE)
     sell(api, "p000003", 7)
     eventually(lambda: signals(corner, 3)[0] == 12, 20, "sold")
     commands("verify", "--deep")

@@ -4,7 +4,10 @@ import re
 import requests
 from bson import Int64
 
+# For tests that put an owner to sleep: it is lost in two seconds, which a busy machine may be away, too.
 FAST_LEASE = {"projector.lease_ttl": "2s", "projector.lease_renew": "400ms"}
+# For all others: no pause of a machine loses it, and who was stopped or killed is followed at once all the same.
+SURE_LEASE = {"projector.lease_ttl": "60s", "projector.lease_renew": "400ms"}
 PREFIX = "readside_projector_"
 PIECE = 5000
 
