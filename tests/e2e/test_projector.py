@@ -169,7 +169,7 @@ def test_an_index_that_vanishes_pauses_and_is_rebuilt_at_a_restart(corner, proje
     corner.stack.es("DELETE", f"/{index}")
     corner.products.update_one({"_id": "p00001"}, {"$set": {"price": Int64(3)}})
     eventually(lambda: projector.metric(PREFIX + "target_paused") == 1, 20, "paused")
-    eventually(lambda: requests.get(projector.url + "/readyz", timeout=10).status_code == 503, 10, "not ready")
+    eventually(lambda: requests.get(projector.url + "/readyz", timeout=10).status_code == 503, 20, "not ready")
     assert corner.stack.es("GET", f"/{index}", expect=(404,)), "it is not created by a write"
     projector.restart()
     checker.assert_equal(60, at_least=100)
@@ -184,8 +184,8 @@ def test_an_index_that_refuses_writes_pauses_until_it_takes_them(corner, project
     assert state(corner, "dead_letters").count_documents({}) == 0
     corner.stack.es("PUT", f"/{physical(corner)}/_settings", {"index.blocks.write": False})
     checker.assert_equal(30, at_least=200)
-    eventually(lambda: projector.metric(PREFIX + "target_paused") == 0, 10, "it goes on")
-    projector.wait_for("/readyz", 10)
+    eventually(lambda: projector.metric(PREFIX + "target_paused") == 0, 20, "it goes on")
+    projector.wait_for("/readyz", 20)
 
 
 def test_jobs_survive_a_kill(corner, program, write_api, checker, eventually):

@@ -130,7 +130,7 @@ def test_values_that_search_cannot_hold_are_left_out_and_counted(corner, project
     assert "created_at" not in document(corner, "p000001") and "updated_at" not in document(corner, "p000002")
     third = document(corner, "p000003")
     assert third["brand"] == "B" * 256 and all(len(t.encode()) < 32766 for t in third["attrs"] + third["codes"])
-    eventually(lambda: projector.metric(PREFIX + "ignored_values_total") >= 4, 10, "and they are counted")
+    eventually(lambda: projector.metric(PREFIX + "ignored_values_total") >= 4, 20, "and they are counted")
 
 
 def raw_date(product_id, msec):
@@ -165,7 +165,7 @@ def test_ids_that_no_document_can_have(corner, program, write_api, eventually):
     corner.products.insert_many([raw_product(b"q\xff\xc3"), raw_product(b""), raw_product(b"x" * 129)])
     insert(corner, range(10, 12))
     eventually(lambda: search_count(corner) == 10, 30, "the others")
-    eventually(lambda: projector.metric(PREFIX + "ignored_events_total") == 3, 10, "they are counted")
+    eventually(lambda: projector.metric(PREFIX + "ignored_events_total") == 3, 20, "they are counted")
     eventually(lambda: projector.metric(PREFIX + "unfinished_marks", 'source="stream"') == 0, 30, "nothing waits")
     assert letters(corner).count_documents({}) == 0
     Verify(corner).run(expect=Verify.EQUAL)
@@ -196,7 +196,7 @@ def test_a_document_over_our_own_limit(corner, program, write_api, dead_letters,
     eventually(lambda: search_count(corner) == 98, 60, "the others", pause=0.1)
     letter = letter_of(corner, eventually, "p000001", "document_max_bytes")
     assert len(letter["document"]) <= 1 << 20, "as much of it as is sensible"
-    eventually(lambda: projector.metric(PREFIX + "dead_letters_total") == 1, 10, "it is counted once")
+    eventually(lambda: projector.metric(PREFIX + "dead_letters_total") == 1, 20, "it is counted once")
 
 
 def test_the_limit_is_the_document_s_own(corner, program, write_api, checker, eventually):

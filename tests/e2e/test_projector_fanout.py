@@ -90,7 +90,7 @@ def test_a_rename_and_a_move_are_jobs_with_progress(corner, program, shop, check
 
     corner.sql("UPDATE categories SET name='Renamed' WHERE id=1")
     tree = f"/{corner.categories_index}/_doc/1"
-    eventually(lambda: corner.stack.es("GET", tree)["_source"]["name"] == "Renamed", 10, "the tree of the searches")
+    eventually(lambda: corner.stack.es("GET", tree)["_source"]["name"] == "Renamed", 20, "the tree of the searches")
     job = wait_job(corner, eventually, {"type": "fanout", "state": "done"}, 600)
     assert job["total"] == count and job["done"] == count
     assert sorted(job["categories"]) == [1, 2, 3]
@@ -101,7 +101,7 @@ def test_a_rename_and_a_move_are_jobs_with_progress(corner, program, shop, check
     checker.assert_equal(60, at_least=count)
     assert in_index(corner, "category_paths", "9/2/3") == count and in_index(corner, "category_paths", "1") == 0
     assert sets(corner) == {"9/2/3": count}
-    eventually(lambda: projector.metric(PREFIX + "jobs", 'type="fanout",state="running"') == 0, 10, "the metric says so")
+    eventually(lambda: projector.metric(PREFIX + "jobs", 'type="fanout",state="running"') == 0, 20, "the metric says so")
     eventually(checker.queue_is_drained, 20)
 
 

@@ -168,7 +168,7 @@ def test_a_collection_dropped_and_rebuilt(corner, program, write_api, checker, e
     assert waiting["orphans"] == COUNT
     assert log_has(projector, r"level=error .*event=stream\.history_lost") and log_has(projector, r"level=error .*event=job\.waits")
     assert projector.metric(PREFIX + "history_lost_total") == 1
-    eventually(lambda: projector.metric(PREFIX + "jobs", 'type="scan",state="waiting"') == 1, 10, "the metric says that it waits")
+    eventually(lambda: projector.metric(PREFIX + "jobs", 'type="scan",state="waiting"') == 1, 20, "the metric says that it waits")
     assert search_count(corner) == COUNT, "searches are served from what there is"
     with corner.stack.mongo.start_session() as session, session.start_transaction():  # at once: a count in between might do
         corner.products.insert_many([product(n) for n in range(50, COUNT)], session=session)

@@ -77,7 +77,7 @@ def test_ctrl_c_detaches_and_a_second_one_cancels(corner, throttled, commands, e
     job = eventually(lambda: active(corner, "reindex"), 90, "the job")["_id"]
     eventually(lambda: record(corner, job)["phase"] == "mark" and record(corner, job)["done"] > 0, 90, "it marks")
     waiting.press("\x03")
-    eventually(lambda: "Ctrl-C once more" in waiting.shown, 5, "it says what comes of it")
+    eventually(lambda: "Ctrl-C once more" in waiting.shown, 20, "it says what comes of it")
     if presses == 1:
         waiting.finish(expect=5)
         assert f"projector jobs wait {job}" in waiting.shown

@@ -17,7 +17,7 @@ from harness.kafka_topic import Debezium, KafkaProxy, brokers, debezium_key, deb
 from harness.process import Program
 from harness.shop import PREFIX, SURE_LEASE, jobs, letters, product
 from harness.tcp_proxy import TcpProxy
-
+from harness.wait import patience
 
 
 def price_is(corner, product_id, price):
@@ -58,7 +58,7 @@ class Writer(threading.Thread):
 
     def wait(self, changes, deadline=60):
         """Until it has made so many more."""
-        goal, end = self.changes + changes, time.monotonic() + deadline
+        goal, end = self.changes + changes, time.monotonic() + patience(deadline)
         while self.changes < goal and self.failed is None and time.monotonic() < end:
             self.over.wait(0.02)
         assert self.changes >= goal, f"only {self.changes} of {goal} changes: {self.failed}"

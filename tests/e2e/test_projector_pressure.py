@@ -234,7 +234,7 @@ def test_a_full_disk(corner, projector, writer, checker, eventually):
     insert(corner, range(1000, 2000))
     corner.products.delete_many({"_id": {"$lt": "p000020"}})
     eventually(lambda: projector.metric(PREFIX + "target_paused") == 1, 30, "the index is paused")
-    eventually(lambda: get(projector, "/readyz").status_code == 503, 10, "and says so")
+    eventually(lambda: get(projector, "/readyz").status_code == 503, 20, "and says so")
     assert log_has(projector, r"level=error .*event=target\.paused .*status=429")
     eventually(lambda: live.written > 500, 60, "writers go on")
     sent, begun = projector.metric(PREFIX + "bulks_total"), time.monotonic()
@@ -263,7 +263,7 @@ def test_credentials_that_are_revoked(corner, through_proxy, es_proxy, writer, c
     corner.products.delete_many({"_id": {"$lt": "p000020"}})
     add_category(corner, 1, "", "Root")
     eventually(lambda: projector.metric(PREFIX + "target_paused") == 1, 30, "the index is paused")
-    eventually(lambda: get(projector, "/readyz").status_code == 503, 10, "and says so")
+    eventually(lambda: get(projector, "/readyz").status_code == 503, 20, "and says so")
     assert log_has(projector, rf"level=error .*event=target\.paused .*status={status}")
     eventually(lambda: live.written > 500, 60, "writers go on")
     es_proxy.deny = None

@@ -87,7 +87,7 @@ class Searcher(Background):
         self.url, self.session = query_api.url, requests.Session()
 
     def one(self, n):
-        reply = self.session.get(self.url + "/v1/search", params={"q": "Product", "page": 1 + n % 10}, timeout=10)
+        reply = self.session.get(self.url + "/v1/search", params={"q": "Product", "page": 1 + n % 10}, timeout=60)
         assert reply.status_code == 200, (reply.status_code, reply.text[:300])
         answer = reply.json()
         assert answer["hits"] and answer["degraded"] is None, reply.text[:300]
@@ -102,7 +102,7 @@ class AliasSearcher(Background):
         self.session.trust_env = False
 
     def one(self, n):
-        reply = self.session.get(self.url, timeout=10)
+        reply = self.session.get(self.url, timeout=60)
         assert reply.status_code == 200, (reply.status_code, reply.text[:300])
         answer = reply.json()
         assert answer["hits"]["total"]["value"] > 0 and answer["_shards"]["failed"] == 0, reply.text[:300]
@@ -119,7 +119,8 @@ def test_nobody_notices(corner, program, write_api, checker, commands, eventuall
     insert(corner, range(600), categories=[1])
     program("projector", SURE_LEASE).start()
     checker.assert_equal(60, at_least=600)
-    query_api = program("query-api", {"query-api.cache_bytes": 0, "query-api.fallback": "false"}).start()  # nothing hides a gap
+    query_api = program("query-api", {"query-api.cache_bytes": 0, "query-api.fallback": "false",  # nothing hides a gap
+                                      "query-api.search_timeout": "50s"}).start()  # slow is no gap
     before = serving(corner)
     with Searcher(query_api) as searcher, AliasSearcher(corner) as direct, Writers(corner, rng, 600) as writers:
         searcher.progress(5)

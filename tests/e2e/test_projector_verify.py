@@ -376,7 +376,7 @@ def test_foreign_documents_hold_up_nothing(corner, shop, eventually):
     assert section["foreign"] == 2 and section["left"] == 0
     projector.kill()
     projector.start()
-    eventually(lambda: metric("foreign_documents") == 2, 10, "they are not forgotten")
+    eventually(lambda: metric("foreign_documents") == 2, 20, "they are not forgotten")
     for path in paths:
         corner.stack.es("DELETE", path)
     eventually(lambda: metric("foreign_documents") == 0, 60, "they are removed")

@@ -201,7 +201,7 @@ def test_credentials_that_are_revoked_while_the_projector_runs(corner, program, 
     corner.products.delete_one({"_id": "p000200"})
     insert(corner, range(300, 400))
     eventually(lambda: projector.metric(PREFIX + "target_paused") == 1, 30, "the index is paused")
-    eventually(lambda: get(projector, "/readyz").status_code == 503, 10, "and says so")
+    eventually(lambda: get(projector, "/readyz").status_code == 503, 20, "and says so")
     assert log_has(projector, rf"level=error .*event=target\.paused .*status={status}")
     restore()
     eventually(lambda: projector.metric(PREFIX + "target_paused") == 0, 60, "it goes on by itself")

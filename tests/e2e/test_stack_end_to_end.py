@@ -40,7 +40,7 @@ def put(api, path, body, status=(200, 201)):
 
 
 def search(api, **parameters):
-    reply = requests.get(api.url + "/v1/search", params=parameters, timeout=30)
+    reply = requests.get(api.url + "/v1/search", params=parameters, timeout=60)
     assert reply.status_code == 200, f"{parameters}: {reply.status_code} {reply.text}"
     return reply.json()
 
@@ -129,7 +129,7 @@ def test_what_was_there_before_the_projector_is_indexed(program, write_api, chec
 def test_a_trace_goes_through(program, write_api, es_proxy, corner, eventually):
     """Request, product, bulk; search, Elasticsearch: one trace, a new span at each hop."""
     projector = program("projector", {"elasticsearch.url": es_proxy.url}).start()
-    query_api = program("query-api", {"elasticsearch.url": es_proxy.url, "query-api.cache_bytes": 0}).start()
+    query_api = program("query-api", {"elasticsearch.url": es_proxy.url, "query-api.cache_bytes": 0, "query-api.search_timeout": "50s"}).start()
     spans = set()
 
     def is_of(trace, traceparent):

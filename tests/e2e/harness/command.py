@@ -8,6 +8,7 @@ import termios
 import threading
 
 from .process import REPORT, _die_with_parent
+from .wait import patience
 
 
 class Commands:
@@ -44,7 +45,7 @@ class Running:
 
     def finish(self, expect=0, deadline=120):
         try:
-            self.out, self.err = self.process.communicate(timeout=deadline)
+            self.out, self.err = self.process.communicate(timeout=patience(deadline))
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"{self.process.args} took over {deadline} s:\n{self.out}\n{self.err}") from None
@@ -93,7 +94,7 @@ class AtTerminal:
 
     def finish(self, expect=0, deadline=120):
         try:
-            self.process.wait(deadline)
+            self.process.wait(patience(deadline))
         finally:
             self.process.kill()
             self.reader.join(10)

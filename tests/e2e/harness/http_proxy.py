@@ -24,7 +24,7 @@ class HttpProxy:
         self.delay, self.delay_per_item, self.reject, self.largest, self.deny, self.deny_path = 0.0, 0.0, None, None, None, ""
         self.version = self.after_bulk = self.after_alias = self.catch = self.catch_answer = None
         self.delay_all, self.bulks, self.items, self.rejected, self.held, self.answered, self.caught = 0.0, 0, 0, 0, 0, 0, 0
-        self.seen, self.traces = deque(maxlen=1000), deque(maxlen=1000)
+        self.seen, self.traces = deque(maxlen=1000), deque(maxlen=100_000)
         self.lock = threading.Lock()
         self.let_go, self.left = threading.Event(), None
         self.let_go.set()

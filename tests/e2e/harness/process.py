@@ -165,7 +165,7 @@ class Program:
 
     def metric(self, name, labels=""):
         """The value of a metric, or None."""
-        text = requests.get(self.url + "/metrics", timeout=30).text
+        text = requests.get(self.url + "/metrics", timeout=60).text
         wanted = name + (f"{{{labels}}}" if labels else "")
         for line in text.splitlines():
             if line.startswith(wanted + " "):
@@ -174,7 +174,7 @@ class Program:
 
     def metrics(self, name):
         """The values of a metric under all its labels."""
-        text = requests.get(self.url + "/metrics", timeout=30).text
+        text = requests.get(self.url + "/metrics", timeout=60).text
         return [float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith((name + " ", name + "{"))]
 
     def rss_kib(self):

@@ -97,4 +97,4 @@ def log_has(program, pattern):
 
 
 def get(program, path):
-    return requests.get(program.url + path, timeout=10)
+    return requests.get(program.url + path, timeout=60)
