@@ -332,7 +332,7 @@ def test_a_letter_counts_once_until_it_is_another(corner, three_bad, dead_letter
     def counted():
         return three_bad.metric(PREFIX + "dead_letters_total")
 
-    assert counted() == 4
+    eventually(lambda: counted() == 4, 30, "each is counted, once it is stored")
     dead_letters("replay", "--all", expect=DIFFERENCES)
     assert all(letter["times"] == 2 for letter in letters(corner).find()) and counted() == 4
     corner.products.update_one({"_id": "p000001"}, {"$set": {"name": "Another"}})

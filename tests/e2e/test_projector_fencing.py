@@ -70,7 +70,8 @@ def test_what_a_sleeping_owner_had_sent_comes_too_late(corner, program, write_ap
         checker.assert_equal(0, at_least=199)
         position = state(corner).find_one({"_id": "checkpoint:stream"})
     eventually(lambda: not owns(first), 30, "the old owner notices")
-    assert log_has(first, "event=lease.lost") and get(first, "/readyz").status_code == 503
+    assert log_has(first, "event=lease.lost")
+    eventually(lambda: get(first, "/readyz").status_code == 503, 30, "and says so")
     checker.assert_equal(0, at_least=199)
     assert first.metric(PREFIX + "lease_epoch") < second.metric(PREFIX + "lease_epoch")
     now = state(corner).find_one({"_id": "checkpoint:stream"})

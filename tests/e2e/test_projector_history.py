@@ -276,7 +276,8 @@ class TestTruncatedOplog:
         lose_history(corner, projector, checker, cut)
         projector.start()
         eventually(lambda: projector.metric(PREFIX + "history_lost_total") == 1, 30, "the metric says so")
-        assert log_has(projector, r"level=error .*event=stream\.history_lost reason=.*(286|ChangeStreamHistoryLost|resume)")
+        said = r"level=error .*event=stream\.history_lost reason=.*(286|ChangeStreamHistoryLost|resume)"
+        eventually(lambda: log_has(projector, said), 30, "and the log")
         recovered(corner, projector, checker, eventually)
 
     def test_while_it_is_held_up(self, corner, stack, program, write_api, checker, eventually):

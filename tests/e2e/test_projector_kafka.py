@@ -291,6 +291,7 @@ def test_a_dead_letter_is_replayed_when_a_consumer_has_tried(corner, topic, writ
     """Not when the relay has said so: until then nobody knows whether it can be written now."""
     relay().start()
     member = consumer().start(wait="alive")
+    eventually(lambda: jobs(corner).find_one({"type": "scan", "state": "done"}), 60, "the first scan, which would try it once more")
     corner.products.insert_many([product(1), product(2, price="dear")])
     eventually(lambda: letters(corner).find_one({"_id": "p000002"}), 60, "its letter")
     eventually(lambda: price_is(corner, "p000001", 1001), 60, "the other")
@@ -356,7 +357,8 @@ def test_malformed_messages_stop_nothing(corner, topic, write_api, relay, consum
         return True
 
     eventually(counted, 30, "each is counted")
-    assert len(re.findall(r"event=kafka\.bad_message .*partition=\d+ offset=\d+", member.log())) == len(bad_keys) + len(bad_values)
+    said = re.compile(r"event=kafka\.bad_message .*partition=\d+ offset=\d+")
+    eventually(lambda: len(said.findall(member.log())) == len(bad_keys) + len(bad_values), 30, "and said")
     member.wait_for("/readyz")
 
 
