@@ -6,7 +6,7 @@ import requests
 from bson import Int64
 from harness.command import Commands
 from harness.http_proxy import HttpProxy
-from harness.shop import SURE_LEASE
+from harness.shop import SURE_LEASE, log_has
 from test_projector_reindex import insert, jobs, mapping_file, physical, serving, targets
 
 
@@ -27,13 +27,19 @@ def brand_is_a_number(mapping):
             rule.pop("max_bytes", None)
 
 
+def the_new_one_serves(corner, projector, eventually):
+    """To the projector too: for a moment behind the swap it goes on as it began."""
+    eventually(lambda: log_has(projector, f"event=owner .*index={serving(corner)} "), 60, "a term with the new index")
+
+
 def test_what_the_old_index_refuses(corner, program, write_api, checker, commands, eventually, tmp_path):
     insert(corner, range(40), brand="17")
-    program("projector", {**SURE_LEASE, "projector.mapping": mapping_file(tmp_path, brand_is_a_number)}).start()
+    projector = program("projector", {**SURE_LEASE, "projector.mapping": mapping_file(tmp_path, brand_is_a_number)}).start()
     eventually(lambda: price(corner, "p00039"), 60, "the first scan")
     old = serving(corner)
     commands("reindex", "--mapping", mapping_file(tmp_path, name="plain.json"))
     assert serving(corner) != old
+    the_new_one_serves(corner, projector, eventually)
     letters = corner.stack.mongo[corner.name]["dead_letters"]
     corner.products.update_one({"_id": "p00005"}, {"$set": {"brand": "Acme", "price": Int64(55)}, "$inc": {"version": 1}})
     eventually(lambda: targets(corner)["list"][1].get("flaw"), 60, "the flaw is noted")
@@ -59,6 +65,7 @@ def test_a_forced_rollback_that_is_killed_still_owes_its_scan(corner, program, w
     old = serving(corner)
     commands("reindex", "--mapping", mapping_file(tmp_path, name="plain.json"))
     new = serving(corner)
+    the_new_one_serves(corner, projector, eventually)
     corner.products.update_one({"_id": "p00005"}, {"$set": {"brand": "Acme", "price": Int64(55)}, "$inc": {"version": 1}})
     eventually(lambda: targets(corner)["list"][1].get("flaw"), 60, "the flaw is noted")
 
@@ -132,10 +139,11 @@ def test_copies_that_do_not_fit_into_one_request_go_one_by_one(corner, program, 
     proxy = HttpProxy(corner.stack.es_url)
     try:
         insert(corner, range(40))
-        program("projector", {**SURE_LEASE, "elasticsearch.url": proxy.url, "projector.verify_rate": "0"}).start()
+        projector = program("projector", {**SURE_LEASE, "elasticsearch.url": proxy.url, "projector.verify_rate": "0"}).start()
         checker.assert_equal(60, at_least=40)
         old = serving(corner)
         commands("reindex")
+        the_new_one_serves(corner, projector, eventually)
         letters, proxy.largest = corner.stack.mongo[corner.name]["dead_letters"], 50_000
         for number, fields in ((3, {"description": "d" * 35_000}), (4, {"description": "d" * 60_000}), (5, {"name": "small"})):
             corner.products.update_one({"_id": f"p{number:05}"},
@@ -170,6 +178,7 @@ def test_an_outage_does_not_cost_the_way_back_but_a_closed_index_does(corner, pr
     checker.assert_equal(60, at_least=40)
     old = serving(corner)
     commands("reindex")
+    the_new_one_serves(corner, projector, eventually)
     es_proxy.refuse()
     change(corner, 3, 33)
     time.sleep(4)
