@@ -120,6 +120,7 @@ def test_live_edits_do_not_wait_for_a_job(corner, program, shop, slow, checker, 
     """Order, not time: edits that are made while the job runs are in the index while it is still far from its end."""
     shop(count)
     projector = start_slowly(corner, program, slow, checker, eventually, count)
+    slow.proxy.delay_per_item *= 3  # the edits are over by then, however slow the machine is
 
     corner.sql("UPDATE categories SET name='Renamed' WHERE id=1")
     wait_job(corner, eventually, {"type": "fanout", "state": "running", "done": {"$gt": 0}}, 60, pause=0.01)

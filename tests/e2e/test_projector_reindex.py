@@ -304,7 +304,7 @@ def test_without_a_daemon_the_command_does_the_work(corner, program, write_api, 
     before = serving(corner)
     projector.stop()
     corner.products.update_many({}, {"$set": {"price": Int64(11)}, "$inc": {"version": 1}})
-    killed = commands.start("reindex", "--throttle", "40")
+    killed = commands.start("reindex", "--throttle", "4")  # so that nobody comes too late, here as below
     eventually(lambda: jobs(corner, phase="mark", done={"$gt": 0}), 90, "it has begun")
     killed.kill()
     assert "no projector is running" in killed.err
@@ -333,7 +333,7 @@ def test_the_command_and_the_daemon_are_killed(corner, program, write_api, check
         done = jobs(corner)[0]["done"]
         eventually(lambda: jobs(corner)[0]["done"] > done, 60, "it goes on")
 
-    command = commands.start("reindex", "--throttle", "10")
+    command = commands.start("reindex", "--throttle", "4")
     eventually(lambda: jobs(corner, phase="mark", done={"$gt": 0}), 90, "it has begun")
     job = jobs(corner)[0]["_id"]
     command.kill()
@@ -373,8 +373,8 @@ def test_what_is_wrong_in_the_new_index_is_found_before_the_swap(corner, program
     insert(corner, range(300))
     program("projector", {**SURE_LEASE, "projector.scan_page": 10, "projector.verify_rate": 0}).start()
     checker.assert_equal(60, at_least=300)
-    job = commands("reindex", "--throttle", "100", "--detach", "--json").events[0]["id"]
-    eventually(lambda: jobs(corner, phase="mark", done={"$gte": 100}), 90, "some are written")
+    job = commands("reindex", "--throttle", "10", "--detach", "--json").events[0]["id"]
+    eventually(lambda: jobs(corner, phase="mark", done={"$gte": 4}), 90, "some are written")
     commands("jobs", "pause", job)
     new = building(corner)
 
