@@ -162,7 +162,9 @@ def test_a_killed_job_goes_on_where_it_was(corner, program, shop, slow, checker,
         projector.start()
         resumed = eventually(lambda: re.search(rf"event=job\.running job={job['_id']} .*done=(\d+)",
                                                projector.log().split(f"--- start {projector.starts}")[1]), 60, "the job goes on")
-        assert int(resumed.group(1)) == seen, "it goes on from what was stored"
+        # A last write of the killed one may have come after our look.
+        now = jobs(corner).find_one({"_id": job["_id"]})["done"]
+        assert 0 < seen <= int(resumed.group(1)) <= now, "it goes on from what was stored"
     print(f"killed at {seen} of {count}")
     slow.over()
     checker.assert_equal(600, at_least=count)

@@ -1,5 +1,7 @@
 """An index that is filled from nothing refreshes seldom meanwhile, and gets its own interval back, whatever becomes of the
 job and of the projector; and then it is merged."""
+import time
+
 import pytest
 from harness.command import Commands
 from harness.shop import SURE_LEASE, insert, jobs, log_has, physical, search_count, state, wait_job
@@ -45,10 +47,12 @@ def held(corner, program, proxy, write_api, eventually):
 def test_a_first_scan_ends_with_everything_to_be_found(corner, held, proxy, checker, eventually):
     projector = held(**{"projector.searchable_within": "20ms"})
     assert interval(corner) == LONG
+    proxy.release(2)
+    eventually(lambda: 0 < (jobs(corner).find_one({"type": "scan"}) or {}).get("done", 0), 60, "some are written")
+    eventually(lambda at=time.monotonic(): time.monotonic() > at + 0.5, 30, "and would have been refreshed by now")
+    assert projector.metric("readside_projector_refresh_seconds_count") == 0, "nor does the projector ask for refreshes"
+    assert interval(corner) == LONG
     proxy.release()
-    eventually(lambda: 0 < (jobs(corner).find_one({"type": "scan"}) or {}).get("done", 0), 60, "some are written", pause=0.001)
-    while interval(corner) == LONG:
-        assert projector.metric("readside_projector_refresh_seconds_count") == 0, "nor does the projector ask for refreshes"
     wait_job(corner, eventually, {"type": "scan", "state": "done"}, 120)
     assert interval(corner) == OWN and nothing_is_owed(corner)
     eventually(lambda: search_count(corner) == COUNT, 30, "a search finds all of them")

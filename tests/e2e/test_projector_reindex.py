@@ -124,6 +124,7 @@ def test_nobody_notices(corner, program, write_api, checker, commands, eventuall
     before = serving(corner)
     with Searcher(query_api) as searcher, AliasSearcher(corner) as direct, Writers(corner, rng, 600) as writers:
         searcher.progress(5)
+        direct.progress(5)
         writers.progress(50)
         done = commands("reindex", "--json", deadline=280)
         assert done.result["state"] == "done" and done.result["index"] == serving(corner) != before
@@ -381,8 +382,8 @@ def test_what_is_wrong_in_the_new_index_is_found_before_the_swap(corner, program
     def written(product_id):
         return corner.stack.es("GET", f"/{new}/_doc/{product_id}", expect=(200, 404)).get("_source")
 
-    old = eventually(lambda: written("p00000") and written("p00001") and written("p00002"), 30, "the first ones")
-    stamp = old["version"]
+    first = [eventually(lambda n=n: written(f"p0000{n}"), 30, "the first ones") for n in range(3)]
+    old, stamp = first[2], max(one["version"] for one in first)
     corner.stack.es("DELETE", f"/{new}/_doc/p00000?version={stamp}&version_type=external_gte")
     for name, content in (("p00001", {**old, "id": "p00001", "price_min": 7, "content_hash": 7}), ("orphan", {**old, "id": "orphan"})):
         corner.stack.es("PUT", f"/{new}/_doc/{name}?version={stamp}&version_type=external_gte", content, expect=(200, 201))
