@@ -176,8 +176,14 @@ def test_every_panel_rule_and_alert_shows_something(scene):
     assert len(panels) > 80 and len(rules) > 40, "are these all?"
     for wrong, legend in (("readside_projector_of_nobody_total", ""), ("rate(up", ""), ("up", "{{unheard_of}}")):
         assert problems_of(prometheus, "a panel", wrong, legend), wrong
-    targets = prometheus.ask("/api/v1/targets")["activeTargets"]
-    assert {t["labels"]["job"]: t["health"] for t in targets} == dict.fromkeys(everyone, "up")
+
+    def all_are_up():  # whoever does not answer within a second is down for that one
+        targets = prometheus.ask("/api/v1/targets")["activeTargets"]
+        health = {t["labels"]["job"]: t["health"] for t in targets}
+        assert health == dict.fromkeys(everyone, "up"), health
+        return True
+
+    eventually(all_are_up, 60, "the targets")
 
     def recorded_sources():
         return {labels["source"] for labels, _ in prometheus.series("source:readside_commit_to_searchable_seconds:p99_rate5m")}
@@ -205,8 +211,8 @@ def test_what_is_about_kafka_shows_something(corner, program, tmp_path):
         panels = [p for p in panel_queries() if KAFKA.search(p[1]["expr"])]
         rules = eventually(lambda: everything_shows(prometheus, panels, kafka=True), 60, "all of them", pause=1)
         assert len(panels) >= 9 and len(rules) == 3, "are these all?"
-        owners = prometheus.series("sum(instance:readside_source_owner)")
-        assert owners[0][1][-1] == 1, "the relay owns the sources, and the consumer does not"
+        eventually(lambda: prometheus.series("sum(instance:readside_source_owner)")[0][1][-1] == 1, 60,
+                   "the relay owns the sources, and the consumer does not")
     finally:
         if prometheus:
             prometheus.stop()

@@ -4,7 +4,6 @@ import math
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 
@@ -24,16 +23,10 @@ def programs():
     return done.stdout.strip().splitlines()[-1]
 
 
-def _free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class Prometheus:
     def __init__(self, folder, targets):
         """targets: {job: [address]}"""
-        self.folder, self.binaries, self.port, self.process = str(folder), programs(), _free_port(), None
+        self.folder, self.binaries, self.port, self.process = str(folder), programs(), None, None
         self.started = None
         shutil.copytree(os.path.join(DEPLOY, "prometheus"), self.folder, dirs_exist_ok=True)
         self._edit("prometheus.yml", {r"_interval: \d+s": "_interval: 1s"})
@@ -55,16 +48,22 @@ class Prometheus:
         with open(os.path.join(self.folder, "log"), "wb") as log:
             self.process = subprocess.Popen(
                 [os.path.join(self.binaries, "prometheus"), f"--config.file={self.folder}/prometheus.yml",
-                 f"--storage.tsdb.path={self.folder}/data", f"--web.listen-address=127.0.0.1:{self.port}"],
+                 f"--storage.tsdb.path={self.folder}/data", "--web.listen-address=127.0.0.1:0"],
                 cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent)
         self.started = time.time()
         eventually(self._ready, 30, "Prometheus is ready")
         return self
 
     def _ready(self):
-        if self.process.poll() is not None:
-            with open(os.path.join(self.folder, "log"), encoding="utf-8") as f:
-                raise RuntimeError(f"Prometheus ended: {f.read()[-2000:]}")
+        ended = self.process.poll() is not None
+        with open(os.path.join(self.folder, "log"), encoding="utf-8") as f:
+            log = f.read()
+        if ended:
+            raise RuntimeError(f"Prometheus ended: {log[-2000:]}")
+        listens = re.search(r'msg="Listening on".* address=127\.0\.0\.1:(\d+)', log)
+        if not listens:
+            return False
+        self.port = int(listens[1])
         return requests.get(self.url + "/-/ready", timeout=5).status_code == 200
 
     def stop(self):
