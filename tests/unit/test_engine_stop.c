@@ -68,7 +68,7 @@ static void test_letters_that_cannot_be_stored_hold_up_no_end(void **state) {
     usec_t begun = clock_now_usec();
     engine_free(e);
     usec_t took = clock_now_usec() - begun;
-    if (asked > 10 || took > 5 * USEC_PER_SEC)
+    if (asked > 10 || took > 12 * USEC_PER_SEC) /* one after the other they would take 15 s */
         fail_msg("MongoDB was asked %u times, for %llu ms", (unsigned)asked, (unsigned long long)(took / 1000));
     segment_free(segment);
     lease_free(conf.lease);

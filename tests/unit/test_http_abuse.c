@@ -5,10 +5,12 @@
 #include <sys/resource.h>
 
 #define HOST "Host: x\r\n"
+#define FIVE(x) x x x x x
+#define GET "GET / HTTP/1.1\r\n" HOST "\r\n"
 #define QUICK (60 * USEC_PER_MSEC) /* the read timeout of these tests */
 
 static struct fixture server;
-static atomic_int handled, ended, broken, still_suspended;
+static atomic_int handled, begun, ended, broken, still_suspended;
 static atomic_ulong streamed, sum;
 
 static void answer(struct http_request *request, void *ctx) {
@@ -44,6 +46,7 @@ static void begin_upload(struct http_request *request, void *ctx) {
     (void)ctx;
     struct upload *u = calloc(1, sizeof(*u));
     assert_non_null(u);
+    atomic_fetch_add(&begun, 1);
     u->request = request;
     u->timer.cb = on_resume;
     http_request_set_data(request, u, free_upload);
@@ -110,7 +113,7 @@ static int setup_with(usec_t read_timeout, usec_t idle_timeout, unsigned connect
                                           .idle_timeout_usec = idle_timeout,
                                           .connections_max = connections_max,
                                           .deadline_usec = 300 * USEC_PER_MSEC};
-    handled = ended = broken = still_suspended = 0;
+    handled = begun = ended = broken = still_suspended = 0;
     streamed = sum = 0;
     fixture_start(&server, &options);
     return 0;
@@ -133,7 +136,7 @@ static int teardown(void **state) {
 }
 
 static void still_serves(void) {
-    assert_int_equal(ask(&server, "GET / HTTP/1.1\r\n" HOST "\r\n", &(struct answer){0}), 200);
+    close(dial_and_ask(&server, GET));
 }
 
 /* -- malformed -- */
@@ -281,8 +284,8 @@ static void test_slow_head(void **state) {
     (void)state;
     static const char *const starts[] = {"", "G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\n" HOST "X-Slow: "};
     for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
-        int fd = dial(&server);
         usec_t before = clock_now_usec();
+        int fd = dial(&server);
         say(fd, starts[i]);
         hear_close(fd);
         assert_true(clock_now_usec() - before >= QUICK - 5 * USEC_PER_MSEC);
@@ -309,6 +312,8 @@ static void test_slow_body(void **state) {
         assert_int_equal(hear(fd, &a, false), 408);
         hear_close(fd);
         close(fd);
+        if (i == 2 && !atomic_load(&begun))
+            i--; /* its head came too late: once more */
     }
     assert_int_equal(atomic_load(&handled), 0);
     await(ended, 1);
@@ -318,18 +323,13 @@ static void test_slow_body(void **state) {
 
 static void test_idle(void **state) {
     (void)state;
-    struct answer a;
-    int fd = dial(&server);
     usec_t before = clock_now_usec();
-    say(fd, "GET / HTTP/1.1\r\n" HOST "\r\n");
-    assert_int_equal(hear(fd, &a, false), 200);
+    int fd = dial_and_ask(&server, GET);
     assert_true(hear_close(fd));
     assert_true(clock_now_usec() - before >= 3 * QUICK - 5 * USEC_PER_MSEC);
     close(fd);
     /* A second request that never becomes whole. */
-    fd = dial(&server);
-    say(fd, "GET / HTTP/1.1\r\n" HOST "\r\n");
-    assert_int_equal(hear(fd, &a, false), 200);
+    fd = dial_and_ask(&server, GET);
     say(fd, "GET / HTTP/1.1\r\n");
     hear_close(fd);
     close(fd);
@@ -358,9 +358,9 @@ static void test_slow_reader(void **state) {
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)server.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    for (int i = 0; i < 40; i++) /* more answers than the kernel buffers */
-        say(fd, "GET / HTTP/1.1\r\n" HOST "\r\n");
     usec_t before = clock_now_usec(), until = before + WAIT_SEC * USEC_PER_SEC;
+    /* More answers than the kernel buffers, and asked for at once: a pause of ours would be idleness. */
+    say(fd, FIVE(FIVE(GET GET)));
     while (metric_value(closed) < 1) {
         assert_true(clock_now_usec() < until);
         poll(NULL, 0, 10);
@@ -451,7 +451,7 @@ static void test_stream_limits_and_refusals(void **state) {
     send_stream(fd, "early", 300000, true, &unused);
     assert_int_equal(hear(fd, &a, false), 200);
     assert_string_equal(a.body, "early");
-    say(fd, "GET / HTTP/1.1\r\n" HOST "\r\n");
+    say(fd, GET);
     assert_int_equal(hear(fd, &a, false), 200);
     close(fd);
     await(ended, 2);
@@ -491,7 +491,7 @@ static void test_connection_limit(void **state) {
     struct answer a;
     for (int i = 0; i < 25; i++) {
         fds[i] = dial(&server);
-        say_bytes(fds[i], "GET / HTTP/1.1\r\n" HOST "\r\n", 27);
+        say_bytes(fds[i], GET, sizeof(GET) - 1);
         int status = hear(fds[i], &a, false);
         refused += status != 200;
         assert_true(status == 200 || status == 503 || status == 0);
@@ -500,7 +500,7 @@ static void test_connection_limit(void **state) {
     for (int i = 0; i < 25; i++)
         close(fds[i]);
     usec_t until = clock_now_usec() + WAIT_SEC * USEC_PER_SEC;
-    while (ask(&server, "GET / HTTP/1.1\r\n" HOST "\r\n", &a) != 200)
+    while (ask(&server, GET, &a) != 200)
         assert_true(clock_now_usec() < until);
     fixture_stop(&server);
 }
@@ -533,7 +533,7 @@ static void test_dealing(void **state) {
     struct answer a;
     for (int i = 0; i < CONNECTIONS; i++) { /* fits only if they are dealt evenly */
         fds[i] = dial(&f);
-        say(fds[i], "GET / HTTP/1.1\r\n" HOST "\r\n");
+        say(fds[i], GET);
         assert_int_equal(hear(fds[i], &a, false), 200);
     }
     for (int i = 0; i < CONNECTIONS; i++)
@@ -553,7 +553,7 @@ static void test_dealing(void **state) {
 /* With all descriptors in use the acceptor pauses, and goes on when there are some again. */
 static void test_out_of_descriptors(void **state) {
     (void)state;
-    int fd = dial(&server), held[4096], count = 0;
+    int fd = dial_and_ask(&server, GET), held[4096], count = 0; /* the server has its end of this one */
     while (count < 4096 && (held[count] = dup(fd)) >= 0)
         count++;
     struct answer a;
@@ -562,7 +562,7 @@ static void test_out_of_descriptors(void **state) {
     } else {
         close(held[--count]); /* for our end; the server has none for its end */
         int late = dial(&server);
-        say(late, "GET / HTTP/1.1\r\n" HOST "\r\n");
+        say(late, GET);
         while (count)
             close(held[--count]);
         assert_int_equal(hear(late, &a, false), 200);
@@ -590,7 +590,7 @@ int main(void) {
         cmocka_unit_test(test_slow_reader),
         SERVER_TEST(test_stream_back_pressure),
         SERVER_TEST(test_stream_limits_and_refusals),
-        QUICK_TEST(test_aborted_uploads),
+        SERVER_TEST(test_aborted_uploads),
         SERVER_TEST(test_never_answered),
         cmocka_unit_test(test_connection_limit),
         cmocka_unit_test(test_dealing),

@@ -23,12 +23,17 @@ static void echo_route(struct http_request *request, void *ctx) {
 struct later {
     struct loop_timer timer;
     struct http_request *request;
+    int words; /* as many must have been given */
 };
 
-static atomic_int late_requests, late_replies, aborted_seen;
+static atomic_int late_requests, late_replies, aborted_seen, words_given;
 
 static void on_later(struct loop_timer *timer) {
     struct later *later = CONTAINER_OF(timer, struct later, timer);
+    if (atomic_load(&words_given) < later->words) {
+        loop_timer_set(http_request_loop(later->request), timer, clock_now_usec() + USEC_PER_MSEC);
+        return;
+    }
     if (http_request_aborted(later->request))
         atomic_fetch_add(&aborted_seen, 1);
     struct buf out = BUF_INIT(100);
@@ -41,15 +46,17 @@ static void on_later(struct loop_timer *timer) {
     atomic_fetch_add(&late_replies, 1);
 }
 
-/* Answers after as many milliseconds as the query says. */
+/* Answers after as many milliseconds as the query says, or (query "w1", "w2"...) when the test has given so many words. */
 static void answer_later(struct http_request *request, void *ctx) {
     (void)ctx;
     atomic_fetch_add(&late_requests, 1);
+    const char *query = http_request_query(request).data;
     struct later *later = calloc(1, sizeof(*later));
     assert_non_null(later);
     later->request = http_request_ref(request);
     later->timer.cb = on_later;
-    usec_t msec = strtoul(http_request_query(request).data, NULL, 10);
+    later->words = *query == 'w' ? (int)strtol(query + 1, NULL, 10) : 0;
+    usec_t msec = *query == 'w' ? 0 : strtoul(query, NULL, 10);
     loop_timer_set(http_request_loop(request), &later->timer, clock_now_usec() + msec * USEC_PER_MSEC);
 }
 
@@ -141,7 +148,7 @@ static int setup(void **state) {
     (void)state;
     struct http_server_options options = {
         .name = "test", .routes = routes, .ctx = context, .body_max_bytes = 100000, .connections_max = 1100};
-    late_requests = late_replies = aborted_seen = released = 0;
+    late_requests = late_replies = aborted_seen = words_given = released = 0;
     fixture_start(&server, &options);
     return 0;
 }
@@ -421,13 +428,16 @@ static void test_client_gone_while_suspended(void **state) {
     (void)state;
     for (int i = 0; i < 20; i++) {
         int fd = dial(&server);
-        say(fd, "GET /later?100 HTTP/1.1\r\n" HOST "\r\n");
+        char text[64];
+        snprintf(text, sizeof(text), "GET /later?w%d HTTP/1.1\r\n" HOST "\r\n", i + 1);
+        say(fd, text);
         await(late_requests, i + 1);
         if (i % 2) { /* a reset instead of a FIN */
             struct linger hard = {.l_onoff = 1};
             setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
         }
         close(fd);
+        atomic_store(&words_given, i + 1);
     }
     await(late_replies, 20);
     struct answer a;
@@ -450,29 +460,23 @@ static void test_thousand_connections(void **state) {
         close(fds[i]);
 }
 
-static void *stop_soon(void *arg) {
-    (void)arg;
-    await(late_replies, 1); /* of the first request: the second is under way by then */
-    loop_stop(server.loop);
-    return NULL;
-}
-
 /* What is under way when the program stops is answered, with Connection: close. */
 static void test_drain(void **state) {
     (void)state;
     struct http_server_options options = {.name = "drain", .routes = routes, .ctx = context};
-    late_replies = 0;
+    late_requests = late_replies = words_given = 0;
     fixture_start(&server, &options);
     int idle = dial(&server), first = dial(&server), second = dial(&server);
-    pthread_t thread;
     struct answer a;
     say(idle, "GET /v1/products HTTP/1.1\r\n" HOST "\r\n");
     assert_int_equal(hear(idle, &a, false), 200);
-    say(second, "GET /later?300 HTTP/1.1\r\n" HOST "\r\n");
+    say(second, "GET /later?w1 HTTP/1.1\r\n" HOST "\r\n");
     say(first, "GET /later?50 HTTP/1.1\r\n" HOST "\r\n");
-    assert_int_equal(pthread_create(&thread, NULL, stop_soon, NULL), 0);
-    pthread_join(thread, NULL);
-    fixture_stop(&server);
+    await(late_requests, 2);
+    await(late_replies, 1); /* of the first */
+    fixture_halt(&server);
+    atomic_store(&words_given, 1);
+    fixture_free(&server);
     assert_int_equal(hear(first, &a, false), 200);
     assert_int_equal(hear(second, &a, false), 200);
     assert_string_equal(answer_header(&a, "Connection"), "close");

@@ -76,7 +76,7 @@ static void test_many_members(void **state) {
     struct json *target = parse(&arena, "{\"a\":1,\"b\":2}"), *changes = parse(&arena, patch.data);
     usec_t before = clock_now_usec();
     struct json *result = merge_patch(&arena, target, changes);
-    assert_true(clock_now_usec() - before < 5 * USEC_PER_SEC);
+    assert_true(clock_now_usec() - before < 20 * USEC_PER_SEC);
     assert_int_equal(result->count, 90001);
     assert_int_equal(members(result), 90001);
     buf_done(&patch);
