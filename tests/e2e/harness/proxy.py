@@ -14,28 +14,37 @@ class Proxy:
         self.open, self.asked, self.mode = set(), 0, "pass"
         self.listener = None
         self.late, self.forever = 0, threading.Event()
-        self.port = 0
+        # Never listens: while nobody does, it keeps the port from everybody else.
+        self.place = self._bound(0, socket.SO_REUSEPORT)
+        self.port = self.place.getsockname()[1]
         self._listen()
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
+    @staticmethod
+    def _bound(port, *options):
+        made = socket.socket()
+        for option in options:
+            made.setsockopt(socket.SOL_SOCKET, option, 1)
+        made.bind(("127.0.0.1", port))
+        return made
+
     def _listen(self):
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
+        listener = self._bound(self.port, socket.SO_REUSEPORT, socket.SO_REUSEADDR)
         listener.listen(128)
-        self.port, self.listener = listener.getsockname()[1], listener
+        self.listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
     def set(self, mode):
-        self.mode = mode
         if mode == "refuse" and self.listener:
-            # shutdown wakes the thread in accept(), and only then is the port really free
+            # shutdown wakes the thread in accept(), and only then does nobody listen
             self.listener.shutdown(socket.SHUT_RDWR)
             self.listener.close()
             self.listener = None
+        with self.lock:
+            self.mode = mode  # from here on _accept goes by it; who was before it is cut
         self.cut()
         if mode != "refuse" and not self.listener:
             self._listen()
@@ -51,6 +60,7 @@ class Proxy:
 
     def close(self):
         self.set("refuse")
+        self.place.close()
 
     def _accept(self, listener):
         while True:
@@ -59,8 +69,12 @@ class Proxy:
             except OSError:
                 return
             with self.lock:
+                mode = self.mode
                 self.open.add(client)
-            threading.Thread(target=self._serve, args=(client, self.mode), daemon=True).start()
+            if mode == "refuse":
+                self._drop(client)  # came at the last moment
+                continue
+            threading.Thread(target=self._serve, args=(client, mode), daemon=True).start()
 
     def _serve(self, client, mode):
         server = None
