@@ -61,6 +61,7 @@ def test_writing_with_keys(keys, program):
 
     writer, reader = keys.put("writer", ["write"]), keys.put("reader", ["search"])
     everywhere(writer, 200, 201)
+    everywhere(reader, 403)
     refused(ask(None), 401, "needed")
     refused(ask(reader), 403, "scope")
     refused(ask(ADMIN), 401, "wrong")  # the query-api's own
