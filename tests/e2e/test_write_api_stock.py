@@ -102,19 +102,18 @@ def test_adjust_with_a_version_is_made_once(stock, corner):
 
 def test_what_was_answered_with_503_is_not_stored_later(program, stack, corner):
     """The row is locked until after the deadline; the client has been told to try again."""
-    write_api = program("write-api", {"write-api.deadline": "1s"}).start()
-    url = write_api.url + "/v1/stock/s"
-    requests.put(url, json={"available": 10}, timeout=10)
+    hasty, patient = (program("write-api", settings).start().url + "/v1/stock/s" for settings in ({"write-api.deadline": "1s"}, {}))
+    requests.put(patient, json={"available": 10}, timeout=30).raise_for_status()
     with stack.mysql(corner.name) as mysql, mysql.cursor() as cursor:
         mysql.begin()
         cursor.execute("SELECT * FROM stock WHERE sku='s' FOR UPDATE")
-        late = requests.post(url + ":adjust", json={"delta": -1}, timeout=10)
+        late = requests.post(hasty + ":adjust", json={"delta": -1}, timeout=30)
         assert late.status_code == 503 and "Retry-After" in late.headers
         mysql.rollback()
         # Behind the adjustment in the queue for the lock.
         cursor.execute("SELECT available FROM stock WHERE sku='s' FOR UPDATE")
         assert cursor.fetchone() == (10,)
-    assert requests.post(url + ":adjust", json={"delta": -1}, timeout=10).json()["available"] == 9
+    assert requests.post(patient + ":adjust", json={"delta": -1}, timeout=30).json()["available"] == 9
     assert corner.sql("SELECT COUNT(*) n FROM stock_movements")[0]["n"] == 2
 
 
