@@ -142,14 +142,14 @@ class Stop(ProcessFault):
     def bite(self):
         assert self.pids, f"{self.target} does not run"
         for pid in self.pids:
-            eventually(lambda p=pid: process_state(p) in ("T", "t"), 5, f"pid {pid} stands still")
+            eventually(lambda p=pid: process_state(p) in ("T", "t"), 20, f"pid {pid} stands still")
 
     def heal(self):
         self._signal(signal.SIGCONT)
 
     def healed(self):
         for pid in self.pids:
-            eventually(lambda p=pid: process_state(p) not in ("T", "t"), 5, f"pid {pid} goes on")
+            eventually(lambda p=pid: process_state(p) not in ("T", "t"), 20, f"pid {pid} goes on")
 
     def _signal(self, number):
         for pid in self.pids:
