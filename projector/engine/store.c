@@ -34,7 +34,7 @@ struct store_job {
     struct engine_lane *lane;
     struct lane_entry *entry;
     struct engine_target *target;
-    bool target_is_gone, letter_is_new;
+    bool target_is_gone, letter_is_new, other_targets;
     char *reason, *document;
     size_t document_len;
     int status;
@@ -263,7 +263,13 @@ static void dead_run(struct store_job *job, struct store_session *s) {
                                  .epoch = job->epoch, .document = {job->document, job->document_len},
                                  .content_hash = job->content_hash,
                                  .document_is_product = job->status == 0}; /* never sent: it could not be composed */
-    dead_letter_store(s->client, database(job), &letter, &job->letter_is_new, &job->error);
+    /* Another index may serve since, which takes the product: whoever knows of it tries again, and what this one lacks is its flaw. */
+    int64_t revision;
+    if (dead_letter_store(s->client, database(job), &letter, &job->letter_is_new, &job->error) &&
+        targets_revision(s->client, database(job), &revision, &job->error) && revision != e->conf.targets->revision) {
+        job->other_targets = true;
+        error_set(&job->error, ERROR_CONFLICT, "the set of indexes that are written has changed meanwhile");
+    }
 }
 
 static void dead_done(struct store_job *job) {
@@ -272,6 +278,8 @@ static void dead_done(struct store_job *job) {
     e->dead_bytes -= job->document_len;
     if (job->error.code != ERROR_NONE) {
         warn(job, "dead_letter.not_stored");
+        if (job->other_targets)
+            engine_post_retarget(e);
         engine_retry_later(e, l, job->entry, NULL);
     } else {
         char id[MARK_ID_MAX + 1];

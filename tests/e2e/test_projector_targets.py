@@ -56,6 +56,34 @@ def test_what_the_old_index_refuses(corner, program, write_api, checker, command
     eventually(lambda: price(corner, "p00039"), 60)
 
 
+def test_what_the_old_index_refuses_just_after_the_swap(corner, program, write_api, checker, commands, eventually, tmp_path):
+    """Sent when it served still, and refused when the job is done: no letter is left, which nobody would look at again."""
+    database = corner.stack.mongo[corner.name]
+    insert(corner, range(40), brand="17")
+    proxy = HttpProxy(corner.stack.es_url)
+    try:
+        program("projector", {**SURE_LEASE, "elasticsearch.url": proxy.url, "projector.mapping": mapping_file(tmp_path, brand_is_a_number)}).start()
+        eventually(lambda: jobs(corner, type="scan", state="done"), 60, "the first scan")
+        old = serving(corner)
+
+        def refuse_one():
+            proxy.after_alias = None
+            proxy.hold()
+            corner.products.update_one({"_id": "p00005"}, {"$set": {"brand": "Acme", "price": Int64(55)}, "$inc": {"version": 1}})
+            eventually(lambda: "p00005" in proxy.held_ids(), 60, "it is on its way")
+
+        proxy.after_alias = refuse_one
+        job = commands("reindex", "--mapping", mapping_file(tmp_path, name="plain.json"), "--detach", "--json").events[0]["id"]
+        eventually(lambda: jobs(corner, _id=job, state="done"), 60, "the reindex is over")
+        assert proxy.after_alias is None and serving(corner) != old
+        proxy.release()
+        eventually(lambda: targets(corner)["list"][1].get("flaw"), 60, "the flaw is noted")
+        eventually(lambda: price(corner, "p00005") == 55 and database["dead_letters"].count_documents({}) == 0, 60, "what serves takes it")
+        assert "p00005" in commands("rollback", expect=1).err
+    finally:
+        proxy.close()
+
+
 def test_a_forced_rollback_that_is_killed_still_owes_its_scan(corner, program, write_api, checker, commands, eventually, tmp_path):
     """Between the swap and the scan, which the database refuses to store as long as the first owner lives."""
     database = corner.stack.mongo[corner.name]
