@@ -53,11 +53,6 @@ void job_runner_acked(struct job_runner *r, const struct segment *segment) {
 
 /* -- which jobs there are -- */
 
-/* Somebody waits for what it does now. */
-static bool is_asked_for_more(const struct job_record *known, const struct job_record *stored) {
-    return stored->cancel > known->cancel || stored->confirmed > known->confirmed || stored->paused < known->paused;
-}
-
 static void add_or_update(void *ctx, struct job_record *job) {
     struct job_runner *r = ctx;
     r->unadopted = r->unadopted || job->epoch < lease_epoch(r->conf->lease);
@@ -65,11 +60,8 @@ static void add_or_update(void *ctx, struct job_record *job) {
         if (run->gone || strcmp(run->record.id, job->id) != 0)
             continue;
         run->seen = true;
-        if (is_asked_for_more(&run->record, job))
+        if (job_take_wishes(&run->record, job))
             run->rests_until = 0;
-        run->record.paused = job->paused;
-        run->record.cancel = job->cancel;
-        run->record.throttle = job->throttle;
         if (job->confirmed && !run->record.confirmed) {
             run->record.confirmed = true;
             run->record.state = JOB_RUNNING;

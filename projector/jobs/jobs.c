@@ -221,6 +221,14 @@ static size_t place_of(const struct job_record *job, int64_t category) {
     return at;
 }
 
+bool job_take_wishes(struct job_record *known, const struct job_record *stored) {
+    bool more = stored->cancel > known->cancel || stored->confirmed > known->confirmed || stored->paused < known->paused;
+    known->paused = stored->paused;
+    known->cancel = stored->cancel;
+    known->throttle = stored->throttle;
+    return more;
+}
+
 bool jobs_covers(const struct job_record *job, const struct job_record *other) {
     if (job->type != JOB_FANOUT || other->type != JOB_FANOUT)
         return false;

@@ -72,6 +72,9 @@ bool jobs_visit(mongoc_client_t *client, const char *database, const char *id,
 /* Stores state, phase, cursor, counts. CONFLICT: not our epoch, or the job was superseded. */
 bool jobs_save(mongoc_client_t *client, const char *database, uint64_t epoch, const struct job_record *job,
                struct error *reterr);
+/* Takes over what is asked for by `paused`, `cancel` and `throttle`. True: somebody has asked for what it does now, by them or by
+ * `confirmed`, and waits. */
+bool job_take_wishes(struct job_record *known, const struct job_record *stored);
 /* Both are fan-outs, and all of the other one's categories are among this one's. */
 bool jobs_covers(const struct job_record *job, const struct job_record *other);
 /* A fan-out over these categories. An active fan-out that has not begun and whose categories are all among them is
