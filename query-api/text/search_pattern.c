@@ -149,34 +149,41 @@ bool search_pattern_begun(struct buf *out, struct slice word, bool halves) {
     return append_any_begun(out, word, halves) && finish(out);
 }
 
-/* One letter other than in this syllable. */
-static void append_near(struct buf *out, struct hangul s) {
-    buf_append_char(out, '[');
-    for (unsigned i = 0; i < HANGUL_LEADS; i++)
-        append_cp(out, hangul_compose((struct hangul){(uint8_t)i, s.vowel, s.tail}));
-    for (unsigned i = 0; i < HANGUL_VOWELS; i++)
+/* The word with another syllable at this place. */
+static void append_other(struct buf *out, struct slice word, size_t at, struct hangul s) {
+    char syllable[4];
+    buf_append_str(out, ",\"");
+    buf_append(out, word.data, at);
+    buf_append(out, syllable, utf8_encode(hangul_compose(s), syllable));
+    buf_append(out, word.data + at + 3, word.len - at - 3);
+    buf_append_char(out, '"');
+}
+
+static void append_others(struct buf *out, struct slice word, size_t at, struct hangul s) {
+    for (uint8_t i = 0; i < HANGUL_LEADS; i++)
+        if (i != s.lead)
+            append_other(out, word, at, (struct hangul){i, s.vowel, s.tail});
+    for (uint8_t i = 0; i < HANGUL_VOWELS; i++)
         if (i != s.vowel)
-            append_cp(out, hangul_compose((struct hangul){s.lead, (uint8_t)i, s.tail}));
-    for (unsigned i = 0; i < HANGUL_TAILS; i++)
+            append_other(out, word, at, (struct hangul){s.lead, i, s.tail});
+    for (uint8_t i = 0; i < HANGUL_TAILS; i++)
         if (i != s.tail)
-            append_cp(out, hangul_compose((struct hangul){s.lead, s.vowel, (uint8_t)i}));
-    buf_append_char(out, ']');
+            append_other(out, word, at, (struct hangul){s.lead, s.vowel, i});
 }
 
 bool search_pattern_near(struct buf *out, struct slice word) {
+    buf_append_str(out, "[\"");
+    buf_append(out, word.data, word.len);
+    buf_append_char(out, '"');
     for (size_t at = 0; at < word.len; at += 3) {
         uint32_t cp;
         struct hangul s;
         size_t n = utf8_decode(word.data + at, word.len - at, &cp);
         if (n != 3 || !hangul_decompose(cp, &s))
             return false;
-        if (at)
-            buf_append_char(out, '|');
-        append_text(out, (struct slice){word.data, at});
-        append_near(out, s);
-        append_text(out, (struct slice){word.data + at + 3, word.len - at - 3});
+        append_others(out, word, at, s);
     }
-    return finish(out);
+    return buf_append_char(out, ']');
 }
 
 static bool is_hangul(uint32_t cp) {

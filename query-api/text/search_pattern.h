@@ -13,7 +13,9 @@ bool search_pattern_initials(struct buf *out, struct slice initials);
  * 노틉 -> 노(틉|트[바-빟]).*, 노트 -> 노[트-틓].*. False, too, if the word does not end in Hangul. */
 bool search_pattern_begun(struct buf *out, struct slice word, bool halves);
 
-/* Words where one letter of one syllable is another: 노투북, 너트북, 노트붖 of 노트북. */
+/* This word and those where one letter of one syllable is another, as a JSON array: 노트북, 노투북, 너트북, 노트붖... False, too, if
+ * something in it is no syllable. Words and no pattern: of one that has so many letters to choose from the engine takes longer to
+ * make an automaton than for all the rest of a search, while a word is looked up in a microsecond. */
 bool search_pattern_near(struct buf *out, struct slice word);
 
 /* Texts that hold this one, in capitals or not; at its end a syllable may be begun, and initials stand for syllables:

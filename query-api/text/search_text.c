@@ -335,15 +335,29 @@ static void write_fuzzy(struct json_write *w, const struct search_word *word) {
     json_write_close(w, SLICE(",\"operator\":\"and\",\"fuzziness\":\"AUTO:4,8\",\"prefix_length\":1,\"max_expansions\":30,\"boost\":0.05}}}"), 3);
 }
 
+static void write_near(struct json_write *w, struct slice word) {
+    struct buf near = BUF_INIT(PATTERN_MAX_BYTES), *out;
+    if (search_pattern_near(&near, word)) {
+        constant_begin(w);
+        open_object(w, "terms");
+        json_write_key(w, "words");
+        out = json_write_pieces(w);
+        if (out)
+            buf_append(out, near.data, near.len);
+        json_write_object_end(w);
+        constant_end(w, 0.3);
+    }
+    buf_done(&near);
+}
+
 /* A word with a letter or two wrong, or as it is. Korean of three syllables on: one letter of one syllable. */
 static void write_typo(struct json_write *w, const struct search_words *words, size_t index) {
     const struct search_word *word = &words->items[index];
     size_t syllables = word->hangul ? word->text.len / 3 : 0;
-    struct buf near = BUF_INIT(PATTERN_MAX_BYTES);
     clauses_begin(w, DIS_MAX);
     write_fuzzy(w, word);
     if (syllables >= NEAR_SYLLABLES_MIN && syllables <= NEAR_SYLLABLES_MAX)
-        write_regexp(w, "words", &near, search_pattern_near(&near, word->text), 0.3);
+        write_near(w, word->text);
     clauses_end(w);
 }
 

@@ -1,6 +1,7 @@
 /* search_pattern: the expressions, and for all syllables that each pattern takes what it should. */
 #include "tests/unit/test.h"
 #include "core/hangul.h"
+#include "core/json_read.h"
 #include "core/utf8.h"
 #include "query-api/text/search_pattern.h"
 
@@ -65,7 +66,7 @@ static void test_too_long(void **state) {
         }
 }
 
-/* Every syllable is in its own near set, with exactly 18 + 20 + 27 others, none of which differs in two letters. */
+/* Every syllable is near itself, and 18 + 20 + 27 others are, none of which differs in two letters. */
 static void test_near(void **state) {
     (void)state;
     for (uint32_t cp = HANGUL_FIRST; cp <= HANGUL_LAST; cp++) {
@@ -77,8 +78,9 @@ static void test_near(void **state) {
         buf_reset(&out);
         assert_true(search_pattern_near(&out, (struct slice){text, utf8_encode(cp, text)}));
         assert_true(out.data[0] == '[' && out.data[out.len - 1] == ']');
-        for (size_t i = 1; i + 1 < out.len; i += 3, count++) {
-            assert_int_equal(utf8_decode(out.data + i, out.len - i, &member), 3);
+        for (size_t i = 1; i < out.len; i += 6, count++) { /* "글", */
+            assert_true(out.data[i] == '"' && out.data[i + 4] == '"');
+            assert_int_equal(utf8_decode(out.data + i + 1, out.len - i - 1, &member), 3);
             assert_true(hangul_decompose(member, &other));
             assert_true((other.lead != s.lead) + (other.vowel != s.vowel) + (other.tail != s.tail) <= 1);
             self += member == cp;
@@ -86,6 +88,31 @@ static void test_near(void **state) {
         assert_int_equal(count, 18 + 20 + 27 + 1);
         assert_int_equal(self, 1);
     }
+}
+
+static void test_near_words(void **state) {
+    (void)state;
+    static const char *const are[] = {"노트북", "노투북", "너트북", "노트붖", "도트북", "노튼북", "노트부"}, *const are_not[] = {"너투북", "노트", "노트북스"};
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    buf_reset(&out);
+    assert_true(search_pattern_near(&out, SLICE("노트북")));
+    const struct json *words = json_parse(&arena, out.data, out.len, NULL, NULL);
+    assert_true(json_is(words, JSON_ARRAY));
+    assert_int_equal(words->count, 1 + 3 * (18 + 20 + 27));
+    for (size_t i = 0; i < ARRAY_LEN(are) + ARRAY_LEN(are_not); i++) {
+        const char *one = i < ARRAY_LEN(are) ? are[i] : are_not[i - ARRAY_LEN(are)];
+        unsigned found = 0;
+        for (const struct json *word = words->child; word; word = word->next)
+            found += json_string_is(word, one);
+        if (found != (i < ARRAY_LEN(are)))
+            fail_msg("%s: %u times", one, found);
+    }
+    arena_done(&arena);
+    buf_reset(&out);
+    assert_false(search_pattern_near(&out, SLICE("노ㅌ북")));
+    buf_reset(&out);
+    assert_false(search_pattern_near(&out, SLICE("노트a")));
 }
 
 /* As the engine takes the pattern of search_pattern_holds, so is it read here. */
@@ -131,6 +158,7 @@ int main(void) {
         cmocka_unit_test(test_begun),
         cmocka_unit_test(test_too_long),
         cmocka_unit_test(test_near),
+        cmocka_unit_test(test_near_words),
         cmocka_unit_test(test_matches),
         cmocka_unit_test(test_cut),
     };
