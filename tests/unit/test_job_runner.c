@@ -50,6 +50,15 @@ usec_t __wrap_clock_now_usec(void) {
     return (usec_t)(fake.turn + 10) * USEC_PER_SEC + fake.blocked;
 }
 
+/* The longest there is, and no chance. */
+usec_t __wrap_clock_backoff_usec(unsigned attempt, usec_t min_usec, usec_t max_usec);
+usec_t __wrap_clock_backoff_usec(unsigned attempt, usec_t min_usec, usec_t max_usec) {
+    usec_t pause = min_usec;
+    for (unsigned i = 0; i < attempt && pause < max_usec; i++)
+        pause *= 2;
+    return pause < max_usec ? pause : max_usec;
+}
+
 bool __wrap_window_stopped(struct window *w);
 bool __wrap_window_stopped(struct window *w) {
     (void)w;
