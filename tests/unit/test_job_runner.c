@@ -380,6 +380,15 @@ static void test_a_reindex_that_is_taken_from_us_is_not_verified_twice_at_once(v
     tear_down();
 }
 
+/* Which has no index yet. */
+static struct fake_job *add_reindex(const char *id) {
+    struct fake_job *job = add_job(id, 1, 1);
+    job->stored.type = JOB_REINDEX;
+    job->stored.phase = JOB_PHASE_CREATE;
+    job->stored.total = 10;
+    return job;
+}
+
 static bool trouble_was_told;
 
 static void have_trouble(unsigned turn) {
@@ -391,10 +400,7 @@ static void have_trouble(unsigned turn) {
 static void test_the_trouble_of_one_job_is_not_the_others(void **state) {
     (void)state;
     set_up(1000, have_trouble);
-    struct fake_job *job = add_job("a", 1, 1);
-    job->stored.type = JOB_REINDEX;
-    job->stored.phase = JOB_PHASE_CREATE;
-    job->stored.total = 10;
+    struct fake_job *job = add_reindex("a");
     add_job("b", 1, 1000);
     const char *said = run(40), *over = strstr(said, "check-a");
     unsigned pages = 0;
@@ -411,10 +417,7 @@ static void test_the_trouble_of_one_job_is_not_the_others(void **state) {
 static void test_a_step_that_blocks_holds_others_up_half_of_the_time(void **state) {
     (void)state;
     set_up(1000, NULL);
-    struct fake_job *job = add_job("a", 1, 1);
-    job->stored.type = JOB_REINDEX;
-    job->stored.phase = JOB_PHASE_CREATE;
-    job->stored.total = 10;
+    struct fake_job *job = add_reindex("a");
     job->trouble = true;
     job->blocks = 20;
     add_job("b", 1, 1000);
@@ -432,10 +435,7 @@ static void cancel_while_it_rests(unsigned turn) {
 static void test_a_job_that_rests_can_be_cancelled(void **state) {
     (void)state;
     set_up(1000, cancel_while_it_rests);
-    struct fake_job *job = add_job("a", 1, 1);
-    job->stored.type = JOB_REINDEX;
-    job->stored.phase = JOB_PHASE_CREATE;
-    job->stored.total = 10;
+    struct fake_job *job = add_reindex("a");
     job->trouble = true;
     job->blocks = 50;
     run(6);
@@ -450,14 +450,10 @@ static void pause_while_it_rests(unsigned turn) {
 static void test_a_job_that_rests_goes_on_when_it_is_resumed(void **state) {
     (void)state;
     set_up(1000, pause_while_it_rests);
-    struct fake_job *job = add_job("a", 1, 1);
-    job->stored.type = JOB_REINDEX;
-    job->stored.phase = JOB_PHASE_CREATE;
-    job->stored.total = 10;
+    struct fake_job *job = add_reindex("a");
     job->trouble = true;
     job->blocks = 50;
-    const char *again = strstr(strstr(run(8), "blocked-a") + 1, "blocked-a");
-    assert_non_null(again);
+    assert_non_null(strstr(strstr(run(8), "blocked-a") + 1, "blocked-a"));
     tear_down();
 }
 
