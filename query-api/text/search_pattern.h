@@ -14,8 +14,8 @@ bool search_pattern_initials(struct buf *out, struct slice initials);
 bool search_pattern_begun(struct buf *out, struct slice word, bool halves);
 
 /* This word and those where one letter of one syllable is another, as a JSON array: 노트북, 노투북, 너트북, 노트붖... False, too, if
- * something in it is no syllable. Words and no pattern: of one that has so many letters to choose from the engine takes longer to
- * make an automaton than for all the rest of a search, while a word is looked up in a microsecond. */
+ * something in it is no syllable. Words and no pattern: of one that has so many letters to choose from the engine takes milliseconds
+ * to make an automaton, while a word is looked up in a microsecond. */
 bool search_pattern_near(struct buf *out, struct slice word);
 
 /* Texts that hold this one, in capitals or not; at its end a syllable may be begun, and initials stand for syllables:
