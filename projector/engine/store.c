@@ -264,12 +264,9 @@ static void dead_run(struct store_job *job, struct store_session *s) {
                                  .content_hash = job->content_hash,
                                  .document_is_product = job->status == 0}; /* never sent: it could not be composed */
     /* Another index may serve since, which takes the product: whoever knows of it tries again, and what this one lacks is its flaw. */
-    int64_t revision;
     if (dead_letter_store(s->client, database(job), &letter, &job->letter_is_new, &job->error) &&
-        targets_revision(s->client, database(job), &revision, &job->error) && revision != e->conf.targets->revision) {
-        job->other_targets = true;
-        error_set(&job->error, ERROR_CONFLICT, "the set of indexes that are written has changed meanwhile");
-    }
+        !targets_check(s->client, database(job), e->conf.targets->revision, &job->error))
+        job->other_targets = job->error.code == ERROR_CONFLICT;
 }
 
 static void dead_done(struct store_job *job) {

@@ -70,12 +70,21 @@ bool targets_load(mongoc_client_t *client, const char *database, struct targets 
     return ok;
 }
 
+static bool changed_meanwhile(struct error *reterr) {
+    return error_set(reterr, ERROR_CONFLICT, "the set of indexes that are written has changed meanwhile");
+}
+
 bool targets_revision(mongoc_client_t *client, const char *database, int64_t *ret, struct error *reterr) {
     struct targets targets;
     if (!targets_load(client, database, &targets, reterr))
         return false;
     *ret = targets.revision;
     return true;
+}
+
+bool targets_check(mongoc_client_t *client, const char *database, int64_t revision, struct error *reterr) {
+    int64_t stored;
+    return targets_revision(client, database, &stored, reterr) && (stored == revision || changed_meanwhile(reterr));
 }
 
 /* -- writing -- */
@@ -128,7 +137,7 @@ static bool store(mongoc_client_t *client, const char *database, struct targets 
     bson_destroy(query);
     bson_destroy(&update);
     if (ok && matched != 1)
-        return error_set(reterr, ERROR_CONFLICT, "the set of indexes that are written has changed meanwhile");
+        return changed_meanwhile(reterr);
     if (!ok)
         return error_set(reterr, error.code, "%s", error.message);
     next->revision++;
@@ -271,7 +280,7 @@ bool targets_flaw(mongoc_client_t *client, const char *database, int64_t revisio
     bson_destroy(query);
     bson_destroy(update);
     if (ok && matched != 1)
-        return error_set(reterr, ERROR_CONFLICT, "the set of indexes that are written has changed meanwhile");
+        return changed_meanwhile(reterr);
     return ok;
 }
 

@@ -51,6 +51,8 @@ const struct target *targets_find(const struct targets *targets, enum target_rol
 bool targets_load(mongoc_client_t *client, const char *database, struct targets *ret, struct error *reterr);
 /* Only the revision: cheap enough for once a second. */
 bool targets_revision(mongoc_client_t *client, const char *database, int64_t *ret, struct error *reterr);
+/* CONFLICT: the stored set is of another revision. */
+bool targets_check(mongoc_client_t *client, const char *database, int64_t revision, struct error *reterr);
 /* Makes what is stored agree with the alias, which points to `serving`: a swap that was interrupted between alias and
  * document is completed here, to either side. keep_usec: how long the index that served before is kept. */
 bool targets_settle(mongoc_client_t *client, const char *database, const char *serving, usec_t keep_usec,
