@@ -335,19 +335,16 @@ static void write_fuzzy(struct json_write *w, const struct search_word *word) {
     json_write_close(w, SLICE(",\"operator\":\"and\",\"fuzziness\":\"AUTO:4,8\",\"prefix_length\":1,\"max_expansions\":30,\"boost\":0.05}}}"), 3);
 }
 
+/* Of syllables only. */
 static void write_near(struct json_write *w, struct slice word) {
-    struct buf near = BUF_INIT(PATTERN_MAX_BYTES), *out;
-    if (search_pattern_near(&near, word)) {
-        constant_begin(w);
-        open_object(w, "terms");
-        json_write_key(w, "words");
-        out = json_write_pieces(w);
-        if (out)
-            buf_append(out, near.data, near.len);
-        json_write_object_end(w);
-        constant_end(w, 0.3);
-    }
-    buf_done(&near);
+    constant_begin(w);
+    open_object(w, "terms");
+    json_write_key(w, "words");
+    struct buf *out = json_write_pieces(w);
+    if (out)
+        (void)search_pattern_near(out, word);
+    json_write_object_end(w);
+    constant_end(w, 0.3);
 }
 
 /* A word with a letter or two wrong, or as it is. Korean of three syllables on: one letter of one syllable. */
