@@ -1,7 +1,6 @@
 """The projector alone: what it does when documents, positions, indexes and servers are not as they should be."""
 import os
 import re
-import signal
 import subprocess
 import urllib.parse
 
@@ -243,7 +242,7 @@ def test_a_standby_takes_over_and_the_old_owner_stops(corner, program, write_api
 
     eventually(owner_first, 30, "one owns, and the other is not ready")
     first, second = both
-    first.process.send_signal(signal.SIGSTOP)
+    first.put_to_sleep()
     try:
         corner.products.update_many({}, {"$set": {"price": Int64(42)}})
         eventually(lambda: second.metric(PREFIX + "lease_owner") == 1, 30, "the standby takes over")
@@ -251,7 +250,7 @@ def test_a_standby_takes_over_and_the_old_owner_stops(corner, program, write_api
         corner.products.update_many({}, {"$set": {"price": Int64(43)}})
         checker.assert_equal(30, at_least=100)
     finally:
-        first.process.send_signal(signal.SIGCONT)
+        first.wake()
     eventually(lambda: first.metric(PREFIX + "lease_owner") == 0, 30, "the old owner notices")
     checker.assert_equal(10, at_least=100)
     assert first.metric(PREFIX + "lease_epoch") < second.metric(PREFIX + "lease_epoch")

@@ -1,6 +1,5 @@
 """What the commands say and answer when something is not as they need it."""
 import re
-import signal
 import subprocess
 
 import pytest
@@ -80,13 +79,13 @@ def test_ctrl_c(corner, program, write_api, checker, commands, eventually):
 
     update(corner, 3, price="dear")
     eventually(lambda: letters(corner).find_one({"_id": "p000003"}), 30, "the letter")
-    projector.process.send_signal(signal.SIGSTOP)
+    projector.put_to_sleep()
     replaying = commands.start("dead-letters", "replay", "p000003")
     job = eventually(lambda: jobs(corner).find_one({"type": "repair", "state": "running"}), 30, "the replay")["_id"]
     replaying.interrupt()
     replaying.finish(expect=DETACHED, deadline=30)
     assert f"the replay {job} goes on without us" in replaying.err
-    projector.process.send_signal(signal.SIGCONT)
+    projector.wake()
     eventually(lambda: jobs(corner).find_one({"_id": job, "state": "done"}), 60, "it goes on")
 
     corner.stack.es("DELETE", f"/{physical(corner)}/_doc/p000005?refresh=true")

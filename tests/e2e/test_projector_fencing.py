@@ -1,5 +1,4 @@
 """Two projectors, one of them asleep or cut off; a primary that steps down; a MySQL that restarts: one true index."""
-import signal
 import threading
 
 import pymysql
@@ -26,17 +25,17 @@ class Asleep:
     """The process is stopped for the time of the block, and at least so many seconds."""
 
     def __init__(self, projector, seconds):
-        self.process, self.seconds = projector.process, seconds
+        self.projector, self.seconds = projector, seconds
 
     def __enter__(self):
-        self.process.send_signal(signal.SIGSTOP)
+        self.projector.put_to_sleep()
         self.long_enough = threading.Event()
         threading.Timer(self.seconds, self.long_enough.set).start()
         return self
 
     def __exit__(self, *_):
         self.long_enough.wait(self.seconds + 10)
-        self.process.send_signal(signal.SIGCONT)
+        self.projector.wake()
 
 
 @pytest.mark.parametrize("lease, seconds", PACE)

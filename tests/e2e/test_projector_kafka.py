@@ -4,7 +4,6 @@ import json
 import os
 import random
 import re
-import signal
 import threading
 import time
 import urllib.parse
@@ -221,14 +220,14 @@ def test_a_consumer_that_sleeps_through_its_session(corner, topic, writer, relay
     epoch = sleeper.metric(PREFIX + "lease_epoch")
     writer.start()
     writer.wait(100)
-    sleeper.process.send_signal(signal.SIGSTOP)  # in the middle of something
+    sleeper.put_to_sleep()  # in the middle of something
     try:
         eventually(lambda: other.metric(PREFIX + "kafka_partitions") == topic.partitions, 60, "the other has all partitions")
         writer.wait(100)
         writer.finish()
         checker.assert_equal(60)
     finally:
-        sleeper.process.send_signal(signal.SIGCONT)
+        sleeper.wake()
     wait_for_partitions([sleeper, other], topic.partitions)
     checker.assert_equal(5)
     assert sleeper.metric(PREFIX + "lease_epoch") > epoch, "a new assignment has a new epoch"
@@ -246,12 +245,12 @@ def test_a_relay_dies_and_another_takes_over(corner, topic, writer, relay, consu
     eventually(lambda: second.metric(PREFIX + "lease_owner") == 1, 30, "the standby takes over")
     writer.wait(100)
     third = relay(**lease).start(wait="alive")
-    second.process.send_signal(signal.SIGSTOP)
+    second.put_to_sleep()
     try:
         eventually(lambda: third.metric(PREFIX + "lease_owner") == 1, 30, "and the next one")
         writer.wait(100)
     finally:
-        second.process.send_signal(signal.SIGCONT)
+        second.wake()
     eventually(lambda: second.metric(PREFIX + "lease_owner") == 0, 30, "the old one notices")
     writer.finish()
     checker.assert_equal(60)

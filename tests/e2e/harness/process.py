@@ -1,5 +1,6 @@
 """One of the three programs as a process of a test."""
 import ctypes
+import glob
 import os
 import re
 import shutil
@@ -141,6 +142,22 @@ class Program:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def put_to_sleep(self):
+        """SIGSTOP, and every thread stands still when this returns: what runs on a processor does so a moment longer."""
+        self.process.send_signal(signal.SIGSTOP)
+        eventually(self._stands_still, 30, f"{self.name} stands still", pause=0.001)
+
+    def wake(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def _stands_still(self):
+        self.assert_runs()
+        states = []
+        for stat in glob.glob(f"/proc/{self.process.pid}/task/*/stat"):
+            with open(stat, encoding="ascii", errors="replace") as f:
+                states.append(f.read().rpartition(")")[2].split()[0])
+        return states and set(states) <= {"T", "t"}
 
     def restart(self, **how):
         self.stop()
