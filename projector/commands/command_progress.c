@@ -14,6 +14,7 @@ enum {
     RATE_WINDOW_USEC = 200 * 1000, /* an observation of the rate takes at least so long */
 };
 #define RATE_HALF_LIFE_SECONDS 3.0
+#define RATE_MIN 0.05 /* less is standing still */
 
 void command_progress_init(struct command_progress *p, bool json) {
     *p = (struct command_progress){.out = json ? stdout : stderr, .json = json};
@@ -35,6 +36,8 @@ double command_progress_observe(struct command_progress *p, const char *phase, i
         double rate = (double)(done - p->done) / seconds;
         double weight = 1 - exp2(-seconds / RATE_HALF_LIFE_SECONDS);
         p->rate = p->rate > 0 ? p->rate + weight * (rate - p->rate) : rate;
+        if (p->rate < RATE_MIN)
+            p->rate = 0;
     }
     p->done = done;
     p->observed_at = now;
@@ -123,7 +126,7 @@ static void show_json(struct command_progress *p, int64_t done, int64_t total, c
     json_write_key(&w, "done");
     json_write_int(&w, done);
     json_write_key(&w, "total");
-    json_write_int(&w, total);
+    json_write_int(&w, total > 0 && total < done ? done : total);
     json_write_key(&w, "unit");
     json_write_str(&w, unit);
     json_write_key(&w, "rate");

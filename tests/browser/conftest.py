@@ -73,7 +73,7 @@ def shop(stack, proxy, tmp_path_factory):
     products, stock, tree = sample(tmp_path_factory.mktemp("sample"))
     made = Shop(stack, tmp_path_factory.mktemp("shop"), products, stock, tree,
                 settings={"elasticsearch.url": proxy.url, "query-api.loops": 1, "query-api.cache_bytes": "16m", "query-api.cache_fresh": "100ms",
-                          "query-api.cache_stale": "100ms"})
+                          "query-api.cache_stale": "0"})
     try:
         yield made.start()
     finally:

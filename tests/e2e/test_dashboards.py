@@ -262,7 +262,7 @@ def test_alerts_fire_when_they_should():
     promtool = os.path.join(programs(), "promtool")
     path = os.path.join(PROJECT, "tests", "prometheus", "alerts.test.yml")
     for arguments in (["check", "config", os.path.join(DEPLOY, "prometheus", "prometheus.yml")], ["test", "rules", path]):
-        done = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False, timeout=250)
         assert done.returncode == 0, done.stdout + done.stderr
     with open(path, encoding="utf-8") as f:
         tested = set(re.findall(r'alertname="(\w+)"', f.read()))

@@ -170,7 +170,8 @@ def in_the_body(asker):
 
 def begin(shop):
     shop.start()
-    eventually(lambda: all(requests.get(shop.url + "/admin/rules", headers=ADMIN, timeout=20).status_code == 200 for _ in range(8)), 20, "every loop has its indexes")
+    eventually(lambda: all(requests.get(shop.url + path, headers=ADMIN, timeout=20).status_code == 200
+                           for path in ("/admin/rules", "/admin/keys") for _ in range(8)), 20, "every loop has its indexes")
     return shop
 
 

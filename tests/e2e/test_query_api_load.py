@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+import requests
 from harness.query_fixture import PRODUCTS, STOCK, TREE, Shop, make_tree
 from harness.wait import eventually
 
@@ -40,9 +41,15 @@ def shop(request, stack, tmp_path):
         # what the first of them waits for: the indexes of events, synonyms and keys
         eventually(lambda: made.session.post(made.url + "/v1/events", json=REQUESTS[-1][2], timeout=30).status_code == 202, 30)
         eventually(lambda: admin(made, "PUT", "synonyms/first", {"terms": ["first", "second"]}) in (200, 201), 30)
+        eventually(lambda: all(nobodys(made) == 401 for _ in range(8)), 30, "every loop knows the keys")  # 503 before that
         yield made
     finally:
         made.close()
+
+
+def nobodys(shop):
+    """What a search is told that brings a key that there is not, on a connection of its own."""
+    return requests.get(f"{shop.url}/v1/search", headers={"Authorization": "Bearer nobodys"}, timeout=30).status_code
 
 
 def admin(shop, method, path, body=None):

@@ -126,7 +126,7 @@ def test_a_rule_of_a_context(pair):
     """It holds for searches that name one of its contexts, and for no others; the cache keeps the two apart."""
     pair.admin("PUT", "rules/r", {"query": "노트북", "contexts": ["mobile", "member"], "pin": ["mon"]})
     named = lambda name: [hit["id"] for hit in pair.shop.search(f"q=노트북&context=other&context={name}")["hits"]]
-    pair.on_every_loop(lambda url: requests.get(f"{url}/v1/search?q=노트북&context=mobile", timeout=20).json()["hits"][0]["id"] == "mon")
+    pair.on_every_loop(lambda url: requests.get(f"{url}/v1/search?q=노트북&context=mobile", timeout=40).json()["hits"][0]["id"] == "mon")
     assert named("member")[0] == "mon" and named("members")[0] != "mon" and pair.ids("노트북")[0] != "mon"
     for contexts, first in ((["member"], True), ("mobile", True), ([], False), (["none"], False)):
         body = {"requests": [{"indexName": "products", "query": "노트북", "ruleContexts": contexts}]}

@@ -36,6 +36,7 @@ def request(path, body=b"", method=b"POST", head=b""):
     return b"%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n%s\r\n%s" % (method, path, len(body), head, body)
 
 
+INJECTED = request(b"/v1/stock/x'%20OR%201=1--", b'{"available":1}', method=b"PUT")
 HOSTILE = [
     b"", b"\r\n\r\n", b"GET\r\n\r\n", b"\x00" * 100, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\xff" * 100,
     b"POST /v1/products HTTP/1.1\r\n\r\n", b"POST /v1/products HTTP/9.9\r\nHost: x\r\n\r\n",
@@ -56,7 +57,7 @@ HOSTILE = [
     request(b"/v1/products", b'{"name":"x","attributes":{' + b",".join(b'"k%d":1' % i for i in range(60000)) + b"}}"),
     request(b"/v1/products", b"{" + b",".join(b'"k%d":1' % i for i in range(60000)) + b"}"),
     request(b"/v1/products/none", b"{" + b",".join(b'"k%d":null' % i for i in range(60000)) + b"}", method=b"PATCH"),
-    request(b"/v1/stock/x'%20OR%201=1--", b'{"available":1}', method=b"PUT"), request(b"/v1/stock/%27;DROP%20TABLE%20stock", method=b"GET"),
+    INJECTED, request(b"/v1/stock/%27;DROP%20TABLE%20stock", method=b"GET"),
     request(b"/v1/categories/1%20OR%201=1", method=b"GET"), request(b"/v1/categories/1/subtree?a=%27", method=b"GET"),
     request(b"/v1/categories/99999999999999999999", method=b"DELETE"), request(b"/v1/categories/1?reassign_to=2&reassign_to=3", method=b"DELETE"),
     request(b"/v1/categories", b'{"name":"x","parent_id":1e400}'), request(b"/v1/categories", b'{"name":"' + b"x" * 900000 + b'"}'),
@@ -103,6 +104,7 @@ def attack_all(write_api, corner, rng, rounds):
     for _ in range(rounds):
         round_of_all()
     assert [p["_id"] for p in corner.products.find()] == ["good"]
+    eventually(lambda: status(raw(write_api.port, INJECTED)) in (200, 201), 20, "it is stored as what it is")
     assert [r["sku"] for r in corner.sql("SELECT sku FROM stock")] == ["x' OR 1=1--"]
 
 

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 import requests
+from harness.query_fixture import PATIENT
 from harness.wait import eventually
 
 ADMIN = "the-admin-key"
@@ -24,7 +25,7 @@ def keys(stack, program, tmp_path):
     """A query-api that keeps keys, for a shop that has nothing else: make(id, scopes, …) -> the secret."""
     from harness.search_index import SearchIndex
     index = SearchIndex(stack).create()
-    api = program("query-api", {"query-api.admin_key": ADMIN, **{k.replace("READSIDE_QUERY_API_", "query-api.").lower(): v
+    api = program("query-api", {"query-api.admin_key": ADMIN, **PATIENT, **{k.replace("READSIDE_QUERY_API_", "query-api.").lower(): v
                                                                  for k, v in index.environment.items()}}).start(wait="alive")
     eventually(lambda: all(requests.get(api.url + "/admin/keys", headers=bearer(ADMIN), timeout=10).status_code == 200
                            for _ in range(6)), 20)  # every loop has seen the index
@@ -34,13 +35,13 @@ def keys(stack, program, tmp_path):
 
         @staticmethod
         def put(id, scopes, **more):
-            reply = requests.put(f"{api.url}/admin/keys/{id}", json={"scopes": scopes, **more}, headers=bearer(ADMIN), timeout=10)
+            reply = requests.put(f"{api.url}/admin/keys/{id}", json={"scopes": scopes, **more}, headers=bearer(ADMIN), timeout=40)
             assert reply.status_code in (200, 201), reply.text
             return reply.json().get("key")
 
         @staticmethod
         def delete(id):
-            assert requests.delete(f"{api.url}/admin/keys/{id}", headers=bearer(ADMIN), timeout=10).status_code == 204
+            assert requests.delete(f"{api.url}/admin/keys/{id}", headers=bearer(ADMIN), timeout=40).status_code == 204
 
     yield Keys
     index.remove()

@@ -66,7 +66,8 @@ static void test_rate_follows_the_phase(void **state) {
     assert_true(rate > 1499.9 && rate < 1500.1);
     assert_true(command_progress_observe(&p, "verify", 11001, t + 8 * USEC_PER_SEC) == 0);
     assert_true(command_progress_observe(&p, "verify", 11101, t + 9 * USEC_PER_SEC) == 100);
-    assert_true(command_progress_observe(&p, "verify", 5, t + 10 * USEC_PER_SEC) == 0); /* went back */
+    assert_true(command_progress_observe(&p, "verify", 11101, t + 90 * USEC_PER_SEC) == 0); /* stands still */
+    assert_true(command_progress_observe(&p, "verify", 5, t + 91 * USEC_PER_SEC) == 0); /* went back */
 }
 
 static void test_eta(void **state) {

@@ -78,9 +78,11 @@ static bool try_once(bool hangs_up, usec_t timeout, enum error_code expected) {
     struct loop *loop = loop_new("client", &error);
     struct es *es = es_new(loop, &(struct es_conf){.url = urls, .timeout_usec = WAIT_SEC * USEC_PER_SEC}, 4, &error);
     assert_non_null(es);
-    assert_int_equal(ask_node(loop, es, &bad, timeout).code, expected);
+    enum error_code code = ask_node(loop, es, &bad, timeout).code;
     usec_t failed_at = last_look;
-    bool in_time = true;
+    bool in_time = code == expected || code != ERROR_UNAVAILABLE; /* else its time was over before it was sent */
+    if (in_time)
+        assert_int_equal(code, expected);
     for (int i = 0; i < 2 && in_time; i++) { /* the second would be its turn */
         int status = ask_node(loop, es, &bad, 10 * USEC_PER_SEC).status;
         in_time = started_by < failed_at + PASSED_OVER_USEC;
