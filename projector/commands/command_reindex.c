@@ -130,6 +130,7 @@ static bool ask(struct command_session *session, const struct request *request, 
         return false;
     if (active.id[0])
         return error_set(reterr, ERROR_CONFLICT, "job %s is under way (projector jobs wait, cancel)", active.id);
+    command_watch_interrupts(); /* a job that goes on without us has been named before */
     return job_control_reindex(session->client, session->database, &wish, ret_id, reterr);
 }
 
@@ -201,6 +202,7 @@ static int rollback(const struct projector_options *options, int argc, char **ar
     if (ok && !targets_find(&targets, TARGET_OLD))
         ok = error_set(&error, ERROR_NOT_FOUND, "no index of before is kept; projector reindex with the mapping of then "
                                                 "makes one");
+    command_watch_interrupts(); /* as above */
     if (ok && job_control_rollback(session.client, session.database, request.force, id, &error))
         code = follow(&command_rollback, options, &session, &request, id);
     else

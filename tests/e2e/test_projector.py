@@ -84,7 +84,7 @@ def test_a_write_that_changes_nothing_is_left_out(corner, projector, eventually)
 
 def test_a_row_committed_late_is_not_skipped(corner, projector, checker, eventually):
     insert(corner, range(3))
-    eventually(lambda: document(corner, "p00002"), 20)
+    eventually(lambda: all(document(corner, f"p{n:05}") for n in range(3)), 20)
     with corner.stack.mysql(corner.name) as early, early.cursor() as cursor:
         early.begin()
         cursor.execute("INSERT INTO stock (sku, available) VALUES ('p00000', 9)")  # takes the lower queue id

@@ -46,10 +46,14 @@ def test_what_a_sleeping_owner_had_sent_comes_too_late(corner, program, write_ap
     first = program("projector", {**lease, "elasticsearch.url": es_proxy.url}).start()
     checker.assert_equal(30, at_least=200)
     es_proxy.hold()
-    with corner.stack.mongo.start_session() as session, session.start_transaction():  # at once, so that no bulk goes before
+
+    def at_once(session):  # so that no bulk goes before
         for number in (1, 2, 4):
             corner.products.update_one({"_id": f"p{number:06}"}, {"$set": {"price": Int64(111)}}, session=session)
         corner.products.delete_one({"_id": "p000003"}, session=session)
+
+    with corner.stack.mongo.start_session() as session:
+        session.with_transaction(at_once)
     eventually(lambda: es_proxy.held_ids() >= {"p000001", "p000002", "p000003", "p000004"}, 30, "they are on their way")
     second = program("projector", lease).start(wait="alive")  # not before: a machine that was away for two seconds makes it the owner
     corner.sql("INSERT INTO stock (sku, available) VALUES ('p000005', 50)")

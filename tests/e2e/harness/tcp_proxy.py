@@ -31,7 +31,13 @@ class TcpProxy:
                 continue
             far.settimeout(None)
             with self.lock:
-                self.open += [near, far]
+                up = self.up
+                if up:
+                    self.open += [near, far]
+            if not up:  # cut while it was made
+                near.close()
+                far.close()
+                continue
             for a, b in ((near, far), (far, near)):
                 threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
 
