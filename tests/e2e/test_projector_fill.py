@@ -94,7 +94,7 @@ def test_a_job_that_is_superseded_while_nobody_runs(corner, held, proxy, checker
     seen, projector.settings["projector.fill_refresh"] = proxy.held, 0
     projector.start()
     eventually(lambda: proxy.held > seen, 60, "another scan, which sweeps")
-    assert interval(corner) == OWN and nothing_is_owed(corner)
+    eventually(lambda: interval(corner) == OWN and nothing_is_owed(corner), 30, "with no document of it written")
     proxy.release()
     wait_job(corner, eventually, {"type": "scan", "state": "done", "sweep": True}, 120)
     checker.assert_equal(60, at_least=COUNT)
