@@ -1,5 +1,6 @@
 """tests/support/shaker.py slows what runs in a folder, nothing else, and leaves all as it was."""
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,6 +48,28 @@ def test_only_what_runs_in_the_folder_is_slowed_and_only_for_a_while(tmp_path, s
     assert (os.SCHED_OTHER, os.SCHED_IDLE) in seen and (os.SCHED_IDLE,) in seen, "single threads, and all of them"
     assert policies(mine) == {os.SCHED_OTHER} and len(burners) == len(os.sched_getaffinity(0))
     assert all(burner.poll() is not None for burner in burners)
+
+
+def test_what_somebody_slowed_has_started_is_given_back_too(tmp_path):
+    """A child begins as slow as its parent is just then, and need not name the folder itself."""
+    starter = "import subprocess, sys\nsys.stdin.read(1)\nprint(subprocess.Popen(['sleep', '120']).pid, flush=True)\nsys.stdin.read(1)"
+    with subprocess.Popen([sys.executable, "-c", starter, str(tmp_path / "x")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        child = None
+        try:
+            shaker.give(shaker.threads_of(parent.pid), os.SCHED_IDLE)
+            parent.stdin.write("x")
+            parent.stdin.flush()
+            child = int(parent.stdout.readline())
+            assert policies(child) == {os.SCHED_IDLE}
+            with shaker.Shaker(str(tmp_path), seed=1) as one:
+                end = time.monotonic() + 60
+                while not one.still and time.monotonic() < end:
+                    time.sleep(0.005)
+            assert policies(parent.pid) == policies(child) == {os.SCHED_OTHER}
+        finally:
+            parent.kill()
+            if child:
+                os.kill(child, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("arguments", [["--seed"], ["--seed", "x"]])

@@ -31,10 +31,14 @@ def read(path):
         return ""
 
 
-def processes_of(folder, leave=()):
-    """The processes that name the folder in their command line, as all do that a run in it starts."""
-    return [int(pid) for pid in os.listdir("/proc")
-            if pid.isdigit() and int(pid) not in leave and folder + "/" in read(f"/proc/{pid}/cmdline").replace("\0", " ")]
+def processes_of(folder, leave):
+    """The processes that name the folder in their command line, as all do that a run in it starts, and what they start in turn."""
+    stats = {int(pid): read(f"/proc/{pid}/stat").rpartition(")")[2].split() for pid in os.listdir("/proc") if pid.isdigit()}
+    parents = {pid: int(stat[1]) for pid, stat in stats.items() if stat and pid not in leave}
+    found = {pid for pid in parents if folder + "/" in read(f"/proc/{pid}/cmdline")}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sorted(found)
 
 
 def threads_of(pid):
@@ -42,6 +46,13 @@ def threads_of(pid):
         return [int(thread) for thread in os.listdir(f"/proc/{pid}/task")]
     except OSError:  # it has ended
         return []
+
+
+def is_slowed(thread):
+    try:
+        return os.sched_getscheduler(thread) == os.SCHED_IDLE
+    except OSError:  # it has ended
+        return False
 
 
 def give(threads, policy):
@@ -73,15 +84,21 @@ class Shaker(threading.Thread):
             burner.kill()
             burner.wait()
 
+    def _processes(self):
+        return processes_of(self.folder, {os.getpid(), *(burner.pid for burner in self.burners)})
+
     def _release(self, now):
-        for one in [one for one in self.still if one[0] <= now]:
-            give(one[1], os.SCHED_OTHER)
-            self.still.remove(one)
+        """Whose time is over, and what they have started meanwhile: it begins as who starts it is."""
+        if self.still and all(until > now for until, _ in self.still):
+            return
+        self.still = [one for one in self.still if one[0] > now]
+        stay = {thread for _, threads in self.still for thread in threads}
+        give([thread for pid in self._processes() for thread in threads_of(pid) if thread not in stay and is_slowed(thread)], os.SCHED_OTHER)
 
     def run(self):
         while not self.over.wait(EVERY):
             self._release(time.monotonic())
-            found = processes_of(self.folder, (os.getpid(),)) if len(self.still) < AT_A_TIME else []
+            found = self._processes() if len(self.still) < AT_A_TIME else []
             threads = threads_of(self.rng.choice(found)) if found else []
             if not threads:
                 continue
