@@ -44,6 +44,11 @@ double command_progress_observe(struct command_progress *p, const char *phase, i
     return p->rate;
 }
 
+/* What was counted may have become more since. */
+static int64_t total_now(int64_t done, int64_t total) {
+    return total > 0 && total < done ? done : total;
+}
+
 double command_progress_eta(int64_t done, int64_t total, double rate) {
     if (total <= 0 || rate <= 0)
         return -1;
@@ -89,7 +94,7 @@ void command_format_progress(struct buf *out, unsigned width, const char *phase,
     command_format_count(out, done);
     if (total > 0) {
         buf_append_str(out, " of ");
-        command_format_count(out, total > done ? total : done);
+        command_format_count(out, total_now(done, total));
     }
     buf_printf(out, " %s", unit);
     if (rate > 0) {
@@ -126,7 +131,7 @@ static void show_json(struct command_progress *p, int64_t done, int64_t total, c
     json_write_key(&w, "done");
     json_write_int(&w, done);
     json_write_key(&w, "total");
-    json_write_int(&w, total > 0 && total < done ? done : total);
+    json_write_int(&w, total_now(done, total));
     json_write_key(&w, "unit");
     json_write_str(&w, unit);
     json_write_key(&w, "rate");
